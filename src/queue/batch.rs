@@ -1,0 +1,84 @@
+//! Live messages on their way to all viewers of a stream.
+
+use crate::rtmp::chunk::{ChunkStreamId, Encoder, Header};
+use crate::rtmp::{Message, StreamId};
+
+/// The message stream that nearly every viewer plays on.
+const COMMON_STREAM: StreamId = StreamId(1);
+
+/// Messages that go to all viewers of a stream, and the bytes that most of them get.
+///
+/// Chunk headers say what has changed since the last message, so they depend on what a viewer was
+/// sent before. Viewers that have been sent the same are sent the same bytes, made once.
+#[derive(Debug)]
+pub struct Batch {
+    messages: Vec<Message>,
+    bytes: Vec<u8>,
+    /// What a viewer must know for the bytes to be right, and what it knows then.
+    headers: Vec<(ChunkStreamId, Option<Header>, Header)>,
+}
+
+impl Batch {
+    /// Makes the common bytes with `encoder`, which is a viewer that has been sent everything.
+    pub fn new(messages: Vec<Message>, encoder: &mut Encoder) -> Batch {
+        let mut headers: Vec<(ChunkStreamId, Option<Header>)> = Vec::with_capacity(2);
+        let mut bytes = Vec::with_capacity(len_hint(&messages));
+        for message in &messages {
+            let csid = ChunkStreamId::of(message.kind, COMMON_STREAM);
+            if headers.iter().all(|(known, _)| *known != csid) {
+                headers.push((csid, encoder.header(csid)));
+            }
+            encoder.encode_as(COMMON_STREAM, message, &mut bytes);
+        }
+        let after = |csid| encoder.header(csid);
+        let headers = headers.into_iter();
+        let headers = headers
+            .filter_map(|(csid, before)| Some((csid, before, after(csid)?)))
+            .collect();
+        Batch {
+            messages,
+            bytes,
+            headers,
+        }
+    }
+
+    /// The messages, in order.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The bytes to send to a viewer that plays on `stream` and knows what `encoder` says, if the
+    /// common ones are right for it; `encoder` then says what it knows afterwards.
+    pub fn common_bytes(&self, stream: StreamId, encoder: &mut Encoder) -> Option<&[u8]> {
+        let known = |(csid, before, _): &(ChunkStreamId, Option<Header>, Header)| {
+            encoder.header(*csid) == *before
+        };
+        if stream != COMMON_STREAM || !self.headers.iter().all(known) {
+            return None;
+        }
+        self.headers
+            .iter()
+            .for_each(|(csid, _, after)| encoder.set_header(*csid, *after));
+        Some(&self.bytes)
+    }
+
+    /// Bytes of payload.
+    pub fn payload_len(&self) -> usize {
+        self.messages
+            .iter()
+            .map(|message| message.payload.len())
+            .sum()
+    }
+
+    /// About how many bytes the messages are when encoded.
+    pub fn len_hint(&self) -> usize {
+        self.bytes.len() + 64
+    }
+}
+
+fn len_hint(messages: &[Message]) -> usize {
+    let lens = messages
+        .iter()
+        .map(|message| message.payload.len() + message.payload.len() / 1024 + 32);
+    lens.sum()
+}

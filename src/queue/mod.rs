@@ -1,0 +1,332 @@
+//! The way to a peer: one [`Outbox`] for each connection, which everybody may send through and
+//! nobody can be held up by.
+//!
+//! While the socket takes everything, bytes go straight into it from the thread that has them.
+//! What it does not take waits in a queue of [`QUEUE_MESSAGES`] for the connection's own writer
+//! thread, and whatever comes then has to queue up behind, so that order is kept. Chunk headers
+//! depend on what was sent before; they are made when their turn has come, never earlier.
+
+mod batch;
+mod writer;
+
+pub use batch::Batch;
+pub use writer::{Done, Writer};
+
+use crate::rtmp::chunk::Encoder;
+use crate::rtmp::{Message, StreamId};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Items that wait for a peer: messages, or batches that belong together.
+pub const QUEUE_MESSAGES: usize = 100;
+
+/// Bytes of payload that wait for a peer, beyond which the queue counts as full.
+pub const QUEUE_BYTES_MAX: usize = 16 << 20;
+
+/// How long a connection's own replies wait for room in its queue.
+pub const REPLY_WAIT: Duration = Duration::from_millis(200);
+
+/// Bytes that are made ready to be sent at a time.
+const PIECE_LEN: usize = 64 << 10;
+
+/// Pause between two looks for room in one's own queue.
+const REPLY_POLL: Duration = Duration::from_millis(2);
+
+/// A connection as the queue sees it.
+pub trait Wire: Send + Sync {
+    /// Sends what can be sent without waiting; returns how many bytes that was.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nothing can be sent now; any other means that the connection is over.
+    fn send_now(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Ends the connection in both directions, which wakes its threads.
+    fn hang_up(&self);
+}
+
+/// What became of something offered to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// All of it is on its way.
+    Sent,
+    /// It waits in the queue.
+    Queued,
+    /// There is no room for it; nothing of it was taken.
+    Full,
+    /// The connection is over, or about to be.
+    Closed,
+}
+
+/// Something that waits for the writer thread.
+enum Item {
+    /// Bytes that the socket did not take.
+    Rest(Vec<u8>),
+    /// Messages, from that index on; media of a stream is sent as the stream named.
+    Messages {
+        stream: Option<StreamId>,
+        messages: Arc<[Message]>,
+        from: usize,
+    },
+    /// Live messages that other viewers get as well.
+    Live(StreamId, Arc<Batch>),
+    /// Nothing: look whether there is a farewell.
+    Wake,
+}
+
+/// What the threads that send to one peer share.
+struct Shared {
+    egress: Mutex<Egress>,
+    /// Payload bytes that wait.
+    queued_bytes: AtomicUsize,
+    wire: Box<dyn Wire>,
+}
+
+/// The end of the line: whoever holds its lock decides what the peer sees next.
+struct Egress {
+    encoder: Encoder,
+    /// Items in the queue or in the writer's hands. While there are any, only the writer sends.
+    waiting: usize,
+    closing: Closing,
+}
+
+enum Closing {
+    /// Not at all.
+    Open,
+    /// After everything that waits and these messages.
+    Farewell(Vec<Message>),
+    /// The connection is over; nothing is taken any more.
+    Closed,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Egress> {
+        self.egress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The one way to a peer. Everybody who may send to it holds an `Arc` of it; when the last is
+/// gone, the writer thread ends.
+pub struct Outbox {
+    shared: Arc<Shared>,
+    queue: SyncSender<Item>,
+    /// Publications and subscriptions that the connection has.
+    roles: AtomicUsize,
+}
+
+/// One publication or subscription of a connection, as long as it is held.
+pub struct Role(Arc<Outbox>);
+
+impl Role {
+    /// The way to whoever has the role.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.0
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        self.0.roles.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An outbox in front of `wire`, and the other end of its queue for the writer thread.
+pub fn outbox(wire: Box<dyn Wire>) -> (Arc<Outbox>, Writer) {
+    let (queue, items) = sync_channel(QUEUE_MESSAGES);
+    let egress = Egress {
+        encoder: Encoder::default(),
+        waiting: 0,
+        closing: Closing::Open,
+    };
+    let shared = Shared {
+        egress: Mutex::new(egress),
+        queued_bytes: AtomicUsize::new(0),
+        wire,
+    };
+    let shared = Arc::new(shared);
+    let writer = Writer::new(Arc::clone(&shared), items);
+    (
+        Arc::new(Outbox {
+            shared,
+            queue,
+            roles: AtomicUsize::new(0),
+        }),
+        writer,
+    )
+}
+
+impl Outbox {
+    /// Offers live messages, as messages of `stream`. Never waits.
+    pub fn offer(&self, stream: StreamId, batch: &Arc<Batch>) -> Offer {
+        let mut egress = self.shared.lock();
+        if !matches!(egress.closing, Closing::Open) {
+            return Offer::Closed;
+        }
+        if egress.waiting > 0 {
+            let room = self.shared.queued_bytes.load(Ordering::Relaxed) < QUEUE_BYTES_MAX;
+            let item = Item::Live(stream, Arc::clone(batch));
+            return if room {
+                self.enqueue(&mut egress, item)
+            } else {
+                Offer::Full
+            };
+        }
+        if let Some(bytes) = batch.common_bytes(stream, &mut egress.encoder) {
+            return self.send(&mut egress, bytes);
+        }
+        let mut bytes = Vec::with_capacity(batch.len_hint());
+        batch
+            .messages()
+            .iter()
+            .for_each(|message| egress.encoder.encode_as(stream, message, &mut bytes));
+        self.send(&mut egress, &bytes)
+    }
+
+    /// Offers messages that belong together as one item: as messages of `stream`, or as they are.
+    /// Never waits; what does not fit into the first piece is left to the writer thread.
+    pub fn push(&self, stream: Option<StreamId>, messages: Vec<Message>) -> Offer {
+        let mut egress = self.shared.lock();
+        if !matches!(egress.closing, Closing::Open) {
+            return Offer::Closed;
+        }
+        let messages: Arc<[Message]> = messages.into();
+        let mut from = 0;
+        if egress.waiting == 0 {
+            let mut bytes = Vec::new();
+            from = encode_piece(&mut egress.encoder, stream, &messages, 0, &mut bytes);
+            let sent = self.send(&mut egress, &bytes);
+            if from == messages.len() || sent == Offer::Closed {
+                return sent;
+            }
+        }
+        self.enqueue(
+            &mut egress,
+            Item::Messages {
+                stream,
+                messages,
+                from,
+            },
+        )
+    }
+
+    /// Sends replies of the connection itself, from its own thread, which may wait a little for
+    /// room. `false`: there was none; hang up.
+    pub fn reply(&self, messages: Vec<Message>) -> bool {
+        let end = Instant::now() + REPLY_WAIT;
+        loop {
+            match self.push(None, messages.clone()) {
+                Offer::Full if Instant::now() < end => thread::sleep(REPLY_POLL),
+                Offer::Full => return false,
+                Offer::Sent | Offer::Queued | Offer::Closed => return true,
+            }
+        }
+    }
+
+    /// Takes leave: everything that waits is sent, then these messages, then the connection is
+    /// closed. Nothing is taken after that. Never waits.
+    pub fn finish(&self, messages: Vec<Message>) {
+        let mut egress = self.shared.lock();
+        match &mut egress.closing {
+            Closing::Open => {
+                egress.closing = Closing::Farewell(messages);
+                // When there is no room for it, the writer has enough to do to look by itself.
+                self.enqueue(&mut egress, Item::Wake);
+            }
+            Closing::Farewell(farewell) => farewell.extend(messages),
+            Closing::Closed => {}
+        }
+    }
+
+    /// The stream that a role was about is over: tells the peer, and takes leave of it if it has
+    /// no other role.
+    pub fn end_role(&self, messages: Vec<Message>) {
+        let only_role = self.roles.load(Ordering::Relaxed) <= 1;
+        if only_role || self.push(None, messages.clone()) == Offer::Full {
+            self.finish(messages);
+        }
+    }
+
+    /// Counts a publication or subscription of this connection for as long as it lasts.
+    pub fn take_role(self: &Arc<Self>) -> Role {
+        self.roles.fetch_add(1, Ordering::Relaxed);
+        Role(Arc::clone(self))
+    }
+
+    /// Ends the connection at once.
+    pub fn hang_up(&self) {
+        self.shared.lock().closing = Closing::Closed;
+        self.shared.wire.hang_up();
+    }
+
+    /// Items that wait; 0 when the socket has taken everything.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().waiting
+    }
+
+    fn enqueue(&self, egress: &mut Egress, item: Item) -> Offer {
+        let len = item.payload_len();
+        match self.queue.try_send(item) {
+            Ok(()) => {
+                egress.waiting += 1;
+                self.shared.queued_bytes.fetch_add(len, Ordering::Relaxed);
+                Offer::Queued
+            }
+            Err(TrySendError::Full(_)) => Offer::Full,
+            Err(TrySendError::Disconnected(_)) => Offer::Closed,
+        }
+    }
+
+    /// Puts bytes into the socket, while nothing waits; what it does not take is the first to.
+    fn send(&self, egress: &mut Egress, bytes: &[u8]) -> Offer {
+        let taken = match self.shared.wire.send_now(bytes) {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(_) => {
+                egress.closing = Closing::Closed;
+                self.shared.wire.hang_up();
+                return Offer::Closed;
+            }
+        };
+        if taken == bytes.len() {
+            return Offer::Sent;
+        }
+        self.enqueue(egress, Item::Rest(bytes[taken..].to_vec()))
+    }
+}
+
+impl Item {
+    fn payload_len(&self) -> usize {
+        match self {
+            Item::Rest(bytes) => bytes.len(),
+            Item::Messages { messages, from, .. } => messages[*from..]
+                .iter()
+                .map(|message| message.payload.len())
+                .sum(),
+            Item::Live(_, batch) => batch.payload_len(),
+            Item::Wake => 0,
+        }
+    }
+}
+
+/// Encodes messages from index `from` on until a piece is full; returns the index behind the last.
+fn encode_piece(
+    encoder: &mut Encoder,
+    stream: Option<StreamId>,
+    messages: &[Message],
+    mut from: usize,
+    out: &mut Vec<u8>,
+) -> usize {
+    while let Some(message) = messages.get(from).filter(|_| out.len() < PIECE_LEN) {
+        encoder.encode_as(stream.unwrap_or(message.stream), message, out);
+        from += 1;
+    }
+    from
+}
+
+/// The receiving end of an outbox's queue.
+type Items = Receiver<Item>;

@@ -1,0 +1,330 @@
+//! What a stream keeps for viewers who come later.
+
+use crate::media::{Content, Packet, Tracks};
+use crate::rtmp::{Message, MessageType, Timestamp};
+use std::collections::VecDeque;
+
+/// Most payload bytes of cached pictures and sound.
+pub const GOP_BYTES_MAX: usize = 32 << 20;
+
+/// Most cached messages.
+pub const GOP_MESSAGES_MAX: usize = 4096;
+
+/// Longest time that the cache spans, in ms.
+pub const GOP_MS_MAX: i32 = 30_000;
+
+/// Most bytes of headers, and of data messages, that are kept; what comes beyond is relayed only.
+pub const RETAINED_BYTES_MAX: usize = 4 << 20;
+
+/// Most data messages that are kept under different names.
+pub const RETAINED_NAMES_MAX: usize = 16;
+
+/// A message of a stream and what it is.
+#[derive(Clone, Debug)]
+pub struct Media {
+    /// The message as viewers get it.
+    pub message: Message,
+    /// What its first bytes say.
+    pub packet: Packet,
+    /// The name of a data message that is kept for late joiners; empty for anything else.
+    pub retained_as: Vec<u8>,
+}
+
+impl Media {
+    /// Looks at audio, video, or data that just passes.
+    pub fn new(message: Message) -> Media {
+        let packet = Packet::new(message.kind, &message.payload);
+        Media {
+            message,
+            packet,
+            retained_as: Vec::new(),
+        }
+    }
+
+    /// A data message to be kept under `name`. It belongs to the stream, not to a moment: with any
+    /// other time than 0, players take it for a track of its own.
+    pub fn retained(name: Vec<u8>, message: Message) -> Media {
+        let message = Message {
+            timestamp: Timestamp(0),
+            ..message
+        };
+        Media {
+            retained_as: name,
+            ..Media::new(message)
+        }
+    }
+
+    /// Whether this is data that late joiners get as well.
+    pub fn is_retained(&self) -> bool {
+        !self.retained_as.is_empty()
+    }
+
+    /// Whether it takes the place of `earlier`, so that nobody needs that any more.
+    pub fn replaces(&self, earlier: &Media) -> bool {
+        let same = self.message.kind == earlier.message.kind
+            && self.packet.content == earlier.packet.content
+            && self.retained_as == earlier.retained_as;
+        same && self.packet.tracks.contains(earlier.packet.tracks)
+    }
+
+    /// Whether this is video.
+    pub fn is_video(&self) -> bool {
+        self.message.kind == MessageType::VIDEO
+    }
+
+    /// Whether this is a picture that others may need.
+    pub fn is_keyframe(&self) -> bool {
+        self.is_video() && self.packet.content == Content::Keyframe
+    }
+
+    /// Whether this is a picture that needs another.
+    pub fn is_dependent_frame(&self) -> bool {
+        self.is_video() && matches!(self.packet.content, Content::Frame | Content::Disposable)
+    }
+
+    /// Whether every viewer needs it, however late it comes.
+    pub fn is_header(&self) -> bool {
+        matches!(self.packet.content, Content::Header | Content::Config)
+    }
+}
+
+/// Which media a viewer wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// receiveAudio.
+    pub audio: bool,
+    /// receiveVideo.
+    pub video: bool,
+}
+
+impl Wants {
+    /// Whether this message is wanted; data always is.
+    pub fn includes(self, kind: MessageType) -> bool {
+        match kind {
+            MessageType::AUDIO => self.audio,
+            MessageType::VIDEO => self.video,
+            _ => true,
+        }
+    }
+}
+
+/// The beginning of a stream for one viewer.
+#[derive(Debug)]
+pub struct Beginning {
+    /// Data, headers, pictures and sound, to be sent as one.
+    pub messages: Vec<Message>,
+    /// The video tracks that have begun with it.
+    pub started: Tracks,
+}
+
+/// Headers, data and the last group of pictures of one publication.
+#[derive(Debug)]
+pub struct Cache {
+    data: Vec<Media>,
+    headers: Vec<Media>,
+    gop: Option<Gop>,
+    video_tracks: Tracks,
+    has_video: bool,
+}
+
+impl Cache {
+    /// An empty cache; with `keep_gop` it will keep pictures too.
+    pub fn new(keep_gop: bool) -> Cache {
+        Cache {
+            data: Vec::new(),
+            headers: Vec::new(),
+            gop: keep_gop.then(Gop::default),
+            video_tracks: Tracks::default(),
+            has_video: false,
+        }
+    }
+
+    /// The video tracks that have been seen.
+    pub fn video_tracks(&self) -> Tracks {
+        self.video_tracks
+    }
+
+    /// Keeps a data message in place of the last one of its name.
+    fn retain(&mut self, data: &Media) {
+        self.clear(&data.retained_as);
+        if self.data.len() < RETAINED_NAMES_MAX {
+            keep_within_bounds(&mut self.data, data);
+        }
+    }
+
+    /// Drops the data message of that name.
+    pub fn clear(&mut self, name: &[u8]) {
+        self.data.retain(|kept| kept.retained_as != name);
+    }
+
+    /// Takes note of a message that passes, before any viewer gets it.
+    pub fn note(&mut self, media: &Media) {
+        if media.is_video() {
+            self.has_video = true;
+            self.video_tracks.extend(media.packet.tracks);
+        }
+        if media.is_retained() {
+            return self.retain(media);
+        }
+        if media.is_header() {
+            return self.note_header(media);
+        }
+        let Some(gop) = &mut self.gop else { return };
+        if media.is_keyframe() {
+            gop.begin(media);
+        } else if media.packet.content != Content::End {
+            gop.append(media);
+        }
+    }
+
+    /// Keeps a header in place of those of the same tracks. Pictures made for another one go.
+    fn note_header(&mut self, media: &Media) {
+        let same =
+            |kept: &Media| media.replaces(kept) && kept.message.payload == media.message.payload;
+        if self.headers.iter().any(same) {
+            return;
+        }
+        self.headers.retain(|kept| !media.replaces(kept));
+        keep_within_bounds(&mut self.headers, media);
+        if let Some(gop) = &mut self.gop {
+            gop.clear();
+        }
+    }
+
+    /// The beginning for a viewer who comes now, while `current` passes if anything does; `None`
+    /// if it has to wait. Whatever passes is noted already, so that it is part of the beginning.
+    ///
+    /// With video it begins at a keyframe, without at any sound.
+    pub fn beginning(&self, wants: Wants, current: Option<&Media>) -> Option<Beginning> {
+        if !(self.has_video && wants.video) {
+            let begins = |media: &&Media| {
+                let kept = media.is_header() || media.is_retained();
+                !kept && !media.is_video() && wants.includes(media.message.kind)
+            };
+            let current = current.filter(begins)?;
+            let messages = self.begin_with(wants, vec![current.message.clone()]);
+            return Some(Beginning {
+                messages,
+                started: Tracks::default(),
+            });
+        }
+        let (media, started) = match &self.gop {
+            Some(gop) => gop.playable(wants),
+            None => {
+                let current = current.filter(|media| media.is_keyframe())?;
+                (vec![current.message.clone()], current.packet.tracks)
+            }
+        };
+        if media.is_empty() {
+            return None;
+        }
+        Some(Beginning {
+            messages: self.begin_with(wants, media),
+            started,
+        })
+    }
+
+    /// Puts data at time 0, then headers at the time of the first of `media`, in front of it.
+    fn begin_with(&self, wants: Wants, media: Vec<Message>) -> Vec<Message> {
+        let time = media
+            .first()
+            .map(|message| message.timestamp)
+            .unwrap_or_default();
+        let data = self.data.iter().map(|kept| kept.message.clone());
+        let headers = |kind| {
+            let of_kind = move |kept: &&Media| kept.message.kind == kind && wants.includes(kind);
+            let headers = self.headers.iter().filter(of_kind);
+            headers.map(move |kept| Message {
+                timestamp: time,
+                ..kept.message.clone()
+            })
+        };
+        let headers = headers(MessageType::VIDEO).chain(headers(MessageType::AUDIO));
+        data.chain(headers).chain(media).collect()
+    }
+}
+
+/// Keeps a message unless all kept would then be too much.
+fn keep_within_bounds(kept: &mut Vec<Media>, media: &Media) {
+    let bytes: usize = kept.iter().map(|kept| kept.message.payload.len()).sum();
+    if bytes + media.message.payload.len() <= RETAINED_BYTES_MAX {
+        kept.push(media.clone());
+    }
+}
+
+/// The last group of pictures, with all else that came since, in order of arrival.
+///
+/// With several tracks it goes back to the oldest of the tracks' last keyframes.
+#[derive(Debug, Default)]
+struct Gop {
+    messages: VecDeque<Media>,
+    bytes: usize,
+    /// For each track its last keyframe, counted from the publication's first message.
+    keyframes: Vec<(u8, usize)>,
+    /// The number of the first message that is still here.
+    first: usize,
+}
+
+impl Gop {
+    fn clear(&mut self) {
+        *self = Gop::default();
+    }
+
+    fn begin(&mut self, media: &Media) {
+        let index = self.first + self.messages.len();
+        for track in media.packet.tracks.iter() {
+            match self.keyframes.iter_mut().find(|(known, _)| *known == track) {
+                Some((_, last)) => *last = index,
+                None => self.keyframes.push((track, index)),
+            }
+        }
+        let oldest = self
+            .keyframes
+            .iter()
+            .map(|(_, index)| *index)
+            .min()
+            .unwrap_or(index);
+        while self.first < oldest {
+            self.first += 1;
+            let gone = self.messages.pop_front();
+            self.bytes -= gone.map_or(0, |gone| gone.message.payload.len());
+        }
+        self.push(media);
+    }
+
+    /// Keeps what follows a keyframe; before the first there is nothing to follow.
+    fn append(&mut self, media: &Media) {
+        if !self.keyframes.is_empty() {
+            self.push(media);
+        }
+    }
+
+    /// Beyond any limit the whole cache goes, and the next keyframe begins a new one.
+    fn push(&mut self, media: &Media) {
+        self.bytes += media.message.payload.len();
+        self.messages.push_back(media.clone());
+        let first = self.messages.front().map(|media| media.message.timestamp);
+        let span = first.map_or(0, |first| media.message.timestamp.since(first));
+        let too_much = self.bytes > GOP_BYTES_MAX || self.messages.len() > GOP_MESSAGES_MAX;
+        if too_much || span > GOP_MS_MAX {
+            self.clear();
+        }
+    }
+
+    /// What a viewer gets, and the tracks that have begun in it: of each track nothing before its
+    /// keyframe.
+    fn playable(&self, wants: Wants) -> (Vec<Message>, Tracks) {
+        let mut started = Tracks::default();
+        let mut messages = Vec::with_capacity(self.messages.len());
+        for media in &self.messages {
+            if media.is_keyframe() {
+                started.extend(media.packet.tracks);
+            }
+            let severed = media.is_dependent_frame() && !started.contains(media.packet.tracks);
+            if !severed && wants.includes(media.message.kind) {
+                messages.push(media.message.clone());
+            }
+        }
+        (messages, started)
+    }
+}

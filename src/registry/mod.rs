@@ -1,0 +1,272 @@
+//! Who publishes what, and who watches it.
+//!
+//! To publish is to hold a [`Publication`], to play is to hold a [`Subscription`]; dropping it is
+//! the end of it, whatever the reason. Two locks, in this order: the map of streams, then one
+//! stream. Nothing under either of them waits for a peer.
+
+mod cache;
+mod stream;
+mod timeline;
+mod viewer;
+
+pub use stream::{Publisher, Traffic};
+pub use viewer::{BEHIND_MAX, Player};
+
+use crate::queue::Outbox;
+use crate::rtmp::Message;
+use crate::rtmp::key::Key;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use stream::Stream;
+
+/// How streams behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Whether viewers start at once, from the last keyframe, or at the next one.
+    pub gop_cache: bool,
+    /// Whether a second publisher gets the stream, or is refused.
+    pub takeover: bool,
+    /// How long viewers stay after their publisher was lost.
+    pub grace: Duration,
+    /// How long viewers wait for a stream to begin.
+    pub wait: Duration,
+    /// Bytes per chunk toward viewers.
+    pub chunk_size: u32,
+}
+
+/// Why a stream cannot be published or played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Somebody else publishes it.
+    InUse,
+    /// Nobody publishes it, and viewers do not wait.
+    NotFound,
+}
+
+type Streams = HashMap<Key, Arc<Mutex<Stream>>>;
+
+/// All streams. Cloning shares them.
+#[derive(Clone)]
+pub struct Registry {
+    streams: Arc<Mutex<Streams>>,
+    settings: Settings,
+    next_id: Arc<AtomicU64>,
+}
+
+/// Locks, whatever happened to others who held the lock: every change under it is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Registry {
+    /// No streams yet.
+    pub fn new(settings: Settings) -> Registry {
+        Registry {
+            streams: Arc::default(),
+            settings,
+            next_id: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    /// Makes `publisher` the publisher of `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::InUse`] if somebody else is and takeover is not wanted.
+    pub fn publish(&self, key: &Key, publisher: Publisher) -> Result<Publication, Refusal> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let place = self.with_stream(key, |stream| {
+            if stream.is_live() && !self.settings.takeover {
+                return Err(Refusal::InUse);
+            }
+            stream.publish(id, publisher);
+            Ok(())
+        })?;
+        Ok(Publication { place, id })
+    }
+
+    /// Adds a viewer to the stream `key`. It is told what its `player` says and sent the stream's
+    /// beginning at once, or as soon as somebody publishes.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotFound`] if nobody publishes and viewers do not wait.
+    pub fn subscribe(
+        &self,
+        key: &Key,
+        outbox: &Arc<Outbox>,
+        player: Player,
+    ) -> Result<Subscription, Refusal> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let place = self.with_stream(key, |stream| {
+            if !stream.is_live() && self.settings.wait.is_zero() {
+                return Err(Refusal::NotFound);
+            }
+            stream.subscribe(id, outbox, player, Instant::now() + self.settings.wait);
+            Ok(())
+        })?;
+        Ok(Subscription { place, id })
+    }
+
+    /// Does what is due by `now`; to be called a few times a second.
+    pub fn expire(&self, now: Instant) {
+        for (key, stream) in self.snapshot() {
+            if lock(&stream).expire(now) {
+                self.release(&key, &stream);
+            }
+        }
+    }
+
+    /// Takes leave of all viewers.
+    pub fn close(&self) {
+        self.snapshot()
+            .iter()
+            .for_each(|(_, stream)| lock(stream).close());
+    }
+
+    /// How many streams are published now, and how many viewers play or wait.
+    pub fn count(&self) -> (usize, usize) {
+        let streams = self.snapshot();
+        let live = streams
+            .iter()
+            .filter(|(_, stream)| lock(stream).is_live())
+            .count();
+        (
+            live,
+            streams
+                .iter()
+                .map(|(_, stream)| lock(stream).audience())
+                .sum(),
+        )
+    }
+
+    fn snapshot(&self) -> Vec<(Key, Arc<Mutex<Stream>>)> {
+        lock(&self.streams)
+            .iter()
+            .map(|(key, stream)| (key.clone(), Arc::clone(stream)))
+            .collect()
+    }
+
+    /// Does something with the stream `key`, which is made if there is none.
+    fn with_stream(
+        &self,
+        key: &Key,
+        act: impl FnOnce(&mut Stream) -> Result<(), Refusal>,
+    ) -> Result<Place, Refusal> {
+        loop {
+            let stream = {
+                let mut streams = lock(&self.streams);
+                let new = || Arc::new(Mutex::new(Stream::new(self.settings)));
+                Arc::clone(streams.entry(key.clone()).or_insert_with(new))
+            };
+            let mut locked = lock(&stream);
+            // Between the two locks the registry may have let go of it.
+            if !locked.is_retired() {
+                let acted = act(&mut locked);
+                drop(locked);
+                let place = Place {
+                    registry: self.clone(),
+                    key: key.clone(),
+                    stream,
+                };
+                return acted.map(|()| place);
+            }
+        }
+    }
+
+    /// Forgets a stream that nobody publishes or watches.
+    fn release(&self, key: &Key, stream: &Mutex<Stream>) {
+        let mut streams = lock(&self.streams);
+        if lock(stream).retire() {
+            streams.remove(key);
+        }
+    }
+}
+
+/// A stream and where it is registered. Dropping it forgets a stream that nobody needs.
+struct Place {
+    registry: Registry,
+    key: Key,
+    stream: Arc<Mutex<Stream>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.registry.release(&self.key, &self.stream);
+    }
+}
+
+/// The right to publish a stream. Dropping it means that the publisher was lost; the polite way is
+/// [`Publication::finish`].
+pub struct Publication {
+    place: Place,
+    id: u64,
+}
+
+impl Publication {
+    /// Sends audio, video and data to all viewers; waits for none of them. `false` if somebody
+    /// else has the stream by now: then nothing was sent.
+    pub fn send(&self, messages: impl IntoIterator<Item = Message>) -> bool {
+        let mut stream = lock(&self.place.stream);
+        let ours = stream.is_publication(self.id);
+        if ours {
+            stream.send(messages, Instant::now());
+        }
+        ours
+    }
+
+    /// What passed through, and how many watch now; `None` when somebody else has the stream.
+    pub fn traffic(&self) -> Option<(Traffic, usize)> {
+        let stream = lock(&self.place.stream);
+        let ours = stream.is_publication(self.id);
+        ours.then(|| (stream.traffic(), stream.audience()))
+    }
+
+    /// The publisher is done: viewers are told so and leave.
+    pub fn finish(self) {
+        lock(&self.place.stream).finish(self.id);
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        lock(&self.place.stream).lose(self.id, Instant::now());
+    }
+}
+
+/// A place in the audience of a stream.
+pub struct Subscription {
+    place: Place,
+    id: u64,
+}
+
+impl Subscription {
+    /// Pauses, or goes on at the next keyframe.
+    pub fn set_paused(&self, paused: bool) {
+        if let Some(viewer) = lock(&self.place.stream).viewer(self.id) {
+            viewer.set_paused(paused);
+        }
+    }
+
+    /// Turns audio on or off.
+    pub fn set_audio(&self, on: bool) {
+        if let Some(viewer) = lock(&self.place.stream).viewer(self.id) {
+            viewer.set_audio(on);
+        }
+    }
+
+    /// Turns video on, from the next keyframe, or off.
+    pub fn set_video(&self, on: bool) {
+        if let Some(viewer) = lock(&self.place.stream).viewer(self.id) {
+            viewer.set_video(on);
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        lock(&self.place.stream).unsubscribe(self.id);
+    }
+}

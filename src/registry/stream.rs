@@ -1,0 +1,305 @@
+//! One stream: its publisher, its audience, and what it keeps for late joiners.
+
+use super::Settings;
+use super::cache::{Cache, Media};
+use super::timeline::Timeline;
+use super::viewer::{Player, Viewer};
+use crate::queue::{Batch, Outbox, Role};
+use crate::rtmp::chunk::Encoder;
+use crate::rtmp::control::UserControl;
+use crate::rtmp::data::Data;
+use crate::rtmp::status::{self, Level, code};
+use crate::rtmp::{Message, MessageType, StreamId};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Who publishes.
+#[derive(Clone)]
+pub struct Publisher {
+    /// The way to its connection.
+    pub outbox: Arc<Outbox>,
+    /// The message stream on which it publishes.
+    pub stream: StreamId,
+    /// The name that it gave.
+    pub name: String,
+}
+
+/// Whether there is a publisher.
+enum Life {
+    /// There is none; whoever is here waits for one.
+    Vacant,
+    /// Somebody publishes; this is publication number `id`.
+    Live {
+        id: u64,
+        role: Role,
+        stream: StreamId,
+        name: String,
+    },
+    /// The publisher was lost; viewers stay until then.
+    Lost(Instant),
+}
+
+/// What passed through a publication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Audio messages.
+    pub audio: u64,
+    /// Video messages.
+    pub video: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+    /// Messages that were left out for slow viewers, counted for each of them.
+    pub dropped: u64,
+}
+
+/// One stream. All of it is under one lock, so that joining is one step.
+pub struct Stream {
+    settings: Settings,
+    life: Life,
+    viewers: Vec<Viewer>,
+    cache: Cache,
+    timeline: Timeline,
+    /// A viewer who has been sent everything, on message stream 1.
+    encoder: Encoder,
+    traffic: Traffic,
+    /// Nobody may come in any more: the registry has let go of it.
+    retired: bool,
+}
+
+impl Stream {
+    /// A stream that nobody publishes or watches yet.
+    pub fn new(settings: Settings) -> Stream {
+        Stream {
+            settings,
+            life: Life::Vacant,
+            viewers: Vec::new(),
+            cache: Cache::new(settings.gop_cache),
+            timeline: Timeline::default(),
+            encoder: Encoder::with_chunk_size(settings.chunk_size),
+            traffic: Traffic::default(),
+            retired: false,
+        }
+    }
+
+    /// Whether the registry has let go of it.
+    pub fn is_retired(&self) -> bool {
+        self.retired
+    }
+
+    /// Lets go of a stream that nobody publishes or watches. `false`: somebody does.
+    pub fn retire(&mut self) -> bool {
+        self.retired |= matches!(self.life, Life::Vacant) && self.viewers.is_empty();
+        self.retired
+    }
+
+    /// Whether somebody publishes.
+    pub fn is_live(&self) -> bool {
+        matches!(self.life, Life::Live { .. })
+    }
+
+    /// Makes `publisher` the publisher, with publication number `id`. Whoever was it before is
+    /// told and hung up on. Viewers who were there go on with the new headers and keyframe.
+    pub fn publish(&mut self, id: u64, publisher: Publisher) {
+        let Publisher {
+            outbox,
+            stream,
+            name,
+        } = publisher;
+        let live = Life::Live {
+            id,
+            role: outbox.take_role(),
+            stream,
+            name,
+        };
+        let last = std::mem::replace(&mut self.life, live);
+        if let Life::Live {
+            role, stream, name, ..
+        } = &last
+        {
+            let text = format!("{name} was taken over by another publisher.");
+            let taken = status::on_status(*stream, Level::Error, code::BAD_NAME, &text);
+            role.outbox().finish(vec![taken]);
+        }
+        let stayed = self.viewers.iter().any(Viewer::is_told);
+        self.timeline.begin(stayed);
+        self.cache = Cache::new(self.settings.gop_cache);
+        self.traffic = Traffic::default();
+        for viewer in &mut self.viewers {
+            match viewer.is_told() {
+                true => {
+                    viewer.restart();
+                    if matches!(last, Life::Lost(_)) {
+                        viewer.tell(UserControl::StreamBegin(viewer.stream()).message());
+                    }
+                }
+                false => viewer.start(&self.cache),
+            }
+        }
+    }
+
+    /// Whether publication `id` is still the one.
+    pub fn is_publication(&self, id: u64) -> bool {
+        matches!(self.life, Life::Live { id: current, .. } if current == id)
+    }
+
+    /// What passed through the publication at hand.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Sends messages of the publisher to everyone, and waits for no one.
+    pub fn send(&mut self, messages: impl IntoIterator<Item = Message>, now: Instant) {
+        let mut run = Vec::new();
+        for message in messages {
+            let Some(media) = self.admit(message) else {
+                continue;
+            };
+            if self.shows_new_track(&media) {
+                self.pass(std::mem::take(&mut run), now);
+                let known = self.cache.video_tracks();
+                self.viewers
+                    .iter_mut()
+                    .for_each(|viewer| viewer.tracks_appeared(known));
+            }
+            run.push(media);
+        }
+        self.pass(run, now);
+    }
+
+    /// Looks at a message of the publisher; `None` if it goes no further.
+    fn admit(&mut self, message: Message) -> Option<Media> {
+        match message.kind {
+            MessageType::AUDIO => self.traffic.audio += 1,
+            MessageType::VIDEO => self.traffic.video += 1,
+            _ => {}
+        }
+        self.traffic.bytes += message.payload.len() as u64;
+        let message = match Data::new(message) {
+            Data::Retain { name, message } => return Some(Media::retained(name, message)),
+            Data::Clear(name) => {
+                self.cache.clear(&name);
+                return None;
+            }
+            Data::Pass(message) => message,
+        };
+        let timestamp = self.timeline.place(message.timestamp)?;
+        Some(Media::new(Message {
+            timestamp,
+            ..message
+        }))
+    }
+
+    fn shows_new_track(&self, media: &Media) -> bool {
+        media.is_video() && !self.cache.video_tracks().contains(media.packet.tracks)
+    }
+
+    /// Passes messages on: one by one to viewers that need a look at each, as one to the others.
+    fn pass(&mut self, run: Vec<Media>, now: Instant) {
+        let Stream {
+            viewers,
+            cache,
+            encoder,
+            traffic,
+            ..
+        } = self;
+        let (mut in_step, mut stragglers) = (Vec::with_capacity(viewers.len()), Vec::new());
+        for viewer in viewers {
+            if viewer.is_in_step() {
+                in_step.push(viewer)
+            } else {
+                stragglers.push(viewer)
+            }
+        }
+        for media in &run {
+            cache.note(media);
+            let consider = |viewer: &mut &mut Viewer| viewer.consider(media, cache, now);
+            traffic.dropped += stragglers.iter_mut().map(consider).sum::<u64>();
+        }
+        if in_step.is_empty() || run.is_empty() {
+            return;
+        }
+        let messages = run.iter().map(|media| media.message.clone()).collect();
+        let batch = Arc::new(Batch::new(messages, encoder));
+        let offer = |viewer: &mut Viewer| viewer.offer(&batch, &run, cache, now);
+        traffic.dropped += in_step.into_iter().map(offer).sum::<u64>();
+    }
+
+    /// The publisher of publication `id` is gone without a word. Viewers stay for a while.
+    pub fn lose(&mut self, id: u64, now: Instant) {
+        if !self.is_publication(id) {
+            return;
+        }
+        self.cache = Cache::new(self.settings.gop_cache);
+        if self.viewers.is_empty() || self.settings.grace.is_zero() {
+            return self.end();
+        }
+        self.life = Life::Lost(now + self.settings.grace);
+        for viewer in &self.viewers {
+            viewer.tell(UserControl::StreamDry(viewer.stream()).message());
+        }
+    }
+
+    /// The publisher of publication `id` has finished: viewers are told and leave.
+    pub fn finish(&mut self, id: u64) {
+        if self.is_publication(id) {
+            self.end();
+        }
+    }
+
+    /// The stream is over. Viewers who only wait for it to begin go on waiting.
+    pub fn end(&mut self) {
+        self.life = Life::Vacant;
+        self.cache = Cache::new(self.settings.gop_cache);
+        self.viewers
+            .extract_if(.., |viewer| viewer.is_told())
+            .for_each(|viewer| viewer.end());
+    }
+
+    /// Takes leave of everyone, the publisher excepted, who is told by the server.
+    pub fn close(&mut self) {
+        self.end();
+        self.viewers.drain(..).for_each(|viewer| viewer.end());
+    }
+
+    /// Adds a viewer: it starts at once, or waits until `deadline` for the stream to begin.
+    pub fn subscribe(&mut self, id: u64, outbox: &Arc<Outbox>, player: Player, deadline: Instant) {
+        let mut viewer = Viewer::new(id, outbox.take_role(), player, deadline);
+        if self.is_live() {
+            viewer.start(&self.cache);
+        }
+        self.viewers.push(viewer);
+    }
+
+    /// Removes a viewer, if it is still here.
+    pub fn unsubscribe(&mut self, id: u64) {
+        if let Some(index) = self.viewers.iter().position(|viewer| viewer.id() == id) {
+            self.viewers.swap_remove(index);
+        }
+    }
+
+    /// The viewer with that number, if it is still here.
+    pub fn viewer(&mut self, id: u64) -> Option<&mut Viewer> {
+        self.viewers.iter_mut().find(|viewer| viewer.id() == id)
+    }
+
+    /// How many there are who play or wait.
+    pub fn audience(&self) -> usize {
+        self.viewers.len()
+    }
+
+    /// Does what is due by `now`: ends the grace, the waiting, and the patience with the slow.
+    /// Whether nobody publishes or watches after that.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        if matches!(self.life, Life::Lost(until) if until <= now || self.viewers.is_empty()) {
+            self.end();
+        }
+        let waited = self
+            .viewers
+            .extract_if(.., |viewer| viewer.has_waited_until(now));
+        waited.for_each(|viewer| viewer.end());
+        self.viewers
+            .iter_mut()
+            .for_each(|viewer| viewer.check_behind(now));
+        matches!(self.life, Life::Vacant) && self.viewers.is_empty()
+    }
+}

@@ -1,0 +1,394 @@
+//! One viewer of a stream: what it has been sent, and what it can take.
+
+use super::cache::{Beginning, Cache, Media, Wants};
+use crate::log;
+use crate::media::{Content, Tracks};
+use crate::queue::{Batch, Offer, QUEUE_MESSAGES, Role};
+use crate::rtmp::{Message, StreamId, status};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a viewer may stay behind before it is hung up on.
+pub const BEHIND_MAX: Duration = Duration::from_secs(30);
+
+/// With more than this in the queue, pictures that nothing needs are left out, and a viewer that
+/// lost some is not started again.
+const QUEUE_HALF: usize = QUEUE_MESSAGES / 2;
+
+/// Who plays what.
+#[derive(Clone, Debug)]
+pub struct Player {
+    /// The connection, for the log.
+    pub conn_id: String,
+    /// The message stream on which it plays.
+    pub stream: StreamId,
+    /// The name that it asked for.
+    pub name: String,
+    /// What it is to be told when playing begins.
+    pub start: Vec<Message>,
+}
+
+/// How far a viewer has come.
+#[derive(Debug)]
+enum Phase {
+    /// There is no publisher; the viewer has been told nothing and waits until then.
+    Waiting(Instant),
+    /// The viewer was told that it plays, and has nothing of this publication yet.
+    Starting,
+    /// The viewer is sent what comes. Of video only the tracks that have begun, until all have.
+    Playing(Video),
+}
+
+#[derive(Debug)]
+enum Video {
+    Whole,
+    From(Tracks),
+}
+
+/// A time during which a viewer takes less than there is.
+#[derive(Debug)]
+struct Episode {
+    since: Instant,
+    dropped: u64,
+}
+
+/// A viewer's place in the audience.
+pub struct Viewer {
+    id: u64,
+    role: Role,
+    player: Player,
+    phase: Phase,
+    wants: Wants,
+    paused: bool,
+    /// What could not be sent and must not be lost: headers, metadata, notices.
+    pending: Vec<Media>,
+    notice_pending: bool,
+    episode: Option<Episode>,
+}
+
+impl Viewer {
+    /// A viewer who waits for a publisher until `deadline`.
+    pub fn new(id: u64, role: Role, player: Player, deadline: Instant) -> Viewer {
+        Viewer {
+            id,
+            role,
+            player,
+            phase: Phase::Waiting(deadline),
+            wants: Wants {
+                audio: true,
+                video: true,
+            },
+            paused: false,
+            pending: Vec::new(),
+            notice_pending: false,
+            episode: None,
+        }
+    }
+
+    /// The number of the subscription.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether the viewer still waits to be told anything, and its time is up.
+    pub fn has_waited_until(&self, now: Instant) -> bool {
+        matches!(self.phase, Phase::Waiting(deadline) if deadline <= now)
+    }
+
+    /// Whether the viewer was told that it plays.
+    pub fn is_told(&self) -> bool {
+        !matches!(self.phase, Phase::Waiting(_))
+    }
+
+    /// Whether live messages go to this viewer as they are, without a look at each.
+    pub fn is_in_step(&self) -> bool {
+        let playing = matches!(self.phase, Phase::Playing(Video::Whole));
+        playing && !self.paused && self.wants.audio && self.wants.video && self.pending.is_empty()
+    }
+
+    /// Tells the viewer that it plays, and begins if the stream can.
+    pub fn start(&mut self, cache: &Cache) {
+        let start = std::mem::take(&mut self.player.start);
+        if self.role.outbox().push(None, start) == Offer::Full {
+            self.role.outbox().hang_up();
+        }
+        self.phase = Phase::Starting;
+        self.begin(cache, None);
+    }
+
+    /// The stream has another publication now: nothing of the last one counts.
+    pub fn restart(&mut self) {
+        if self.is_told() {
+            self.phase = Phase::Starting;
+            self.pending.clear();
+        }
+    }
+
+    /// Video tracks have appeared beside `known`: each of them begins with its own keyframe.
+    pub fn tracks_appeared(&mut self, known: Tracks) {
+        if let Phase::Playing(video @ Video::Whole) = &mut self.phase {
+            *video = Video::From(known);
+        }
+    }
+
+    /// Sends a message of ours that nothing depends on.
+    pub fn tell(&self, message: Message) {
+        self.role.outbox().push(None, vec![message]);
+    }
+
+    /// The stream is over: says so and takes leave.
+    pub fn end(&self) {
+        let messages = match self.phase {
+            Phase::Waiting(_) => vec![status::not_found(self.player.stream, &self.player.name)],
+            _ => status::play_end(self.player.stream, &self.player.name).into(),
+        };
+        self.role.outbox().end_role(messages);
+    }
+
+    /// The message stream on which it plays.
+    pub fn stream(&self) -> StreamId {
+        self.player.stream
+    }
+
+    /// Pauses or goes on, which is at the next keyframe.
+    pub fn set_paused(&mut self, paused: bool) {
+        if self.paused && !paused {
+            self.resync();
+        }
+        self.paused = paused;
+    }
+
+    /// Turns audio on or off.
+    pub fn set_audio(&mut self, on: bool) {
+        self.wants.audio = on;
+    }
+
+    /// Turns video on or off; it comes back at the next keyframe.
+    pub fn set_video(&mut self, on: bool) {
+        if on && !self.wants.video {
+            self.resync();
+        }
+        self.wants.video = on;
+    }
+
+    fn resync(&mut self) {
+        if let Phase::Playing(video) = &mut self.phase {
+            *video = Video::From(Tracks::default());
+        }
+    }
+
+    /// Sends the beginning, if there is one.
+    fn begin(&mut self, cache: &Cache, current: Option<&Media>) {
+        if self.paused {
+            return;
+        }
+        let Some(Beginning { messages, started }) = cache.beginning(self.wants, current) else {
+            return;
+        };
+        if self.role.outbox().push(Some(self.player.stream), messages) != Offer::Full {
+            self.phase = Phase::Playing(video_from(started, cache));
+        }
+    }
+
+    /// Offers live messages to a viewer in step. Where there is no room, each is looked at.
+    pub fn offer(
+        &mut self,
+        batch: &Arc<Batch>,
+        media: &[Media],
+        cache: &Cache,
+        now: Instant,
+    ) -> u64 {
+        let disposable = |media: &Media| media.packet.content == Content::Disposable;
+        if media.iter().any(disposable) && self.role.outbox().waiting() > QUEUE_HALF {
+            return media
+                .iter()
+                .map(|media| self.consider(media, cache, now))
+                .sum();
+        }
+        match self.role.outbox().offer(self.player.stream, batch) {
+            Offer::Sent => self.caught_up(now),
+            Offer::Queued | Offer::Closed => {}
+            Offer::Full => {
+                return media
+                    .iter()
+                    .map(|media| self.consider(media, cache, now))
+                    .sum();
+            }
+        }
+        0
+    }
+
+    /// Decides on one live message, which is noted in the cache already. Returns how many
+    /// messages were dropped.
+    pub fn consider(&mut self, media: &Media, cache: &Cache, now: Instant) -> u64 {
+        match &self.phase {
+            Phase::Waiting(_) => 0,
+            Phase::Starting => {
+                self.begin(cache, Some(media));
+                0
+            }
+            Phase::Playing(_) if self.paused || !self.wants.includes(media.message.kind) => {
+                if media.is_header() {
+                    self.keep(media);
+                }
+                0
+            }
+            Phase::Playing(video) => {
+                if media.is_dependent_frame() && !video.has_begun(media.packet.tracks) {
+                    self.count_drop(0)
+                } else {
+                    self.send(media, cache, now)
+                }
+            }
+        }
+    }
+
+    /// Sends one message behind what is pending, or drops it where it may be dropped.
+    fn send(&mut self, media: &Media, cache: &Cache, now: Instant) -> u64 {
+        let waiting = self.role.outbox().waiting();
+        if waiting > QUEUE_HALF && media.packet.content == Content::Disposable {
+            return self.drop_one(now);
+        }
+        if waiting > QUEUE_HALF && media.is_keyframe() && self.episode.is_some() {
+            return self.lose_video(now);
+        }
+        match self.offer_with_pending(media) {
+            Offer::Full if !is_droppable(media) => {
+                self.keep(media);
+                self.begin_episode(now);
+                0
+            }
+            Offer::Full if media.is_video() => self.lose_video(now),
+            Offer::Full => self.drop_one(now),
+            offer => {
+                self.video_begins(media, cache);
+                if offer == Offer::Sent {
+                    self.caught_up(now);
+                }
+                0
+            }
+        }
+    }
+
+    fn offer_with_pending(&mut self, media: &Media) -> Offer {
+        let outbox = self.role.outbox();
+        if self.notice_pending {
+            let notice = status::insufficient_bandwidth(self.player.stream, &self.player.name);
+            match outbox.push(None, vec![notice]) {
+                Offer::Full => return Offer::Full,
+                _ => self.notice_pending = false,
+            }
+        }
+        if self.pending.is_empty() {
+            return outbox.push(Some(self.player.stream), vec![media.message.clone()]);
+        }
+        let wants = self.wants;
+        let (now, later): (Vec<Media>, _) = self
+            .pending
+            .drain(..)
+            .partition(|kept| wants.includes(kept.message.kind));
+        let timestamp = media.message.timestamp;
+        let due = |kept: &Media| match kept.is_retained() {
+            true => kept.message.clone(),
+            false => Message {
+                timestamp,
+                ..kept.message.clone()
+            },
+        };
+        let messages = now.iter().map(due).chain([media.message.clone()]).collect();
+        let offer = outbox.push(Some(self.player.stream), messages);
+        self.pending = later;
+        if offer == Offer::Full {
+            self.pending.extend(now);
+        }
+        offer
+    }
+
+    fn video_begins(&mut self, media: &Media, cache: &Cache) {
+        if let (true, Phase::Playing(Video::From(started))) = (media.is_keyframe(), &mut self.phase)
+        {
+            started.extend(media.packet.tracks);
+            let started = *started;
+            self.phase = Phase::Playing(video_from(started, cache));
+        }
+    }
+
+    /// Keeps what must not be lost, in place of what it replaces.
+    fn keep(&mut self, media: &Media) {
+        self.pending.retain(|kept| !media.replaces(kept));
+        self.pending.push(media.clone());
+    }
+
+    /// A picture is lost, and with it all that need it.
+    fn lose_video(&mut self, now: Instant) -> u64 {
+        self.resync();
+        self.drop_one(now)
+    }
+
+    fn drop_one(&mut self, now: Instant) -> u64 {
+        self.begin_episode(now);
+        self.count_drop(1)
+    }
+
+    fn count_drop(&mut self, at_least: u64) -> u64 {
+        let dropped = if self.episode.is_some() { 1 } else { at_least };
+        if let Some(episode) = &mut self.episode {
+            episode.dropped += dropped;
+        }
+        dropped
+    }
+
+    fn begin_episode(&mut self, now: Instant) {
+        if self.episode.is_none() {
+            self.episode = Some(Episode {
+                since: now,
+                dropped: 0,
+            });
+            self.notice_pending = true;
+        }
+    }
+
+    fn caught_up(&mut self, now: Instant) {
+        if let Some(episode) = self.episode.take() {
+            let seconds = now.saturating_duration_since(episode.since).as_secs_f32();
+            log!(Warn, "viewer was too slow"; conn_id = self.player.conn_id,
+                dropped = episode.dropped, behind_sec = format_args!("{seconds:.1}"));
+        }
+    }
+
+    /// Hangs up on a viewer that has been behind for too long.
+    pub fn check_behind(&mut self, now: Instant) {
+        let too_long =
+            |episode: &Episode| now.saturating_duration_since(episode.since) >= BEHIND_MAX;
+        if let Some(episode) = self.episode.take_if(|episode| too_long(episode)) {
+            log!(Warn, "viewer too slow, hanging up"; conn_id = self.player.conn_id,
+                dropped = episode.dropped, behind_sec = BEHIND_MAX.as_secs());
+            self.role.outbox().hang_up();
+        }
+    }
+}
+
+impl Video {
+    fn has_begun(&self, tracks: Tracks) -> bool {
+        match self {
+            Video::Whole => true,
+            Video::From(started) => started.contains(tracks),
+        }
+    }
+}
+
+fn video_from(started: Tracks, cache: &Cache) -> Video {
+    match started.contains(cache.video_tracks()) {
+        true => Video::Whole,
+        false => Video::From(started),
+    }
+}
+
+/// Whether a message may be left out for a slow viewer: sound, pictures, and data that passes.
+fn is_droppable(media: &Media) -> bool {
+    let needed = matches!(
+        media.packet.content,
+        Content::Header | Content::Config | Content::End
+    );
+    !needed && !media.is_retained()
+}

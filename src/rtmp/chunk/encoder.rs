@@ -1,0 +1,212 @@
+//! Messages to bytes.
+
+use super::{CHUNK_SIZE_DEFAULT, ChunkStreamId, EXTENDED};
+use crate::bytes::{put_u24, put_u32};
+use crate::rtmp::{Message, MessageType, StreamId, Timestamp};
+
+/// What the peer knows of one of our chunk streams: all that the next header can leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    timestamp: Timestamp,
+    /// The step to the last message; `None` right after a header of format 0. By §5.3.1.2.4 the
+    /// step would then be the whole timestamp, but not every peer reads it so.
+    delta: Option<u32>,
+    len: u32,
+    kind: MessageType,
+    stream: StreamId,
+}
+
+/// How a message is introduced (§5.3.1.2).
+enum Format {
+    /// Everything, with an absolute time.
+    Full,
+    /// Step, length and type.
+    Kind(u32),
+    /// Step only.
+    Step(u32),
+    /// Nothing: all as before.
+    Same,
+}
+
+/// Cuts messages into chunks, with the shortest header that says it.
+///
+/// Time that goes backward, a step that would need the extended field, and another message stream
+/// are always written as format 0, so that no step is ever negative or extended.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    chunk_size: u32,
+    streams: Vec<(ChunkStreamId, Header)>,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Encoder {
+            chunk_size: CHUNK_SIZE_DEFAULT,
+            streams: Vec::new(),
+        }
+    }
+}
+
+impl Encoder {
+    /// Bytes of payload in each chunk.
+    pub fn chunk_size(&self) -> u32 {
+        self.chunk_size
+    }
+
+    /// An encoder that already writes chunks of `chunk_size` bytes.
+    pub fn with_chunk_size(chunk_size: u32) -> Encoder {
+        Encoder {
+            chunk_size,
+            streams: Vec::new(),
+        }
+    }
+
+    /// What the peer knows of chunk stream `csid`.
+    pub fn header(&self, csid: ChunkStreamId) -> Option<Header> {
+        self.streams
+            .iter()
+            .find(|(id, _)| *id == csid)
+            .map(|(_, header)| *header)
+    }
+
+    /// Notes that the peer was sent bytes after which it knows `header` of chunk stream `csid`.
+    pub fn set_header(&mut self, csid: ChunkStreamId, header: Header) {
+        match self.streams.iter_mut().find(|(id, _)| *id == csid) {
+            Some((_, known)) => *known = header,
+            None => self.streams.push((csid, header)),
+        }
+    }
+
+    /// Appends the chunks of `message` to `out`, on the chunk stream that is its own.
+    pub fn encode(&mut self, message: &Message, out: &mut Vec<u8>) {
+        self.encode_on(
+            ChunkStreamId::of(message.kind, message.stream),
+            message.stream,
+            message,
+            out,
+        );
+    }
+
+    /// Appends the chunks of `message` to `out` as one of message stream `stream`.
+    pub fn encode_as(&mut self, stream: StreamId, message: &Message, out: &mut Vec<u8>) {
+        self.encode_on(
+            ChunkStreamId::of(message.kind, stream),
+            stream,
+            message,
+            out,
+        );
+    }
+
+    /// Appends the chunks of `message` to `out`, on chunk stream `csid` and message stream `stream`.
+    ///
+    /// A Set Chunk Size changes the chunks that follow it.
+    pub fn encode_on(
+        &mut self,
+        csid: ChunkStreamId,
+        stream: StreamId,
+        message: &Message,
+        out: &mut Vec<u8>,
+    ) {
+        let last = self.header(csid);
+        let format = format(last, message, stream);
+        let len = message.payload.len() as u32;
+        let extended = match format {
+            Format::Full => Some(message.timestamp.0).filter(|time| *time >= EXTENDED),
+            _ => None,
+        };
+        put_header(out, csid, &format, message, stream);
+        let mut chunks = message.payload.chunks(self.chunk_size as usize);
+        out.extend_from_slice(chunks.next().unwrap_or_default());
+        for chunk in chunks {
+            put_basic(out, 3, csid);
+            if let Some(time) = extended {
+                put_u32(out, time);
+            }
+            out.extend_from_slice(chunk);
+        }
+        let delta = match format {
+            Format::Full => None,
+            Format::Kind(delta) | Format::Step(delta) => Some(delta),
+            Format::Same => last.and_then(|last| last.delta),
+        };
+        let header = Header {
+            timestamp: message.timestamp,
+            delta,
+            len,
+            kind: message.kind,
+            stream,
+        };
+        self.set_header(csid, header);
+        if let (MessageType::SET_CHUNK_SIZE, Some(size)) =
+            (message.kind, message.payload.first_chunk())
+        {
+            self.chunk_size = u32::from_be_bytes(*size).max(1);
+        }
+    }
+}
+
+/// The shortest header for `message` after `last`.
+fn format(last: Option<Header>, message: &Message, stream: StreamId) -> Format {
+    let Some(last) = last.filter(|last| last.stream == stream) else {
+        return Format::Full;
+    };
+    let delta = message.timestamp.since(last.timestamp);
+    if delta < 0 || delta as u32 >= EXTENDED {
+        return Format::Full;
+    }
+    let delta = delta as u32;
+    if last.len != message.payload.len() as u32 || last.kind != message.kind {
+        Format::Kind(delta)
+    } else if last.delta != Some(delta) {
+        Format::Step(delta)
+    } else {
+        Format::Same
+    }
+}
+
+fn put_header(
+    out: &mut Vec<u8>,
+    csid: ChunkStreamId,
+    format: &Format,
+    message: &Message,
+    stream: StreamId,
+) {
+    let len = message.payload.len() as u32;
+    match *format {
+        Format::Full => {
+            let time = message.timestamp.0;
+            put_basic(out, 0, csid);
+            put_u24(out, time.min(EXTENDED));
+            put_u24(out, len);
+            out.push(message.kind.0);
+            out.extend_from_slice(&stream.0.to_le_bytes());
+            if time >= EXTENDED {
+                put_u32(out, time);
+            }
+        }
+        Format::Kind(delta) => {
+            put_basic(out, 1, csid);
+            put_u24(out, delta);
+            put_u24(out, len);
+            out.push(message.kind.0);
+        }
+        Format::Step(delta) => {
+            put_basic(out, 2, csid);
+            put_u24(out, delta);
+        }
+        Format::Same => put_basic(out, 3, csid),
+    }
+}
+
+/// Appends a basic header in its smallest form (§5.3.1.1).
+fn put_basic(out: &mut Vec<u8>, fmt: u8, csid: ChunkStreamId) {
+    let fmt = fmt << 6;
+    match csid.0 {
+        id @ 0..=63 => out.push(fmt | id as u8),
+        id @ 64..=319 => out.extend_from_slice(&[fmt, (id - 64) as u8]),
+        id => {
+            let [low, high] = ((id - 64) as u16).to_le_bytes();
+            out.extend_from_slice(&[fmt | 1, low, high]);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The client's end of a conversation: what a relay needs to push to or pull from another server.
+
+use super::command::{self, Call, caps};
+use super::control::{self, Acknowledgements, Control, UserControl};
+use super::status::{self, code};
+use super::{Message, MessageType, StreamId};
+use crate::amf0::Value;
+use std::fmt;
+
+/// What to do at the other server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Send a stream there.
+    Publish,
+    /// Have a stream sent from there.
+    Play,
+}
+
+/// Where to go. `app` and `name` may carry a query; `tc_url` is the URL up to the app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The application.
+    pub app: String,
+    /// The URL of the application.
+    pub tc_url: String,
+    /// The stream's name.
+    pub name: String,
+}
+
+/// Why the other server is of no use.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Error {
+    /// A control message that is none.
+    Control(control::Error),
+    /// A command that cannot be read.
+    Command(command::Error),
+    /// It said no: code and description.
+    Refused(String, String),
+    /// `createStream` was answered with something that is no stream id.
+    NoStreamId,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Error::Control(error) => write!(f, "{error}"),
+            Error::Command(error) => write!(f, "{error}"),
+            Error::Refused(code, text) => write!(f, "server refused: {code}: {text}"),
+            Error::NoStreamId => write!(f, "server gave no stream id"),
+        }
+    }
+}
+
+/// What follows from a message of the server, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Send this to the server.
+    Send(Message),
+    /// Media may be sent on, or will come on, this stream.
+    Started(StreamId),
+    /// Audio, video or data of the stream that is played.
+    Media(Message),
+    /// The server says that the stream is over.
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Connecting,
+    CreatingStream,
+    Starting(StreamId),
+    Running(StreamId),
+}
+
+/// The transaction of `connect` is always 1 (§7.2.1.1).
+const CONNECT: f64 = 1.0;
+const RELEASE_STREAM: f64 = 2.0;
+const FC_PUBLISH: f64 = 3.0;
+const CREATE_STREAM: f64 = 4.0;
+const FC_UNPUBLISH: f64 = 5.0;
+
+/// How much a playing client says that it buffers, in ms.
+const BUFFER_MS: u32 = 3000;
+
+/// One conversation with another server.
+#[derive(Debug)]
+pub struct Client {
+    purpose: Purpose,
+    target: Target,
+    state: State,
+    acknowledgements: Acknowledgements,
+    window_sent: Option<u32>,
+}
+
+impl Client {
+    /// A conversation that has not begun.
+    pub fn new(purpose: Purpose, target: Target) -> Client {
+        let acknowledgements = Acknowledgements::default();
+        Client {
+            purpose,
+            target,
+            state: State::Connecting,
+            acknowledgements,
+            window_sent: None,
+        }
+    }
+
+    /// The first messages, to be sent after the handshake.
+    pub fn begin(&self, chunk_size: u32) -> Vec<Message> {
+        let target = &self.target;
+        let mut members = vec![(b"app".to_vec(), Value::text(&target.app))];
+        if self.purpose == Purpose::Publish {
+            members.push((b"type".to_vec(), Value::text("nonprivate")));
+        }
+        let all = || Value::object([("*", Value::Number(4.0))]);
+        let caps_ex = caps::MULTITRACK | caps::MOD_EX | caps::NANO_OFFSET;
+        let more = [
+            (
+                "flashVer",
+                Value::text("FMLE/3.0 (compatible; rtmp-server)"),
+            ),
+            ("tcUrl", Value::text(&target.tc_url)),
+            ("fourCcList", Value::StrictArray(vec![Value::text("*")])),
+            ("videoFourCcInfoMap", all()),
+            ("audioFourCcInfoMap", all()),
+            ("capsEx", Value::Number(f64::from(caps_ex))),
+        ];
+        members.extend(more.map(|(key, value)| (key.as_bytes().to_vec(), value)));
+        let connect = status::call(
+            StreamId::CONTROL,
+            "connect",
+            CONNECT,
+            Value::Object(members),
+            vec![],
+        );
+        vec![Control::SetChunkSize(chunk_size).message(), connect]
+    }
+
+    /// Counts bytes that arrived, the handshake's among them.
+    pub fn count_received(&mut self, bytes: usize) {
+        self.acknowledgements.count(bytes);
+    }
+
+    /// The acknowledgement that is due now, if one is.
+    pub fn acknowledgement(&mut self) -> Option<Message> {
+        self.acknowledgements.due().map(Control::message)
+    }
+
+    /// The messages that end what was started, to be sent before hanging up.
+    pub fn end(&self) -> Vec<Message> {
+        let (State::Starting(stream) | State::Running(stream)) = self.state else {
+            return Vec::new();
+        };
+        let id = Value::Number(f64::from(stream.0));
+        let delete = call("deleteStream", 0.0, vec![id]);
+        match self.purpose {
+            Purpose::Publish => {
+                vec![
+                    call(
+                        "FCUnpublish",
+                        FC_UNPUBLISH,
+                        vec![Value::text(&self.target.name)],
+                    ),
+                    delete,
+                ]
+            }
+            Purpose::Play => vec![delete],
+        }
+    }
+
+    /// Takes one message of the server and pushes what follows from it onto `out`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`]: hang up; trying again later may help.
+    pub fn handle(&mut self, message: Message, out: &mut Vec<Event>) -> Result<(), Error> {
+        match message.kind {
+            MessageType::COMMAND | MessageType::COMMAND_AMF3 => {
+                let call = Call::parse(message.kind, &message.payload).map_err(Error::Command)?;
+                self.command(&call, out)?;
+            }
+            MessageType(1..=6) => {
+                let control =
+                    Control::parse(message.kind, &message.payload).map_err(Error::Control)?;
+                self.control(control, out);
+            }
+            MessageType::AGGREGATE => {
+                let parts = super::aggregate::split(&message).unwrap_or_default();
+                out.extend(parts.into_iter().map(Event::Media));
+            }
+            MessageType::AUDIO
+            | MessageType::VIDEO
+            | MessageType::DATA
+            | MessageType::DATA_AMF3 => {
+                out.push(Event::Media(message));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn control(&mut self, control: Control, out: &mut Vec<Event>) {
+        match control {
+            Control::WindowAckSize(size) => self.acknowledgements.set_window(size),
+            Control::SetPeerBandwidth { size, .. }
+                if size > 0 && self.window_sent != Some(size) =>
+            {
+                self.window_sent = Some(size);
+                out.push(Event::Send(Control::WindowAckSize(size).message()));
+            }
+            Control::User(UserControl::PingRequest(time)) => {
+                out.push(Event::Send(UserControl::PingResponse(time).message()));
+            }
+            Control::User(UserControl::StreamEof(_)) => out.push(Event::Ended),
+            _ => {}
+        }
+    }
+
+    fn command(&mut self, call: &Call, out: &mut Vec<Event>) -> Result<(), Error> {
+        match (self.state, call.name.as_str()) {
+            (State::Connecting, "_result") if call.transaction == CONNECT => {
+                self.state = State::CreatingStream;
+                out.extend(self.create_stream().into_iter().map(Event::Send));
+            }
+            (State::CreatingStream, "_result") if call.transaction == CREATE_STREAM => {
+                let id = call
+                    .arguments
+                    .first()
+                    .and_then(Value::as_u32)
+                    .filter(|id| *id > 0);
+                let stream = StreamId(id.ok_or(Error::NoStreamId)?);
+                self.state = State::Starting(stream);
+                out.extend(self.start(stream).into_iter().map(Event::Send));
+            }
+            (State::Connecting | State::CreatingStream, "_error")
+                if [CONNECT, CREATE_STREAM].contains(&call.transaction) =>
+            {
+                return Err(refused(call));
+            }
+            (_, "onStatus") => self.status(call, out)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn create_stream(&self) -> Vec<Message> {
+        let create = call("createStream", CREATE_STREAM, vec![]);
+        match self.purpose {
+            Purpose::Publish => {
+                let name = || vec![Value::text(&self.target.name)];
+                let release = call("releaseStream", RELEASE_STREAM, name());
+                vec![release, call("FCPublish", FC_PUBLISH, name()), create]
+            }
+            Purpose::Play => vec![create],
+        }
+    }
+
+    /// publish or play; both have transaction 0 (§7.2.2).
+    fn start(&self, stream: StreamId) -> Vec<Message> {
+        let name = Value::text(&self.target.name);
+        match self.purpose {
+            Purpose::Publish => {
+                let arguments = vec![name, Value::text("live")];
+                vec![status::call(stream, "publish", 0.0, Value::Null, arguments)]
+            }
+            Purpose::Play => vec![
+                status::call(
+                    stream,
+                    "play",
+                    0.0,
+                    Value::Null,
+                    vec![name, Value::Number(-2.0)],
+                ),
+                UserControl::SetBufferLength(stream, BUFFER_MS).message(),
+            ],
+        }
+    }
+
+    fn status(&mut self, call: &Call, out: &mut Vec<Event>) -> Result<(), Error> {
+        let Some(info) = call.arguments.first() else {
+            return Ok(());
+        };
+        let text = |key| info.get(key).and_then(Value::as_text).unwrap_or_default();
+        if text("level") == "error" {
+            return Err(refused(call));
+        }
+        match (self.state, text("code")) {
+            (State::Starting(stream), code::PUBLISH_START | code::PLAY_START) => {
+                self.state = State::Running(stream);
+                out.push(Event::Started(stream));
+            }
+            (_, code::UNPUBLISH_NOTIFY | "NetStream.Play.Stop") => out.push(Event::Ended),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// A call on the connection without a command object.
+fn call(name: &str, transaction: f64, arguments: Vec<Value>) -> Message {
+    status::call(StreamId::CONTROL, name, transaction, Value::Null, arguments)
+}
+
+fn refused(call: &Call) -> Error {
+    let info = call.arguments.first().unwrap_or(&Value::Null);
+    let text = |key| {
+        info.get(key)
+            .and_then(Value::as_text)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Error::Refused(text("code"), text("description"))
+}

@@ -1,0 +1,241 @@
+//! Command messages (RTMP §7.2): what a client may ask, as typed values.
+
+use super::{MessageType, StreamId};
+use crate::amf0::{self, Value};
+use std::fmt;
+
+/// A command message that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The payload is not AMF0.
+    Amf(amf0::Error),
+    /// Type 17 whose format byte is not 0 (Enhanced RTMP v2, AMF).
+    Amf3Format(Option<u8>),
+    /// The first value is not a string of UTF-8.
+    NoName,
+    /// The second value is not a number.
+    NoTransaction,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Error::Amf(error) => write!(f, "{error}"),
+            Error::Amf3Format(Some(format)) => write!(f, "AMF3 command has format {format}"),
+            Error::Amf3Format(None) => write!(f, "AMF3 command is empty"),
+            Error::NoName => write!(f, "command has no name"),
+            Error::NoTransaction => write!(f, "command has no transaction number"),
+        }
+    }
+}
+
+/// A command message taken apart, whatever its name: the shape all of them share (§7.2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Case-sensitive.
+    pub name: String,
+    /// Carried by the reply as well; 0 asks for none.
+    pub transaction: f64,
+    /// The command object.
+    pub object: Value,
+    /// What follows it.
+    pub arguments: Vec<Value>,
+}
+
+impl Call {
+    /// Reads a message of type 20, or of type 17 behind its format byte.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] is a violation by the peer; drop the connection.
+    pub fn parse(kind: MessageType, payload: &[u8]) -> Result<Call, Error> {
+        let body = match (kind, payload.split_first()) {
+            (MessageType::COMMAND_AMF3, Some((0, body))) => body,
+            (MessageType::COMMAND_AMF3, other) => {
+                return Err(Error::Amf3Format(other.map(|o| *o.0)));
+            }
+            _ => payload,
+        };
+        let mut values = amf0::decode(body).map_err(Error::Amf)?.into_iter();
+        let name = values
+            .next()
+            .and_then(|name| name.as_text().map(str::to_owned));
+        let transaction = values.next().and_then(|number| number.as_number());
+        Ok(Call {
+            name: name.ok_or(Error::NoName)?,
+            transaction: transaction.ok_or(Error::NoTransaction)?,
+            object: values.next().unwrap_or(Value::Null),
+            arguments: values.collect(),
+        })
+    }
+
+    /// The payload of the message.
+    pub fn payload(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        Value::text(&self.name).encode(&mut out);
+        Value::Number(self.transaction).encode(&mut out);
+        self.object.encode(&mut out);
+        self.arguments
+            .iter()
+            .for_each(|value| value.encode(&mut out));
+        out
+    }
+
+    fn text(&self, index: usize) -> Option<String> {
+        self.arguments.get(index)?.as_text().map(str::to_owned)
+    }
+
+    fn number(&self, index: usize) -> Option<f64> {
+        self.arguments.get(index)?.as_number()
+    }
+
+    /// A flag; ActionScript's numbers stand for one as well.
+    fn flag(&self, index: usize) -> Option<bool> {
+        match self.arguments.get(index)? {
+            Value::Boolean(flag) => Some(*flag),
+            Value::Number(number) => Some(*number != 0.0),
+            _ => None,
+        }
+    }
+}
+
+/// Bits of `capsEx` (Enhanced RTMP v2, connect).
+pub mod caps {
+    /// The client can be told to reconnect.
+    pub const RECONNECT: u32 = 1;
+    /// Several audio or video tracks in one stream.
+    pub const MULTITRACK: u32 = 2;
+    /// ModEx prefixes.
+    pub const MOD_EX: u32 = 4;
+    /// Nanosecond offsets in ModEx.
+    pub const NANO_OFFSET: u32 = 8;
+}
+
+/// What `connect` says (§7.2.1.1, Enhanced RTMP v2).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Connect {
+    /// The application; `None` if missing or not text.
+    pub app: Option<String>,
+    /// The client's name for itself.
+    pub flash_ver: String,
+    /// The [`caps`] that it offers.
+    pub caps_ex: u32,
+}
+
+impl Connect {
+    fn new(object: &Value) -> Connect {
+        let text = |key| object.get(key).and_then(Value::as_text).map(str::to_owned);
+        Connect {
+            app: text("app"),
+            flash_ver: text("flashVer")
+                .or_else(|| text("flashver"))
+                .unwrap_or_default(),
+            caps_ex: object.get("capsEx").and_then(Value::as_u32).unwrap_or(0),
+        }
+    }
+}
+
+/// Where `play` wants to begin (§7.2.2.1), in the readings of real clients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Start {
+    /// -2, or any other negative number: live, else a recording, else wait for one.
+    LiveOrRecorded,
+    /// -1, or -1000 of clients that count in ms: live only.
+    Live,
+    /// 0 or more: from that second of a recording.
+    Recorded(f64),
+}
+
+impl Start {
+    fn new(number: Option<f64>) -> Start {
+        match number {
+            Some(start) if start >= 0.0 => Start::Recorded(start),
+            Some(start) if start == -1.0 || start == -1000.0 => Start::Live,
+            _ => Start::LiveOrRecorded,
+        }
+    }
+}
+
+/// What a client asks of the server, with the arguments that matter here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// §7.2.1.1.
+    Connect(Connect),
+    /// §7.2.1.3.
+    CreateStream,
+    /// §7.2.2.3; `None` if the argument is no stream id.
+    DeleteStream(Option<StreamId>),
+    /// Ends what the stream it arrives on does.
+    CloseStream,
+    /// §7.2.2.6; `None` if the name is missing or not text.
+    Publish(Option<String>),
+    /// Ends the publication of a name, before deleteStream.
+    FcUnpublish(Option<String>),
+    /// §7.2.2.1.
+    Play {
+        /// `None` if missing or not text.
+        name: Option<String>,
+        /// Where to begin.
+        start: Start,
+        /// Whether to replace what plays; `None` if not said, which means to replace it.
+        reset: Option<bool>,
+    },
+    /// §7.2.2.2.
+    Play2,
+    /// §7.2.2.7.
+    Seek,
+    /// §7.2.2.8.
+    Pause {
+        /// Pause, or go on.
+        paused: bool,
+        /// The stream's time at that moment, in ms.
+        at: f64,
+    },
+    /// §7.2.2.4.
+    ReceiveAudio(bool),
+    /// §7.2.2.5.
+    ReceiveVideo(bool),
+    /// Asks for the length of a recording.
+    GetStreamLength,
+    /// A courtesy before publish or play that nothing depends on: releaseStream, FCPublish,
+    /// FCSubscribe.
+    Courtesy,
+    /// An answer to a call of ours, or a status; nothing to do.
+    Answer,
+    /// Anything else.
+    Unknown,
+}
+
+impl Command {
+    /// What `call` means.
+    pub fn new(call: &Call) -> Command {
+        match call.name.as_str() {
+            "connect" => Command::Connect(Connect::new(&call.object)),
+            "createStream" => Command::CreateStream,
+            "deleteStream" => {
+                let id = call.arguments.first().and_then(Value::as_u32);
+                Command::DeleteStream(id.map(StreamId))
+            }
+            "closeStream" => Command::CloseStream,
+            "publish" => Command::Publish(call.text(0)),
+            "FCUnpublish" => Command::FcUnpublish(call.text(0)),
+            "play" => Command::Play {
+                name: call.text(0),
+                start: Start::new(call.number(1)),
+                reset: call.flag(3),
+            },
+            "play2" => Command::Play2,
+            "seek" => Command::Seek,
+            "pause" | "pauseRaw" => Command::Pause {
+                paused: call.flag(0).unwrap_or(true),
+                at: call.number(1).unwrap_or(0.0),
+            },
+            "receiveAudio" => Command::ReceiveAudio(call.flag(0).unwrap_or(true)),
+            "receiveVideo" => Command::ReceiveVideo(call.flag(0).unwrap_or(true)),
+            "getStreamLength" => Command::GetStreamLength,
+            "releaseStream" | "FCPublish" | "FCSubscribe" => Command::Courtesy,
+            "_result" | "_error" | "onStatus" => Command::Answer,
+            _ => Command::Unknown,
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! One connection: a reader thread that owns all that the peer causes, and a writer thread.
+
+use super::deadline::Reader;
+use super::error::Error;
+use super::roster::{Line, Peer, Place};
+use super::{Context, HANDSHAKE_LIMIT, READ_LIMIT, SETUP_LIMIT};
+use crate::log;
+use crate::queue::{self, Outbox, Writer};
+use crate::registry::{Player, Publication, Publisher, Refusal, Subscription};
+use crate::rtmp::chunk::Decoder;
+use crate::rtmp::session::{Event, Medium, Request, Session};
+use crate::rtmp::status::code;
+use crate::rtmp::{Message, StreamId, handshake};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Instant;
+
+/// Bytes that are read at a time: a viewer says little, a publisher much.
+const READ_LEN: usize = 4 << 10;
+const PUBLISHER_READ_LEN: usize = 64 << 10;
+
+/// Stack of a writer thread; it calls nothing deep.
+const WRITER_STACK_LEN: usize = 64 << 10;
+
+/// Serves one peer until either side ends it. Runs on the connection's reader thread; when it
+/// returns, the writer is gone too, and so is every trace of the connection.
+pub fn serve(
+    context: &Context,
+    number: u64,
+    socket: &Arc<TcpStream>,
+    addr: SocketAddr,
+    place: &Place,
+) {
+    let id = format!("c{number:06}");
+    let began = Instant::now();
+    log!(Debug, "connection accepted"; conn_id = id, peer_addr = addr);
+    let error = match shake_hands(context, number, socket) {
+        Ok(()) => talk(context, &id, socket, addr, place),
+        Err(error) => error,
+    };
+    let seconds = began.elapsed().as_secs_f32();
+    let duration_sec = format_args!("{seconds:.1}");
+    match error {
+        error if error.is_ordinary() => {
+            log!(Info, "connection closed"; conn_id = id, peer_addr = addr, reason = error, duration_sec = duration_sec);
+        }
+        error => {
+            log!(Warn, "connection failed"; conn_id = id, peer_addr = addr, layer = error.layer(), error = error,
+                duration_sec = duration_sec);
+        }
+    }
+}
+
+/// The handshake, all of it within [`HANDSHAKE_LIMIT`]: C0 and C1 are read, S0, S1 and S2 written
+/// in one go, C2 is read.
+fn shake_hands(context: &Context, number: u64, socket: &TcpStream) -> Result<(), Error> {
+    let mut reader = Reader::until(socket, Instant::now() + HANDSHAKE_LIMIT);
+    let mut read = |out: &mut [u8]| {
+        reader
+            .read_exact(out)
+            .map_err(|error| Error::reading(error, "handshake"))
+    };
+    let mut version = [0];
+    read(&mut version)?;
+    handshake::check_version(version[0])?;
+    let mut hello = [0; handshake::PACKET_LEN];
+    read(&mut hello)?;
+    let now = context.clock_ms();
+    let ours = handshake::hello(
+        now,
+        &handshake::random(context.seed.wrapping_add(number << 1)),
+    );
+    let answer = [
+        &[handshake::VERSION][..],
+        &ours,
+        &handshake::echo(&hello, now),
+    ]
+    .concat();
+    (&mut &*socket).write_all(&answer).map_err(Error::Io)?;
+    read(&mut hello)?;
+    Ok(handshake::check_echo(&ours, &hello)?)
+}
+
+/// Everything after the handshake.
+fn talk(
+    context: &Context,
+    id: &str,
+    socket: &Arc<TcpStream>,
+    addr: SocketAddr,
+    place: &Place,
+) -> Error {
+    let (outbox, writer) = queue::outbox(Box::new(Line(Arc::clone(socket))));
+    let peer = Arc::new(Peer::new(id.to_owned(), addr, outbox, context.epoch));
+    thread::scope(|scope| {
+        let builder = thread::Builder::new()
+            .name(format!("{id}-w"))
+            .stack_size(WRITER_STACK_LEN);
+        if let Err(error) = builder.spawn_scoped(scope, || write(socket, writer)) {
+            return Error::Io(error);
+        }
+        let Some(_known) = place.introduce(&peer) else {
+            return Error::HungUp;
+        };
+        let mut conn = Conn::new(context, peer, socket);
+        let error = match conn.read_loop() {
+            Ok(never) => match never {},
+            Err(error) => error,
+        };
+        conn.depart();
+        error
+    })
+}
+
+/// The writer thread: sends what is queued; after a farewell it closes our direction and waits a
+/// little for the peer to close its own.
+fn write(socket: &TcpStream, writer: Writer) {
+    let done = writer.run(socket);
+    if let Ok(queue::Done::Farewell) = done {
+        // Not to send a reset: it would destroy what the peer has not read yet.
+        let _ = socket.shutdown(Shutdown::Write);
+        writer.linger();
+    }
+}
+
+/// What a message stream of the peer is used for.
+enum Active {
+    Publishing(Publication, Request, Instant),
+    Playing(Subscription, Request, Instant),
+}
+
+enum Never {}
+
+/// A connection that has shaken hands, seen from its reader thread.
+struct Conn<'a> {
+    context: &'a Context,
+    peer: Arc<Peer>,
+    socket: &'a TcpStream,
+    reader: Reader<'a>,
+    session: Session,
+    chunks: Decoder,
+    active: BTreeMap<StreamId, Active>,
+    /// Replies that have not been handed over yet.
+    replies: Vec<Message>,
+    /// Media that has not been handed over yet, all of one stream.
+    media: Vec<Message>,
+    /// Leave was taken: whatever still comes is not for us.
+    leaving: bool,
+}
+
+impl<'a> Conn<'a> {
+    fn new(context: &'a Context, peer: Arc<Peer>, socket: &'a TcpStream) -> Conn<'a> {
+        let mut session = Session::new(context.chunk_size);
+        session.count_received(1 + 2 * handshake::PACKET_LEN);
+        Conn {
+            context,
+            peer,
+            socket,
+            reader: Reader::until(socket, Instant::now() + SETUP_LIMIT),
+            session,
+            chunks: Decoder::default(),
+            active: BTreeMap::new(),
+            replies: Vec::new(),
+            media: Vec::new(),
+            leaving: false,
+        }
+    }
+
+    fn outbox(&self) -> &Arc<Outbox> {
+        &self.peer.outbox
+    }
+
+    /// Reads and does what the peer wants, until one of the two has had enough.
+    fn read_loop(&mut self) -> Result<Never, Error> {
+        let mut buffer = vec![0; READ_LEN];
+        let mut events = Vec::new();
+        loop {
+            let len = self
+                .reader
+                .read(&mut buffer)
+                .map_err(|error| self.reading(error))?;
+            if len == 0 {
+                return Err(if self.leaving {
+                    Error::HungUp
+                } else {
+                    Error::Closed
+                });
+            }
+            self.peer.heard();
+            if self.leaving {
+                continue;
+            }
+            self.session.count_received(len);
+            let mut input = &buffer[..len];
+            while let Some(message) = self.chunks.decode(&mut input)? {
+                self.session.handle(message, &mut events)?;
+                for event in events.drain(..) {
+                    self.act(event)?;
+                }
+            }
+            self.hand_over_media();
+            self.replies.extend(self.session.acknowledgement());
+            self.hand_over_replies()?;
+            let publishes = self
+                .active
+                .values()
+                .any(|active| matches!(active, Active::Publishing(..)));
+            if publishes && buffer.len() < PUBLISHER_READ_LEN {
+                buffer = vec![0; PUBLISHER_READ_LEN];
+            }
+        }
+    }
+
+    fn reading(&self, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::TimedOut if self.active.is_empty() => {
+                Error::Timeout("connect, publish or play")
+            }
+            _ if self.leaving => Error::HungUp,
+            _ => Error::reading(error, "the peer to send anything"),
+        }
+    }
+
+    fn act(&mut self, event: Event) -> Result<(), Error> {
+        match event {
+            Event::Send(message) => self.replies.push(message),
+            Event::Media(message) => {
+                if self
+                    .media
+                    .last()
+                    .is_some_and(|last| last.stream != message.stream)
+                {
+                    self.hand_over_media();
+                }
+                self.media.push(message);
+            }
+            event => {
+                self.hand_over_media();
+                self.hand_over_replies()?;
+                self.change(event)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what changes the state of the connection; all that came before is handed over.
+    fn change(&mut self, event: Event) -> Result<(), Error> {
+        match event {
+            Event::Connected { app, flash_ver } => {
+                self.peer
+                    .can_reconnect
+                    .store(self.session.can_reconnect(), Ordering::Relaxed);
+                log!(Info, "client connected"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+                    app = app, flash_ver = flash_ver);
+            }
+            Event::Publish(request) => self.publish(request)?,
+            Event::Play(request) => self.play(request)?,
+            Event::Ended(stream) => self.end(stream),
+            Event::Pause(stream, paused) => {
+                if let Some(Active::Playing(subscription, ..)) = self.active.get(&stream) {
+                    subscription.set_paused(paused);
+                }
+            }
+            Event::Receive(stream, medium, on) => {
+                if let Some(Active::Playing(subscription, ..)) = self.active.get(&stream) {
+                    match medium {
+                        Medium::Audio => subscription.set_audio(on),
+                        Medium::Video => subscription.set_video(on),
+                    }
+                }
+            }
+            Event::Close => {
+                self.leaving = true;
+                self.outbox().finish(Vec::new());
+            }
+            Event::Ignored(why) => {
+                log!(Debug, "message ignored"; conn_id = self.peer.id, reason = why);
+            }
+            Event::Send(_) | Event::Media(_) => {} // handed over by the caller
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, request: Request) -> Result<(), Error> {
+        let key = &request.address.key;
+        let (stream, name) = (request.stream, request.name.clone());
+        let publisher = Publisher {
+            outbox: Arc::clone(self.outbox()),
+            stream,
+            name,
+        };
+        match self.context.registry.publish(key, publisher) {
+            Ok(publication) => {
+                log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
+                self.replies.extend(self.session.accept(stream));
+                self.active.insert(
+                    stream,
+                    Active::Publishing(publication, request, Instant::now()),
+                );
+                self.reader.set_each(READ_LIMIT).map_err(Error::Io)?;
+                self.hand_over_replies()
+            }
+            Err(refusal) => self.reject(&request, code::BAD_NAME, refusal),
+        }
+    }
+
+    fn play(&mut self, request: Request) -> Result<(), Error> {
+        let key = &request.address.key;
+        let stream = request.stream;
+        let start = self.session.accept(stream);
+        let player = Player {
+            conn_id: self.peer.id.clone(),
+            stream,
+            name: request.name.clone(),
+            start,
+        };
+        match self.context.registry.subscribe(key, self.outbox(), player) {
+            Ok(subscription) => {
+                log!(Info, "player started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
+                self.active.insert(
+                    stream,
+                    Active::Playing(subscription, request, Instant::now()),
+                );
+                self.reader.set_each(READ_LIMIT).map_err(Error::Io)
+            }
+            Err(refusal) => self.reject(&request, code::STREAM_NOT_FOUND, refusal),
+        }
+    }
+
+    fn reject(&mut self, request: &Request, code: &str, refusal: Refusal) -> Result<(), Error> {
+        let name = &request.name;
+        let text = match refusal {
+            Refusal::InUse => format!("{name} is already being published."),
+            Refusal::NotFound => format!("{name} not found."),
+        };
+        log!(Info, "request refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+            stream_key = request.address.key, code = code);
+        let mut events = Vec::new();
+        self.session
+            .reject(request.stream, code, &text, &mut events);
+        events.into_iter().try_for_each(|event| self.act(event))
+    }
+
+    /// What `stream` did is over, by the peer's own wish.
+    fn end(&mut self, stream: StreamId) {
+        match self.active.remove(&stream) {
+            Some(Active::Publishing(publication, request, since)) => {
+                self.log_publisher_end(&publication, &request, since, "finished");
+                publication.finish();
+            }
+            Some(Active::Playing(subscription, request, since)) => {
+                drop(subscription);
+                self.log_player_end(&request, since);
+            }
+            None => {}
+        }
+    }
+
+    /// The connection is over: whatever is left of it ends unasked.
+    fn depart(mut self) {
+        for (_, active) in std::mem::take(&mut self.active) {
+            match active {
+                Active::Publishing(publication, request, since) => {
+                    self.log_publisher_end(&publication, &request, since, "lost");
+                }
+                Active::Playing(_, request, since) => self.log_player_end(&request, since),
+            }
+        }
+        // Wakes a writer that waits for the socket.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    fn log_publisher_end(
+        &self,
+        publication: &Publication,
+        request: &Request,
+        since: Instant,
+        how: &str,
+    ) {
+        let (how, (traffic, viewers)) = match publication.traffic() {
+            Some(traffic) => (how, traffic),
+            None => ("taken over", Default::default()),
+        };
+        log!(Info, "publisher stopped"; conn_id = self.peer.id, stream_key = request.address.key, how = how,
+            duration_sec = format_args!("{:.1}", since.elapsed().as_secs_f32()), audio_packets = traffic.audio,
+            video_packets = traffic.video, total_bytes = traffic.bytes, viewers = viewers, dropped = traffic.dropped);
+    }
+
+    fn log_player_end(&self, request: &Request, since: Instant) {
+        log!(Info, "player stopped"; conn_id = self.peer.id, stream_key = request.address.key,
+            duration_sec = format_args!("{:.1}", since.elapsed().as_secs_f32()));
+    }
+
+    fn hand_over_replies(&mut self) -> Result<(), Error> {
+        if self.replies.is_empty() {
+            return Ok(());
+        }
+        let replies = std::mem::take(&mut self.replies);
+        if self.outbox().reply(replies) {
+            Ok(())
+        } else {
+            Err(Error::QueueFull)
+        }
+    }
+
+    fn hand_over_media(&mut self) {
+        let Some(stream) = self.media.first().map(|message| message.stream) else {
+            return;
+        };
+        match self.active.get(&stream) {
+            Some(Active::Publishing(publication, ..)) => {
+                // Whoever has lost the stream to another was told so and is being hung up on.
+                self.leaving |= !publication.send(self.media.drain(..));
+            }
+            _ => self.media.clear(),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Why a connection ended.
+
+use crate::rtmp::{chunk, command, handshake, session};
+use std::{fmt, io};
+
+/// The end of a connection, by layer. Logged once, where the connection ends.
+#[derive(Debug)]
+pub enum Error {
+    /// The peer closed, or was done.
+    Closed,
+    /// We took leave of it, for a reason that was logged where it arose.
+    HungUp,
+    /// Not the handshake that RTMP has.
+    Handshake(handshake::Error),
+    /// Chunks that cannot be followed.
+    Chunk(chunk::Error),
+    /// Messages that may not be.
+    Session(session::Error),
+    /// Not in time; with what.
+    Timeout(&'static str),
+    /// No room for a reply in the peer's own queue.
+    QueueFull,
+    /// The transport failed.
+    Io(io::Error),
+}
+
+impl Error {
+    /// The layer, as logs name it.
+    pub fn layer(&self) -> &'static str {
+        match self {
+            Error::Closed | Error::HungUp => "none",
+            Error::Handshake(_) => "handshake",
+            Error::Chunk(_) => "chunk",
+            Error::Session(session::Error::Command(command::Error::Amf(_))) => "amf",
+            Error::Session(_) => "protocol",
+            Error::Timeout(_) | Error::QueueFull => "timeout",
+            Error::Io(_) => "io",
+        }
+    }
+
+    /// Whether it is the ordinary end of a connection.
+    pub fn is_ordinary(&self) -> bool {
+        matches!(self, Error::Closed | Error::HungUp)
+    }
+
+    /// A failed read, in the words of what was waited for.
+    pub fn reading(error: io::Error, what: &'static str) -> Error {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Error::Timeout(what),
+            io::ErrorKind::UnexpectedEof => Error::Closed,
+            _ => Error::Io(error),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Error::Closed => write!(f, "peer closed"),
+            Error::HungUp => write!(f, "hung up"),
+            Error::Handshake(error) => write!(f, "{error}"),
+            Error::Chunk(error) => write!(f, "{error}"),
+            Error::Session(error) => write!(f, "{error}"),
+            Error::Timeout(what) => write!(f, "timed out waiting for {what}"),
+            Error::QueueFull => write!(f, "peer does not take its replies"),
+            Error::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl From<handshake::Error> for Error {
+    fn from(error: handshake::Error) -> Self {
+        Error::Handshake(error)
+    }
+}
+
+impl From<chunk::Error> for Error {
+    fn from(error: chunk::Error) -> Self {
+        Error::Chunk(error)
+    }
+}
+
+impl From<session::Error> for Error {
+    fn from(error: session::Error) -> Self {
+        Error::Session(error)
+    }
+}

@@ -1,0 +1,108 @@
+//! Accepting connections. Nothing here waits for a peer, and no failure ends it.
+
+use super::roster::Full;
+use super::{Context, WRITE_LIMIT, conn};
+use crate::log;
+use crate::log::RateLimit;
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+/// Stack of a reader thread: AMF nests at most 32 deep.
+const READER_STACK_LEN: usize = 256 << 10;
+
+/// The first and the longest pause after a failure to accept.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Linux' number for "too many open files", in the process or in the system.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
+static REFUSALS: RateLimit = RateLimit::new(Duration::from_secs(10));
+
+/// Opens a listening socket; `:PORT` means all addresses of both families.
+///
+/// # Errors
+///
+/// When the address is not ours, taken, or not to be had.
+pub fn bind(addr: &str) -> io::Result<TcpListener> {
+    let Some(port) = addr.strip_prefix(':') else {
+        return TcpListener::bind(addr);
+    };
+    let any = |host: &str| format!("{host}:{port}").to_socket_addrs();
+    // Where there is no IPv6, only the other family is left.
+    TcpListener::bind(&*any("[::]")?.collect::<Vec<_>>()).or_else(|error| match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+        _ => TcpListener::bind(&*any("0.0.0.0")?.collect::<Vec<_>>()),
+    })
+}
+
+/// Accepts connections until the server stops, each into a thread of its own.
+pub fn accept_loop(listener: &TcpListener, context: &Arc<Context>) {
+    let mut pause = PAUSE_MIN;
+    // Given up when descriptors run out, so that a newcomer can be accepted and hung up on
+    // instead of being left waiting.
+    let mut spare = File::open("/dev/null").ok();
+    while !context.stopping.load(Ordering::Relaxed) {
+        match listener.accept() {
+            Ok((socket, addr)) => {
+                pause = PAUSE_MIN;
+                admit(context, socket, addr);
+            }
+            Err(_) if context.stopping.load(Ordering::Relaxed) => {}
+            Err(error) => {
+                warn_refused("cannot accept", &error);
+                if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) && spare.take().is_some() {
+                    drop(listener.accept());
+                    spare = File::open("/dev/null").ok();
+                }
+                thread::sleep(pause);
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+}
+
+fn admit(context: &Arc<Context>, socket: TcpStream, addr: SocketAddr) {
+    let number = context.next_number.fetch_add(1, Ordering::Relaxed);
+    if let Err(error) = prepare(&socket) {
+        return warn_refused("cannot set up socket", &error);
+    }
+    let socket = Arc::new(socket);
+    let place = match context.roster.enter(number, addr.ip(), &socket) {
+        Ok(place) => place,
+        Err(Full::Total) => return warn_refused("refused", &"-max-connections reached"),
+        Err(Full::Address) => return warn_refused("refused", &"-max-connections-per-ip reached"),
+        Err(Full::Closed) => return,
+    };
+    let builder = thread::Builder::new()
+        .name(format!("c{number:06}-r"))
+        .stack_size(READER_STACK_LEN);
+    let context = Arc::clone(context);
+    // Proof that the connection is at work, given up when it is not.
+    let Some(alive) = context.alive() else { return };
+    let spawned = builder.spawn(move || {
+        conn::serve(&context, number, &socket, addr, &place);
+        drop(place);
+        drop(alive);
+    });
+    if let Err(error) = spawned {
+        warn_refused("cannot start a thread", &error);
+    }
+}
+
+fn prepare(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    socket.set_write_timeout(Some(WRITE_LIMIT))
+}
+
+fn warn_refused(what: &'static str, why: &dyn std::fmt::Display) {
+    if let Some(more) = REFUSALS.pass() {
+        log!(Warn, "connection refused"; stage = what, error = why, suppressed = more);
+    }
+}

@@ -1,0 +1,236 @@
+//! The server: listeners, connections, and how it all starts and stops.
+
+mod conn;
+mod deadline;
+mod error;
+mod listener;
+mod roster;
+
+use crate::args::{Config, OnDuplicate};
+use crate::log;
+use crate::registry::{Registry, Settings};
+use crate::rtmp::StreamId;
+use crate::rtmp::status::{self, Level};
+use roster::Roster;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long the handshake may take in all.
+pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a client may take, after the handshake, until it publishes or plays.
+pub const SETUP_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a peer may send nothing.
+pub const READ_LIMIT: Duration = Duration::from_secs(90);
+
+/// How long a peer may take nothing.
+pub const WRITE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often time limits are looked at that no thread waits for.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How many ticks there are between two looks for idle peers.
+const TICKS_PER_PING: u32 = 10;
+
+/// What all connections share.
+pub struct Context {
+    registry: Registry,
+    roster: Arc<Roster>,
+    chunk_size: u32,
+    /// Where our clock starts.
+    epoch: Instant,
+    /// Makes the handshakes of this run differ from those of others.
+    seed: u64,
+    next_number: AtomicU64,
+    stopping: AtomicBool,
+    /// Nothing is ever sent: when the last clone is dropped, everyone is gone.
+    alive: Mutex<Option<Sender<()>>>,
+}
+
+impl Context {
+    /// Our clock, in ms.
+    fn clock_ms(&self) -> u32 {
+        self.epoch.elapsed().as_millis() as u32
+    }
+
+    /// Proof that a thread is still at work; `None` when the server waits for the last of them.
+    fn alive(&self) -> Option<Sender<()>> {
+        self.alive
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// A running server.
+pub struct Server {
+    context: Arc<Context>,
+    listeners: Vec<TcpListener>,
+    threads: Vec<JoinHandle<()>>,
+    everyone: Receiver<()>,
+    reconnect_url: Option<String>,
+}
+
+impl Server {
+    /// Opens the listening sockets and starts to serve.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the address and says what is wrong with it.
+    pub fn start(config: &Config) -> Result<Server, String> {
+        let bind = |addr: &String| {
+            listener::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}"))
+        };
+        let listeners: Vec<TcpListener> =
+            config.listen.iter().map(bind).collect::<Result<_, _>>()?;
+        let (alive, everyone) = mpsc::channel();
+        let context = Arc::new(context(config, alive));
+        let mut server = Server {
+            context,
+            listeners,
+            threads: Vec::new(),
+            everyone,
+            reconnect_url: config.reconnect_url.clone(),
+        };
+        server
+            .spawn_threads()
+            .map_err(|error| format!("cannot start: {error}"))?;
+        for addr in server.addrs() {
+            log!(Info, "listening"; addr = addr);
+        }
+        Ok(server)
+    }
+
+    fn spawn_threads(&mut self) -> io::Result<()> {
+        for listener in &self.listeners {
+            let (listener, context) = (listener.try_clone()?, Arc::clone(&self.context));
+            let builder = thread::Builder::new().name("listener".to_owned());
+            self.threads
+                .push(builder.spawn(move || listener::accept_loop(&listener, &context))?);
+        }
+        let context = Arc::clone(&self.context);
+        let builder = thread::Builder::new().name("ticker".to_owned());
+        self.threads.push(builder.spawn(move || tick(&context))?);
+        Ok(())
+    }
+
+    /// Where it listens.
+    pub fn addrs(&self) -> Vec<SocketAddr> {
+        self.listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect()
+    }
+
+    /// How many connections, published streams and viewers there are.
+    pub fn count(&self) -> (usize, usize, usize) {
+        let (streams, viewers) = self.context.registry.count();
+        (self.context.roster.total(), streams, viewers)
+    }
+
+    /// Asks all clients that announced it to connect anew; returns how many that were.
+    pub fn ask_to_reconnect(&self) -> usize {
+        let url = self.reconnect_url.as_deref();
+        let peers = self.context.roster.peers();
+        peers
+            .iter()
+            .filter(|peer| peer.ask_to_reconnect(url, "Please connect again."))
+            .count()
+    }
+
+    /// Stops: accepts nobody any more, tells everyone, and waits until all that is under way is
+    /// done, for `limit` at most. `false`: it took longer; exit without them.
+    pub fn stop(self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        let context = self.context;
+        context.stopping.store(true, Ordering::Relaxed);
+        for listener in self.listeners {
+            // On Linux this wakes the thread that accepts.
+            let _ = TcpStream::from(OwnedFd::from(listener)).shutdown(Shutdown::Both);
+        }
+        context.roster.close();
+        self.threads
+            .into_iter()
+            .for_each(|thread| _ = thread.join());
+        let peers = context.roster.peers();
+        for peer in &peers {
+            peer.ask_to_reconnect(
+                self.reconnect_url.as_deref(),
+                "The server is shutting down.",
+            );
+        }
+        context.registry.close();
+        for peer in &peers {
+            let text = "The server is shutting down.";
+            let code = "NetConnection.Connect.AppShutdown";
+            peer.outbox.finish(vec![status::on_status(
+                StreamId::CONTROL,
+                Level::Error,
+                code,
+                text,
+            )]);
+        }
+        drop(peers);
+        context
+            .alive
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let left = end.saturating_duration_since(Instant::now());
+        matches!(
+            self.everyone.recv_timeout(left),
+            Err(RecvTimeoutError::Disconnected)
+        )
+    }
+}
+
+fn context(config: &Config, alive: Sender<()>) -> Context {
+    let settings = Settings {
+        gop_cache: config.gop_cache,
+        takeover: config.on_duplicate == OnDuplicate::Takeover,
+        grace: config.grace,
+        wait: config.wait_stream,
+        chunk_size: config.chunk_size,
+    };
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Context {
+        registry: Registry::new(settings),
+        roster: Arc::new(Roster::new(
+            config.max_connections,
+            config.max_connections_per_ip,
+        )),
+        chunk_size: config.chunk_size,
+        epoch: Instant::now(),
+        seed: since_1970.as_nanos() as u64,
+        next_number: AtomicU64::new(1),
+        stopping: AtomicBool::new(false),
+        alive: Mutex::new(Some(alive)),
+    }
+}
+
+/// Looks at the time limits that no thread waits for, until the server stops.
+fn tick(context: &Context) {
+    for ticks in 0_u32.. {
+        if context.stopping.load(Ordering::Relaxed) {
+            return;
+        }
+        thread::sleep(TICK);
+        context.registry.expire(Instant::now());
+        if ticks.is_multiple_of(TICKS_PER_PING) {
+            context
+                .roster
+                .peers()
+                .iter()
+                .for_each(|peer| peer.ping_if_idle());
+        }
+    }
+}

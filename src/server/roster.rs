@@ -1,0 +1,235 @@
+//! All connections there are, and how many there may be.
+
+use crate::queue::{Outbox, Wire};
+use crate::rtmp::control::UserControl;
+use crate::rtmp::status;
+use crate::sys;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a peer may send nothing before it is asked whether it is there. The read limit is
+/// three times as long, so that it ends only those that are not.
+pub const PING_AFTER: Duration = Duration::from_secs(30);
+
+/// A socket that several threads use.
+pub struct Line(pub Arc<TcpStream>);
+
+impl Wire for Line {
+    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        sys::send_now(&self.0, bytes)
+    }
+
+    fn hang_up(&self) {
+        // It may be closed already.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+/// One connection, as others see it.
+pub struct Peer {
+    /// `c000001` and on.
+    pub id: String,
+    /// Where it comes from.
+    pub addr: SocketAddr,
+    /// The way to it.
+    pub outbox: Arc<Outbox>,
+    /// Whether it announced that it can be told to reconnect.
+    pub can_reconnect: AtomicBool,
+    /// When it was last heard of, and last asked, in ms since the server started.
+    heard_ms: AtomicU64,
+    asked_ms: AtomicU64,
+    epoch: Instant,
+}
+
+impl Peer {
+    /// A peer that was heard of just now, with times counted from `epoch`.
+    pub fn new(id: String, addr: SocketAddr, outbox: Arc<Outbox>, epoch: Instant) -> Peer {
+        let now = AtomicU64::new(epoch.elapsed().as_millis() as u64);
+        let asked_ms = AtomicU64::new(0);
+        Peer {
+            id,
+            addr,
+            outbox,
+            can_reconnect: AtomicBool::new(false),
+            heard_ms: now,
+            asked_ms,
+            epoch,
+        }
+    }
+
+    /// Bytes came from it.
+    pub fn heard(&self) {
+        self.heard_ms
+            .store(self.epoch.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Sends a ping if nothing came for long.
+    pub fn ping_if_idle(&self) {
+        let now = self.epoch.elapsed().as_millis() as u64;
+        let heard = self.heard_ms.load(Ordering::Relaxed);
+        let asked = self.asked_ms.load(Ordering::Relaxed);
+        let after = PING_AFTER.as_millis() as u64;
+        if now.saturating_sub(heard.max(asked)) >= after {
+            self.asked_ms.store(now, Ordering::Relaxed);
+            // With a full queue the peer has enough to take; it will be asked again.
+            self.outbox
+                .push(None, vec![UserControl::PingRequest(now as u32).message()]);
+        }
+    }
+
+    /// Asks the client to connect anew, if it announced that it can be asked.
+    pub fn ask_to_reconnect(&self, url: Option<&str>, why: &str) -> bool {
+        let can = self.can_reconnect.load(Ordering::Relaxed);
+        if can {
+            self.outbox
+                .push(None, vec![status::reconnect_request(url, why)]);
+        }
+        can
+    }
+}
+
+/// Why a newcomer is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// As many connections as there may be.
+    Total,
+    /// As many as there may be from its address.
+    Address,
+    /// The server stops.
+    Closed,
+}
+
+/// All connections. Being entered is to hold a [`Place`].
+pub struct Roster {
+    peers: Mutex<Peers>,
+    max: usize,
+    /// 0: no limit.
+    max_per_ip: usize,
+}
+
+#[derive(Default)]
+struct Peers {
+    /// The server stops: nobody is let in any more.
+    closed: bool,
+    /// Connections by number; those that still shake hands are not here.
+    known: HashMap<u64, Arc<Peer>>,
+    total: usize,
+    per_ip: HashMap<IpAddr, usize>,
+    /// Sockets of all connections, handshake or not.
+    sockets: HashMap<u64, Arc<TcpStream>>,
+}
+
+impl Roster {
+    /// An empty roster with room for `max` connections, and `max_per_ip` of one address.
+    pub fn new(max: usize, max_per_ip: usize) -> Roster {
+        Roster {
+            peers: Mutex::default(),
+            max,
+            max_per_ip,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Peers> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters connection number `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`]: refuse it.
+    pub fn enter(
+        self: &Arc<Self>,
+        id: u64,
+        ip: IpAddr,
+        socket: &Arc<TcpStream>,
+    ) -> Result<Place, Full> {
+        let mut peers = self.lock();
+        let of_ip = peers.per_ip.get(&ip).copied().unwrap_or(0);
+        if peers.closed {
+            return Err(Full::Closed);
+        }
+        if peers.total >= self.max {
+            return Err(Full::Total);
+        }
+        if self.max_per_ip > 0 && of_ip >= self.max_per_ip {
+            return Err(Full::Address);
+        }
+        peers.total += 1;
+        peers.per_ip.insert(ip, of_ip + 1);
+        peers.sockets.insert(id, Arc::clone(socket));
+        Ok(Place {
+            roster: Arc::clone(self),
+            id,
+            ip,
+        })
+    }
+
+    /// All that have shaken hands.
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        self.lock().known.values().cloned().collect()
+    }
+
+    /// How many connections there are.
+    pub fn total(&self) -> usize {
+        self.lock().total
+    }
+
+    /// Lets nobody in any more, and hangs up on those that still shake hands.
+    pub fn close(&self) {
+        let mut peers = self.lock();
+        peers.closed = true;
+        let strangers = peers
+            .sockets
+            .iter()
+            .filter(|(id, _)| !peers.known.contains_key(id));
+        strangers.for_each(|(_, socket)| _ = socket.shutdown(Shutdown::Both));
+    }
+}
+
+/// A connection's place in the roster, as long as it is held.
+pub struct Place {
+    roster: Arc<Roster>,
+    id: u64,
+    ip: IpAddr,
+}
+
+impl Place {
+    /// The connection has shaken hands: others can send to it for as long as it is known. `None`:
+    /// the server stops.
+    pub fn introduce(&self, peer: &Arc<Peer>) -> Option<Known<'_>> {
+        let mut peers = self.roster.lock();
+        if peers.closed {
+            return None;
+        }
+        peers.known.insert(self.id, Arc::clone(peer));
+        Some(Known(self))
+    }
+}
+
+/// A connection that others can send to, as long as it is held.
+pub struct Known<'a>(&'a Place);
+
+impl Drop for Known<'_> {
+    fn drop(&mut self) {
+        self.0.roster.lock().known.remove(&self.0.id);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut peers = self.roster.lock();
+        peers.sockets.remove(&self.id);
+        peers.total -= 1;
+        if let Some(count) = peers.per_ip.get_mut(&self.ip) {
+            *count -= 1;
+            if *count == 0 {
+                peers.per_ip.remove(&self.ip);
+            }
+        }
+    }
+}

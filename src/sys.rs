@@ -1,0 +1,130 @@
+//! Signals, and the few system calls that the standard library lacks. All the unsafe code there is.
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
+
+const SIGHUP: c_int = 1;
+const SIGINT: c_int = 2;
+const SIGUSR1: c_int = 10;
+const SIGTERM: c_int = 15;
+
+const MSG_DONTWAIT: c_int = 0x40;
+const MSG_NOSIGNAL: c_int = 0x4000;
+
+const RLIMIT_NOFILE: c_int = 7;
+
+/// `struct rlimit` of 64-bit Linux.
+#[repr(C)]
+struct Rlimit {
+    soft: u64,
+    hard: u64,
+}
+
+unsafe extern "C" {
+    fn signal(signum: c_int, handler: extern "C" fn(c_int)) -> usize;
+    fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
+    fn getrlimit(resource: c_int, limit: *mut Rlimit) -> c_int;
+    fn setrlimit(resource: c_int, limit: *const Rlimit) -> c_int;
+}
+
+/// What somebody outside wants of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT or SIGTERM: stop.
+    Stop,
+    /// SIGHUP: read again what can be read again.
+    Reload,
+    /// SIGUSR1: ask clients to reconnect.
+    Reconnect,
+}
+
+static WAKE: OnceLock<UnixStream> = OnceLock::new();
+
+/// Runs in whatever thread the signal interrupted, so it does only what signal-safety(7) allows:
+/// it loads a pointer and writes one byte. The socket does not block; when it is full, a signal
+/// that is already waiting to be read gets lost.
+extern "C" fn on_signal(signum: c_int) {
+    if let Some(mut wake) = WAKE.get() {
+        let _ = wake.write(&[signum as u8]);
+    }
+}
+
+/// The signals of the process, in order of arrival.
+#[derive(Debug)]
+pub struct Signals(UnixStream);
+
+impl Signals {
+    /// Takes over the signals of [`Signal`]. Children start with the ordinary ones.
+    ///
+    /// # Errors
+    ///
+    /// When there are no descriptors left, or when called a second time.
+    pub fn install() -> io::Result<Signals> {
+        let (arrivals, wake) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        WAKE.set(wake)
+            .map_err(|_| io::Error::other("signals are installed already"))?;
+        for signum in [SIGHUP, SIGINT, SIGUSR1, SIGTERM] {
+            // SAFETY: `on_signal` has C's signature and is safe to run in a handler.
+            if unsafe { signal(signum, on_signal) } == usize::MAX {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(Signals(arrivals))
+    }
+
+    /// Waits for the next signal.
+    pub fn wait(&mut self) -> Signal {
+        let mut byte = [0];
+        // An error could only mean that the other end is closed, which lives as long as we do.
+        let _ = self.0.read_exact(&mut byte);
+        match c_int::from(byte[0]) {
+            SIGHUP => Signal::Reload,
+            SIGUSR1 => Signal::Reconnect,
+            _ => Signal::Stop,
+        }
+    }
+}
+
+/// Sends what the socket takes at once, whatever mode it is in; returns how much that was.
+///
+/// # Errors
+///
+/// `WouldBlock` when it takes nothing now; any other means that the connection is over.
+pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and length are of a live slice that the kernel only reads, and the
+    // descriptor is open as long as `socket` is borrowed.
+    let sent = unsafe {
+        send(
+            socket.as_raw_fd(),
+            bytes.as_ptr(),
+            bytes.len(),
+            MSG_DONTWAIT | MSG_NOSIGNAL,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(sent as usize)
+    }
+}
+
+/// Raises the limit of open descriptors as far as it may be raised; returns what it then is.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let mut limit = Rlimit { soft: 0, hard: 0 };
+    // SAFETY: `limit` is a live `struct rlimit` that the kernel fills in.
+    if unsafe { getrlimit(RLIMIT_NOFILE, &mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    limit.soft = limit.hard;
+    // SAFETY: `limit` is a live `struct rlimit` that the kernel only reads.
+    if unsafe { setrlimit(RLIMIT_NOFILE, &limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(limit.soft)
+}
