@@ -3,7 +3,7 @@
 
 use std::ffi::c_int;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
@@ -28,6 +28,7 @@ struct Rlimit {
 unsafe extern "C" {
     fn signal(signum: c_int, handler: extern "C" fn(c_int)) -> usize;
     fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
+    fn listen(socket: c_int, backlog: c_int) -> c_int;
     fn getrlimit(resource: c_int, limit: *mut Rlimit) -> c_int;
     fn setrlimit(resource: c_int, limit: *const Rlimit) -> c_int;
 }
@@ -111,6 +112,23 @@ pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
         Err(io::Error::last_os_error())
     } else {
         Ok(sent as usize)
+    }
+}
+
+/// Lets so many connections wait to be accepted, where the standard library allows 128: beyond
+/// that, clients that come all at once lose a second each.
+///
+/// # Errors
+///
+/// When the socket does not listen.
+pub fn set_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
+    // SAFETY: the descriptor is open as long as `listener` is borrowed; listening again only
+    // changes the length of the queue.
+    let result = unsafe { listen(listener.as_raw_fd(), c_int::from(connections)) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 

@@ -184,9 +184,11 @@ impl Cache {
         if self.headers.iter().any(same) {
             return;
         }
+        let before = self.headers.len();
         self.headers.retain(|kept| !media.replaces(kept));
+        let replaced = self.headers.len() < before;
         keep_within_bounds(&mut self.headers, media);
-        if let Some(gop) = &mut self.gop {
+        if let Some(gop) = self.gop.as_mut().filter(|_| replaced) {
             gop.clear();
         }
     }

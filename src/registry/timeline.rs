@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn a_later_one_goes_on_with_one_offset() {
-        let rows: [(&[u32], bool, &[u32], &[Option<u32>]); 5] = [
+        type Row = (&'static [u32], bool, &'static [u32], &'static [Option<u32>]);
+        let rows: [Row; 5] = [
             (
                 &[1000, 2000],
                 true,

@@ -4,13 +4,17 @@ use super::roster::Full;
 use super::{Context, WRITE_LIMIT, conn};
 use crate::log;
 use crate::log::RateLimit;
+use crate::sys;
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u16 = 4096;
 
 /// Stack of a reader thread: AMF nests at most 32 deep.
 const READER_STACK_LEN: usize = 256 << 10;
@@ -31,14 +35,19 @@ static REFUSALS: RateLimit = RateLimit::new(Duration::from_secs(10));
 ///
 /// When the address is not ours, taken, or not to be had.
 pub fn bind(addr: &str) -> io::Result<TcpListener> {
-    let Some(port) = addr.strip_prefix(':') else {
-        return TcpListener::bind(addr);
+    let listener = match addr.strip_prefix(':') {
+        Some(port) => bind_all(port)?,
+        None => TcpListener::bind(addr)?,
     };
-    let any = |host: &str| format!("{host}:{port}").to_socket_addrs();
-    // Where there is no IPv6, only the other family is left.
-    TcpListener::bind(&*any("[::]")?.collect::<Vec<_>>()).or_else(|error| match error.kind() {
+    sys::set_backlog(&listener, BACKLOG)?;
+    Ok(listener)
+}
+
+/// All addresses; where there is no IPv6, those of the other family.
+fn bind_all(port: &str) -> io::Result<TcpListener> {
+    TcpListener::bind(format!("[::]:{port}")).or_else(|error| match error.kind() {
         io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-        _ => TcpListener::bind(&*any("0.0.0.0")?.collect::<Vec<_>>()),
+        _ => TcpListener::bind(format!("0.0.0.0:{port}")),
     })
 }
 

@@ -1,0 +1,211 @@
+//! Connections with more than one role, and how the server ends.
+
+mod support;
+
+use rtmp_server::amf0::Value;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+use support::{Client, TestServer};
+
+fn publish(client: &mut Client, stream: u32, name: &str) {
+    client.call(stream, "publish", 0.0, vec![Value::text(name)]);
+}
+
+fn play(client: &mut Client, stream: u32, name: &str) {
+    client.call(stream, "play", 0.0, vec![Value::text(name)]);
+}
+
+/// A call that is always answered: whatever was asked before it has been done then.
+fn settle(client: &mut Client) {
+    client.call(0, "settle", 9.0, vec![]);
+    client.expect(&["_error 9"]);
+}
+
+#[test]
+fn publishing_again_is_no_suicide() {
+    let server = TestServer::start("");
+    let mut publisher = server.publisher("x");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    publish(&mut publisher, 1, "x");
+    publisher.expect(&["status@1 NetStream.Publish.Start"]);
+    assert_eq!(publisher.create_stream(), 2);
+    publish(&mut publisher, 2, "x");
+    publisher.expect(&["error@2 NetStream.Publish.BadName"]);
+    publisher.send_media(&["V inter 2 @40"]);
+    settle(&mut publisher);
+    server
+        .playing("x")
+        .expect(&["V head 1 @0", "V key 1 @0", "V inter 2 @40"]);
+}
+
+#[test]
+fn one_connection_can_publish_two_streams() {
+    let server = TestServer::start("");
+    let mut publisher = server.publisher("x");
+    assert_eq!(publisher.create_stream(), 2);
+    publish(&mut publisher, 2, "y");
+    publisher.expect(&["begin 2", "status@2 NetStream.Publish.Start"]);
+    let (mut x, mut y) = (server.playing("x"), server.playing("y"));
+    for (stream, line) in [
+        (1, "V key 1 @0"),
+        (2, "V key 2 @0"),
+        (1, "V inter 3 @40"),
+        (2, "V inter 4 @40"),
+    ] {
+        let mut message = support::media(line);
+        message.stream.0 = stream;
+        publisher.send(&message);
+    }
+    x.expect(&["V key 1 @0", "V inter 3 @40"]);
+    y.expect(&["V key 2 @0", "V inter 4 @40"]);
+    publisher.call(0, "deleteStream", 0.0, vec![Value::Number(2.0)]);
+    y.expect(&["eof 1", "status@1 NetStream.Play.UnpublishNotify", "end"]);
+    publisher.send_media(&["V inter 5 @80"]);
+    x.expect(&["V inter 5 @80"]);
+}
+
+#[test]
+fn a_stream_can_be_used_for_one_thing_after_the_other() {
+    let server = TestServer::start("");
+    let mut other = server.publisher("other");
+    other.send_media(&["V key 7 @0"]);
+    let mut client = server.publisher("x");
+    let mut viewer = server.playing("x");
+    play(&mut client, 1, "other");
+    viewer.expect(&["eof 1", "status@1 NetStream.Play.UnpublishNotify", "end"]);
+    client.expect(&["begin 1", "status@1 NetStream.Play.Start", "V key 7 @0"]);
+    publish(&mut client, 1, "x");
+    client.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
+    other.send_media(&["V inter 8 @40"]);
+    settle(&mut client);
+    client.send_media(&["V key 9 @0"]);
+    settle(&mut client);
+    server.playing("x").expect(&["V key 9 @0"]);
+}
+
+#[test]
+fn a_connection_outlives_one_of_two_streams_that_it_plays() {
+    let server = TestServer::start("");
+    let (mut x, mut y) = (server.publisher("x"), server.publisher("y"));
+    let mut client = server.playing("x");
+    assert_eq!(client.create_stream(), 2);
+    play(&mut client, 2, "y");
+    client.expect(&["begin 2", "status@2 NetStream.Play.Start"]);
+    x.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+    client.expect(&["eof 1", "status@1 NetStream.Play.UnpublishNotify"]);
+    y.send_media(&["V key 1 @0", "V inter 2 @40"]);
+    let streams: Vec<u32> = (0..2)
+        .map(|_| client.receive().expect("media").stream.0)
+        .collect();
+    assert_eq!(streams, [2, 2]);
+    y.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+    client.expect(&["eof 2", "status@2 NetStream.Play.UnpublishNotify", "end"]);
+}
+
+type Step<'a> = &'a dyn Fn(&mut Client);
+
+#[test]
+fn ends_in_any_order_leave_nothing_behind() {
+    let close = |client: &mut Client| client.call(1, "closeStream", 0.0, vec![]);
+    let delete =
+        |client: &mut Client| client.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+    let delete_by_name =
+        |client: &mut Client| client.call(0, "deleteStream", 0.0, vec![Value::text("x")]);
+    let unpublish =
+        |client: &mut Client| client.call(0, "FCUnpublish", 6.0, vec![Value::text("x")]);
+    let orders: [&[Step]; 6] = [
+        &[&unpublish, &delete],
+        &[&delete, &unpublish],
+        &[&close, &delete, &delete],
+        &[&close, &unpublish, &close],
+        &[&delete_by_name, &close],
+        &[&unpublish, &unpublish, &delete, &close],
+    ];
+    let server = TestServer::start("");
+    for (index, order) in orders.iter().enumerate() {
+        for publishes in [true, false] {
+            let mut client = server.connected();
+            let role = if publishes { publish } else { play };
+            role(&mut client, 1, "x");
+            if publishes {
+                client.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
+            }
+            order.iter().for_each(|step| step(&mut client));
+            client.call(0, "settle", 9.0, vec![]);
+            client.lines_until("_error 9");
+            assert_eq!(server.server().count(), (1, 0, 0), "order {index}");
+            drop(client);
+            server.wait_for_count((0, 0, 0));
+        }
+    }
+}
+
+#[test]
+fn stopping_tells_everyone_and_flushes() {
+    let mut server = TestServer::start("-reconnect-url rtmp://b.example/live");
+    let mut publisher = server.publisher("x");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    let mut viewer = server.playing("x");
+    viewer.expect(&["V head 1 @0", "V key 1 @0"]);
+    let mut capable = server.client();
+    capable.connect_with("live", 1);
+    capable.create_stream();
+    play(&mut capable, 1, "x");
+    capable.expect(&[
+        "begin 1",
+        "status@1 NetStream.Play.Start",
+        "V head 1 @0",
+        "V key 1 @0",
+    ]);
+    let stranger = TcpStream::connect(server.addr).expect("connect");
+    let clients = std::thread::spawn(move || {
+        viewer.expect(&["eof 1", "status@1 NetStream.Play.UnpublishNotify"]);
+        viewer.lines_until("end");
+        capable.expect(&["status@0 NetConnection.Connect.ReconnectRequest", "eof 1"]);
+        capable.lines_until("end");
+        publisher.expect(&["error@0 NetConnection.Connect.AppShutdown", "end"]);
+    });
+    let began = Instant::now();
+    assert!(
+        server.stop(Duration::from_secs(5)),
+        "not everything was done in time"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "took {:?}",
+        began.elapsed()
+    );
+    clients.join().expect("clients");
+    assert!(TcpStream::connect(server.addr).is_err(), "still accepts");
+    drop(stranger);
+}
+
+#[test]
+fn stopping_does_not_wait_for_peers_that_never_close() {
+    let mut server = TestServer::start("");
+    let _publisher = server.publisher("x");
+    let _viewer = server.playing("x");
+    let began = Instant::now();
+    assert!(server.stop(Duration::from_secs(5)));
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "took {:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn clients_that_can_are_asked_to_reconnect() {
+    let server = TestServer::start("-reconnect-url rtmp://b.example/live");
+    let mut plain = server.connected();
+    let mut capable = server.client();
+    capable.connect_with("live", 1);
+    assert_eq!(server.server().ask_to_reconnect(), 1);
+    let message = capable.receive().expect("a request");
+    let text = String::from_utf8_lossy(&message.payload).into_owned();
+    assert!(
+        text.contains("ReconnectRequest") && text.contains("rtmp://b.example/live"),
+        "{text}"
+    );
+    settle(&mut plain);
+}

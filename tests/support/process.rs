@@ -1,0 +1,148 @@
+//! The server as a program of its own, with its log and its memory.
+
+use rtmp_server::amf0::Value;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use super::{Client, PATIENCE};
+
+/// A running server program; dropping it kills it.
+pub struct ServerProcess {
+    child: Child,
+    pub addr: SocketAddr,
+    lines: Receiver<String>,
+}
+
+impl ServerProcess {
+    /// Starts one on a free port with these further flags.
+    pub fn start(flags: &str) -> ServerProcess {
+        Self::start_with("", flags)
+    }
+
+    /// Starts one from a shell that runs `before` first, such as `ulimit -n 40`.
+    pub fn start_with(before: &str, flags: &str) -> ServerProcess {
+        let program = env!("CARGO_BIN_EXE_rtmp-server");
+        let script =
+            format!("{before}\nexec {program} -listen 127.0.0.1:0 -log-format json {flags}");
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", &script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        std::thread::spawn(move || {
+            stdout
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        let mut server = ServerProcess {
+            child,
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            lines,
+        };
+        let line = server.wait_for_line("listening");
+        let addr = fact(&line, "addr").and_then(|addr| addr.parse().ok());
+        server.addr = addr.unwrap_or_else(|| panic!("{line}"));
+        server
+    }
+
+    /// The next log line that holds this.
+    pub fn wait_for_line(&self, part: &str) -> String {
+        self.wait_for_line_until(part, Instant::now() + PATIENCE)
+    }
+
+    /// The next log line that holds this, if it comes in time.
+    pub fn wait_for_line_until(&self, part: &str, end: Instant) -> String {
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
+            let line =
+                line.unwrap_or_else(|_| panic!("waited in vain for a log line with {part:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resident memory, in kB.
+    pub fn memory_kb(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// Threads.
+    pub fn threads(&self) -> u64 {
+        self.status("Threads:")
+    }
+
+    fn status(&self, key: &str) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("status");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(key))
+            .expect("key");
+        line.split_whitespace()
+            .next()
+            .and_then(|number| number.parse().ok())
+            .expect("number")
+    }
+
+    pub fn client(&self) -> Client {
+        Client::shake_hands(self.addr)
+    }
+
+    pub fn connected(&self) -> Client {
+        let mut client = self.client();
+        client.connect("live");
+        client.create_stream();
+        client
+    }
+
+    pub fn publisher(&self, name: &str) -> Client {
+        let mut client = self.connected();
+        client.call(1, "publish", 0.0, vec![Value::text(name)]);
+        client.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
+        client
+    }
+
+    pub fn playing(&self, name: &str) -> Client {
+        let mut client = self.connected();
+        client.call(1, "play", 0.0, vec![Value::text(name)]);
+        client.expect(&["begin 1", "status@1 NetStream.Play.Start"]);
+        client
+    }
+
+    /// Asks it to stop; its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        let kill = Command::new("kill")
+            .arg(self.pid().to_string())
+            .status()
+            .expect("kill");
+        assert!(kill.success());
+        self.child.wait().expect("wait").code()
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The value of a fact in a log line.
+pub fn fact<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(&format!("\"{key}\":\""))?;
+    rest.split('"').next()
+}
