@@ -15,6 +15,8 @@ A live RTMP server. Streams are published to and played from rtmp://HOST/APP/NAM
   -log-format FORMAT           text, json or auto: text on a terminal, json elsewhere (default auto)
   -chunk-size N                bytes per chunk sent, 128 to 65536 (default 4096)
   -gop-cache BOOL              start viewers at once, from the last keyframe (default true)
+  -merge D                     auto, or how long messages wait for others to be sent with them; 0: not at
+                               all; auto: where 64 or more watch, sound waits for the next picture (default auto)
   -on-duplicate POLICY         takeover or reject a second publisher of a stream (default takeover)
   -grace D                     how long viewers stay after their publisher was lost; 0: not at all (default 10s)
   -wait-stream D               how long play waits for a stream to begin; 0: not at all (default 10s)
@@ -76,6 +78,8 @@ pub struct Config {
     pub chunk_size: u32,
     /// `-gop-cache`.
     pub gop_cache: bool,
+    /// `-merge`; `None` for auto.
+    pub merge: Option<Duration>,
     /// `-on-duplicate`.
     pub on_duplicate: OnDuplicate,
     /// `-grace`.
@@ -100,6 +104,7 @@ impl Default for Config {
             log_format: Format::Auto,
             chunk_size: 4096,
             gop_cache: true,
+            merge: None,
             on_duplicate: OnDuplicate::Takeover,
             grace: Duration::from_secs(10),
             wait_stream: Duration::from_secs(10),
@@ -165,6 +170,8 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Action, String> {
                 ];
                 config.on_duplicate = choice(flag, &value, policies)?;
             }
+            "merge" if value == "auto" => config.merge = None,
+            "merge" => config.merge = Some(duration(flag, &value)?),
             "grace" => config.grace = duration(flag, &value)?,
             "wait-stream" => config.wait_stream = duration(flag, &value)?,
             "max-connections" => config.max_connections = number(flag, &value, 1, 1_000_000)?,
@@ -362,6 +369,11 @@ mod tests {
             config("-on-duplicate reject").on_duplicate,
             OnDuplicate::Reject
         );
+        assert_eq!(
+            config("-merge 350ms").merge,
+            Some(Duration::from_millis(350))
+        );
+        assert_eq!(config("-merge 1s -merge auto").merge, None);
         assert_eq!(config("-log-level debug").log_level, Level::Debug);
         assert_eq!(config("-log-format json").log_format, Format::Json);
         let durations = [

@@ -200,6 +200,7 @@ fn clients_that_can_are_asked_to_reconnect() {
     let mut plain = server.connected();
     let mut capable = server.client();
     capable.connect_with("live", 1);
+    settle(&mut capable);
     assert_eq!(server.server().ask_to_reconnect(), 1);
     let message = capable.receive().expect("a request");
     let text = String::from_utf8_lossy(&message.payload).into_owned();

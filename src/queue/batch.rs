@@ -70,12 +70,15 @@ impl Batch {
             .sum()
     }
 
-    /// About how many bytes the messages are when encoded.
-    pub fn len_hint(&self) -> usize {
-        self.bytes.len() + 64
+    /// Appends the bytes for a viewer that plays on `stream` and knows what `encoder` says.
+    pub fn encode_as(&self, stream: StreamId, encoder: &mut Encoder, out: &mut Vec<u8>) {
+        self.messages
+            .iter()
+            .for_each(|message| encoder.encode_as(stream, message, out));
     }
 }
 
+/// About how many bytes messages are when encoded.
 fn len_hint(messages: &[Message]) -> usize {
     let lens = messages
         .iter()

@@ -65,25 +65,20 @@ pub enum Offer {
 /// Something that waits for the writer thread.
 enum Item {
     /// Bytes that the socket did not take.
-    Rest(Vec<u8>),
-    /// Messages, from that index on; media of a stream is sent as the stream named.
-    Messages {
-        stream: Option<StreamId>,
-        messages: Arc<[Message]>,
-        from: usize,
-    },
+    Rest(Box<[u8]>),
+    /// Messages that belong together.
+    Messages(Box<Remaining>),
     /// Live messages that other viewers get as well.
     Live(StreamId, Arc<Batch>),
     /// Nothing: look whether there is a farewell.
     Wake,
 }
 
-/// What the threads that send to one peer share.
-struct Shared {
-    egress: Mutex<Egress>,
-    /// Payload bytes that wait.
-    queued_bytes: AtomicUsize,
-    wire: Box<dyn Wire>,
+/// Messages from one index on; media of a stream is sent as the stream named.
+struct Remaining {
+    stream: Option<StreamId>,
+    messages: Vec<Message>,
+    from: usize,
 }
 
 /// The end of the line: whoever holds its lock decides what the peer sees next.
@@ -91,6 +86,8 @@ struct Egress {
     encoder: Encoder,
     /// Items in the queue or in the writer's hands. While there are any, only the writer sends.
     waiting: usize,
+    /// Their payload, in bytes.
+    waiting_bytes: usize,
     closing: Closing,
 }
 
@@ -103,16 +100,11 @@ enum Closing {
     Closed,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Egress> {
-        self.egress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The one way to a peer. Everybody who may send to it holds an `Arc` of it; when the last is
 /// gone, the writer thread ends.
 pub struct Outbox {
-    shared: Arc<Shared>,
+    egress: Mutex<Egress>,
+    wire: Arc<dyn Wire>,
     queue: SyncSender<Item>,
     /// Publications and subscriptions that the connection has.
     roles: AtomicUsize,
@@ -135,39 +127,40 @@ impl Drop for Role {
 }
 
 /// An outbox in front of `wire`, and the other end of its queue for the writer thread.
-pub fn outbox(wire: Box<dyn Wire>) -> (Arc<Outbox>, Writer) {
+pub fn outbox(wire: Arc<dyn Wire>) -> (Arc<Outbox>, Writer) {
     let (queue, items) = sync_channel(QUEUE_MESSAGES);
     let egress = Egress {
         encoder: Encoder::default(),
         waiting: 0,
+        waiting_bytes: 0,
         closing: Closing::Open,
     };
-    let shared = Shared {
+    let roles = AtomicUsize::new(0);
+    let outbox = Outbox {
         egress: Mutex::new(egress),
-        queued_bytes: AtomicUsize::new(0),
-        wire,
+        wire: Arc::clone(&wire),
+        queue,
+        roles,
     };
-    let shared = Arc::new(shared);
-    let writer = Writer::new(Arc::clone(&shared), items);
-    (
-        Arc::new(Outbox {
-            shared,
-            queue,
-            roles: AtomicUsize::new(0),
-        }),
-        writer,
-    )
+    let outbox = Arc::new(outbox);
+    // Weakly: its hold on the queue would keep the queue, and thereby itself, alive.
+    let writer = Writer::new(Arc::downgrade(&outbox), wire, items);
+    (outbox, writer)
 }
 
 impl Outbox {
+    fn lock(&self) -> MutexGuard<'_, Egress> {
+        self.egress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Offers live messages, as messages of `stream`. Never waits.
     pub fn offer(&self, stream: StreamId, batch: &Arc<Batch>) -> Offer {
-        let mut egress = self.shared.lock();
+        let mut egress = self.lock();
         if !matches!(egress.closing, Closing::Open) {
             return Offer::Closed;
         }
         if egress.waiting > 0 {
-            let room = self.shared.queued_bytes.load(Ordering::Relaxed) < QUEUE_BYTES_MAX;
+            let room = egress.waiting_bytes < QUEUE_BYTES_MAX;
             let item = Item::Live(stream, Arc::clone(batch));
             return if room {
                 self.enqueue(&mut egress, item)
@@ -178,22 +171,18 @@ impl Outbox {
         if let Some(bytes) = batch.common_bytes(stream, &mut egress.encoder) {
             return self.send(&mut egress, bytes);
         }
-        let mut bytes = Vec::with_capacity(batch.len_hint());
-        batch
-            .messages()
-            .iter()
-            .for_each(|message| egress.encoder.encode_as(stream, message, &mut bytes));
+        let mut bytes = Vec::with_capacity(batch.payload_len());
+        batch.encode_as(stream, &mut egress.encoder, &mut bytes);
         self.send(&mut egress, &bytes)
     }
 
     /// Offers messages that belong together as one item: as messages of `stream`, or as they are.
     /// Never waits; what does not fit into the first piece is left to the writer thread.
     pub fn push(&self, stream: Option<StreamId>, messages: Vec<Message>) -> Offer {
-        let mut egress = self.shared.lock();
+        let mut egress = self.lock();
         if !matches!(egress.closing, Closing::Open) {
             return Offer::Closed;
         }
-        let messages: Arc<[Message]> = messages.into();
         let mut from = 0;
         if egress.waiting == 0 {
             let mut bytes = Vec::new();
@@ -203,14 +192,12 @@ impl Outbox {
                 return sent;
             }
         }
-        self.enqueue(
-            &mut egress,
-            Item::Messages {
-                stream,
-                messages,
-                from,
-            },
-        )
+        let remaining = Remaining {
+            stream,
+            messages,
+            from,
+        };
+        self.enqueue(&mut egress, Item::Messages(Box::new(remaining)))
     }
 
     /// Sends replies of the connection itself, from its own thread, which may wait a little for
@@ -229,7 +216,7 @@ impl Outbox {
     /// Takes leave: everything that waits is sent, then these messages, then the connection is
     /// closed. Nothing is taken after that. Never waits.
     pub fn finish(&self, messages: Vec<Message>) {
-        let mut egress = self.shared.lock();
+        let mut egress = self.lock();
         match &mut egress.closing {
             Closing::Open => {
                 egress.closing = Closing::Farewell(messages);
@@ -258,13 +245,13 @@ impl Outbox {
 
     /// Ends the connection at once.
     pub fn hang_up(&self) {
-        self.shared.lock().closing = Closing::Closed;
-        self.shared.wire.hang_up();
+        self.lock().closing = Closing::Closed;
+        self.wire.hang_up();
     }
 
     /// Items that wait; 0 when the socket has taken everything.
     pub fn waiting(&self) -> usize {
-        self.shared.lock().waiting
+        self.lock().waiting
     }
 
     fn enqueue(&self, egress: &mut Egress, item: Item) -> Offer {
@@ -272,7 +259,7 @@ impl Outbox {
         match self.queue.try_send(item) {
             Ok(()) => {
                 egress.waiting += 1;
-                self.shared.queued_bytes.fetch_add(len, Ordering::Relaxed);
+                egress.waiting_bytes += len;
                 Offer::Queued
             }
             Err(TrySendError::Full(_)) => Offer::Full,
@@ -282,20 +269,20 @@ impl Outbox {
 
     /// Puts bytes into the socket, while nothing waits; what it does not take is the first to.
     fn send(&self, egress: &mut Egress, bytes: &[u8]) -> Offer {
-        let taken = match self.shared.wire.send_now(bytes) {
+        let taken = match self.wire.send_now(bytes) {
             Ok(taken) => taken,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(_) => {
                 egress.closing = Closing::Closed;
-                self.shared.wire.hang_up();
+                self.wire.hang_up();
                 return Offer::Closed;
             }
         };
         if taken == bytes.len() {
             return Offer::Sent;
         }
-        self.enqueue(egress, Item::Rest(bytes[taken..].to_vec()))
+        self.enqueue(egress, Item::Rest(bytes[taken..].into()))
     }
 }
 
@@ -303,7 +290,7 @@ impl Item {
     fn payload_len(&self) -> usize {
         match self {
             Item::Rest(bytes) => bytes.len(),
-            Item::Messages { messages, from, .. } => messages[*from..]
+            Item::Messages(rest) => rest.messages[rest.from..]
                 .iter()
                 .map(|message| message.payload.len())
                 .sum(),

@@ -1,11 +1,9 @@
 //! The writer thread of a connection: it sends what the socket did not take at once.
 
-use super::{Closing, Item, Items, PIECE_LEN, Shared, encode_piece};
-use crate::rtmp::{Message, StreamId};
+use super::{Closing, Item, Items, Outbox, PIECE_LEN, Remaining, Wire, encode_piece};
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How long a peer is given to close its side after we closed ours.
@@ -13,7 +11,8 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// The receiving end of an outbox.
 pub struct Writer {
-    shared: Arc<Shared>,
+    outbox: Weak<Outbox>,
+    wire: Arc<dyn Wire>,
     items: Items,
 }
 
@@ -27,8 +26,12 @@ pub enum Done {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, items: Items) -> Writer {
-        Writer { shared, items }
+    pub(super) fn new(outbox: Weak<Outbox>, wire: Arc<dyn Wire>, items: Items) -> Writer {
+        Writer {
+            outbox,
+            wire,
+            items,
+        }
     }
 
     /// Sends what is queued, as it comes, until nobody can queue anything or leave was taken.
@@ -41,8 +44,10 @@ impl Writer {
     pub fn run(&self, mut socket: impl Write) -> io::Result<Done> {
         let result = self.send_all(&mut socket);
         if result.is_err() {
-            self.shared.lock().closing = Closing::Closed;
-            self.shared.wire.hang_up();
+            if let Some(outbox) = self.outbox.upgrade() {
+                outbox.lock().closing = Closing::Closed;
+            }
+            self.wire.hang_up();
         }
         result
     }
@@ -54,101 +59,108 @@ impl Writer {
             self.items.recv_timeout(LINGER),
             Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout)
         ) {}
-        self.shared.wire.hang_up();
+        self.wire.hang_up();
     }
 
     fn send_all(&self, socket: &mut impl Write) -> io::Result<Done> {
-        let mut piece = Vec::new();
         while let Ok(item) = self.items.recv() {
-            let mut finished = Finished::default();
-            self.take(item, &mut piece, &mut finished, socket)?;
-            while piece.len() < PIECE_LEN {
-                let Ok(item) = self.items.try_recv() else {
-                    break;
-                };
-                self.take(item, &mut piece, &mut finished, socket)?;
-            }
-            socket.write_all(&piece)?;
-            piece.clear();
-            piece.shrink_to(PIECE_LEN);
-            if let Some(farewell) = self.give_back(finished) {
-                self.encode(None, &farewell, 0, &mut piece);
-                socket.write_all(&piece)?;
-                return Ok(Done::Farewell);
+            // Given back when the queue runs dry: most viewers never need it again.
+            let mut piece = Vec::new();
+            let mut next = Some(item);
+            while let Some(item) = next.take() {
+                if let Some(farewell) = self.send_some(item, &mut piece, socket)? {
+                    socket.write_all(&farewell)?;
+                    return Ok(Done::Farewell);
+                }
+                next = self.items.try_recv().ok();
             }
         }
         Ok(Done::Abandoned)
     }
 
-    /// Makes an item ready in `piece`; a long one is sent piece by piece, all but its last.
-    fn take(
+    /// Sends an item, and what is behind it as far as that fits into one piece. Returns the bytes
+    /// of the farewell, if it is its turn.
+    fn send_some(
         &self,
         item: Item,
         piece: &mut Vec<u8>,
-        finished: &mut Finished,
         socket: &mut impl Write,
-    ) -> io::Result<()> {
-        finished.items += 1;
-        finished.bytes += item.payload_len();
+    ) -> io::Result<Option<Vec<u8>>> {
+        let mut finished = Finished::default();
+        let mut next = Some(item);
+        while let Some(item) = next.take() {
+            finished.items += 1;
+            finished.bytes += item.payload_len();
+            self.take(item, piece, socket)?;
+            let more = piece.len() < PIECE_LEN;
+            next = if more {
+                self.items.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        socket.write_all(piece)?;
+        piece.clear();
+        Ok(self.give_back(finished))
+    }
+
+    /// Makes an item ready in `piece`; a long one is sent piece by piece, all but its last.
+    fn take(&self, item: Item, piece: &mut Vec<u8>, socket: &mut impl Write) -> io::Result<()> {
         match item {
-            Item::Rest(bytes) if piece.is_empty() => *piece = bytes,
+            Item::Rest(bytes) if piece.is_empty() => *piece = bytes.into(),
             Item::Rest(bytes) => piece.extend(bytes),
             Item::Live(stream, batch) => {
-                let mut egress = self.shared.lock();
+                let Some(outbox) = self.outbox.upgrade() else {
+                    return Ok(());
+                };
+                let mut egress = outbox.lock();
                 match batch.common_bytes(stream, &mut egress.encoder) {
                     Some(bytes) => piece.extend_from_slice(bytes),
-                    None => {
-                        let encode = |message| egress.encoder.encode_as(stream, message, piece);
-                        batch.messages().iter().for_each(encode);
-                    }
+                    None => batch.encode_as(stream, &mut egress.encoder, piece),
                 }
             }
-            Item::Messages {
-                stream,
-                messages,
-                mut from,
-            } => loop {
-                from = self.encode(stream, &messages, from, piece);
-                if from == messages.len() {
-                    break;
+            Item::Messages(rest) => {
+                let Remaining {
+                    stream,
+                    messages,
+                    mut from,
+                } = *rest;
+                loop {
+                    let Some(outbox) = self.outbox.upgrade() else {
+                        return Ok(());
+                    };
+                    from = encode_piece(&mut outbox.lock().encoder, stream, &messages, from, piece);
+                    drop(outbox);
+                    if from == messages.len() {
+                        break;
+                    }
+                    socket.write_all(piece)?;
+                    piece.clear();
                 }
-                socket.write_all(piece)?;
-                piece.clear();
-            },
+            }
             Item::Wake => {}
         }
         Ok(())
     }
 
-    fn encode(
-        &self,
-        stream: Option<StreamId>,
-        messages: &[Message],
-        from: usize,
-        piece: &mut Vec<u8>,
-    ) -> usize {
-        encode_piece(
-            &mut self.shared.lock().encoder,
-            stream,
-            messages,
-            from,
-            piece,
-        )
-    }
-
-    /// Takes finished items off the count: at none, others send directly again. Returns the
-    /// farewell, if it is its turn.
-    fn give_back(&self, finished: Finished) -> Option<Vec<Message>> {
-        self.shared
-            .queued_bytes
-            .fetch_sub(finished.bytes, Ordering::Relaxed);
-        let mut egress = self.shared.lock();
+    /// Takes finished items off the count: at none, others send directly again. Returns the bytes
+    /// of the farewell, if it is its turn.
+    fn give_back(&self, finished: Finished) -> Option<Vec<u8>> {
+        let outbox = self.outbox.upgrade()?;
+        let mut egress = outbox.lock();
         egress.waiting -= finished.items;
+        egress.waiting_bytes -= finished.bytes;
         if egress.waiting > 0 {
             return None;
         }
         match std::mem::replace(&mut egress.closing, Closing::Closed) {
-            Closing::Farewell(messages) => Some(messages),
+            Closing::Farewell(messages) => {
+                let mut bytes = Vec::new();
+                messages
+                    .iter()
+                    .for_each(|message| egress.encoder.encode(message, &mut bytes));
+                Some(bytes)
+            }
             other => {
                 egress.closing = other;
                 None

@@ -34,6 +34,17 @@ pub struct Settings {
     pub wait: Duration,
     /// Bytes per chunk toward viewers.
     pub chunk_size: u32,
+    /// Which messages go out together.
+    pub merge: Merge,
+}
+
+/// Which messages wait for others, to cost less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// In front of a wide audience, sound waits for the next picture.
+    SoundWithPicture,
+    /// All messages wait so long; not at all if that is zero.
+    For(Duration),
 }
 
 /// Why a stream cannot be published or played.
@@ -49,10 +60,12 @@ type Streams = HashMap<Key, Arc<Mutex<Stream>>>;
 
 /// All streams. Cloning shares them.
 #[derive(Clone)]
-pub struct Registry {
-    streams: Arc<Mutex<Streams>>,
+pub struct Registry(Arc<Shared>);
+
+struct Shared {
+    streams: Mutex<Streams>,
     settings: Settings,
-    next_id: Arc<AtomicU64>,
+    next_id: AtomicU64,
 }
 
 /// Locks, whatever happened to others who held the lock: every change under it is whole.
@@ -63,11 +76,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Registry {
     /// No streams yet.
     pub fn new(settings: Settings) -> Registry {
-        Registry {
-            streams: Arc::default(),
+        let (streams, next_id) = (Mutex::default(), AtomicU64::new(1));
+        Registry(Arc::new(Shared {
+            streams,
             settings,
-            next_id: Arc::new(AtomicU64::new(1)),
-        }
+            next_id,
+        }))
     }
 
     /// Makes `publisher` the publisher of `key`.
@@ -76,9 +90,9 @@ impl Registry {
     ///
     /// [`Refusal::InUse`] if somebody else is and takeover is not wanted.
     pub fn publish(&self, key: &Key, publisher: Publisher) -> Result<Publication, Refusal> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let place = self.with_stream(key, |stream| {
-            if stream.is_live() && !self.settings.takeover {
+            if stream.is_live() && !self.0.settings.takeover {
                 return Err(Refusal::InUse);
             }
             stream.publish(id, publisher);
@@ -99,12 +113,12 @@ impl Registry {
         outbox: &Arc<Outbox>,
         player: Player,
     ) -> Result<Subscription, Refusal> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let place = self.with_stream(key, |stream| {
-            if !stream.is_live() && self.settings.wait.is_zero() {
+            if !stream.is_live() && self.0.settings.wait.is_zero() {
                 return Err(Refusal::NotFound);
             }
-            stream.subscribe(id, outbox, player, Instant::now() + self.settings.wait);
+            stream.subscribe(id, outbox, player, Instant::now() + self.0.settings.wait);
             Ok(())
         })?;
         Ok(Subscription { place, id })
@@ -143,7 +157,7 @@ impl Registry {
     }
 
     fn snapshot(&self) -> Vec<(Key, Arc<Mutex<Stream>>)> {
-        lock(&self.streams)
+        lock(&self.0.streams)
             .iter()
             .map(|(key, stream)| (key.clone(), Arc::clone(stream)))
             .collect()
@@ -157,8 +171,8 @@ impl Registry {
     ) -> Result<Place, Refusal> {
         loop {
             let stream = {
-                let mut streams = lock(&self.streams);
-                let new = || Arc::new(Mutex::new(Stream::new(self.settings)));
+                let mut streams = lock(&self.0.streams);
+                let new = || Arc::new(Mutex::new(Stream::new(self.0.settings)));
                 Arc::clone(streams.entry(key.clone()).or_insert_with(new))
             };
             let mut locked = lock(&stream);
@@ -178,7 +192,7 @@ impl Registry {
 
     /// Forgets a stream that nobody publishes or watches.
     fn release(&self, key: &Key, stream: &Mutex<Stream>) {
-        let mut streams = lock(&self.streams);
+        let mut streams = lock(&self.0.streams);
         if lock(stream).retire() {
             streams.remove(key);
         }

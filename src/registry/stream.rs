@@ -1,9 +1,9 @@
 //! One stream: its publisher, its audience, and what it keeps for late joiners.
 
-use super::Settings;
 use super::cache::{Cache, Media};
 use super::timeline::Timeline;
 use super::viewer::{Player, Viewer};
+use super::{Merge, Settings};
 use crate::queue::{Batch, Outbox, Role};
 use crate::rtmp::chunk::Encoder;
 use crate::rtmp::control::UserControl;
@@ -11,7 +11,13 @@ use crate::rtmp::data::Data;
 use crate::rtmp::status::{self, Level, code};
 use crate::rtmp::{Message, MessageType, StreamId};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// From so many viewers on, sound waits for the next picture.
+const WIDE_AUDIENCE: usize = 64;
+
+/// How long sound waits for a picture at most.
+const FRAME_TIME_MAX: Duration = Duration::from_millis(45);
 
 /// Who publishes.
 #[derive(Clone)]
@@ -62,6 +68,9 @@ pub struct Stream {
     /// A viewer who has been sent everything, on message stream 1.
     encoder: Encoder,
     traffic: Traffic,
+    /// Messages that have not been passed on yet, and since when.
+    held: Vec<Media>,
+    held_since: Instant,
     /// Nobody may come in any more: the registry has let go of it.
     retired: bool,
 }
@@ -77,6 +86,8 @@ impl Stream {
             timeline: Timeline::default(),
             encoder: Encoder::with_chunk_size(settings.chunk_size),
             traffic: Traffic::default(),
+            held: Vec::new(),
+            held_since: Instant::now(),
             retired: false,
         }
     }
@@ -124,6 +135,7 @@ impl Stream {
         self.timeline.begin(stayed);
         self.cache = Cache::new(self.settings.gop_cache);
         self.traffic = Traffic::default();
+        self.held.clear();
         for viewer in &mut self.viewers {
             match viewer.is_told() {
                 true => {
@@ -149,21 +161,48 @@ impl Stream {
 
     /// Sends messages of the publisher to everyone, and waits for no one.
     pub fn send(&mut self, messages: impl IntoIterator<Item = Message>, now: Instant) {
-        let mut run = Vec::new();
         for message in messages {
             let Some(media) = self.admit(message) else {
                 continue;
             };
             if self.shows_new_track(&media) {
-                self.pass(std::mem::take(&mut run), now);
+                self.pass_held(now);
                 let known = self.cache.video_tracks();
                 self.viewers
                     .iter_mut()
                     .for_each(|viewer| viewer.tracks_appeared(known));
             }
-            run.push(media);
+            if self.held.is_empty() {
+                self.held_since = now;
+            }
+            self.held.push(media);
         }
-        self.pass(run, now);
+        if !self.may_hold(now) {
+            self.pass_held(now);
+        }
+    }
+
+    /// Whether what is held may wait for more, to go out with it in one write for each viewer.
+    ///
+    /// Waking the network once for each viewer and message is nearly all that a wide audience
+    /// costs. Sound can wait for the picture that comes next: for less than the time of a frame.
+    fn may_hold(&self, now: Instant) -> bool {
+        let held_for = now.saturating_duration_since(self.held_since);
+        match self.settings.merge {
+            Merge::For(limit) => held_for < limit,
+            Merge::SoundWithPicture => {
+                let wide = self.viewers.len() >= WIDE_AUDIENCE && self.cache.has_video();
+                wide && held_for < FRAME_TIME_MAX && self.held.iter().all(Media::is_sound)
+            }
+        }
+    }
+
+    /// Passes on what is held.
+    fn pass_held(&mut self, now: Instant) {
+        let held = std::mem::take(&mut self.held);
+        if !held.is_empty() {
+            self.pass(held, now);
+        }
     }
 
     /// Looks at a message of the publisher; `None` if it goes no further.
@@ -202,26 +241,25 @@ impl Stream {
             traffic,
             ..
         } = self;
-        let (mut in_step, mut stragglers) = (Vec::with_capacity(viewers.len()), Vec::new());
-        for viewer in viewers {
-            if viewer.is_in_step() {
-                in_step.push(viewer)
-            } else {
-                stragglers.push(viewer)
-            }
-        }
+        let straggles = |(index, viewer): (usize, &Viewer)| (!viewer.is_in_step()).then_some(index);
+        let stragglers: Vec<usize> = viewers.iter().enumerate().filter_map(straggles).collect();
         for media in &run {
             cache.note(media);
-            let consider = |viewer: &mut &mut Viewer| viewer.consider(media, cache, now);
-            traffic.dropped += stragglers.iter_mut().map(consider).sum::<u64>();
+            for index in &stragglers {
+                traffic.dropped += viewers[*index].consider(media, cache, now);
+            }
         }
-        if in_step.is_empty() || run.is_empty() {
+        if stragglers.len() == viewers.len() {
             return;
         }
         let messages = run.iter().map(|media| media.message.clone()).collect();
         let batch = Arc::new(Batch::new(messages, encoder));
-        let offer = |viewer: &mut Viewer| viewer.offer(&batch, &run, cache, now);
-        traffic.dropped += in_step.into_iter().map(offer).sum::<u64>();
+        let mut stragglers = stragglers.into_iter().peekable();
+        for (index, viewer) in viewers.iter_mut().enumerate() {
+            if stragglers.next_if_eq(&index).is_none() {
+                traffic.dropped += viewer.offer(&batch, &run, cache, now);
+            }
+        }
     }
 
     /// The publisher of publication `id` is gone without a word. Viewers stay for a while.
@@ -229,6 +267,7 @@ impl Stream {
         if !self.is_publication(id) {
             return;
         }
+        self.pass_held(now);
         self.cache = Cache::new(self.settings.gop_cache);
         if self.viewers.is_empty() || self.settings.grace.is_zero() {
             return self.end();
@@ -248,6 +287,7 @@ impl Stream {
 
     /// The stream is over. Viewers who only wait for it to begin go on waiting.
     pub fn end(&mut self) {
+        self.pass_held(Instant::now());
         self.life = Life::Vacant;
         self.cache = Cache::new(self.settings.gop_cache);
         self.viewers
@@ -292,6 +332,9 @@ impl Stream {
     pub fn expire(&mut self, now: Instant) -> bool {
         if matches!(self.life, Life::Lost(until) if until <= now || self.viewers.is_empty()) {
             self.end();
+        }
+        if !self.may_hold(now) {
+            self.pass_held(now);
         }
         let waited = self
             .viewers

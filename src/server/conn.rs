@@ -5,13 +5,12 @@ use super::error::Error;
 use super::roster::{Line, Peer, Place};
 use super::{Context, HANDSHAKE_LIMIT, READ_LIMIT, SETUP_LIMIT};
 use crate::log;
-use crate::queue::{self, Outbox, Writer};
+use crate::queue::{self, Outbox, Wire, Writer};
 use crate::registry::{Player, Publication, Publisher, Refusal, Subscription};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::session::{Event, Medium, Request, Session};
 use crate::rtmp::status::code;
 use crate::rtmp::{Message, StreamId, handshake};
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use std::thread;
 use std::time::Instant;
 
 /// Bytes that are read at a time: a viewer says little, a publisher much.
-const READ_LEN: usize = 4 << 10;
+const READ_LEN: usize = 1 << 10;
 const PUBLISHER_READ_LEN: usize = 64 << 10;
 
 /// Stack of a writer thread; it calls nothing deep.
@@ -28,18 +27,12 @@ const WRITER_STACK_LEN: usize = 64 << 10;
 
 /// Serves one peer until either side ends it. Runs on the connection's reader thread; when it
 /// returns, the writer is gone too, and so is every trace of the connection.
-pub fn serve(
-    context: &Context,
-    number: u64,
-    socket: &Arc<TcpStream>,
-    addr: SocketAddr,
-    place: &Place,
-) {
+pub fn serve(context: &Context, number: u64, line: &Arc<Line>, addr: SocketAddr, place: &Place) {
     let id = format!("c{number:06}");
     let began = Instant::now();
     log!(Debug, "connection accepted"; conn_id = id, peer_addr = addr);
-    let error = match shake_hands(context, number, socket) {
-        Ok(()) => talk(context, &id, socket, addr, place),
+    let error = match shake_hands(context, number, &line.0) {
+        Ok(()) => talk(context, &id, line, addr, place),
         Err(error) => error,
     };
     let seconds = began.elapsed().as_secs_f32();
@@ -86,14 +79,9 @@ fn shake_hands(context: &Context, number: u64, socket: &TcpStream) -> Result<(),
 }
 
 /// Everything after the handshake.
-fn talk(
-    context: &Context,
-    id: &str,
-    socket: &Arc<TcpStream>,
-    addr: SocketAddr,
-    place: &Place,
-) -> Error {
-    let (outbox, writer) = queue::outbox(Box::new(Line(Arc::clone(socket))));
+fn talk(context: &Context, id: &str, line: &Arc<Line>, addr: SocketAddr, place: &Place) -> Error {
+    let socket = &line.0;
+    let (outbox, writer) = queue::outbox(Arc::clone(line) as Arc<dyn Wire>);
     let peer = Arc::new(Peer::new(id.to_owned(), addr, outbox, context.epoch));
     thread::scope(|scope| {
         let builder = thread::Builder::new()
@@ -142,7 +130,8 @@ struct Conn<'a> {
     reader: Reader<'a>,
     session: Session,
     chunks: Decoder,
-    active: BTreeMap<StreamId, Active>,
+    /// Few: mostly one.
+    active: Vec<(StreamId, Active)>,
     /// Replies that have not been handed over yet.
     replies: Vec<Message>,
     /// Media that has not been handed over yet, all of one stream.
@@ -162,7 +151,7 @@ impl<'a> Conn<'a> {
             reader: Reader::until(socket, Instant::now() + SETUP_LIMIT),
             session,
             chunks: Decoder::default(),
-            active: BTreeMap::new(),
+            active: Vec::new(),
             replies: Vec::new(),
             media: Vec::new(),
             leaving: false,
@@ -206,8 +195,8 @@ impl<'a> Conn<'a> {
             self.hand_over_replies()?;
             let publishes = self
                 .active
-                .values()
-                .any(|active| matches!(active, Active::Publishing(..)));
+                .iter()
+                .any(|(_, active)| matches!(active, Active::Publishing(..)));
             if publishes && buffer.len() < PUBLISHER_READ_LEN {
                 buffer = vec![0; PUBLISHER_READ_LEN];
             }
@@ -260,12 +249,12 @@ impl<'a> Conn<'a> {
             Event::Play(request) => self.play(request)?,
             Event::Ended(stream) => self.end(stream),
             Event::Pause(stream, paused) => {
-                if let Some(Active::Playing(subscription, ..)) = self.active.get(&stream) {
+                if let Some(Active::Playing(subscription, ..)) = self.active(stream) {
                     subscription.set_paused(paused);
                 }
             }
             Event::Receive(stream, medium, on) => {
-                if let Some(Active::Playing(subscription, ..)) = self.active.get(&stream) {
+                if let Some(Active::Playing(subscription, ..)) = self.active(stream) {
                     match medium {
                         Medium::Audio => subscription.set_audio(on),
                         Medium::Video => subscription.set_video(on),
@@ -284,6 +273,18 @@ impl<'a> Conn<'a> {
         Ok(())
     }
 
+    fn active(&self, stream: StreamId) -> Option<&Active> {
+        self.active
+            .iter()
+            .find(|(id, _)| *id == stream)
+            .map(|(_, active)| active)
+    }
+
+    fn set_active(&mut self, stream: StreamId, active: Active) {
+        self.active.reserve_exact(1);
+        self.active.push((stream, active));
+    }
+
     fn publish(&mut self, request: Request) -> Result<(), Error> {
         let key = &request.address.key;
         let (stream, name) = (request.stream, request.name.clone());
@@ -296,7 +297,7 @@ impl<'a> Conn<'a> {
             Ok(publication) => {
                 log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
                 self.replies.extend(self.session.accept(stream));
-                self.active.insert(
+                self.set_active(
                     stream,
                     Active::Publishing(publication, request, Instant::now()),
                 );
@@ -320,7 +321,7 @@ impl<'a> Conn<'a> {
         match self.context.registry.subscribe(key, self.outbox(), player) {
             Ok(subscription) => {
                 log!(Info, "player started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
-                self.active.insert(
+                self.set_active(
                     stream,
                     Active::Playing(subscription, request, Instant::now()),
                 );
@@ -346,7 +347,8 @@ impl<'a> Conn<'a> {
 
     /// What `stream` did is over, by the peer's own wish.
     fn end(&mut self, stream: StreamId) {
-        match self.active.remove(&stream) {
+        let index = self.active.iter().position(|(id, _)| *id == stream);
+        match index.map(|index| self.active.swap_remove(index).1) {
             Some(Active::Publishing(publication, request, since)) => {
                 self.log_publisher_end(&publication, &request, since, "finished");
                 publication.finish();
@@ -410,12 +412,10 @@ impl<'a> Conn<'a> {
         let Some(stream) = self.media.first().map(|message| message.stream) else {
             return;
         };
-        match self.active.get(&stream) {
-            Some(Active::Publishing(publication, ..)) => {
-                // Whoever has lost the stream to another was told so and is being hung up on.
-                self.leaving |= !publication.send(self.media.drain(..));
-            }
-            _ => self.media.clear(),
+        let media = std::mem::take(&mut self.media);
+        if let Some(Active::Publishing(publication, ..)) = self.active(stream) {
+            // Whoever has lost the stream to another was told so and is being hung up on.
+            self.leaving |= !publication.send(media);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Accepting connections. Nothing here waits for a peer, and no failure ends it.
 
-use super::roster::Full;
+use super::roster::{Full, Line};
 use super::{Context, WRITE_LIMIT, conn};
 use crate::log;
 use crate::log::RateLimit;
@@ -82,8 +82,8 @@ fn admit(context: &Arc<Context>, socket: TcpStream, addr: SocketAddr) {
     if let Err(error) = prepare(&socket) {
         return warn_refused("cannot set up socket", &error);
     }
-    let socket = Arc::new(socket);
-    let place = match context.roster.enter(number, addr.ip(), &socket) {
+    let line = Arc::new(Line(socket));
+    let place = match context.roster.enter(number, addr.ip(), &line) {
         Ok(place) => place,
         Err(Full::Total) => return warn_refused("refused", &"-max-connections reached"),
         Err(Full::Address) => return warn_refused("refused", &"-max-connections-per-ip reached"),
@@ -96,7 +96,7 @@ fn admit(context: &Arc<Context>, socket: TcpStream, addr: SocketAddr) {
     // Proof that the connection is at work, given up when it is not.
     let Some(alive) = context.alive() else { return };
     let spawned = builder.spawn(move || {
-        conn::serve(&context, number, &socket, addr, &place);
+        conn::serve(&context, number, &line, addr, &place);
         drop(place);
         drop(alive);
     });

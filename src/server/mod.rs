@@ -8,7 +8,7 @@ mod roster;
 
 use crate::args::{Config, OnDuplicate};
 use crate::log;
-use crate::registry::{Registry, Settings};
+use crate::registry::{Merge, Registry, Settings};
 use crate::rtmp::StreamId;
 use crate::rtmp::status::{self, Level};
 use roster::Roster;
@@ -198,6 +198,7 @@ fn context(config: &Config, alive: Sender<()>) -> Context {
         grace: config.grace,
         wait: config.wait_stream,
         chunk_size: config.chunk_size,
+        merge: config.merge.map_or(Merge::SoundWithPicture, Merge::For),
     };
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)

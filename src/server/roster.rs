@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub const PING_AFTER: Duration = Duration::from_secs(30);
 
 /// A socket that several threads use.
-pub struct Line(pub Arc<TcpStream>);
+pub struct Line(pub TcpStream);
 
 impl Wire for Line {
     fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -120,7 +120,7 @@ struct Peers {
     total: usize,
     per_ip: HashMap<IpAddr, usize>,
     /// Sockets of all connections, handshake or not.
-    sockets: HashMap<u64, Arc<TcpStream>>,
+    sockets: HashMap<u64, Arc<Line>>,
 }
 
 impl Roster {
@@ -142,12 +142,7 @@ impl Roster {
     /// # Errors
     ///
     /// [`Full`]: refuse it.
-    pub fn enter(
-        self: &Arc<Self>,
-        id: u64,
-        ip: IpAddr,
-        socket: &Arc<TcpStream>,
-    ) -> Result<Place, Full> {
+    pub fn enter(self: &Arc<Self>, id: u64, ip: IpAddr, line: &Arc<Line>) -> Result<Place, Full> {
         let mut peers = self.lock();
         let of_ip = peers.per_ip.get(&ip).copied().unwrap_or(0);
         if peers.closed {
@@ -161,7 +156,7 @@ impl Roster {
         }
         peers.total += 1;
         peers.per_ip.insert(ip, of_ip + 1);
-        peers.sockets.insert(id, Arc::clone(socket));
+        peers.sockets.insert(id, Arc::clone(line));
         Ok(Place {
             roster: Arc::clone(self),
             id,
@@ -187,7 +182,7 @@ impl Roster {
             .sockets
             .iter()
             .filter(|(id, _)| !peers.known.contains_key(id));
-        strangers.for_each(|(_, socket)| _ = socket.shutdown(Shutdown::Both));
+        strangers.for_each(|(_, line)| line.hang_up());
     }
 }
 
