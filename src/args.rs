@@ -15,8 +15,9 @@ A live RTMP server. Streams are published to and played from rtmp://HOST/APP/NAM
   -log-format FORMAT           text, json or auto: text on a terminal, json elsewhere (default auto)
   -chunk-size N                bytes per chunk sent, 128 to 65536 (default 4096)
   -gop-cache BOOL              start viewers at once, from the last keyframe (default true)
-  -merge D                     auto, or how long messages wait for others to be sent with them; 0: not at
-                               all; auto: where 64 or more watch, sound waits for the next picture (default auto)
+  -merge D                     how long a publisher's messages may wait for others, to be sent on together:
+                               a duration, 0 for not at all, or auto: sound waits for the next picture,
+                               45ms at most (default auto)
   -on-duplicate POLICY         takeover or reject a second publisher of a stream (default takeover)
   -grace D                     how long viewers stay after their publisher was lost; 0: not at all (default 10s)
   -wait-stream D               how long play waits for a stream to begin; 0: not at all (default 10s)

@@ -1,4 +1,9 @@
 //! A live RTMP server on the standard library alone.
+//!
+//! In the order of the wire: [`bytes`] and [`amf0`] are fields and values; [`rtmp`] is the protocol,
+//! pure, from the handshake to the two sessions; [`media`] says what the first bytes of audio and
+//! video mean; [`queue`] is the way to a peer; [`registry`] knows who publishes and who watches;
+//! [`server`] has the sockets and the threads. Beside them stand [`args`], [`log`] and [`sys`].
 
 pub mod amf0;
 pub mod args;

@@ -16,6 +16,9 @@ const SIGTERM: c_int = 15;
 const MSG_DONTWAIT: c_int = 0x40;
 const MSG_NOSIGNAL: c_int = 0x4000;
 
+const SOL_SOCKET: c_int = 1;
+const SO_RCVLOWAT: c_int = 18;
+
 const RLIMIT_NOFILE: c_int = 7;
 
 /// `struct rlimit` of 64-bit Linux.
@@ -28,6 +31,8 @@ struct Rlimit {
 unsafe extern "C" {
     fn signal(signum: c_int, handler: extern "C" fn(c_int)) -> usize;
     fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
+    fn setsockopt(socket: c_int, level: c_int, name: c_int, value: *const c_int, len: u32)
+    -> c_int;
     fn listen(socket: c_int, backlog: c_int) -> c_int;
     fn getrlimit(resource: c_int, limit: *mut Rlimit) -> c_int;
     fn setrlimit(resource: c_int, limit: *const Rlimit) -> c_int;
@@ -112,6 +117,25 @@ pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
         Err(io::Error::last_os_error())
     } else {
         Ok(sent as usize)
+    }
+}
+
+/// Makes a read wait until so many bytes are there, or until the socket's read timeout has passed
+/// and any are.
+///
+/// # Errors
+///
+/// When the socket is closed.
+pub fn set_receive_low_water(socket: &TcpStream, bytes: u32) -> io::Result<()> {
+    let value = c_int::try_from(bytes).unwrap_or(c_int::MAX);
+    let len = size_of::<c_int>() as u32;
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel only reads
+    // the `len` bytes of `value`.
+    let result = unsafe { setsockopt(socket.as_raw_fd(), SOL_SOCKET, SO_RCVLOWAT, &value, len) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 

@@ -3,171 +3,51 @@
 
 mod support;
 
-use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::handshake;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use support::process::{ServerProcess, fact};
 
-/// A chunk of format 0 on chunk stream 3 for message stream 0, which must fit into one chunk.
-fn message(kind: u8, payload: &[u8]) -> Vec<u8> {
-    chunk(3, kind, payload.len() as u32, payload)
+struct Row {
+    name: &'static str,
+    bytes: Vec<u8>,
+    layer: &'static str,
+    words: &'static str,
 }
 
-fn chunk(csid: u8, kind: u8, len: u32, payload: &[u8]) -> Vec<u8> {
-    let [_, a, b, c] = len.to_be_bytes();
-    [&[csid, 0, 0, 0, a, b, c, kind, 0, 0, 0, 0], payload].concat()
+fn rows() -> Vec<Row> {
+    let (_, text) = include_str!("../testdata/server/malformed.txt")
+        .split_once("\n\n")
+        .expect("rows");
+    let lines: Vec<&str> = text.lines().collect();
+    let row = |pair: &[&'static str]| {
+        let columns: Vec<&str> = pair[1].split(" | ").collect();
+        let name = pair[0].trim_start_matches("# ");
+        Row {
+            name,
+            bytes: bytes(columns[0]),
+            layer: columns[1],
+            words: columns[2],
+        }
+    };
+    lines.chunks_exact(2).map(row).collect()
 }
 
-fn command(values: &[Value]) -> Vec<u8> {
-    message(20, &rtmp_server::amf0::encode(values))
+/// Hex with spaces, and `(..)*N` for what is repeated.
+fn bytes(text: &str) -> Vec<u8> {
+    let word = |word: &str| match word
+        .strip_prefix('(')
+        .and_then(|word| word.split_once(")*"))
+    {
+        Some((hex, times)) => plain(hex).repeat(times.parse().expect("a number")),
+        None => plain(word),
+    };
+    text.split_whitespace().flat_map(word).collect()
 }
 
-/// What a peer says after its handshake, the layer that finds fault with it, and its words.
-fn rows() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
-    let name = || Value::text("connect");
-    let deep = [0x03, 0, 1, b'a'].repeat(10_000);
-    let big = |len| chunk(3, 20, len, &[]);
-    vec![
-        (
-            "chunk stream opened by format 1",
-            vec![0x7c, 0, 0, 0, 0, 0, 1, 8, 0],
-            "chunk",
-            "starts with",
-        ),
-        (
-            "chunk stream opened by format 3",
-            vec![0xfc],
-            "chunk",
-            "chunk stream 60 starts with a header of format 3",
-        ),
-        (
-            "control stream opened by format 2",
-            vec![0x82, 0, 0, 0],
-            "chunk",
-            "format 2",
-        ),
-        (
-            "header inside a message",
-            [chunk(4, 8, 200, &[0; 128]), chunk(4, 8, 1, &[0])].concat(),
-            "chunk",
-            "inside a message",
-        ),
-        (
-            "chunk size 0",
-            chunk(2, 1, 4, &[0; 4]),
-            "chunk",
-            "chunk size 0x0",
-        ),
-        (
-            "chunk size with the top bit",
-            chunk(2, 1, 4, &[0x80, 0, 16, 0]),
-            "chunk",
-            "0x80001000",
-        ),
-        (
-            "short chunk size",
-            chunk(2, 1, 3, &[0, 16, 0]),
-            "chunk",
-            "shorter than 4",
-        ),
-        (
-            "short abort",
-            chunk(2, 2, 3, &[0, 0, 0]),
-            "chunk",
-            "shorter than 4",
-        ),
-        (
-            "command of 1 MB",
-            big(1 << 20),
-            "chunk",
-            "announces 1048576 bytes, allowed are 65536",
-        ),
-        (
-            "data of 2 MB",
-            chunk(4, 18, 2 << 20, &[]),
-            "chunk",
-            "allowed are 1048576",
-        ),
-        (
-            "window of 0",
-            chunk(2, 5, 4, &[0; 4]),
-            "protocol",
-            "window of 0",
-        ),
-        (
-            "short window",
-            chunk(2, 5, 2, &[0; 2]),
-            "protocol",
-            "only 2 bytes",
-        ),
-        (
-            "short bandwidth",
-            chunk(2, 6, 4, &[0, 0, 0, 9]),
-            "protocol",
-            "only 4 bytes",
-        ),
-        (
-            "short ping",
-            chunk(2, 4, 4, &[0, 6, 0, 0]),
-            "protocol",
-            "only 4 bytes",
-        ),
-        ("no AMF0", message(20, &[0x04]), "amf", "0x04"),
-        (
-            "string beyond the message",
-            message(20, &[2, 0, 9, b'x']),
-            "amf",
-            "ends beyond",
-        ),
-        (
-            "array that lies",
-            message(20, &[0x0a, 0xff, 0xff, 0xff, 0xff]),
-            "amf",
-            "ends beyond",
-        ),
-        ("empty command", message(20, &[]), "protocol", "no name"),
-        (
-            "name that is a number",
-            command(&[Value::Number(1.0)]),
-            "protocol",
-            "no name",
-        ),
-        (
-            "no transaction",
-            command(&[name()]),
-            "protocol",
-            "no transaction",
-        ),
-        (
-            "transaction that is text",
-            command(&[name(), Value::text("1")]),
-            "protocol",
-            "no transaction",
-        ),
-        (
-            "AMF3 command of format 1",
-            message(17, &[1]),
-            "protocol",
-            "format 1",
-        ),
-        (
-            "empty AMF3 command",
-            message(17, &[]),
-            "protocol",
-            "is empty",
-        ),
-        (
-            "10,000 objects in each other",
-            [
-                vec![2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 1, 0, 0],
-                chunk(3, 20, 40_000, &deep),
-            ]
-            .concat(),
-            "amf",
-            "nested deeper",
-        ),
-    ]
+fn plain(hex: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
+    (0..hex.len()).step_by(2).map(byte).collect()
 }
 
 #[test]
@@ -177,7 +57,16 @@ fn each_fault_ends_its_own_connection_with_an_error_of_its_layer() {
     publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
     let mut viewer = server.playing("x");
     viewer.expect(&["V head 1 @0", "V key 1 @0"]);
-    for (index, (name, bytes, layer, words)) in rows().into_iter().enumerate() {
+    for (
+        index,
+        Row {
+            name,
+            bytes,
+            layer,
+            words,
+        },
+    ) in rows().into_iter().enumerate()
+    {
         let mut client = server.client();
         client.send_bytes(&bytes);
         assert_eq!(client.next_line(), "end", "{name}");
@@ -193,7 +82,10 @@ fn each_fault_ends_its_own_connection_with_an_error_of_its_layer() {
 #[test]
 fn faults_of_a_publisher_end_it_and_nothing_else() {
     let server = ServerProcess::start("");
-    for (name, bytes, layer, _) in rows() {
+    for Row {
+        name, bytes, layer, ..
+    } in rows()
+    {
         let mut publisher = server.publisher("x");
         publisher.send_media(&["V key 1 @0"]);
         let mut viewer = server.playing("x");

@@ -72,11 +72,6 @@ impl Media {
         self.message.kind == MessageType::VIDEO
     }
 
-    /// Whether this is sound that needs no header behind it to be sent first.
-    pub fn is_sound(&self) -> bool {
-        self.message.kind == MessageType::AUDIO && self.packet.content == Content::Frame
-    }
-
     /// Whether this is a picture that others may need.
     pub fn is_keyframe(&self) -> bool {
         self.is_video() && self.packet.content == Content::Keyframe
@@ -142,11 +137,6 @@ impl Cache {
             video_tracks: Tracks::default(),
             has_video: false,
         }
-    }
-
-    /// Whether there has been any video.
-    pub fn has_video(&self) -> bool {
-        self.has_video
     }
 
     /// The video tracks that have been seen.

@@ -34,17 +34,6 @@ pub struct Settings {
     pub wait: Duration,
     /// Bytes per chunk toward viewers.
     pub chunk_size: u32,
-    /// Which messages go out together.
-    pub merge: Merge,
-}
-
-/// Which messages wait for others, to cost less.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Merge {
-    /// In front of a wide audience, sound waits for the next picture.
-    SoundWithPicture,
-    /// All messages wait so long; not at all if that is zero.
-    For(Duration),
 }
 
 /// Why a stream cannot be published or played.

@@ -1,9 +1,9 @@
 //! One stream: its publisher, its audience, and what it keeps for late joiners.
 
+use super::Settings;
 use super::cache::{Cache, Media};
 use super::timeline::Timeline;
 use super::viewer::{Player, Viewer};
-use super::{Merge, Settings};
 use crate::queue::{Batch, Outbox, Role};
 use crate::rtmp::chunk::Encoder;
 use crate::rtmp::control::UserControl;
@@ -11,13 +11,7 @@ use crate::rtmp::data::Data;
 use crate::rtmp::status::{self, Level, code};
 use crate::rtmp::{Message, MessageType, StreamId};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// From so many viewers on, sound waits for the next picture.
-const WIDE_AUDIENCE: usize = 64;
-
-/// How long sound waits for a picture at most.
-const FRAME_TIME_MAX: Duration = Duration::from_millis(45);
+use std::time::Instant;
 
 /// Who publishes.
 #[derive(Clone)]
@@ -68,9 +62,6 @@ pub struct Stream {
     /// A viewer who has been sent everything, on message stream 1.
     encoder: Encoder,
     traffic: Traffic,
-    /// Messages that have not been passed on yet, and since when.
-    held: Vec<Media>,
-    held_since: Instant,
     /// Nobody may come in any more: the registry has let go of it.
     retired: bool,
 }
@@ -86,8 +77,6 @@ impl Stream {
             timeline: Timeline::default(),
             encoder: Encoder::with_chunk_size(settings.chunk_size),
             traffic: Traffic::default(),
-            held: Vec::new(),
-            held_since: Instant::now(),
             retired: false,
         }
     }
@@ -135,7 +124,6 @@ impl Stream {
         self.timeline.begin(stayed);
         self.cache = Cache::new(self.settings.gop_cache);
         self.traffic = Traffic::default();
-        self.held.clear();
         for viewer in &mut self.viewers {
             match viewer.is_told() {
                 true => {
@@ -161,48 +149,21 @@ impl Stream {
 
     /// Sends messages of the publisher to everyone, and waits for no one.
     pub fn send(&mut self, messages: impl IntoIterator<Item = Message>, now: Instant) {
+        let mut run = Vec::new();
         for message in messages {
             let Some(media) = self.admit(message) else {
                 continue;
             };
             if self.shows_new_track(&media) {
-                self.pass_held(now);
+                self.pass(std::mem::take(&mut run), now);
                 let known = self.cache.video_tracks();
                 self.viewers
                     .iter_mut()
                     .for_each(|viewer| viewer.tracks_appeared(known));
             }
-            if self.held.is_empty() {
-                self.held_since = now;
-            }
-            self.held.push(media);
+            run.push(media);
         }
-        if !self.may_hold(now) {
-            self.pass_held(now);
-        }
-    }
-
-    /// Whether what is held may wait for more, to go out with it in one write for each viewer.
-    ///
-    /// Waking the network once for each viewer and message is nearly all that a wide audience
-    /// costs. Sound can wait for the picture that comes next: for less than the time of a frame.
-    fn may_hold(&self, now: Instant) -> bool {
-        let held_for = now.saturating_duration_since(self.held_since);
-        match self.settings.merge {
-            Merge::For(limit) => held_for < limit,
-            Merge::SoundWithPicture => {
-                let wide = self.viewers.len() >= WIDE_AUDIENCE && self.cache.has_video();
-                wide && held_for < FRAME_TIME_MAX && self.held.iter().all(Media::is_sound)
-            }
-        }
-    }
-
-    /// Passes on what is held.
-    fn pass_held(&mut self, now: Instant) {
-        let held = std::mem::take(&mut self.held);
-        if !held.is_empty() {
-            self.pass(held, now);
-        }
+        self.pass(run, now);
     }
 
     /// Looks at a message of the publisher; `None` if it goes no further.
@@ -234,6 +195,9 @@ impl Stream {
 
     /// Passes messages on: one by one to viewers that need a look at each, as one to the others.
     fn pass(&mut self, run: Vec<Media>, now: Instant) {
+        if run.is_empty() {
+            return;
+        }
         let Stream {
             viewers,
             cache,
@@ -267,7 +231,6 @@ impl Stream {
         if !self.is_publication(id) {
             return;
         }
-        self.pass_held(now);
         self.cache = Cache::new(self.settings.gop_cache);
         if self.viewers.is_empty() || self.settings.grace.is_zero() {
             return self.end();
@@ -287,7 +250,6 @@ impl Stream {
 
     /// The stream is over. Viewers who only wait for it to begin go on waiting.
     pub fn end(&mut self) {
-        self.pass_held(Instant::now());
         self.life = Life::Vacant;
         self.cache = Cache::new(self.settings.gop_cache);
         self.viewers
@@ -332,9 +294,6 @@ impl Stream {
     pub fn expire(&mut self, now: Instant) -> bool {
         if matches!(self.life, Life::Lost(until) if until <= now || self.viewers.is_empty()) {
             self.end();
-        }
-        if !self.may_hold(now) {
-            self.pass_held(now);
         }
         let waited = self
             .viewers

@@ -337,7 +337,9 @@ fn create_stream(streams: &mut BTreeMap<StreamId, Role>, call: &Call, out: &mut 
         Some(id) => {
             streams.insert(id, Role::Idle);
             let id = crate::amf0::Value::Number(f64::from(id.0));
-            out.push(Event::Send(status::result(call.transaction, id)));
+            if call.transaction != 0.0 {
+                out.push(Event::Send(status::result(call.transaction, id)));
+            }
         }
         None => refuse(StreamId::CONTROL, call, "Too many streams.", out),
     }

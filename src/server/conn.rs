@@ -302,6 +302,7 @@ impl<'a> Conn<'a> {
                     Active::Publishing(publication, request, Instant::now()),
                 );
                 self.reader.set_each(READ_LIMIT).map_err(Error::Io)?;
+                self.reader.gather(self.context.gathering);
                 self.hand_over_replies()
             }
             Err(refusal) => self.reject(&request, code::BAD_NAME, refusal),

@@ -1,23 +1,62 @@
-//! Reads that end in time, however slowly bytes trickle in.
+//! Reads that end in time, however slowly bytes trickle in, and reads that wait for enough.
 
+use crate::sys;
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// When the next read of a socket has to be over.
+/// How long a read may take.
 #[derive(Clone, Copy, Debug)]
-pub enum Deadline {
-    /// At that moment, whatever was read before.
-    At(Instant),
-    /// So long after the read began. The socket is set to it already.
-    Each,
+enum Limit {
+    /// Until that moment, whatever was read before.
+    Until(Instant),
+    /// So long, counted from the last byte. The socket is set to it.
+    Idle(Duration),
 }
 
-/// A socket that is read under a deadline.
+/// How long bytes may wait for others, to be handled together.
+///
+/// Each message by itself wakes a thread and takes one system call for each viewer, whatever its
+/// size: that is nearly all that a stream costs. Sound can wait for the picture that follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gathering {
+    /// With so many bytes there is no more waiting.
+    bytes: u32,
+    /// Nor after that time.
+    limit: Duration,
+}
+
+impl Gathering {
+    /// Less than nearly all pictures have, and more than sound.
+    const PICTURE_LEN: u32 = 1024;
+
+    /// More than the time between two pictures at 24 a second.
+    const FRAME_TIME: Duration = Duration::from_millis(45);
+
+    /// For bytes that wait as long as `limit`; `None` stands for sound that waits for a picture.
+    /// Without any time to wait there is no gathering.
+    pub fn new(limit: Option<Duration>) -> Option<Gathering> {
+        let Some(limit) = limit else {
+            return Some(Gathering {
+                bytes: Self::PICTURE_LEN,
+                limit: Self::FRAME_TIME,
+            });
+        };
+        (!limit.is_zero()).then_some(Gathering {
+            bytes: u32::MAX,
+            limit,
+        })
+    }
+}
+
+/// A socket that is read within limits of time.
 #[derive(Debug)]
 pub struct Reader<'a> {
     socket: &'a TcpStream,
-    deadline: Deadline,
+    limit: Limit,
+    gathering: Option<Gathering>,
+    /// Whether the socket is set to gather now; while nothing comes at all it is not.
+    gathers: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -25,7 +64,9 @@ impl<'a> Reader<'a> {
     pub fn until(socket: &'a TcpStream, end: Instant) -> Reader<'a> {
         Reader {
             socket,
-            deadline: Deadline::At(end),
+            limit: Limit::Until(end),
+            gathering: None,
+            gathers: false,
         }
     }
 
@@ -35,20 +76,30 @@ impl<'a> Reader<'a> {
     ///
     /// When the socket cannot be set.
     pub fn set_each(&mut self, limit: Duration) -> io::Result<()> {
-        self.deadline = Deadline::Each;
+        self.limit = Limit::Idle(limit);
+        self.rest(limit)
+    }
+
+    /// Bytes that come wait for others from now on.
+    pub fn gather(&mut self, gathering: Option<Gathering>) {
+        self.gathering = gathering;
+    }
+
+    /// Waits for the first byte, however long.
+    fn rest(&mut self, limit: Duration) -> io::Result<()> {
+        self.gathers = false;
+        sys::set_receive_low_water(self.socket, 1)?;
         self.socket.set_read_timeout(Some(limit))
     }
-}
 
-impl Read for Reader<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if let Deadline::At(end) = self.deadline {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            self.socket.set_read_timeout(Some(left))?;
-        }
+    /// Waits for many bytes, but not long.
+    fn start_gathering(&mut self, gathering: Gathering) -> io::Result<()> {
+        self.gathers = true;
+        sys::set_receive_low_water(self.socket, gathering.bytes)?;
+        self.socket.set_read_timeout(Some(gathering.limit))
+    }
+
+    fn read_once(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.socket.read(out) {
                 // Unix says "would block" when a read takes longer than the socket allows.
@@ -59,5 +110,120 @@ impl Read for Reader<'_> {
                 result => return result,
             }
         }
+    }
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self.limit {
+            Limit::Until(end) => {
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                self.socket.set_read_timeout(Some(left))?;
+                self.read_once(out)
+            }
+            Limit::Idle(limit) => {
+                let mut result = self.read_once(out);
+                if self.gathers
+                    && matches!(&result, Err(error) if error.kind() == io::ErrorKind::TimedOut)
+                {
+                    self.rest(limit)?;
+                    result = self.read_once(out);
+                }
+                if let (Some(gathering), false, Ok(1..)) = (self.gathering, self.gathers, &result) {
+                    self.start_gathering(gathering)?;
+                }
+                result
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        near.set_nodelay(true).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn an_end_holds_however_slowly_bytes_trickle_in() {
+        let (mut near, far) = pair();
+        let writer = std::thread::spawn(move || {
+            for _ in 0..100 {
+                std::thread::sleep(Duration::from_millis(20));
+                if near.write_all(&[0]).is_err() {
+                    break;
+                }
+            }
+        });
+        let began = Instant::now();
+        let mut reader = Reader::until(&far, began + Duration::from_millis(200));
+        let error = reader.read_exact(&mut [0; 100]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() < Duration::from_millis(1000));
+        drop(far);
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn few_bytes_wait_for_more_and_many_do_not() {
+        let (mut near, far) = pair();
+        let mut reader = Reader::until(&far, Instant::now());
+        reader.set_each(Duration::from_secs(10)).unwrap();
+        let limit = Duration::from_millis(300);
+        reader.gather(Some(Gathering { bytes: 1000, limit }));
+        let mut buffer = [0; 4096];
+        near.write_all(&[0; 10]).unwrap();
+        assert_eq!(
+            reader.read(&mut buffer).unwrap(),
+            10,
+            "the first do not wait"
+        );
+
+        near.write_all(&[0; 10]).unwrap();
+        let writer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            near.write_all(&[0; 20]).unwrap();
+            near
+        });
+        let began = Instant::now();
+        assert_eq!(reader.read(&mut buffer).unwrap(), 30);
+        assert!(
+            began.elapsed() >= limit,
+            "waited only {:?}",
+            began.elapsed()
+        );
+
+        let mut near = writer.join().unwrap();
+        near.write_all(&[0; 2000]).unwrap();
+        let began = Instant::now();
+        assert_eq!(reader.read(&mut buffer).unwrap(), 2000);
+        assert!(began.elapsed() < limit);
+    }
+
+    #[test]
+    fn silence_ends_only_at_the_limit_of_silence() {
+        let (mut near, far) = pair();
+        let mut reader = Reader::until(&far, Instant::now());
+        reader.set_each(Duration::from_millis(400)).unwrap();
+        reader.gather(Gathering::new(None));
+        near.write_all(&[0; 10]).unwrap();
+        let mut buffer = [0; 64];
+        assert_eq!(reader.read(&mut buffer).unwrap(), 10);
+        let began = Instant::now();
+        assert_eq!(
+            reader.read(&mut buffer).unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
+        assert!(began.elapsed() >= Duration::from_millis(400));
     }
 }

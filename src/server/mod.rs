@@ -8,9 +8,10 @@ mod roster;
 
 use crate::args::{Config, OnDuplicate};
 use crate::log;
-use crate::registry::{Merge, Registry, Settings};
+use crate::registry::{Registry, Settings};
 use crate::rtmp::StreamId;
 use crate::rtmp::status::{self, Level};
+use deadline::Gathering;
 use roster::Roster;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -44,6 +45,8 @@ pub struct Context {
     registry: Registry,
     roster: Arc<Roster>,
     chunk_size: u32,
+    /// How long a publisher's bytes may wait.
+    gathering: Option<Gathering>,
     /// Where our clock starts.
     epoch: Instant,
     /// Makes the handshakes of this run differ from those of others.
@@ -198,7 +201,6 @@ fn context(config: &Config, alive: Sender<()>) -> Context {
         grace: config.grace,
         wait: config.wait_stream,
         chunk_size: config.chunk_size,
-        merge: config.merge.map_or(Merge::SoundWithPicture, Merge::For),
     };
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -210,6 +212,7 @@ fn context(config: &Config, alive: Sender<()>) -> Context {
             config.max_connections_per_ip,
         )),
         chunk_size: config.chunk_size,
+        gathering: Gathering::new(config.merge),
         epoch: Instant::now(),
         seed: since_1970.as_nanos() as u64,
         next_number: AtomicU64::new(1),

@@ -29,9 +29,10 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Starts one on a free port with these further flags.
+    /// Starts one on a free port with these further flags. It passes each message on at once, so
+    /// that what was answered before is known to have been done.
     pub fn start(flags: &str) -> TestServer {
-        let line = format!("-listen 127.0.0.1:0 -log-level error {flags}");
+        let line = format!("-listen 127.0.0.1:0 -log-level error -merge 0 {flags}");
         let action = args::parse(line.split_whitespace().map(str::to_owned)).expect("flags");
         let Action::Run(config) = action else {
             panic!("{line}")

@@ -3,6 +3,7 @@
 use rtmp_server::amf0::Value;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
@@ -24,9 +25,16 @@ impl ServerProcess {
 
     /// Starts one from a shell that runs `before` first, such as `ulimit -n 40`.
     pub fn start_with(before: &str, flags: &str) -> ServerProcess {
-        let program = env!("CARGO_BIN_EXE_rtmp-server");
-        let script =
-            format!("{before}\nexec {program} -listen 127.0.0.1:0 -log-format json {flags}");
+        Self::start_as(before, "", flags)
+    }
+
+    /// Starts one through `wrapper`, a program that runs another, from such a shell.
+    pub fn start_as(before: &str, wrapper: &str, flags: &str) -> ServerProcess {
+        let program = reachable_by_all(env!("CARGO_BIN_EXE_rtmp-server"), wrapper);
+        let script = format!(
+            "{before}\nexec {wrapper} {} -listen 127.0.0.1:0 -log-format json {flags}",
+            program.display()
+        );
         let mut child = Command::new("/bin/sh")
             .args(["-c", &script])
             .stdin(Stdio::null())
@@ -139,6 +147,16 @@ impl Drop for ServerProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The program itself, or a copy where other users can reach it.
+fn reachable_by_all(program: &str, wrapper: &str) -> PathBuf {
+    if wrapper.is_empty() {
+        return PathBuf::from(program);
+    }
+    let copy = std::env::temp_dir().join(format!("rtmp-server-{}", std::process::id()));
+    std::fs::copy(program, &copy).expect("copy");
+    copy
 }
 
 /// The value of a fact in a log line.
