@@ -1,0 +1,258 @@
+//! The rules of this repository that a compiler does not check.
+
+mod rules;
+mod source;
+
+use rules::Broken;
+use source::Source;
+use std::path::{Path, PathBuf};
+
+/// What the top level may hold; `target` and `.git` come and go.
+const TOP_LEVEL: [&str; 10] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "Makefile",
+    "README.md",
+    "src",
+    "tests",
+    "testdata",
+    "target",
+    ".ci",
+    ".git",
+];
+const TOP_LEVEL_HIDDEN: [&str; 1] = [".gitignore"];
+
+type Rule = fn(&str, &Source) -> Vec<Broken>;
+
+const RULES: [(&str, Rule); 6] = [
+    ("layering", rules::layering),
+    ("unsafe", rules::no_unsafe),
+    ("function length", rules::short_functions),
+    ("file length", rules::short_files),
+    ("unfinished", rules::nothing_unfinished),
+    ("panics", rules::no_panics),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Every file below `folder` whose name ends so, as a path from the root, with its text.
+fn files(folder: &str, ending: &str) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(&folder);
+        let entries = entries.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        for entry in entries {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                let from_root = path.strip_prefix(root()).expect("below the root");
+                files.push((from_root.to_string_lossy().into_owned(), read(&path)));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Everything that is wrong with a source file, each with file, line and rule.
+fn faults(path: &str, text: &str) -> Vec<String> {
+    let source = Source::new(text);
+    let broken = RULES.iter().flat_map(|(name, rule)| {
+        let broken = rule(path, &source).into_iter();
+        broken.map(move |(line, what)| format!("{path}:{line}: {name}: {what}"))
+    });
+    broken.collect()
+}
+
+fn report(faults: Vec<String>) {
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn sources_follow_the_rules() {
+    let sources: Vec<_> = ["src", "tests"]
+        .iter()
+        .flat_map(|folder| files(folder, ".rs"))
+        .collect();
+    assert!(sources.len() > 20, "the sources were found");
+    report(
+        sources
+            .iter()
+            .flat_map(|(path, text)| faults(path, text))
+            .collect(),
+    );
+}
+
+#[test]
+fn no_file_says_what_is_nobodys_business() {
+    let mut texts: Vec<_> = ["src", "tests"]
+        .iter()
+        .flat_map(|folder| files(folder, ""))
+        .collect();
+    texts.extend(files("testdata", ".txt"));
+    for name in ["Cargo.toml", "Makefile", "README.md"] {
+        let text = std::fs::read_to_string(root().join(name));
+        texts.push((name.to_owned(), text.unwrap_or_default()));
+    }
+    let mut faults = Vec::new();
+    for (path, text) in texts {
+        let broken = rules::words(&text).into_iter();
+        faults.extend(broken.map(|(line, what)| format!("{path}:{line}: words: {what}")));
+    }
+    report(faults);
+}
+
+#[test]
+fn the_top_level_is_what_it_was_meant_to_be() {
+    let mut faults = Vec::new();
+    for entry in std::fs::read_dir(root()).expect("the root") {
+        let name = entry
+            .expect("an entry")
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
+        if !TOP_LEVEL.contains(&name.as_str()) && !TOP_LEVEL_HIDDEN.contains(&name.as_str()) {
+            faults.push(format!("{name}: top level: does not belong there"));
+        }
+    }
+    report(faults);
+}
+
+/// The names in each table of dependencies of a Cargo.toml.
+fn dependencies(manifest: &str) -> Vec<(String, String)> {
+    let mut table = String::new();
+    let mut found = Vec::new();
+    for line in manifest.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('[') {
+            table = name.trim_end_matches(']').to_owned();
+            // A dependency can be a table of its own.
+            if let Some((table, name)) = table.split_once("dependencies.") {
+                found.push((format!("{table}dependencies"), name.to_owned()));
+            }
+        } else if let Some((name, _)) = line.split_once('=')
+            && table.ends_with("dependencies")
+            && !line.starts_with('#')
+        {
+            found.push((table.clone(), name.trim().to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn nothing_is_depended_upon() {
+    let found = dependencies(&read(&root().join("Cargo.toml")));
+    let only = ("dev-dependencies".to_owned(), "proptest".to_owned());
+    assert_eq!(found, [only], "Cargo.toml: dependencies");
+}
+
+/// The flags in the help text, which stands in the source as a constant.
+fn flags(args: &str) -> Vec<String> {
+    let (_, help) = args
+        .split_once("pub const HELP: &str = \"")
+        .expect("the help text");
+    let (help, _) = help.split_once("\";").expect("the end of the help text");
+    let lines = help.lines().filter_map(|line| line.strip_prefix("  -"));
+    lines
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_flag_is_in_the_readme() {
+    let readme = read(&root().join("README.md"));
+    let flags = flags(&read(&root().join("src/args.rs")));
+    assert!(!flags.is_empty(), "src/args.rs: the help text lists flags");
+    let missing = |flag: &String| {
+        let flag = format!("-{flag}");
+        let longer = |c: char| c.is_alphanumeric() || c == '-';
+        !readme.match_indices(&flag).any(|(at, _)| {
+            let alone = |neighbour: Option<char>| !neighbour.is_some_and(longer);
+            alone(readme[..at].chars().next_back())
+                && alone(readme[at + flag.len()..].chars().next())
+        })
+    };
+    let missing = flags.into_iter().filter(missing);
+    report(
+        missing
+            .map(|flag| format!("README.md: flags: -{flag} is missing"))
+            .collect(),
+    );
+}
+
+/// A rule that finds nothing may be one that looks nowhere: here each has something to find.
+#[test]
+fn the_rules_find_what_they_look_for() {
+    let long = |lines: usize| format!("fn f() {{\n{}}}\n", "    g();\n".repeat(lines - 2));
+    let wide = "// x\n".repeat(600);
+    #[rustfmt::skip]
+    let rows = [
+        ("src/rtmp/x.rs", "use std::net::TcpStream;", "1: layering: this layer may not name std::net"),
+        ("src/rtmp/x.rs", "use std::{\n    fmt,\n    net::{self, TcpStream},\n};", "1: layering: this layer may not name std::net"),
+        ("src/amf0.rs", "fn f() {\n    crate::log!(Info, \"\");\n}", "2: layering: this layer may not name crate::log"),
+        ("src/media.rs", "fn f() {\n    log!(Info, \"\");\n}", "2: layering: this layer may not name log!"),
+        ("src/bytes.rs", "type T = std::sync::Mutex<u8>;", "1: layering: this layer may not name Mutex"),
+        ("src/rtmp/x.rs", "// Mutex", ""),
+        ("src/rtmp/x.rs", "const A: &str = \"std::net\";", ""),
+        ("src/rtmp/x.rs", "struct InstantTea;\ncatalog!();", ""),
+        ("src/rtmp/x.rs", "/* std::net\n Mutex */ fn f() {}", ""),
+        ("src/registry/x.rs", "use crate::rtmp::{Message, session::Event};", "1: layering: this layer may not name crate::rtmp::session"),
+        ("src/registry/x.rs", "use std::time::Instant;", ""),
+        ("src/queue.rs", "use crate::registry::Registry;", "1: layering: this layer may not name crate::registry"),
+        ("src/log.rs", "use crate::args::Config;", "1: layering: this layer may not name crate::args"),
+        ("src/server/mod.rs", "use crate::args::Config;", ""),
+        ("src/main.rs", "use rtmp_server::args;", ""),
+        ("src/log.rs", "fn f() {\n    unsafe { g() }\n}", "2: unsafe: unsafe code is in src/sys.rs alone"),
+        ("tests/x.rs", "unsafe impl Send for T {}", "1: unsafe: unsafe code is in src/sys.rs alone"),
+        ("src/sys.rs", "unsafe extern \"C\" {}", ""),
+        ("src/log.rs", "#![deny(unsafe_code)]", ""),
+        ("src/log.rs", &long(69), ""),
+        ("src/log.rs", &long(70), "1: function length: f has 70 lines, functions have less than 70"),
+        ("src/log.rs", &format!("trait T {{\n    fn f(\n        a: [u8; 4],\n    ) -> u8;\n}}\n{}", "g!();\n".repeat(90)), ""),
+        ("src/log.rs", &format!("fn f(\n    a: [u8; 4],\n) {{\n{}}}", "    g();\n".repeat(90)), "1: function length: f has 94 lines, functions have less than 70"),
+        ("src/log.rs", &wide, "600: file length: 600 lines, files have less than 600"),
+        ("tests/x.rs", "fn f() {\n    todo!()\n}", "2: unfinished: unfinished or left over"),
+        ("tests/x.rs", "fn f() {\n    dbg!(1);\n}", "2: unfinished: unfinished or left over"),
+        ("src/log.rs", "fn f() {\n    g().unwrap();\n}", "2: panics: may panic, and no comment says why not"),
+        ("src/log.rs", "fn f() {\n    g().expect(\"// no\");\n}", "2: panics: may panic, and no comment says why not"),
+        ("src/log.rs", "/// Never.\nfn f() { panic!() }", "2: panics: may panic, and no comment says why not"),
+        ("src/log.rs", "fn f() {\n    g().unwrap(); // g is total\n}", ""),
+        ("src/log.rs", "fn f() {\n    // g is total\n    g().unwrap();\n}", ""),
+        ("src/log.rs", "#[cfg(test)]\nmod tests {\n    fn f() {\n        g().unwrap();\n    }\n}\nfn h() { g().unwrap() }", "7: panics: may panic, and no comment says why not"),
+        ("src/log.rs", "fn f<'a>(x: &'a str) -> char { '\"' }\nfn g() { h(r#\"\"#).unwrap() }", "2: panics: may panic, and no comment says why not"),
+        ("tests/x.rs", "fn f() {\n    g().unwrap();\n}", ""),
+    ];
+    for (path, text, want) in rows {
+        let want = if want.is_empty() {
+            vec![]
+        } else {
+            vec![format!("{path}:{want}")]
+        };
+        assert_eq!(faults(path, text), want, "{text}");
+    }
+}
+
+#[test]
+fn the_other_rules_find_what_they_look_for() {
+    for word in rules::WORDS {
+        let found = rules::words(&format!("a\nsee {word}x\n"));
+        assert_eq!(found, [(2, format!("names {word}"))]);
+    }
+    let manifest = "[dependencies]\na = \"1\"\n[target.x.dependencies]\nb.version = \"1\"\n\
+                    [dev-dependencies]\n[dependencies.c]\nversion = \"1\"\n[lints.rust]\nd = 1\n";
+    let found = dependencies(manifest);
+    let names: Vec<&str> = found.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["a", "b.version", "c"]);
+    let help = "pub const HELP: &str = \"\\\nUsage\n\n  -a X   text\n  -bc    text\nend\n\";\nconst X: &str = \"  -d\";";
+    assert_eq!(flags(help), ["a", "bc"]);
+}

@@ -1,0 +1,280 @@
+//! Rust source as far as the rules need it: code apart from comments and texts, what is only there
+//! for tests, functions, and the paths that are named.
+
+/// A file, line by line.
+pub struct Source {
+    pub lines: Vec<Line>,
+}
+
+pub struct Line {
+    /// Counted from 1.
+    pub number: usize,
+    /// Without comments and without what stands in strings and characters.
+    pub code: String,
+    /// The comment of the line, if it has one that is not documentation.
+    pub comment: Option<String>,
+    /// Inside `#[cfg(test)]`.
+    pub test: bool,
+}
+
+/// Where the scanner is.
+#[derive(Clone, Copy, PartialEq)]
+enum Inside {
+    Code,
+    LineComment,
+    BlockComment(usize),
+    Text,
+    /// A raw string, closed by a quote and so many `#`.
+    RawText(usize),
+}
+
+impl Source {
+    pub fn new(text: &str) -> Source {
+        let mut inside = Inside::Code;
+        let mut lines: Vec<Line> = Vec::new();
+        for (index, raw) in text.lines().enumerate() {
+            let (code, comment) = scan(raw, &mut inside);
+            let number = index + 1;
+            lines.push(Line {
+                number,
+                code,
+                comment,
+                test: false,
+            });
+        }
+        mark_tests(&mut lines);
+        Source { lines }
+    }
+
+    /// The name, first line number and length of every function with a body.
+    pub fn functions(&self) -> Vec<(String, usize, usize)> {
+        let mut functions = Vec::new();
+        for (at, line) in self.lines.iter().enumerate() {
+            let Some(name) = function_name(&line.code) else {
+                continue;
+            };
+            let rest = &self.lines[at..];
+            let ends = |line: &Line| line.code.trim_end().ends_with(['{', '}', ';']);
+            let signature = rest.iter().position(ends).unwrap_or_default();
+            if rest[signature].code.trim_end().ends_with(';') {
+                continue;
+            }
+            let last = rest.iter().position(|end| closes(end, line));
+            functions.push((name, line.number, 1 + last.unwrap_or(rest.len())));
+        }
+        functions
+    }
+
+    /// The code of each line, with what `use` names in braces written out.
+    pub fn named(&self) -> Vec<(usize, String)> {
+        let mut named: Vec<(usize, String)> = Vec::new();
+        let mut open: Option<(usize, String)> = None;
+        for line in &self.lines {
+            let code = line.code.trim();
+            let begins = ["use ", "pub use "]
+                .iter()
+                .any(|word| code.starts_with(word));
+            if begins && open.is_none() {
+                open = Some((line.number, String::new()));
+            }
+            let Some((number, tree)) = &mut open else {
+                named.push((line.number, code.to_owned()));
+                continue;
+            };
+            tree.push_str(code);
+            if code.ends_with(';') {
+                let tree = tree.trim_start_matches("pub ").trim_start_matches("use ");
+                let paths = expand(tree.trim_end_matches(';'));
+                named.extend(paths.into_iter().map(|path| (*number, path)));
+                open = None;
+            }
+        }
+        named
+    }
+}
+
+/// Whether `word` stands in `code` by itself and not inside a longer name.
+pub fn names(code: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + word.len()..].chars().next();
+        let joined = |neighbour: Option<char>, own: Option<char>| {
+            neighbour.is_some_and(part) && own.is_some_and(part)
+        };
+        !joined(before, word.chars().next()) && !joined(after, word.chars().next_back())
+    })
+}
+
+/// The paths of a `use` tree: `a::{b, c::{d}}` is `a::b` and `a::c::d`.
+fn expand(tree: &str) -> Vec<String> {
+    let Some((prefix, rest)) = tree.split_once('{') else {
+        return vec![tree.trim().to_owned()];
+    };
+    let inner = rest.strip_suffix('}').unwrap_or(rest);
+    let (mut depth, mut start, mut branches) = (0, 0, Vec::new());
+    for (at, c) in inner.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                branches.push(&inner[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    branches.push(&inner[start..]);
+    let whole = branches
+        .into_iter()
+        .filter(|branch| !branch.trim().is_empty());
+    let expanded = whole.flat_map(expand);
+    expanded
+        .map(|branch| format!("{}{branch}", prefix.trim()))
+        .collect()
+}
+
+/// Splits a line into code and comment, and notes where the next one begins.
+fn scan(raw: &str, inside: &mut Inside) -> (String, Option<String>) {
+    let (mut code, mut comment) = (String::new(), None);
+    let mut rest = raw;
+    while let Some(c) = rest.chars().next() {
+        let (next, len) = step(*inside, rest);
+        if next == Inside::LineComment {
+            let documents = ["///", "//!"].iter().any(|doc| rest.starts_with(doc));
+            comment = (!documents).then(|| rest[2..].trim().to_owned());
+            break;
+        }
+        if *inside == Inside::Code {
+            match (next, c) {
+                (Inside::Code, '\'') if len > 1 => code.push_str("''"),
+                (Inside::Code, _) => code.push_str(&rest[..len]),
+                (Inside::Text | Inside::RawText(_), _) => code.push('"'),
+                _ => {}
+            }
+        } else if next == Inside::Code && !matches!(inside, Inside::BlockComment(_)) {
+            code.push('"');
+        }
+        *inside = next;
+        rest = &rest[len..];
+    }
+    (code, comment)
+}
+
+/// Where the scanner is after the first `len` bytes of `rest`.
+fn step(inside: Inside, rest: &str) -> (Inside, usize) {
+    let first = rest.chars().next().map_or(1, char::len_utf8);
+    match inside {
+        Inside::Code => step_code(rest, first),
+        Inside::BlockComment(depth) if rest.starts_with("*/") => match depth {
+            1 => (Inside::Code, 2),
+            _ => (Inside::BlockComment(depth - 1), 2),
+        },
+        Inside::BlockComment(depth) if rest.starts_with("/*") => {
+            (Inside::BlockComment(depth + 1), 2)
+        }
+        Inside::Text if rest.starts_with('\\') => {
+            let escaped = rest[1..].chars().next().map_or(0, char::len_utf8);
+            (Inside::Text, 1 + escaped)
+        }
+        Inside::Text if rest.starts_with('"') => (Inside::Code, 1),
+        Inside::RawText(hashes) if rest.starts_with(&format!("\"{}", "#".repeat(hashes))) => {
+            (Inside::Code, 1 + hashes)
+        }
+        same => (same, first),
+    }
+}
+
+fn step_code(rest: &str, first: usize) -> (Inside, usize) {
+    if rest.starts_with("//") {
+        return (Inside::LineComment, rest.len());
+    }
+    if rest.starts_with("/*") {
+        return (Inside::BlockComment(1), 2);
+    }
+    let raw = rest.strip_prefix("br").or_else(|| rest.strip_prefix('r'));
+    if let Some(raw) = raw {
+        let hashes = raw.len() - raw.trim_start_matches('#').len();
+        if raw[hashes..].starts_with('"') {
+            return (Inside::RawText(hashes), rest.len() - raw.len() + hashes + 1);
+        }
+        // The rest of a name that begins with r, so that none ends in one.
+        let name = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+        return (Inside::Code, name.unwrap_or(rest.len()).max(first));
+    }
+    if rest.starts_with('"') {
+        return (Inside::Text, 1);
+    }
+    if rest.starts_with('\'') {
+        return (Inside::Code, character_len(rest));
+    }
+    if rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') && !rest.starts_with("b\"") {
+        let name = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+        return (Inside::Code, name.unwrap_or(rest.len()));
+    }
+    (Inside::Code, first)
+}
+
+/// The length of a character literal, or of the quote alone where a lifetime begins.
+fn character_len(rest: &str) -> usize {
+    let body = &rest[1..];
+    let skip = if body.starts_with('\\') {
+        2
+    } else {
+        body.chars().next().map_or(0, char::len_utf8)
+    };
+    match body.get(skip..).and_then(|after| after.find('\'')) {
+        Some(0) => 1 + skip + 1,
+        Some(more) if body.starts_with('\\') => 1 + skip + more + 1,
+        _ => 1,
+    }
+}
+
+fn indent(code: &str) -> usize {
+    code.len() - code.trim_start().len()
+}
+
+/// Whether a line ends the block that `opening` begins; the source is formatted.
+fn closes(line: &Line, opening: &Line) -> bool {
+    let one_line = line.number == opening.number && line.code.trim_end().ends_with('}');
+    let closing = indent(&line.code) == indent(&opening.code) && line.code.trim() == "}";
+    one_line || closing
+}
+
+fn mark_tests(lines: &mut [Line]) {
+    let mut at = 0;
+    while at < lines.len() {
+        if lines[at].code.trim() != "#[cfg(test)]" {
+            at += 1;
+            continue;
+        }
+        let outer = indent(&lines[at].code);
+        let ends = |line: &Line| {
+            let code = line.code.trim_end();
+            indent(code) == outer && (code.trim() == "}" || code.ends_with(';'))
+        };
+        let len = lines[at..]
+            .iter()
+            .position(ends)
+            .unwrap_or(lines.len() - at - 1)
+            + 1;
+        lines[at..at + len]
+            .iter_mut()
+            .for_each(|line| line.test = true);
+        at += len;
+    }
+}
+
+/// The name of the function that begins in this line.
+fn function_name(code: &str) -> Option<String> {
+    let mut words = code.split_whitespace().peekable();
+    let before = |word: &&str| {
+        ["const", "unsafe", "extern", "\"\"", "async"].contains(word) || word.starts_with("pub")
+    };
+    while words.next_if(before).is_some() {}
+    if words.next() != Some("fn") {
+        return None;
+    }
+    let name = words.next()?;
+    Some(name.split(['(', '<']).next().unwrap_or(name).to_owned())
+}
