@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Brings the programs that tests/interop runs. Does nothing if they are there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(
+    ffmpeg rtmpdump vlc-bin vlc-plugin-base python3 python3-pip
+    gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+)
+
+# Prints what the system lacks, one name a line.
+missing() {
+    local name
+    for name in ffmpeg ffprobe rtmpdump vlc setpriv python3 gst-launch-1.0 gst-inspect-1.0; do
+        command -v "$name" >/dev/null || echo "$name"
+    done
+    if ! python3 -m pip --version >/dev/null 2>&1; then
+        echo "pip"
+    fi
+    for name in filesrc filesink queue flvdemux flvmux rtmpsink rtmp2sink rtmp2src; do
+        gst-inspect-1.0 --exists "$name" 2>/dev/null || echo "GStreamer's $name"
+    done
+}
+
+fail() {
+    echo "tests/tools.sh: $*" >&2
+    exit 1
+}
+
+install_packages() {
+    local lacking=$1
+    echo "Missing for the tests: ${lacking//$'\n'/, }"
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        fail "please install them; with apt-get, as root: apt-get install ${packages[*]}"
+    fi
+    echo "Installing ${packages[*]}"
+    apt-get update
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
+    lacking=$(missing)
+    [ -z "$lacking" ] || fail "still missing: ${lacking//$'\n'/, }"
+}
+
+# The system's ffmpeg may be too old for Enhanced RTMP; a wheel holds a newer one.
+fetch_ffmpeg() {
+    local wanted=tests/interop/requirements.txt dir=target/interop
+    if [ -x $dir/ffmpeg ] && cmp -s $wanted $dir/requirements.txt; then
+        return
+    fi
+    echo "Fetching a current ffmpeg into $dir"
+    rm -rf $dir/wheel
+    mkdir -p $dir/wheel
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        --require-hashes --dest $dir/wheel --requirement $wanted
+    python3 -m zipfile -e $dir/wheel/*.whl $dir/wheel
+    mv $dir/wheel/imageio_ffmpeg/binaries/ffmpeg-* $dir/ffmpeg
+    chmod +x $dir/ffmpeg
+    $dir/ffmpeg -hide_banner -version >/dev/null
+    cp $wanted $dir/requirements.txt
+    rm -r $dir/wheel
+}
+
+lacking=$(missing)
+[ -z "$lacking" ] || install_packages "$lacking"
+fetch_ffmpeg
