@@ -3,7 +3,7 @@
 use rtmp_server::args::{self, Action, Config};
 use rtmp_server::log;
 use rtmp_server::server::Server;
-use rtmp_server::sys::{self, Signal, Signals};
+use rtmp_server::sys::{Signal, Signals};
 use std::process::{self, ExitCode};
 use std::thread;
 
@@ -43,9 +43,6 @@ fn run(config: &Config) -> Result<bool, String> {
     log::init(config.log_level, config.log_format);
     let mut signals =
         Signals::install().map_err(|error| format!("cannot handle signals: {error}"))?;
-    if let Err(error) = sys::raise_descriptor_limit() {
-        log!(Warn, "cannot raise the limit of open files"; error = error);
-    }
     let server = Server::start(config)?;
     loop {
         match signals.wait() {

@@ -87,19 +87,50 @@ pub fn check_echo(ours: &Packet, theirs: &Packet) -> Result<(), Error> {
     Ok(())
 }
 
+/// S0, S1 and S2 in answer to C0 and C1, which were read at `time`; S1 starts our clock there.
+pub fn answer(theirs: &Packet, time: u32, seed: u64) -> Vec<u8> {
+    let mut answer = Vec::with_capacity(1 + 2 * PACKET_LEN);
+    answer.push(VERSION);
+    answer.extend_from_slice(&time.to_be_bytes());
+    answer.extend_from_slice(&[0; 4]);
+    answer.extend(random_bytes(seed));
+    answer.extend_from_slice(&theirs[..4]);
+    answer.extend_from_slice(&time.to_be_bytes());
+    answer.extend_from_slice(&theirs[8..]);
+    answer
+}
+
+/// Checks that `theirs`, a C2, echoes the S1 in `answer`.
+///
+/// # Errors
+///
+/// As of [`check_echo`]; an answer that is none was never echoed.
+pub fn check_answered(answer: &[u8], theirs: &Packet) -> Result<(), Error> {
+    let ours = answer.get(1..).and_then(<[u8]>::first_chunk);
+    check_echo(ours.ok_or(Error::TimeNotEchoed)?, theirs)
+}
+
 /// Random bytes that differ from connection to connection, grown from `seed`.
 ///
 /// They tell our echo from another's; nothing secret rests on them, so a plain xorshift will do.
 pub fn random(seed: u64) -> [u8; RANDOM_LEN] {
-    let mut state = seed | 1;
     let mut random = [0; RANDOM_LEN];
-    for piece in random.chunks_mut(8) {
+    random
+        .iter_mut()
+        .zip(random_bytes(seed))
+        .for_each(|(byte, value)| *byte = value);
+    random
+}
+
+fn random_bytes(seed: u64) -> impl Iterator<Item = u8> {
+    let mut state = seed | 1;
+    let words = std::iter::repeat_with(move || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        piece.copy_from_slice(&state.to_be_bytes()[..piece.len()]);
-    }
-    random
+        state.to_be_bytes()
+    });
+    words.flatten().take(RANDOM_LEN)
 }
 
 #[cfg(test)]
@@ -111,6 +142,17 @@ mod tests {
         let (a, b) = (random(2), random(4));
         assert_ne!(a, b);
         assert!(a.windows(8).all(|window| window != [0; 8]));
+    }
+
+    #[test]
+    fn the_answer_is_version_hello_and_echo() {
+        let theirs = hello(100, &random(9));
+        let answer = answer(&theirs, 0x1000, 5);
+        let (ours, echoed) = (hello(0x1000, &random(5)), echo(&theirs, 0x1000));
+        assert_eq!(answer, [&[3][..], &ours, &echoed].concat());
+        assert_eq!(check_answered(&answer, &ours), Ok(()));
+        assert_eq!(check_answered(&answer, &theirs), Err(Error::TimeNotEchoed));
+        assert_eq!(check_answered(&[], &ours), Err(Error::TimeNotEchoed));
     }
 
     #[test]

@@ -60,22 +60,14 @@ fn shake_hands(context: &Context, number: u64, socket: &TcpStream) -> Result<(),
     let mut version = [0];
     read(&mut version)?;
     handshake::check_version(version[0])?;
-    let mut hello = [0; handshake::PACKET_LEN];
-    read(&mut hello)?;
-    let now = context.clock_ms();
-    let ours = handshake::hello(
-        now,
-        &handshake::random(context.seed.wrapping_add(number << 1)),
-    );
-    let answer = [
-        &[handshake::VERSION][..],
-        &ours,
-        &handshake::echo(&hello, now),
-    ]
-    .concat();
+    // On the heap: the stack of a thread stays as large as it once was.
+    let mut theirs: Box<handshake::Packet> = Box::new([0; handshake::PACKET_LEN]);
+    read(&mut theirs[..])?;
+    let seed = context.seed.wrapping_add(number << 1);
+    let answer = handshake::answer(&theirs, context.clock_ms(), seed);
     (&mut &*socket).write_all(&answer).map_err(Error::Io)?;
-    read(&mut hello)?;
-    Ok(handshake::check_echo(&ours, &hello)?)
+    read(&mut theirs[..])?;
+    Ok(handshake::check_answered(&answer, &theirs)?)
 }
 
 /// Everything after the handshake.
@@ -371,6 +363,10 @@ impl<'a> Conn<'a> {
                 }
                 Active::Playing(_, request, since) => self.log_player_end(&request, since),
             }
+        }
+        if self.chunks.tolerated() > 0 {
+            log!(Info, "peer deviated from the specification"; conn_id = self.peer.id,
+                deviation = "control chunk stream opened by a header of format 1");
         }
         // Wakes a writer that waits for the socket.
         let _ = self.socket.shutdown(Shutdown::Both);

@@ -1,5 +1,6 @@
 //! The server: listeners, connections, and how it all starts and stops.
 
+mod capacity;
 mod conn;
 mod deadline;
 mod error;
@@ -11,6 +12,7 @@ use crate::log;
 use crate::registry::{Registry, Settings};
 use crate::rtmp::StreamId;
 use crate::rtmp::status::{self, Level};
+use crate::sys;
 use deadline::Gathering;
 use roster::Roster;
 use std::io;
@@ -105,6 +107,7 @@ impl Server {
         server
             .spawn_threads()
             .map_err(|error| format!("cannot start: {error}"))?;
+        warn_of_bound(config.max_connections);
         for addr in server.addrs() {
             log!(Info, "listening"; addr = addr);
         }
@@ -191,6 +194,20 @@ impl Server {
             self.everyone.recv_timeout(left),
             Err(RecvTimeoutError::Disconnected)
         )
+    }
+}
+
+/// Raises the limit of open files, and says so if the system allows fewer connections than wanted.
+fn warn_of_bound(wanted: usize) {
+    let descriptors = sys::raise_descriptor_limit();
+    if let Err(error) = &descriptors {
+        log!(Warn, "cannot raise the limit of open files"; error = error);
+    }
+    if let Some(bound) =
+        capacity::lowest_bound(descriptors.ok()).filter(|bound| bound.connections < wanted as u64)
+    {
+        log!(Warn, "the system allows fewer connections than -max-connections"; max_connections = wanted,
+            possible = bound.connections, bound_by = bound.by);
     }
 }
 
