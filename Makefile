@@ -2,7 +2,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := $(abspath $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release/rtmp-server)
 TABLE := target/interop/table.txt
 
-.PHONY: build run test check interop tools
+.PHONY: build run test check interop bench tools
 
 # The server as one file that needs no other.
 build:
@@ -34,6 +34,12 @@ interop: tools build
 	INTEROP_SERVER=$(BINARY) cargo test --test interop -- --test-threads 3 || status=$$?; \
 	test ! -e $(TABLE) || sort $(TABLE); \
 	exit $$status
+
+# What the server costs: CPU time, latency, memory, losses; PEER=nginx runs nginx-rtmp beside it.
+# ROUNDS and SECONDS are environment variables too; ARGS picks some of: chunks amf0 fan-out streams
+# high-rate slow.
+bench:
+	cargo bench --bench bench -- $(ARGS)
 
 # The programs that the tests run, if they are missing.
 tools:

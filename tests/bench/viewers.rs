@@ -1,0 +1,283 @@
+//! The viewers of a run: probes, which look at everything, and the crowd, which is only there.
+
+use crate::conn::Conn;
+use crate::media::{self, Clock, Found, Stamp};
+use crate::publish;
+use rtmp_server::rtmp::client::Purpose;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Threads that set up viewers, and how many viewers come a second.
+const JOINERS: usize = 4;
+const JOINS_PER_SECOND: u32 = 200;
+
+/// How long a new viewer is waited for to get its first keyframe before it joins the crowd, where
+/// the time is measured less exactly.
+const FIRST_KEYFRAME: Duration = Duration::from_millis(20);
+
+/// How long a probe may take to notice that the run is over.
+const PROBE_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How often the crowd is read. The standard library cannot wait for many sockets at a time, so
+/// each is tried.
+const SWEEP: Duration = Duration::from_millis(2);
+
+/// Bytes that the crowd and the probes read at a time.
+const CROWD_BUFFER_LEN: usize = 256 << 10;
+const PROBE_BUFFER_LEN: usize = 64 << 10;
+
+const PROBE_STACK_LEN: usize = 128 << 10;
+
+const PANICKED: &str = "a thread panicked";
+
+/// What a viewer is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Looks at everything.
+    Probe,
+    /// Takes everything.
+    Ordinary,
+    /// Takes so many bytes a second.
+    Slow(u64),
+}
+
+/// Who is to watch what.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
+    /// The number of the stream.
+    pub stream: u32,
+    /// What for.
+    pub kind: Kind,
+}
+
+/// What a probe saw of one message.
+pub struct Seen {
+    /// What the message says of itself.
+    pub stamp: Stamp,
+    /// When it had arrived.
+    pub arrived_ns: u64,
+}
+
+/// What one viewer has to tell when it is over.
+pub struct Account {
+    /// Where it was, and what for.
+    pub seat: Seat,
+    /// From `play` to the first keyframe, if there was one.
+    pub first_keyframe: Option<Duration>,
+    /// All messages, for a probe.
+    pub seen: Vec<Seen>,
+    /// Messages that were not as they were sent, for a probe.
+    pub damaged: u64,
+    /// Why it ended before the run did.
+    pub failure: Option<String>,
+}
+
+/// What a viewer has received so far, in bytes, while the run goes on.
+pub type Counter = (Seat, Arc<AtomicU64>);
+
+struct Viewer {
+    seat: Seat,
+    conn: Conn,
+    /// When it came.
+    since: Instant,
+    seen: Vec<Seen>,
+    damaged: u64,
+    failure: Option<String>,
+}
+
+/// Where viewers go when they are set up.
+struct Hall {
+    addr: SocketAddr,
+    clock: Clock,
+    stop: Arc<AtomicBool>,
+    crowd: Mutex<Vec<Viewer>>,
+    probes: Mutex<Vec<JoinHandle<Account>>>,
+    counters: Mutex<Vec<Counter>>,
+}
+
+/// All viewers of a run.
+pub struct Audience {
+    hall: Arc<Hall>,
+    sweeper: JoinHandle<Vec<Account>>,
+}
+
+impl Audience {
+    /// An audience of nobody yet, which goes home at `stop`.
+    pub fn new(addr: SocketAddr, clock: Clock, stop: Arc<AtomicBool>) -> Audience {
+        let hall = Arc::new(Hall {
+            addr,
+            clock,
+            stop,
+            crowd: Mutex::default(),
+            probes: Mutex::default(),
+            counters: Mutex::default(),
+        });
+        let swept = Arc::clone(&hall);
+        let sweeper = thread::spawn(move || swept.sweep());
+        Audience { hall, sweeper }
+    }
+
+    /// Sets up a viewer for each seat; returns when all are there, with what they count.
+    pub fn join(&self, seats: &[Seat]) -> Result<Vec<Counter>, String> {
+        let (began, next) = (Instant::now(), AtomicUsize::new(0));
+        let join = || loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(seat) = seats.get(index) else {
+                return Ok(());
+            };
+            let due = began + Duration::from_secs(1) * index as u32 / JOINS_PER_SECOND;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let seated = self.hall.seat(*seat);
+            seated.map_err(|error| format!("viewer {index}: {error}"))?;
+        };
+        thread::scope(|scope| {
+            let joiners: Vec<_> = (0..JOINERS).map(|_| scope.spawn(join)).collect();
+            let mut results = joiners.into_iter().map(|joiner| joiner.join());
+            results.try_for_each(|result| result.unwrap_or_else(|_| Err(PANICKED.to_owned())))
+        })?;
+        Ok(std::mem::take(&mut *lock(&self.hall.counters)))
+    }
+
+    /// What everybody has to tell. Returns soon after the stop.
+    pub fn accounts(self) -> Result<Vec<Account>, String> {
+        let mut accounts = joined(self.sweeper)?;
+        for probe in lock(&self.hall.probes).drain(..) {
+            accounts.push(joined(probe)?);
+        }
+        Ok(accounts)
+    }
+}
+
+impl Hall {
+    /// Sets up one viewer.
+    fn seat(self: &Arc<Self>, seat: Seat) -> Result<(), String> {
+        let mut conn = Conn::open(self.addr, Purpose::Play, &publish::name(seat.stream))?;
+        conn.start()?;
+        lock(&self.counters).push((seat, Arc::clone(&conn.received)));
+        let mut viewer = Viewer {
+            seat,
+            conn,
+            since: Instant::now(),
+            seen: Vec::new(),
+            damaged: 0,
+            failure: None,
+        };
+        if seat.kind == Kind::Probe {
+            let hall = Arc::clone(self);
+            let builder = thread::Builder::new().stack_size(PROBE_STACK_LEN);
+            let probe = builder.spawn(move || viewer.probe(&hall));
+            lock(&self.probes).push(probe.map_err(|error| error.to_string())?);
+            return Ok(());
+        }
+        viewer.await_keyframe()?;
+        viewer.conn.set_patience(None)?;
+        lock(&self.crowd).push(viewer);
+        Ok(())
+    }
+
+    /// Reads the crowd, whoever is in it by now, until the stop.
+    fn sweep(&self) -> Vec<Account> {
+        let mut buffer = vec![0; CROWD_BUFFER_LEN];
+        let mut crowd = Vec::new();
+        while !self.is_over() {
+            let began = Instant::now();
+            crowd.append(&mut lock(&self.crowd));
+            for viewer in &mut crowd {
+                viewer.take(&mut buffer);
+            }
+            thread::sleep(SWEEP.saturating_sub(began.elapsed()));
+        }
+        crowd.into_iter().map(Viewer::account).collect()
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+impl Viewer {
+    fn await_keyframe(&mut self) -> Result<(), String> {
+        let mut buffer = vec![0; PROBE_BUFFER_LEN];
+        let end = self.since + FIRST_KEYFRAME;
+        while self.conn.first_keyframe.is_none() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.conn.set_patience(Some(left))?;
+            self.conn.read(&mut buffer, |_| {})?;
+        }
+        Ok(())
+    }
+
+    /// Looks at everything until the stop.
+    fn probe(mut self, hall: &Hall) -> Account {
+        let mut buffer = vec![0; PROBE_BUFFER_LEN];
+        let mut result = self.conn.set_patience(Some(PROBE_PATIENCE)).map(|()| 0);
+        while !hall.is_over() && result.is_ok() {
+            let Viewer {
+                conn,
+                seen,
+                damaged,
+                seat,
+                ..
+            } = &mut self;
+            result = conn.read(&mut buffer, |message| match media::inspect(&message) {
+                Found::Whole(stamp) if stamp.stream == seat.stream => {
+                    let arrived_ns = hall.clock.ns();
+                    seen.push(Seen { stamp, arrived_ns });
+                }
+                Found::Header => {}
+                _ => *damaged += 1,
+            });
+        }
+        self.failure = result.err();
+        self.account()
+    }
+
+    /// Reads what there is for one of the crowd: if it is slow, no more than it may have.
+    fn take(&mut self, buffer: &mut [u8]) {
+        if self.failure.is_some() {
+            return;
+        }
+        let room = match self.seat.kind {
+            Kind::Slow(bytes_per_second) => {
+                let may = self.since.elapsed().as_secs_f64() * bytes_per_second as f64;
+                let has = self.conn.received.load(Ordering::Relaxed);
+                (may as u64).saturating_sub(has).min(buffer.len() as u64) as usize
+            }
+            _ => buffer.len(),
+        };
+        if room == 0 {
+            return;
+        }
+        // Once it has its keyframe, nobody asks what it gets.
+        let taken = match self.conn.first_keyframe {
+            None => self.conn.read(&mut buffer[..room], |_| {}),
+            Some(_) => self.conn.discard(&mut buffer[..room]),
+        };
+        self.failure = taken.err();
+    }
+
+    fn account(self) -> Account {
+        let times = self.conn.played.zip(self.conn.first_keyframe);
+        Account {
+            seat: self.seat,
+            first_keyframe: times.map(|(played, came)| came.saturating_duration_since(played)),
+            seen: self.seen,
+            damaged: self.damaged,
+            failure: self.failure,
+        }
+    }
+}
+
+fn joined<T>(thread: JoinHandle<T>) -> Result<T, String> {
+    thread.join().map_err(|_| PANICKED.to_owned())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
