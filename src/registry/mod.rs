@@ -5,6 +5,7 @@
 //! stream. Nothing under either of them waits for a peer.
 
 mod cache;
+mod fan_out;
 mod stream;
 mod timeline;
 mod viewer;

@@ -1,9 +1,9 @@
 //! One stream: its publisher, its audience, and what it keeps for late joiners.
 
-use super::Settings;
 use super::cache::{Cache, Media};
 use super::timeline::Timeline;
 use super::viewer::{Player, Viewer};
+use super::{Settings, fan_out};
 use crate::queue::{Batch, Outbox, Role};
 use crate::rtmp::chunk::Encoder;
 use crate::rtmp::control::UserControl;
@@ -218,12 +218,9 @@ impl Stream {
         }
         let messages = run.iter().map(|media| media.message.clone()).collect();
         let batch = Arc::new(Batch::new(messages, encoder));
-        let mut stragglers = stragglers.into_iter().peekable();
-        for (index, viewer) in viewers.iter_mut().enumerate() {
-            if stragglers.next_if_eq(&index).is_none() {
-                traffic.dropped += viewer.offer(&batch, &run, cache, now);
-            }
-        }
+        traffic.dropped += fan_out::each(viewers, &stragglers, |viewer| {
+            viewer.offer(&batch, &run, cache, now)
+        });
     }
 
     /// The publisher of publication `id` is gone without a word. Viewers stay for a while.

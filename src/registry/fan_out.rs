@@ -1,0 +1,68 @@
+//! Doing one thing for each viewer, with more threads where there are many of them.
+
+use super::lock;
+use super::viewer::Viewer;
+use std::num::NonZero;
+use std::sync::{Mutex, OnceLock};
+use std::thread;
+
+/// From so many viewers on, more than one thread sends. Sending to that many takes some
+/// milliseconds, starting a thread some hundredths of one.
+const WIDE_AUDIENCE: usize = 512;
+
+/// Viewers that a thread takes at a time.
+const SHARE: usize = 128;
+
+/// Stack of a thread that helps; it calls nothing deep.
+const STACK_LEN: usize = 128 << 10;
+
+/// Does `act` for all viewers but those whose index is in `except`, which is sorted. Returns the sum
+/// of what it returned.
+pub fn each(
+    viewers: &mut [Viewer],
+    except: &[usize],
+    act: impl Fn(&mut Viewer) -> u64 + Sync,
+) -> u64 {
+    let helpers = if viewers.len() < WIDE_AUDIENCE {
+        0
+    } else {
+        cores() - 1
+    };
+    let shares = Mutex::new(viewers.chunks_mut(SHARE).enumerate());
+    let next = || lock(&shares).next();
+    let work = || {
+        let mut sum = 0;
+        while let Some((number, share)) = next() {
+            let first = number * SHARE;
+            for (index, viewer) in share.iter_mut().enumerate() {
+                if except.is_empty() || except.binary_search(&(first + index)).is_err() {
+                    sum += act(viewer);
+                }
+            }
+        }
+        sum
+    };
+    if helpers == 0 {
+        return work();
+    }
+    thread::scope(|scope| {
+        let help = || {
+            thread::Builder::new()
+                .name("fan-out".to_owned())
+                .stack_size(STACK_LEN)
+                .spawn_scoped(scope, work)
+        };
+        // One that cannot be started leaves its shares to the others.
+        let helping: Vec<_> = (0..helpers).map_while(|_| help().ok()).collect();
+        let own = work();
+        own + helping
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .sum::<u64>()
+    })
+}
+
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
+}
