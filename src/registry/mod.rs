@@ -16,6 +16,7 @@ pub use viewer::{BEHIND_MAX, Player};
 use crate::queue::Outbox;
 use crate::rtmp::Message;
 use crate::rtmp::key::Key;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -88,7 +89,11 @@ impl Registry {
             stream.publish(id, publisher);
             Ok(())
         })?;
-        Ok(Publication { place, id })
+        Ok(Publication {
+            place,
+            id,
+            traffic: Cell::default(),
+        })
     }
 
     /// Adds a viewer to the stream `key`. It is told what its `player` says and sent the stream's
@@ -207,6 +212,8 @@ impl Drop for Place {
 pub struct Publication {
     place: Place,
     id: u64,
+    /// What had passed through when the stream was last ours.
+    traffic: Cell<Traffic>,
 }
 
 impl Publication {
@@ -217,15 +224,20 @@ impl Publication {
         let ours = stream.is_publication(self.id);
         if ours {
             stream.send(messages, Instant::now());
+            self.traffic.set(stream.traffic());
         }
         ours
     }
 
-    /// What passed through, and how many watch now; `None` when somebody else has the stream.
-    pub fn traffic(&self) -> Option<(Traffic, usize)> {
+    /// What passed through.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.get()
+    }
+
+    /// How many watch now; `None` when somebody else has the stream.
+    pub fn audience(&self) -> Option<usize> {
         let stream = lock(&self.place.stream);
-        let ours = stream.is_publication(self.id);
-        ours.then(|| (stream.traffic(), stream.audience()))
+        stream.is_publication(self.id).then(|| stream.audience())
     }
 
     /// The publisher is done: viewers are told so and leave.

@@ -379,9 +379,10 @@ impl<'a> Conn<'a> {
         since: Instant,
         how: &str,
     ) {
-        let (how, (traffic, viewers)) = match publication.traffic() {
-            Some(traffic) => (how, traffic),
-            None => ("taken over", Default::default()),
+        let traffic = publication.traffic();
+        let (how, viewers) = match publication.audience() {
+            Some(viewers) => (how, viewers),
+            None => ("taken over", 0),
         };
         log!(Info, "publisher stopped"; conn_id = self.peer.id, stream_key = request.address.key, how = how,
             duration_sec = format_args!("{:.1}", since.elapsed().as_secs_f32()), audio_packets = traffic.audio,
