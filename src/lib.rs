@@ -3,11 +3,18 @@
 //! In the order of the wire: [`bytes`] and [`amf0`] are fields and values; [`rtmp`] is the protocol,
 //! pure, from the handshake to the two sessions; [`media`] says what the first bytes of audio and
 //! video mean; [`queue`] is the way to a peer; [`registry`] knows who publishes and who watches;
-//! [`server`] has the sockets and the threads. Beside them stand [`args`], [`log`] and [`sys`].
+//! [`server`] has the sockets and the threads. [`auth`] decides who may publish and play, [`hooks`] tell
+//! others of events; both stand on [`http`], [`json`] and [`child`]. Beside all of them are [`args`],
+//! [`log`] and [`sys`].
 
 pub mod amf0;
 pub mod args;
+pub mod auth;
 pub mod bytes;
+pub mod child;
+pub mod hooks;
+pub mod http;
+pub mod json;
 pub mod log;
 pub mod media;
 pub mod queue;

@@ -47,7 +47,10 @@ fn run(config: &Config) -> Result<bool, String> {
     loop {
         match signals.wait() {
             Signal::Stop => break,
-            Signal::Reload => log!(Info, "reloaded"),
+            Signal::Reload => match server.reload() {
+                Ok(any) => log!(Info, "reloaded"; anything = any),
+                Err(error) => log!(Warn, "cannot reload, the old state stays"; error = error),
+            },
             Signal::Reconnect => {
                 let asked = server.ask_to_reconnect();
                 log!(Info, "asked clients to reconnect"; clients = asked);

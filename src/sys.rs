@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 const SIGHUP: c_int = 1;
 const SIGINT: c_int = 2;
+const SIGKILL: c_int = 9;
 const SIGUSR1: c_int = 10;
 const SIGTERM: c_int = 15;
 
@@ -21,6 +22,9 @@ const SO_RCVLOWAT: c_int = 18;
 
 const RLIMIT_NOFILE: c_int = 7;
 
+/// Linux' number for "no such process".
+const ESRCH: i32 = 3;
+
 /// `struct rlimit` of 64-bit Linux.
 #[repr(C)]
 struct Rlimit {
@@ -30,6 +34,7 @@ struct Rlimit {
 
 unsafe extern "C" {
     fn signal(signum: c_int, handler: extern "C" fn(c_int)) -> usize;
+    fn kill(pid: c_int, signum: c_int) -> c_int;
     fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
     fn setsockopt(socket: c_int, level: c_int, name: c_int, value: *const c_int, len: u32)
     -> c_int;
@@ -154,6 +159,35 @@ pub fn set_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// What a process group is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupSignal {
+    /// Nothing: only whether it is there.
+    Probe,
+    /// SIGTERM: end.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
+/// Signals every process of the group that process `leader` was started in as the first; returns
+/// whether there are any left.
+pub fn signal_group(leader: u32, signal: GroupSignal) -> bool {
+    let signum = match signal {
+        GroupSignal::Probe => 0,
+        GroupSignal::Terminate => SIGTERM,
+        GroupSignal::Kill => SIGKILL,
+    };
+    let group = match c_int::try_from(leader) {
+        // 0 would mean our own group, and 1 everyone.
+        Ok(group) if group > 1 => group,
+        _ => return false,
+    };
+    // SAFETY: takes two integers and touches no memory of ours.
+    let failed = unsafe { kill(-group, signum) } != 0;
+    !(failed && io::Error::last_os_error().raw_os_error() == Some(ESRCH))
 }
 
 /// Raises the limit of open descriptors as far as it may be raised; returns what it then is.

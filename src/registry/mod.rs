@@ -13,9 +13,10 @@ mod viewer;
 pub use stream::{Publisher, Traffic};
 pub use viewer::{BEHIND_MAX, Player};
 
+use crate::media::Codec;
 use crate::queue::Outbox;
-use crate::rtmp::Message;
 use crate::rtmp::key::Key;
+use crate::rtmp::{Message, MessageType};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,6 +39,21 @@ pub struct Settings {
     pub chunk_size: u32,
 }
 
+/// Who is told what becomes of streams. Called under a stream's lock: it must not wait for anything.
+pub trait Observer: Send + Sync {
+    /// Somebody publishes a stream that nobody did.
+    fn stream_begins(&self, key: &Key);
+
+    /// A stream is over; a publisher that was lost has not come back in time.
+    fn stream_ends(&self, key: &Key);
+
+    /// So many viewers play a stream now.
+    fn audience_changes(&self, key: &Key, viewers: usize);
+
+    /// A publication's codec is known.
+    fn codec_appears(&self, key: &Key, publisher: &str, kind: MessageType, codec: Codec);
+}
+
 /// Why a stream cannot be published or played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -54,6 +70,7 @@ type Streams = HashMap<Key, Arc<Mutex<Stream>>>;
 pub struct Registry(Arc<Shared>);
 
 struct Shared {
+    observer: Arc<dyn Observer>,
     streams: Mutex<Streams>,
     settings: Settings,
     next_id: AtomicU64,
@@ -65,10 +82,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Registry {
-    /// No streams yet.
-    pub fn new(settings: Settings) -> Registry {
+    /// No streams yet; `observer` will be told of them.
+    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Registry {
         let (streams, next_id) = (Mutex::default(), AtomicU64::new(1));
         Registry(Arc::new(Shared {
+            observer,
             streams,
             settings,
             next_id,
@@ -167,7 +185,13 @@ impl Registry {
         loop {
             let stream = {
                 let mut streams = lock(&self.0.streams);
-                let new = || Arc::new(Mutex::new(Stream::new(self.0.settings)));
+                let new = || {
+                    Arc::new(Mutex::new(Stream::new(
+                        key.clone(),
+                        self.0.settings,
+                        Arc::clone(&self.0.observer),
+                    )))
+                };
                 Arc::clone(streams.entry(key.clone()).or_insert_with(new))
             };
             let mut locked = lock(&stream);

@@ -3,11 +3,13 @@
 use super::cache::{Cache, Media};
 use super::timeline::Timeline;
 use super::viewer::{Player, Viewer};
-use super::{Settings, fan_out};
+use super::{Observer, Settings, fan_out};
+use crate::media::Codec;
 use crate::queue::{Batch, Outbox, Role};
 use crate::rtmp::chunk::Encoder;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::data::Data;
+use crate::rtmp::key::Key;
 use crate::rtmp::status::{self, Level, code};
 use crate::rtmp::{Message, MessageType, StreamId};
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use std::time::Instant;
 /// Who publishes.
 #[derive(Clone)]
 pub struct Publisher {
+    /// The connection, for those who are told of it.
+    pub conn_id: String,
     /// The way to its connection.
     pub outbox: Arc<Outbox>,
     /// The message stream on which it publishes.
@@ -31,6 +35,7 @@ enum Life {
     /// Somebody publishes; this is publication number `id`.
     Live {
         id: u64,
+        conn_id: String,
         role: Role,
         stream: StreamId,
         name: String,
@@ -50,10 +55,18 @@ pub struct Traffic {
     pub bytes: u64,
     /// Messages that were left out for slow viewers, counted for each of them.
     pub dropped: u64,
+    /// The codec of the first audio.
+    pub audio_codec: Option<Codec>,
+    /// The codec of the first video.
+    pub video_codec: Option<Codec>,
 }
 
 /// One stream. All of it is under one lock, so that joining is one step.
 pub struct Stream {
+    key: Key,
+    observer: Arc<dyn Observer>,
+    /// The number of viewers that the observer was told last.
+    told_audience: usize,
     settings: Settings,
     life: Life,
     viewers: Vec<Viewer>,
@@ -68,8 +81,11 @@ pub struct Stream {
 
 impl Stream {
     /// A stream that nobody publishes or watches yet.
-    pub fn new(settings: Settings) -> Stream {
+    pub fn new(key: Key, settings: Settings, observer: Arc<dyn Observer>) -> Stream {
         Stream {
+            key,
+            observer,
+            told_audience: 0,
             settings,
             life: Life::Vacant,
             viewers: Vec::new(),
@@ -101,12 +117,14 @@ impl Stream {
     /// told and hung up on. Viewers who were there go on with the new headers and keyframe.
     pub fn publish(&mut self, id: u64, publisher: Publisher) {
         let Publisher {
+            conn_id,
             outbox,
             stream,
             name,
         } = publisher;
         let live = Life::Live {
             id,
+            conn_id,
             role: outbox.take_role(),
             stream,
             name,
@@ -119,6 +137,9 @@ impl Stream {
             let text = format!("{name} was taken over by another publisher.");
             let taken = status::on_status(*stream, Level::Error, code::BAD_NAME, &text);
             role.outbox().finish(vec![taken]);
+        }
+        if matches!(last, Life::Vacant) {
+            self.observer.stream_begins(&self.key);
         }
         let stayed = self.viewers.iter().any(Viewer::is_told);
         self.timeline.begin(stayed);
@@ -134,6 +155,20 @@ impl Stream {
                 }
                 false => viewer.start(&self.cache),
             }
+        }
+        self.tell_audience();
+    }
+
+    /// Tells the observer how many play, if that is news.
+    fn tell_audience(&mut self) {
+        let viewers = self
+            .viewers
+            .iter()
+            .filter(|viewer| viewer.is_told())
+            .count();
+        if viewers != self.told_audience {
+            self.told_audience = viewers;
+            self.observer.audience_changes(&self.key, viewers);
         }
     }
 
@@ -183,10 +218,28 @@ impl Stream {
             Data::Pass(message) => message,
         };
         let timestamp = self.timeline.place(message.timestamp)?;
-        Some(Media::new(Message {
+        let media = Media::new(Message {
             timestamp,
             ..message
-        }))
+        });
+        self.note_codec(&media);
+        Some(media)
+    }
+
+    /// Tells the observer of a codec that was not known.
+    fn note_codec(&mut self, media: &Media) {
+        let known = match media.message.kind {
+            MessageType::AUDIO => &mut self.traffic.audio_codec,
+            MessageType::VIDEO => &mut self.traffic.video_codec,
+            _ => return,
+        };
+        if let (None, Some(codec), Life::Live { conn_id, .. }) =
+            (&known, media.packet.codec, &self.life)
+        {
+            *known = Some(codec);
+            self.observer
+                .codec_appears(&self.key, conn_id, media.message.kind, codec);
+        }
     }
 
     fn shows_new_track(&self, media: &Media) -> bool {
@@ -247,11 +300,15 @@ impl Stream {
 
     /// The stream is over. Viewers who only wait for it to begin go on waiting.
     pub fn end(&mut self) {
-        self.life = Life::Vacant;
+        let last = std::mem::replace(&mut self.life, Life::Vacant);
         self.cache = Cache::new(self.settings.gop_cache);
         self.viewers
             .extract_if(.., |viewer| viewer.is_told())
             .for_each(|viewer| viewer.end());
+        self.tell_audience();
+        if !matches!(last, Life::Vacant) {
+            self.observer.stream_ends(&self.key);
+        }
     }
 
     /// Takes leave of everyone, the publisher excepted, who is told by the server.
@@ -267,12 +324,14 @@ impl Stream {
             viewer.start(&self.cache);
         }
         self.viewers.push(viewer);
+        self.tell_audience();
     }
 
     /// Removes a viewer, if it is still here.
     pub fn unsubscribe(&mut self, id: u64) {
         if let Some(index) = self.viewers.iter().position(|viewer| viewer.id() == id) {
             self.viewers.swap_remove(index);
+            self.tell_audience();
         }
     }
 

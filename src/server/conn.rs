@@ -1,14 +1,16 @@
 //! One connection: a reader thread that owns all that the peer causes, and a writer thread.
 
+use super::active::{Active, Ending, Playing, Publishing};
 use super::deadline::Reader;
 use super::error::Error;
 use super::roster::{Line, Peer, Place};
-use super::{Context, HANDSHAKE_LIMIT, READ_LIMIT, SETUP_LIMIT};
+use super::{Context, HANDSHAKE_LIMIT, READ_LIMIT, SETUP_LIMIT, events};
+use crate::auth::Action;
 use crate::log;
 use crate::queue::{self, Outbox, Wire, Writer};
-use crate::registry::{Player, Publication, Publisher, Refusal, Subscription};
+use crate::registry::{Player, Publisher};
 use crate::rtmp::chunk::Decoder;
-use crate::rtmp::session::{Event, Medium, Request, Session};
+use crate::rtmp::session::{Event, Request, Session};
 use crate::rtmp::status::code;
 use crate::rtmp::{Message, StreamId, handshake};
 use std::io::{self, Read, Write};
@@ -31,10 +33,17 @@ pub fn serve(context: &Context, number: u64, line: &Arc<Line>, addr: SocketAddr,
     let id = format!("c{number:06}");
     let began = Instant::now();
     log!(Debug, "connection accepted"; conn_id = id, peer_addr = addr);
-    let error = match shake_hands(context, number, &line.0) {
-        Ok(()) => talk(context, &id, line, addr, place),
-        Err(error) => error,
+    context.hooks.fire(events::accepted(&id, addr));
+    let (error, role) = match shake_hands(context, number, &line.0) {
+        Ok(()) => {
+            context.hooks.fire(events::shaken_hands(&id));
+            talk(context, &id, line, addr, place)
+        }
+        Err(error) => (error, NO_ROLE),
     };
+    context
+        .hooks
+        .fire(events::closed(&id, role, began.elapsed()));
     let seconds = began.elapsed().as_secs_f32();
     let duration_sec = format_args!("{seconds:.1}");
     match error {
@@ -71,7 +80,13 @@ fn shake_hands(context: &Context, number: u64, socket: &TcpStream) -> Result<(),
 }
 
 /// Everything after the handshake.
-fn talk(context: &Context, id: &str, line: &Arc<Line>, addr: SocketAddr, place: &Place) -> Error {
+fn talk(
+    context: &Context,
+    id: &str,
+    line: &Arc<Line>,
+    addr: SocketAddr,
+    place: &Place,
+) -> (Error, &'static str) {
     let socket = &line.0;
     let (outbox, writer) = queue::outbox(Arc::clone(line) as Arc<dyn Wire>);
     let peer = Arc::new(Peer::new(id.to_owned(), addr, outbox, context.epoch));
@@ -80,18 +95,19 @@ fn talk(context: &Context, id: &str, line: &Arc<Line>, addr: SocketAddr, place: 
             .name(format!("{id}-w"))
             .stack_size(WRITER_STACK_LEN);
         if let Err(error) = builder.spawn_scoped(scope, || write(socket, writer)) {
-            return Error::Io(error);
+            return (Error::Io(error), NO_ROLE);
         }
         let Some(_known) = place.introduce(&peer) else {
-            return Error::HungUp;
+            return (Error::HungUp, NO_ROLE);
         };
         let mut conn = Conn::new(context, peer, socket);
         let error = match conn.read_loop() {
             Ok(never) => match never {},
             Err(error) => error,
         };
+        let role = conn.role;
         conn.depart();
-        error
+        (error, role)
     })
 }
 
@@ -106,11 +122,8 @@ fn write(socket: &TcpStream, writer: Writer) {
     }
 }
 
-/// What a message stream of the peer is used for.
-enum Active {
-    Publishing(Publication, Request, Instant),
-    Playing(Subscription, Request, Instant),
-}
+/// The role of a connection that neither published nor played.
+const NO_ROLE: &str = "none";
 
 enum Never {}
 
@@ -122,6 +135,10 @@ struct Conn<'a> {
     reader: Reader<'a>,
     session: Session,
     chunks: Decoder,
+    /// The app, without its query.
+    app: String,
+    /// What the connection was last used for.
+    role: &'static str,
     /// Few: mostly one.
     active: Vec<(StreamId, Active)>,
     /// Replies that have not been handed over yet.
@@ -143,6 +160,8 @@ impl<'a> Conn<'a> {
             reader: Reader::until(socket, Instant::now() + SETUP_LIMIT),
             session,
             chunks: Decoder::default(),
+            app: String::new(),
+            role: NO_ROLE,
             active: Vec::new(),
             replies: Vec::new(),
             media: Vec::new(),
@@ -188,7 +207,7 @@ impl<'a> Conn<'a> {
             let publishes = self
                 .active
                 .iter()
-                .any(|(_, active)| matches!(active, Active::Publishing(..)));
+                .any(|(_, active)| matches!(active, Active::Publishing(_)));
             if publishes && buffer.len() < PUBLISHER_READ_LEN {
                 buffer = vec![0; PUBLISHER_READ_LEN];
             }
@@ -236,21 +255,19 @@ impl<'a> Conn<'a> {
                     .store(self.session.can_reconnect(), Ordering::Relaxed);
                 log!(Info, "client connected"; conn_id = self.peer.id, peer_addr = self.peer.addr,
                     app = app, flash_ver = flash_ver);
+                self.app = app;
             }
             Event::Publish(request) => self.publish(request)?,
             Event::Play(request) => self.play(request)?,
             Event::Ended(stream) => self.end(stream),
             Event::Pause(stream, paused) => {
-                if let Some(Active::Playing(subscription, ..)) = self.active(stream) {
-                    subscription.set_paused(paused);
+                if let Some(active) = self.active(stream) {
+                    active.pause(paused);
                 }
             }
             Event::Receive(stream, medium, on) => {
-                if let Some(Active::Playing(subscription, ..)) = self.active(stream) {
-                    match medium {
-                        Medium::Audio => subscription.set_audio(on),
-                        Medium::Video => subscription.set_video(on),
-                    }
+                if let Some(active) = self.active(stream) {
+                    active.receive(medium, on);
                 }
             }
             Event::Close => {
@@ -272,97 +289,124 @@ impl<'a> Conn<'a> {
             .map(|(_, active)| active)
     }
 
-    fn set_active(&mut self, stream: StreamId, active: Active) {
+    fn set_active(&mut self, stream: StreamId, active: Active) -> Result<(), Error> {
+        self.role = active.role();
         self.active.reserve_exact(1);
         self.active.push((stream, active));
+        self.reader.set_each(READ_LIMIT).map_err(Error::Io)
     }
 
     fn publish(&mut self, request: Request) -> Result<(), Error> {
-        let key = &request.address.key;
-        let (stream, name) = (request.stream, request.name.clone());
-        let publisher = Publisher {
-            outbox: Arc::clone(self.outbox()),
+        if !self.is_allowed(Action::Publish, &request) {
+            return self.reject(&request, code::PUBLISH_DENIED, "Access denied.");
+        }
+        let Request {
             stream,
             name,
+            address,
+        } = &request;
+        let (key, conn_id) = (address.key.clone(), self.peer.id.clone());
+        let outbox = Arc::clone(self.outbox());
+        let publisher = Publisher {
+            conn_id,
+            outbox,
+            stream: *stream,
+            name: name.clone(),
         };
-        match self.context.registry.publish(key, publisher) {
-            Ok(publication) => {
-                log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
-                self.replies.extend(self.session.accept(stream));
-                self.set_active(
-                    stream,
-                    Active::Publishing(publication, request, Instant::now()),
-                );
-                self.reader.set_each(READ_LIMIT).map_err(Error::Io)?;
-                self.reader.gather(self.context.gathering);
-                self.hand_over_replies()
-            }
-            Err(refusal) => self.reject(&request, code::BAD_NAME, refusal),
-        }
+        let Ok(publication) = self.context.registry.publish(&key, publisher) else {
+            let text = format!("{name} is already being published.");
+            return self.reject(&request, code::BAD_NAME, &text);
+        };
+        log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
+        let event = events::publish_started(&self.peer.id, &key, &self.app, name);
+        self.context.hooks.fire(event.clone());
+        let child = self
+            .context
+            .supervisor
+            .as_ref()
+            .map(|supervisor| supervisor.start(event));
+        self.replies.extend(self.session.accept(*stream));
+        let publishing = Publishing {
+            publication,
+            key,
+            since: Instant::now(),
+            child,
+        };
+        self.set_active(*stream, Active::Publishing(publishing))?;
+        self.reader.gather(self.context.gathering);
+        self.hand_over_replies()
     }
 
     fn play(&mut self, request: Request) -> Result<(), Error> {
-        let key = &request.address.key;
-        let stream = request.stream;
-        let start = self.session.accept(stream);
-        let player = Player {
-            conn_id: self.peer.id.clone(),
+        if !self.is_allowed(Action::Play, &request) {
+            return self.reject(&request, code::PLAY_FAILED, "Access denied.");
+        }
+        let Request {
             stream,
-            name: request.name.clone(),
+            name,
+            address,
+        } = &request;
+        let (key, conn_id) = (address.key.clone(), self.peer.id.clone());
+        let start = self.session.accept(*stream);
+        let player = Player {
+            conn_id,
+            stream: *stream,
+            name: name.clone(),
             start,
         };
-        match self.context.registry.subscribe(key, self.outbox(), player) {
-            Ok(subscription) => {
-                log!(Info, "player started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
-                self.set_active(
-                    stream,
-                    Active::Playing(subscription, request, Instant::now()),
-                );
-                self.reader.set_each(READ_LIMIT).map_err(Error::Io)
-            }
-            Err(refusal) => self.reject(&request, code::STREAM_NOT_FOUND, refusal),
-        }
+        let Ok(subscription) = self.context.registry.subscribe(&key, self.outbox(), player) else {
+            let text = format!("{name} not found.");
+            return self.reject(&request, code::STREAM_NOT_FOUND, &text);
+        };
+        log!(Info, "player started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
+        self.context
+            .hooks
+            .fire(events::play_started(&self.peer.id, &key, &self.app));
+        let playing = Playing {
+            subscription,
+            key,
+            since: Instant::now(),
+        };
+        self.set_active(*stream, Active::Playing(playing))
     }
 
-    fn reject(&mut self, request: &Request, code: &str, refusal: Refusal) -> Result<(), Error> {
-        let name = &request.name;
-        let text = match refusal {
-            Refusal::InUse => format!("{name} is already being published."),
-            Refusal::NotFound => format!("{name} not found."),
-        };
+    /// Whether the peer may do what it asks for. If not, the log and the hooks are told why.
+    fn is_allowed(&self, action: Action, request: &Request) -> bool {
+        let Request { name, address, .. } = request;
+        let checked = self
+            .context
+            .auth
+            .check(action, address, &self.app, name, self.peer.addr);
+        if let Err(denied) = &checked {
+            log!(Warn, "access denied"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+                stream_key = address.key, action = action.name(), error = denied);
+            let event = events::auth_failed(&self.peer.id, &address.key, action, denied);
+            self.context.hooks.fire(event);
+        }
+        checked.is_ok()
+    }
+
+    fn reject(&mut self, request: &Request, code: &str, description: &str) -> Result<(), Error> {
         log!(Info, "request refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
             stream_key = request.address.key, code = code);
         let mut events = Vec::new();
         self.session
-            .reject(request.stream, code, &text, &mut events);
+            .reject(request.stream, code, description, &mut events);
         events.into_iter().try_for_each(|event| self.act(event))
     }
 
     /// What `stream` did is over, by the peer's own wish.
     fn end(&mut self, stream: StreamId) {
-        let index = self.active.iter().position(|(id, _)| *id == stream);
-        match index.map(|index| self.active.swap_remove(index).1) {
-            Some(Active::Publishing(publication, request, since)) => {
-                self.log_publisher_end(&publication, &request, since, "finished");
-                publication.finish();
-            }
-            Some(Active::Playing(subscription, request, since)) => {
-                drop(subscription);
-                self.log_player_end(&request, since);
-            }
-            None => {}
+        if let Some(index) = self.active.iter().position(|(id, _)| *id == stream) {
+            let (_, active) = self.active.swap_remove(index);
+            active.end(self.context, &self.peer.id, Ending::Finished);
         }
     }
 
     /// The connection is over: whatever is left of it ends unasked.
     fn depart(mut self) {
         for (_, active) in std::mem::take(&mut self.active) {
-            match active {
-                Active::Publishing(publication, request, since) => {
-                    self.log_publisher_end(&publication, &request, since, "lost");
-                }
-                Active::Playing(_, request, since) => self.log_player_end(&request, since),
-            }
+            active.end(self.context, &self.peer.id, Ending::Lost);
         }
         if self.chunks.tolerated() > 0 {
             log!(Info, "peer deviated from the specification"; conn_id = self.peer.id,
@@ -370,28 +414,6 @@ impl<'a> Conn<'a> {
         }
         // Wakes a writer that waits for the socket.
         let _ = self.socket.shutdown(Shutdown::Both);
-    }
-
-    fn log_publisher_end(
-        &self,
-        publication: &Publication,
-        request: &Request,
-        since: Instant,
-        how: &str,
-    ) {
-        let traffic = publication.traffic();
-        let (how, viewers) = match publication.audience() {
-            Some(viewers) => (how, viewers),
-            None => ("taken over", 0),
-        };
-        log!(Info, "publisher stopped"; conn_id = self.peer.id, stream_key = request.address.key, how = how,
-            duration_sec = format_args!("{:.1}", since.elapsed().as_secs_f32()), audio_packets = traffic.audio,
-            video_packets = traffic.video, total_bytes = traffic.bytes, viewers = viewers, dropped = traffic.dropped);
-    }
-
-    fn log_player_end(&self, request: &Request, since: Instant) {
-        log!(Info, "player stopped"; conn_id = self.peer.id, stream_key = request.address.key,
-            duration_sec = format_args!("{:.1}", since.elapsed().as_secs_f32()));
     }
 
     fn hand_over_replies(&mut self) -> Result<(), Error> {
@@ -411,9 +433,9 @@ impl<'a> Conn<'a> {
             return;
         };
         let media = std::mem::take(&mut self.media);
-        if let Some(Active::Publishing(publication, ..)) = self.active(stream) {
+        if let Some(Active::Publishing(publishing)) = self.active(stream) {
             // Whoever has lost the stream to another was told so and is being hung up on.
-            self.leaving |= !publication.send(media);
+            self.leaving |= !publishing.publication.send(media);
         }
     }
 }

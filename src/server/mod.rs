@@ -1,19 +1,24 @@
 //! The server: listeners, connections, and how it all starts and stops.
 
+mod active;
 mod capacity;
 mod conn;
 mod deadline;
 mod error;
+mod events;
 mod listener;
 mod roster;
 
-use crate::args::{Config, OnDuplicate};
+use crate::args::{Auth, Config, OnDuplicate};
+use crate::auth::Authenticator;
+use crate::hooks::{Hooks, Supervisor};
 use crate::log;
 use crate::registry::{Registry, Settings};
 use crate::rtmp::StreamId;
 use crate::rtmp::status::{self, Level};
 use crate::sys;
 use deadline::Gathering;
+use events::StreamEvents;
 use roster::Roster;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -44,6 +49,9 @@ const TICKS_PER_PING: u32 = 10;
 
 /// What all connections share.
 pub struct Context {
+    auth: Authenticator,
+    hooks: Arc<Hooks>,
+    supervisor: Option<Supervisor>,
     registry: Registry,
     roster: Arc<Roster>,
     chunk_size: u32,
@@ -96,7 +104,7 @@ impl Server {
         let listeners: Vec<TcpListener> =
             config.listen.iter().map(bind).collect::<Result<_, _>>()?;
         let (alive, everyone) = mpsc::channel();
-        let context = Arc::new(context(config, alive));
+        let context = Arc::new(context(config, alive)?);
         let mut server = Server {
             context,
             listeners,
@@ -190,10 +198,22 @@ impl Server {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let left = end.saturating_duration_since(Instant::now());
-        matches!(
-            self.everyone.recv_timeout(left),
-            Err(RecvTimeoutError::Disconnected)
-        )
+        let gone = self.everyone.recv_timeout(left) == Err(RecvTimeoutError::Disconnected);
+        // Their last events are fired: those are delivered yet.
+        let ended = context
+            .supervisor
+            .as_ref()
+            .is_none_or(|supervisor| supervisor.close(end));
+        context.hooks.close(end) && ended && gone
+    }
+
+    /// Reads again what can be read again: the file of tokens.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; everything stays as it was.
+    pub fn reload(&self) -> Result<bool, String> {
+        self.context.auth.reload().map_err(String::from)
     }
 }
 
@@ -211,7 +231,7 @@ fn warn_of_bound(wanted: usize) {
     }
 }
 
-fn context(config: &Config, alive: Sender<()>) -> Context {
+fn context(config: &Config, alive: Sender<()>) -> Result<Context, String> {
     let settings = Settings {
         gop_cache: config.gop_cache,
         takeover: config.on_duplicate == OnDuplicate::Takeover,
@@ -219,11 +239,26 @@ fn context(config: &Config, alive: Sender<()>) -> Context {
         wait: config.wait_stream,
         chunk_size: config.chunk_size,
     };
+    let hooks = Arc::new(Hooks::new(&config.hooks).map_err(|error| format!("hooks: {error}"))?);
+    let auth = match &config.auth {
+        Auth::None => Authenticator::None,
+        Auth::Token(tokens) => {
+            Authenticator::token(tokens).map_err(|error| format!("-auth-token: {error}"))?
+        }
+        Auth::File(path) => {
+            Authenticator::file(path).map_err(|error| format!("-auth-file: {error}"))?
+        }
+        Auth::Callback(url, timeout) => Authenticator::callback(url, *timeout)
+            .map_err(|error| format!("-auth-callback: {error}"))?,
+    };
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    Context {
-        registry: Registry::new(settings),
+    Ok(Context {
+        auth,
+        supervisor: config.run_on_publish.as_deref().map(Supervisor::new),
+        registry: Registry::new(settings, Arc::new(StreamEvents(Arc::clone(&hooks)))),
+        hooks,
         roster: Arc::new(Roster::new(
             config.max_connections,
             config.max_connections_per_ip,
@@ -235,7 +270,7 @@ fn context(config: &Config, alive: Sender<()>) -> Context {
         next_number: AtomicU64::new(1),
         stopping: AtomicBool::new(false),
         alive: Mutex::new(Some(alive)),
-    }
+    })
 }
 
 /// Looks at the time limits that no thread waits for, until the server stops.

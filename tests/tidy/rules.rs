@@ -10,7 +10,7 @@ pub const FUNCTION_LINES: usize = 70;
 
 /// Layers: whose files, without which of them, may not name what.
 #[rustfmt::skip]
-const LAYERS: [(&[&str], &[&str], &[&str]); 4] = [
+const LAYERS: [(&[&str], &[&str], &[&str]); 5] = [
     (
         &["src/rtmp/", "src/amf0.rs", "src/media.rs", "src/bytes.rs"],
         &[],
@@ -20,6 +20,11 @@ const LAYERS: [(&[&str], &[&str], &[&str]); 4] = [
         &["src/registry"],
         &[],
         &["std::net", "TcpStream", "crate::server", "crate::rtmp::session", "crate::rtmp::handshake"],
+    ),
+    (
+        &["src/hooks", "src/auth", "src/http", "src/json", "src/child.rs"],
+        &[],
+        &["crate::server", "crate::registry", "crate::queue"],
     ),
     (&["src/queue"], &[], &["std::net", "crate::registry", "crate::server"]),
     (&["src/"], &["src/main.rs", "src/server"], &["crate::args", "rtmp_server::args"]),

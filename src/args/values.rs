@@ -1,0 +1,133 @@
+//! The values of flags: text in, checked values out, or a line that names the flag.
+
+use crate::hooks::Kind;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What is wrong with a value, and what would not be.
+pub fn bad(flag: &str, value: &str, allowed: &str) -> String {
+    format!("-{flag} {value:?}: must be {allowed}")
+}
+
+/// One of several words.
+pub fn choice<T: Copy, const N: usize>(
+    flag: &str,
+    value: &str,
+    choices: [(&str, T); N],
+) -> Result<T, String> {
+    let found = choices
+        .iter()
+        .find(|(name, _)| *name == value)
+        .map(|(_, choice)| *choice);
+    found.ok_or_else(|| bad(flag, value, &choices.map(|(name, _)| name).join(" or ")))
+}
+
+/// True or false, in the words of Go.
+pub fn boolean(flag: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err(bad(flag, value, "true or false")),
+    }
+}
+
+/// A number within bounds.
+pub fn number<T>(flag: &str, value: &str, min: T, max: T) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + fmt::Display,
+{
+    let number = value
+        .parse::<T>()
+        .ok()
+        .filter(|number| *number >= min && *number <= max);
+    number.ok_or_else(|| bad(flag, value, &format!("a number from {min} to {max}")))
+}
+
+/// `:PORT`, `HOST:PORT` or `[IPV6]:PORT`. Names are looked up when the server starts.
+pub fn address(flag: &str, value: &str) -> Result<String, String> {
+    let port = value.rsplit_once(':').map(|(_, port)| port);
+    match port.and_then(|port| port.parse::<u16>().ok()) {
+        Some(_) => Ok(value.to_owned()),
+        None => Err(bad(flag, value, "HOST:PORT or :PORT")),
+    }
+}
+
+/// A URL of an RTMP server.
+pub fn rtmp_url(flag: &str, value: &str) -> Result<String, String> {
+    let host = value
+        .strip_prefix("rtmp://")
+        .or_else(|| value.strip_prefix("rtmps://"));
+    match host {
+        Some(host) if !host.is_empty() && !value.chars().any(char::is_control) => {
+            Ok(value.to_owned())
+        }
+        _ => Err(bad(
+            flag,
+            value,
+            "a URL that begins with rtmp:// or rtmps://",
+        )),
+    }
+}
+
+/// A duration in Go's notation: numbers with units, `1h30m`, `1.5s`, or a bare 0.
+pub fn duration(flag: &str, value: &str) -> Result<Duration, String> {
+    go_duration(value).ok_or_else(|| bad(flag, value, "a duration such as 500ms, 2s, 5m or 1h30m"))
+}
+
+/// A duration in Go's notation; `None` if it is none.
+pub fn go_duration(value: &str) -> Option<Duration> {
+    if value == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut seconds = 0.0;
+    let mut rest = value;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let amount: f64 = rest[..digits].parse().ok()?;
+        let unit_len = rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.');
+        let (unit, after) = rest[digits..].split_at(unit_len.unwrap_or(rest.len() - digits));
+        seconds += amount
+            * match unit {
+                "ns" => 1e-9,
+                "us" | "\u{b5}s" => 1e-6,
+                "ms" => 1e-3,
+                "s" => 1.0,
+                "m" => 60.0,
+                "h" => 3600.0,
+                _ => return None,
+            };
+        rest = after;
+    }
+    if value.is_empty() {
+        None
+    } else {
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+}
+
+/// `EVENT=…`, with an event that there is.
+pub fn of_event(flag: &str, value: &str, allowed: &str) -> Result<(String, String), String> {
+    let (event, rest) = value
+        .split_once('=')
+        .ok_or_else(|| bad(flag, value, allowed))?;
+    if Kind::from_name(event).is_none() {
+        let names = Kind::ALL.map(Kind::name).join(" ");
+        return Err(bad(
+            flag,
+            value,
+            &format!("{allowed} with one of the events {names}"),
+        ));
+    }
+    if rest.is_empty() {
+        return Err(bad(flag, value, allowed));
+    }
+    Ok((event.to_owned(), rest.to_owned()))
+}
+
+/// A duration that is longer than nothing.
+pub fn positive(flag: &str, value: &str) -> Result<Duration, String> {
+    let duration = duration(flag, value)?;
+    let longer = (!duration.is_zero()).then_some(duration);
+    longer.ok_or_else(|| bad(flag, value, "longer than 0"))
+}

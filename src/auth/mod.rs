@@ -1,0 +1,253 @@
+//! Who may publish and play.
+
+mod table;
+
+pub use table::{Mismatch, Table};
+
+use crate::http::{self, Endpoint};
+use crate::json::{self, Value};
+use crate::rtmp::key::{Address, split_query};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+/// Largest file of tokens, in bytes.
+pub const FILE_LEN_MAX: u64 = 16 << 20;
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// To send a stream.
+    Publish,
+    /// To be sent one.
+    Play,
+}
+
+impl Action {
+    /// `publish` or `play`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Publish => "publish",
+            Action::Play => "play",
+        }
+    }
+}
+
+/// Why a client is refused. For the log and for events; to the client it is enough that it is.
+#[derive(Debug)]
+pub enum Denied {
+    /// It gave no token.
+    NoToken,
+    /// Its token does not open the stream.
+    Token(Mismatch),
+    /// The web service answered with this status, not with 200.
+    Status(u16),
+    /// The web service could not be asked.
+    Failed(http::Error),
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Denied::NoToken => write!(f, "token missing"),
+            Denied::Token(Mismatch::Unlisted) => write!(f, "stream not listed"),
+            Denied::Token(Mismatch::Wrong) => write!(f, "token wrong"),
+            Denied::Status(status) => write!(f, "callback answered {status}"),
+            Denied::Failed(error) => write!(f, "callback failed: {error}"),
+        }
+    }
+}
+
+/// Why tokens cannot be used. No token is in it.
+#[derive(Debug)]
+pub enum Error {
+    /// The file cannot be read.
+    Read(PathBuf, io::Error),
+    /// The file is larger than [`FILE_LEN_MAX`].
+    TooLarge(PathBuf),
+    /// The file is not JSON.
+    Json(json::Error),
+    /// The file is JSON, but not an object.
+    NoObject,
+    /// An entry cannot be.
+    Entry {
+        /// The stream or pattern that it is for.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The web service cannot be asked.
+    Callback(http::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Error::Read(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Error::TooLarge(path) => {
+                write!(f, "{} exceeds {FILE_LEN_MAX} bytes", path.display())
+            }
+            Error::Json(error) => write!(f, "tokens: {error}"),
+            Error::NoObject => write!(f, "tokens: not an object"),
+            Error::Entry { key, why } => write!(f, "tokens: entry {key}: {why}"),
+            Error::Callback(error) => write!(f, "callback: {error}"),
+        }
+    }
+}
+
+impl From<Error> for String {
+    fn from(error: Error) -> String {
+        error.to_string()
+    }
+}
+
+/// Decides who may publish and play.
+#[derive(Debug)]
+pub enum Authenticator {
+    /// Everyone may.
+    None,
+    /// Whoever knows the token.
+    Token(Table),
+    /// The same, with the tokens in a file.
+    File(FileTable),
+    /// Whoever a web service lets in.
+    Callback(Callback),
+}
+
+impl Authenticator {
+    /// Tokens of streams, `(key or pattern, token)`, each for publishing and playing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Entry`].
+    pub fn token(entries: &[(String, String)]) -> Result<Authenticator, Error> {
+        Table::new(entries).map(Authenticator::Token)
+    }
+
+    /// Tokens in a file of JSON, for [`reload`](Authenticator::reload) to read again.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of a file.
+    pub fn file(path: &Path) -> Result<Authenticator, Error> {
+        let table = RwLock::new(read_table(path)?);
+        let path = path.to_owned();
+        Ok(Authenticator::File(FileTable { path, table }))
+    }
+
+    /// A web service at `url`, which has `timeout` for each answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Callback`].
+    pub fn callback(url: &str, timeout: Duration) -> Result<Authenticator, Error> {
+        let endpoint = Endpoint::new(url).map_err(Error::Callback)?;
+        Ok(Authenticator::Callback(Callback { endpoint, timeout }))
+    }
+
+    /// Whether a client at `remote_addr` may do `action` to the stream at `address`, which it
+    /// asked for as `name` in `app`. Blocks for as long as the web service takes, at most until its
+    /// timeout; not at all without one.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`]: it may not. Whatever goes wrong comes to that too.
+    pub fn check(
+        &self,
+        action: Action,
+        address: &Address,
+        app: &str,
+        name: &str,
+        remote_addr: SocketAddr,
+    ) -> Result<(), Denied> {
+        let token = address.query("token").unwrap_or_default();
+        match self {
+            Authenticator::None => Ok(()),
+            Authenticator::Token(table) => check_table(table, action, address, token),
+            Authenticator::File(file) => {
+                let table = file.table.read().unwrap_or_else(PoisonError::into_inner);
+                check_table(&table, action, address, token)
+            }
+            Authenticator::Callback(callback) => {
+                let question = Value::Object(vec![
+                    ("action".to_owned(), action.name().into()),
+                    ("app".to_owned(), split_query(app).0.into()),
+                    ("stream_name".to_owned(), split_query(name).0.into()),
+                    ("stream_key".to_owned(), address.key.as_str().into()),
+                    ("token".to_owned(), token.into()),
+                    ("remote_addr".to_owned(), remote_addr.to_string().into()),
+                ]);
+                callback.ask(&question)
+            }
+        }
+    }
+
+    /// Reads again what can be read again; returns whether there was anything.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of a file: the tokens of before stay.
+    pub fn reload(&self) -> Result<bool, Error> {
+        let Authenticator::File(file) = self else {
+            return Ok(false);
+        };
+        let table = read_table(&file.path)?;
+        *file.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        Ok(true)
+    }
+}
+
+fn check_table(
+    table: &Table,
+    action: Action,
+    address: &Address,
+    token: &str,
+) -> Result<(), Denied> {
+    if token.is_empty() {
+        return Err(Denied::NoToken);
+    }
+    table
+        .check(action, &address.key, token)
+        .map_err(Denied::Token)
+}
+
+/// Tokens that were read from a file.
+#[derive(Debug)]
+pub struct FileTable {
+    path: PathBuf,
+    table: RwLock<Table>,
+}
+
+fn read_table(path: &Path) -> Result<Table, Error> {
+    let failed = |error| Error::Read(path.to_owned(), error);
+    let mut text = Vec::new();
+    let mut file = File::open(path).map_err(failed)?.take(FILE_LEN_MAX + 1);
+    file.read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > FILE_LEN_MAX {
+        return Err(Error::TooLarge(path.to_owned()));
+    }
+    Table::from_json(&text)
+}
+
+/// A web service that is asked about each client.
+#[derive(Debug)]
+pub struct Callback {
+    endpoint: Endpoint,
+    timeout: Duration,
+}
+
+impl Callback {
+    fn ask(&self, question: &Value) -> Result<(), Denied> {
+        let headers = [("Content-Type", "application/json")];
+        let body = question.to_string();
+        match self.endpoint.post(&headers, &body, self.timeout) {
+            Ok(reply) if reply.status == 200 => Ok(()),
+            Ok(reply) => Err(Denied::Status(reply.status)),
+            Err(error) => Err(Denied::Failed(error)),
+        }
+    }
+}

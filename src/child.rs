@@ -1,0 +1,398 @@
+//! Child processes: each leads a process group of its own, ends in time with all that it started,
+//! and is never left behind as a zombie.
+
+use crate::sys::{self, GroupSignal};
+use std::io::{self, Read, Write};
+use std::mem;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, ExitStatus};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a group has between SIGTERM and SIGKILL.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// Longest line of output that is handed on in one piece, in bytes.
+pub const LINE_LEN_MAX: usize = 4096;
+
+/// The shortest and the longest pause between two looks at a child: there is no other way to wait
+/// for one with a limit.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// How long a killed process is waited for by whoever killed it.
+const REAP_LIMIT: Duration = Duration::from_secs(1);
+
+/// What an empty pipe takes at once, however small the system made it (pipe(7), PIPE_BUF).
+const PIPE_LEN_MIN: usize = 4096;
+
+/// Stack of the threads that only pass bytes and lines on.
+const STACK_LEN: usize = 128 << 10;
+
+/// What systemd tells a service and nobody else.
+const PRIVATE_ENV: [&str; 6] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+];
+
+/// A child and the process group that it leads. When dropped before the child has ended, all of
+/// the group is killed.
+#[derive(Debug)]
+pub struct Group {
+    id: u32,
+    stdin: Option<ChildStdin>,
+    leader: Leader,
+}
+
+#[derive(Debug)]
+enum Leader {
+    Running(Child),
+    Ended(ExitStatus),
+    /// It was killed, and a thread of its own waits for it.
+    GivenUp,
+}
+
+impl Group {
+    /// Starts `command`, which is used up so that our ends of its pipes are closed.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such program, or no room for a process.
+    pub fn spawn(mut command: Command) -> io::Result<Group> {
+        for name in PRIVATE_ENV {
+            command.env_remove(name);
+        }
+        let mut child = command.process_group(0).spawn()?;
+        Ok(Group {
+            id: child.id(),
+            stdin: child.stdin.take(),
+            leader: Leader::Running(child),
+        })
+    }
+
+    /// The number of the child and of its group.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Our end of the child's standard input, if that is a pipe; the first time it is asked for.
+    pub fn stdin(&mut self) -> Option<ChildStdin> {
+        self.stdin.take()
+    }
+
+    fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = match &mut self.leader {
+            Leader::Running(child) => child.try_wait()?,
+            Leader::Ended(status) => return Ok(Some(*status)),
+            Leader::GivenUp => None,
+        };
+        if let Some(status) = status {
+            self.leader = Leader::Ended(status);
+        }
+        Ok(status)
+    }
+
+    /// Waits for the child, not for what it started, until `end` or until `pause` says `false`,
+    /// which is called again and again to wait for as long as it is told. `None`: it still runs.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not tell.
+    pub fn wait(
+        &mut self,
+        end: Option<Instant>,
+        mut pause: impl FnMut(Duration) -> bool,
+    ) -> io::Result<Option<ExitStatus>> {
+        let mut step = PAUSE_MIN;
+        loop {
+            let status = self.try_wait()?;
+            let left = end.map_or(step, |end| end.saturating_duration_since(Instant::now()));
+            if status.is_some() || left.is_zero() || !pause(step.min(left)) {
+                return Ok(status);
+            }
+            step = (step * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Ends the whole group: SIGTERM, and SIGKILL for those that are still there after `grace`, or
+    /// as soon as `pause` says `false`, which waits for as long as it is told.
+    pub fn end(mut self, grace: Duration, mut pause: impl FnMut(Duration) -> bool) {
+        let end = Instant::now() + grace;
+        let mut there = self.signal(GroupSignal::Terminate);
+        let mut step = PAUSE_MIN;
+        while there && Instant::now() < end && pause(step) {
+            step = (step * 2).min(PAUSE_MAX);
+            there = self.signal(GroupSignal::Probe);
+        }
+        // The number of a group stays taken as long as anyone is in it, so it is still theirs.
+        if there {
+            self.signal(GroupSignal::Kill);
+        }
+    }
+
+    /// Kills whatever the child has left behind in its group; to be called right after it ended,
+    /// before its number can be anyone else's.
+    pub fn kill_rest(&mut self) {
+        self.signal(GroupSignal::Kill);
+    }
+
+    fn signal(&mut self, signal: GroupSignal) -> bool {
+        // A child that has ended but was not waited for would count as one that is there.
+        let _ = self.try_wait();
+        sys::signal_group(self.id, signal)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !matches!(self.try_wait(), Ok(None)) {
+            return;
+        }
+        self.signal(GroupSignal::Kill);
+        let end = Instant::now() + REAP_LIMIT;
+        let waited = self.wait(Some(end), sleep);
+        if let (Ok(None), Leader::Running(mut child)) =
+            (waited, mem::replace(&mut self.leader, Leader::GivenUp))
+        {
+            // It hangs in the kernel, say on a disk that is gone.
+            let builder = thread::Builder::new()
+                .name("child-reaper".to_owned())
+                .stack_size(STACK_LEN);
+            let _ = builder.spawn(move || child.wait());
+        }
+    }
+}
+
+/// Waits, and says that it may go on: a pause for those that have nothing else to look at.
+pub fn sleep(pause: Duration) -> bool {
+    thread::sleep(pause);
+    true
+}
+
+/// What a child writes, read by a thread of its own.
+#[derive(Debug)]
+pub struct Output(Receiver<()>);
+
+impl Output {
+    /// Has standard output and standard error of `command` go to `on_line`, line by line, for as
+    /// long as anyone can write to them. Lines end with LF or CR; empty ones are left out, and
+    /// those longer than [`LINE_LEN_MAX`] come in pieces.
+    ///
+    /// # Errors
+    ///
+    /// When there is no descriptor or no thread left.
+    pub fn capture(
+        command: &mut Command,
+        mut on_line: impl FnMut(&str) + Send + 'static,
+    ) -> io::Result<Output> {
+        let (reader, writer) = io::pipe()?;
+        let (over, done) = mpsc::channel::<()>();
+        let builder = thread::Builder::new()
+            .name("child-output".to_owned())
+            .stack_size(STACK_LEN);
+        builder.spawn(move || {
+            read_lines(reader, &mut on_line);
+            drop(over);
+        })?;
+        command.stdout(writer.try_clone()?).stderr(writer);
+        Ok(Output(done))
+    }
+
+    /// Waits until all is read, for `limit` at most: what the child has left running may hold its
+    /// output open.
+    pub fn finish(self, limit: Duration) {
+        let _ = self.0.recv_timeout(limit);
+    }
+}
+
+fn read_lines(mut input: impl Read, on_line: &mut dyn FnMut(&str)) {
+    let mut buffer = [0; LINE_LEN_MAX];
+    let mut line = Vec::new();
+    let mut flush = |line: &mut Vec<u8>| {
+        if !line.is_empty() {
+            on_line(&String::from_utf8_lossy(line));
+            line.clear();
+        }
+    };
+    loop {
+        let len = match input.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
+        for byte in &buffer[..len] {
+            match byte {
+                b'\n' | b'\r' => flush(&mut line),
+                byte => line.push(*byte),
+            }
+            if line.len() == LINE_LEN_MAX {
+                flush(&mut line);
+            }
+        }
+    }
+    flush(&mut line);
+}
+
+/// Writes `bytes` to a child and closes its input, without waiting for a child that does not read:
+/// that it does not want them is no error.
+pub fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) {
+    if bytes.len() <= PIPE_LEN_MIN {
+        let _ = stdin.write_all(&bytes);
+        return;
+    }
+    let builder = thread::Builder::new()
+        .name("child-input".to_owned())
+        .stack_size(STACK_LEN);
+    // Without a thread the child finds its input closed. With one that is stuck, the end of the
+    // child is the end of the thread.
+    let _ = builder.spawn(move || stdin.write_all(&bytes));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::process::Stdio;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(script).stdin(Stdio::null());
+        command
+    }
+
+    fn within(limit: Duration) -> Option<Instant> {
+        Some(Instant::now() + limit)
+    }
+
+    /// Runs `script` with its output captured; how it ended and what it wrote.
+    fn run(script: &str) -> (Option<i32>, Vec<String>) {
+        let (lines, written) = mpsc::channel();
+        let mut command = shell(script);
+        let output = Output::capture(&mut command, move |line| {
+            let _ = lines.send(line.to_owned());
+        });
+        let output = output.unwrap();
+        let mut group = Group::spawn(command).unwrap();
+        let status = group.wait(within(Duration::from_secs(10)), sleep).unwrap();
+        output.finish(Duration::from_secs(1));
+        let code = status.and_then(|status| status.code());
+        (code, written.try_iter().collect())
+    }
+
+    #[test]
+    fn output_comes_line_by_line() {
+        let long = "x".repeat(LINE_LEN_MAX);
+        let rows: [(&str, i32, &[&str]); 6] = [
+            ("exit 3", 3, &[]),
+            ("echo a; echo b >&2; exit 1", 1, &["a", "b"]),
+            (r"printf 'a\rb\r\n\nc'", 0, &["a", "b", "c"]),
+            (r"printf 'a\377b\n'", 0, &["a\u{fffd}b"]),
+            ("printf '%04097d' 0 | tr 0 x", 0, &[&long, "x"]),
+            ("sleep 60 & echo started", 0, &["started"]),
+        ];
+        for (script, code, lines) in rows {
+            let (status, written) = run(script);
+            assert_eq!(status, Some(code), "{script}");
+            assert_eq!(written, lines, "{script}");
+        }
+    }
+
+    /// Whether anyone in the group of `leader` still runs. The dead that nobody has buried yet do
+    /// not count: orphans are init's, and it takes its time.
+    fn runs(leader: u32) -> bool {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let stats = processes.map(|entry| fs::read_to_string(entry.path().join("stat")));
+        stats.flatten().any(|stat| {
+            let (_, fields) = stat.rsplit_once(')').unwrap();
+            let fields: Vec<&str> = fields.split_whitespace().collect();
+            fields[0] != "Z" && fields[2] == leader.to_string()
+        })
+    }
+
+    /// A killed process needs a moment.
+    fn until_gone(id: u32, how: &str) {
+        let end = Instant::now() + Duration::from_secs(5);
+        while runs(id) {
+            assert!(Instant::now() < end, "{how}: the group is still there");
+            thread::sleep(PAUSE_MAX);
+        }
+    }
+
+    #[test]
+    fn a_group_ends_when_it_is_told_or_else_is_killed() {
+        let rows = [
+            ("sleep 60", 1000, "at once"),
+            ("sleep 60 & sleep 60 & wait", 1000, "all of it"),
+            ("trap '' TERM; while :; do sleep 60; done", 200, "by force"),
+            ("(trap '' TERM; sleep 60; :) & wait", 200, "the rest"),
+        ];
+        for (script, grace_ms, how) in rows {
+            let mut group = Group::spawn(shell(script)).unwrap();
+            let id = group.id();
+            let early = group.wait(within(Duration::from_millis(100)), sleep);
+            assert!(matches!(early, Ok(None)), "{how}");
+            assert!(runs(id), "{how}");
+            let start = Instant::now();
+            group.end(Duration::from_millis(grace_ms), sleep);
+            assert!(start.elapsed() < Duration::from_secs(2), "{how}");
+            until_gone(id, how);
+        }
+    }
+
+    #[test]
+    fn a_dropped_group_is_killed() {
+        let group = Group::spawn(shell("trap '' TERM; while :; do sleep 60; done")).unwrap();
+        let id = group.id();
+        assert!(runs(id));
+        drop(group);
+        until_gone(id, "dropped");
+    }
+
+    #[test]
+    fn whom_the_child_left_behind_is_killed() {
+        let mut group = Group::spawn(shell("sleep 60 & exit 0")).unwrap();
+        let id = group.id();
+        let status = group.wait(within(Duration::from_secs(5)), sleep).unwrap();
+        assert!(status.is_some() && runs(id));
+        group.kill_rest();
+        until_gone(id, "left behind");
+    }
+
+    #[test]
+    fn a_wait_is_cut_short() {
+        let mut group = Group::spawn(shell("sleep 60")).unwrap();
+        let mut looks = 0;
+        let status = group.wait(None, |_| {
+            looks += 1;
+            looks < 3
+        });
+        assert!(matches!(status, Ok(None)));
+        assert_eq!(looks, 3);
+    }
+
+    #[test]
+    fn input_that_nobody_reads_does_no_harm() {
+        let big = vec![b'x'; 1 << 20];
+        let rows: [(&str, &[u8], i32); 4] = [
+            ("wc -c | grep -q '^ *5$'", b"small", 0),
+            ("wc -c | grep -q '^ *1048576$'", &big, 0),
+            ("exec 0<&-; exit 7", &big, 7),
+            ("exit 8", b"small", 8),
+        ];
+        for (script, input, code) in rows {
+            let mut command = shell(script);
+            command.stdin(Stdio::piped());
+            let mut group = Group::spawn(command).unwrap();
+            feed(group.stdin().unwrap(), input.to_vec());
+            let status = group.wait(within(Duration::from_secs(10)), sleep).unwrap();
+            let got = status.and_then(|status| status.code());
+            assert_eq!(got, Some(code), "{script}");
+        }
+    }
+}

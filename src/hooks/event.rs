@@ -1,0 +1,297 @@
+//! What happens, as plain data, and the two forms in which hooks are told.
+
+use crate::json::Value;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Longest value of an environment variable, in bytes; longer ones are cut. Linux refuses to start
+/// programs with any beyond 128 KiB.
+pub const ENV_LEN_MAX: usize = 32 << 10;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A connection was accepted.
+    ConnectionAccept,
+    /// Its handshake is done.
+    HandshakeComplete,
+    /// It is over.
+    ConnectionClose,
+    /// A stream came to be.
+    StreamCreate,
+    /// A stream is gone.
+    StreamDelete,
+    /// Publishing began.
+    PublishStart,
+    /// Publishing ended.
+    PublishStop,
+    /// Playing began.
+    PlayStart,
+    /// Playing ended.
+    PlayStop,
+    /// A publisher's codecs are known.
+    CodecDetected,
+    /// The number of a stream's viewers changed.
+    SubscriberCount,
+    /// A client was not let in.
+    AuthFailed,
+    /// A recording is complete.
+    RecordingDone,
+    /// A relay's destination takes the stream.
+    RelayUp,
+    /// A relay's destination was lost.
+    RelayDown,
+}
+
+impl Kind {
+    /// All there are.
+    pub const ALL: [Kind; 15] = [
+        Kind::ConnectionAccept,
+        Kind::HandshakeComplete,
+        Kind::ConnectionClose,
+        Kind::StreamCreate,
+        Kind::StreamDelete,
+        Kind::PublishStart,
+        Kind::PublishStop,
+        Kind::PlayStart,
+        Kind::PlayStop,
+        Kind::CodecDetected,
+        Kind::SubscriberCount,
+        Kind::AuthFailed,
+        Kind::RecordingDone,
+        Kind::RelayUp,
+        Kind::RelayDown,
+    ];
+
+    /// The name, as flags and hooks know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::ConnectionAccept => "connection_accept",
+            Kind::HandshakeComplete => "handshake_complete",
+            Kind::ConnectionClose => "connection_close",
+            Kind::StreamCreate => "stream_create",
+            Kind::StreamDelete => "stream_delete",
+            Kind::PublishStart => "publish_start",
+            Kind::PublishStop => "publish_stop",
+            Kind::PlayStart => "play_start",
+            Kind::PlayStop => "play_stop",
+            Kind::CodecDetected => "codec_detected",
+            Kind::SubscriberCount => "subscriber_count",
+            Kind::AuthFailed => "auth_failed",
+            Kind::RecordingDone => "recording_done",
+            Kind::RelayUp => "relay_up",
+            Kind::RelayDown => "relay_down",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn from_name(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Something that happened. Queries of apps and names have no place in it: they may be secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// What.
+    pub kind: Kind,
+    /// On which connection; empty: on none.
+    pub conn_id: String,
+    /// To which stream, `app/name`; empty: to none.
+    pub stream_key: String,
+    /// What else there is to say: by name, lower-case with underscores.
+    pub data: BTreeMap<&'static str, Value>,
+}
+
+impl Event {
+    /// An event of no connection and no stream.
+    pub fn new(kind: Kind) -> Event {
+        Event {
+            kind,
+            conn_id: String::new(),
+            stream_key: String::new(),
+            data: BTreeMap::new(),
+        }
+    }
+
+    /// The same, of a connection.
+    pub fn on(mut self, conn_id: impl Into<String>) -> Event {
+        self.conn_id = conn_id.into();
+        self
+    }
+
+    /// The same, of a stream.
+    pub fn of(mut self, stream_key: impl Into<String>) -> Event {
+        self.stream_key = stream_key.into();
+        self
+    }
+
+    /// The same, with more to say.
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Event {
+        self.data.insert(name, value.into());
+        self
+    }
+}
+
+/// A time span as events have it: in seconds, to the millisecond.
+pub fn seconds(span: Duration) -> Value {
+    Value::Float((span.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+/// An event, and when it was fired.
+#[derive(Debug)]
+pub struct Fired {
+    /// The event.
+    pub event: Event,
+    /// Unix time, in seconds.
+    timestamp: u64,
+}
+
+impl Fired {
+    /// An event that happens now.
+    pub fn now(event: Event) -> Fired {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Fired::at(event, since.as_secs())
+    }
+
+    /// An event that happened `timestamp` seconds after 1970.
+    pub fn at(event: Event, timestamp: u64) -> Fired {
+        Fired { event, timestamp }
+    }
+
+    /// The event as JSON, on one line without its end.
+    pub fn json(&self) -> String {
+        let event = &self.event;
+        let mut members = vec![
+            ("type".to_owned(), event.kind.name().into()),
+            ("timestamp".to_owned(), self.timestamp.into()),
+        ];
+        let ids = [
+            ("conn_id", &event.conn_id),
+            ("stream_key", &event.stream_key),
+        ];
+        for (name, value) in ids {
+            if !value.is_empty() {
+                members.push((name.to_owned(), value.as_str().into()));
+            }
+        }
+        if !event.data.is_empty() {
+            let data = event.data.iter();
+            let data = data.map(|(name, value)| ((*name).to_owned(), value.clone()));
+            members.push(("data".to_owned(), Value::Object(data.collect())));
+        }
+        Value::Object(members).to_string()
+    }
+
+    /// The event as environment variables. They hold no NUL, which none can, and at most
+    /// [`ENV_LEN_MAX`] bytes.
+    pub fn env(&self) -> Vec<(String, String)> {
+        let event = &self.event;
+        let mut vars = vec![
+            ("RTMP_EVENT_TYPE".to_owned(), event.kind.name().to_owned()),
+            ("RTMP_TIMESTAMP".to_owned(), self.timestamp.to_string()),
+        ];
+        let ids = [
+            ("RTMP_CONN_ID", &event.conn_id),
+            ("RTMP_STREAM_KEY", &event.stream_key),
+        ];
+        for (name, value) in ids {
+            if !value.is_empty() {
+                vars.push((name.to_owned(), value.clone()));
+            }
+        }
+        for (name, value) in &event.data {
+            let value = match value {
+                Value::String(text) => text.clone(),
+                value => value.to_string(),
+            };
+            vars.push((format!("RTMP_{}", name.to_uppercase()), value));
+        }
+        for (_, value) in &mut vars {
+            let mut len = value.len().min(ENV_LEN_MAX);
+            while !value.is_char_boundary(len) {
+                len -= 1;
+            }
+            value.truncate(len);
+            *value = value.replace('\0', "?");
+        }
+        vars
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    fn fired(event: Event) -> Fired {
+        Fired::at(event, 1_700_000_000)
+    }
+
+    /// Checks both forms of an event: its JSON, and its environment in one line.
+    fn check(event: Event, json: &str, env: &str) {
+        let fired = fired(event);
+        assert_eq!(fired.json(), json);
+        assert!(json::parse(fired.json().as_bytes()).is_ok());
+        let vars = fired.env().into_iter();
+        let vars: Vec<_> = vars
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(vars.join(" "), env);
+    }
+
+    #[test]
+    fn names_are_found() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+        }
+        for name in ["", "publish", "Publish_start", "publish_start "] {
+            assert_eq!(Kind::from_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn events_are_told_in_two_forms() {
+        check(
+            Event::new(Kind::RelayUp),
+            r#"{"type":"relay_up","timestamp":1700000000}"#,
+            "RTMP_EVENT_TYPE=relay_up RTMP_TIMESTAMP=1700000000",
+        );
+        check(
+            Event::new(Kind::ConnectionAccept)
+                .on("c000001")
+                .with("tls", false)
+                .with("remote_addr", "[::1]:99"),
+            "{\"type\":\"connection_accept\",\"timestamp\":1700000000,\"conn_id\":\"c000001\",\
+             \"data\":{\"remote_addr\":\"[::1]:99\",\"tls\":false}}",
+            "RTMP_EVENT_TYPE=connection_accept RTMP_TIMESTAMP=1700000000 RTMP_CONN_ID=c000001 \
+             RTMP_REMOTE_ADDR=[::1]:99 RTMP_TLS=false",
+        );
+        check(
+            Event::new(Kind::PublishStop)
+                .on("c000002")
+                .of("live/x")
+                .with("video_packets", 3_u64)
+                .with("duration_sec", seconds(Duration::from_micros(1_500_499)))
+                .with("audio_codec", "q\"\n"),
+            "{\"type\":\"publish_stop\",\"timestamp\":1700000000,\"conn_id\":\"c000002\",\
+             \"stream_key\":\"live/x\",\
+             \"data\":{\"audio_codec\":\"q\\\"\\n\",\"duration_sec\":1.5,\"video_packets\":3}}",
+            "RTMP_EVENT_TYPE=publish_stop RTMP_TIMESTAMP=1700000000 RTMP_CONN_ID=c000002 \
+             RTMP_STREAM_KEY=live/x RTMP_AUDIO_CODEC=q\"\n RTMP_DURATION_SEC=1.5 \
+             RTMP_VIDEO_PACKETS=3",
+        );
+    }
+
+    #[test]
+    fn variables_hold_what_they_can() {
+        let failed = |error: &str| fired(Event::new(Kind::AuthFailed).with("error", error));
+        let long = "\u{e9}".repeat(ENV_LEN_MAX);
+        let cut = &failed(&format!("x{long}")).env()[2];
+        assert_eq!(cut.1.len(), ENV_LEN_MAX - 1, "between two characters");
+        let nul = ("RTMP_ERROR".to_owned(), "a?b".to_owned());
+        assert_eq!(failed("a\0b").env()[2], nul);
+    }
+}

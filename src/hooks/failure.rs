@@ -1,0 +1,46 @@
+//! What can go wrong when a hook is run.
+
+use crate::http;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::{fmt, io};
+
+/// Why a hook did not do what it is for. Nothing in it is secret.
+#[derive(Debug)]
+pub enum Failure {
+    /// It could not be started.
+    Start(io::Error),
+    /// It ended, but not well.
+    Exit(ExitStatus),
+    /// The system does not tell how it ended.
+    Wait(io::Error),
+    /// It took too long, and was ended.
+    TimedOut,
+    /// The server stops, and it was ended.
+    Halted,
+    /// No reply came.
+    Http(http::Error),
+    /// A reply came that is not 2xx.
+    Status(u16),
+    /// Standard error cannot be written to.
+    Write(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Failure::Start(error) => write!(f, "cannot start: {error}"),
+            Failure::Exit(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => write!(f, "exit code {code}"),
+                (None, Some(signal)) => write!(f, "ended by signal {signal}"),
+                (None, None) => write!(f, "{status}"),
+            },
+            Failure::Wait(error) => write!(f, "cannot wait: {error}"),
+            Failure::TimedOut => write!(f, "timed out"),
+            Failure::Halted => write!(f, "ended because the server stops"),
+            Failure::Http(error) => write!(f, "{error}"),
+            Failure::Status(status) => write!(f, "answered {status}"),
+            Failure::Write(error) => write!(f, "cannot write: {error}"),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Hooks: scripts, web services and standard error are told of events; and programs that are kept
+//! running beside published streams.
+//!
+//! Whoever fires an event never waits for a hook. Events of one connection, and those of one
+//! stream, are delivered in the order in which they were fired, each to all of its hooks before
+//! the next; other events do not wait for them as long as there are free workers.
+
+mod backlog;
+mod event;
+mod failure;
+mod journal;
+mod pool;
+mod script;
+mod stdio;
+mod supervisor;
+mod webhook;
+
+pub use event::{Event, Kind, seconds};
+pub use pool::BACKLOG_MAX;
+pub use stdio::Format as StdioFormat;
+pub use supervisor::{Child, Supervisor};
+
+use crate::http;
+use crate::log;
+use event::Fired;
+use pool::{Hook, Order, Pool, Target};
+use script::Script;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+use webhook::Webhook;
+
+/// Longest timeout of a hook; longer ones are cut to it.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Which hooks there are, and how they are run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Scripts: the name of the event, and the path.
+    pub scripts: Vec<(String, String)>,
+    /// Web services: the name of the event, and the URL.
+    pub webhooks: Vec<(String, String)>,
+    /// How all events are written to standard error, if they are.
+    pub stdio: Option<StdioFormat>,
+    /// How long a script or a web service may take.
+    pub timeout: Duration,
+    /// How many scripts and web services may be at work at a time.
+    pub concurrency: usize,
+}
+
+impl Default for Settings {
+    /// No hooks.
+    fn default() -> Settings {
+        Settings {
+            scripts: Vec::new(),
+            webhooks: Vec::new(),
+            stdio: None,
+            timeout: Duration::from_secs(30),
+            concurrency: 10,
+        }
+    }
+}
+
+/// Why hooks cannot be set up.
+#[derive(Debug)]
+pub enum Error {
+    /// There is no event of that name.
+    UnknownEvent(String),
+    /// No path was given for the script of that event.
+    NoPath(&'static str),
+    /// The web service for that event cannot be posted to.
+    Webhook(&'static str, http::Error),
+    /// No threads are left.
+    Threads(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Error::UnknownEvent(name) => {
+                let names = Kind::ALL.map(Kind::name).join(" ");
+                write!(f, "there is no event {name:?}; there are: {names}")
+            }
+            Error::NoPath(event) => write!(f, "script for {event}: path is empty"),
+            Error::Webhook(event, error) => write!(f, "web hook for {event}: {error}"),
+            Error::Threads(error) => write!(f, "cannot start hooks: {error}"),
+        }
+    }
+}
+
+impl From<Error> for String {
+    fn from(error: Error) -> String {
+        error.to_string()
+    }
+}
+
+/// What came of the events so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Events fired that any hook is for.
+    pub fired: u64,
+    /// Events lost, since too many waited.
+    pub dropped: u64,
+    /// Runs of a hook that failed.
+    pub failed: u64,
+    /// Events that wait now.
+    pub waiting: usize,
+}
+
+/// All hooks.
+#[derive(Debug)]
+pub struct Hooks {
+    /// Scripts and web services.
+    workers: Pool,
+    /// Standard error: by itself, so that it is in order and waits for no script.
+    stdio: Pool,
+    fired: AtomicU64,
+}
+
+impl Hooks {
+    /// Sets up the hooks and starts their workers. Scripts need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`]: a configuration that cannot be served.
+    pub fn new(settings: &Settings) -> Result<Hooks, Error> {
+        let timeout = settings.timeout.min(TIMEOUT_MAX);
+        let mut hooks = Vec::new();
+        for (event, path) in &settings.scripts {
+            let kind = kind(event)?;
+            if path.is_empty() {
+                return Err(Error::NoPath(kind.name()));
+            }
+            let script = Script::new(path, timeout);
+            if let Err(error) = script.path().metadata() {
+                log!(Warn, "cannot find hook script"; hook = path, error = error);
+            }
+            hooks.push(Hook::new(Some(kind), Target::Script(script)));
+        }
+        for (event, url) in &settings.webhooks {
+            let kind = kind(event)?;
+            let webhook = Webhook::new(url, timeout);
+            let webhook = webhook.map_err(|error| Error::Webhook(kind.name(), error))?;
+            hooks.push(Hook::new(Some(kind), Target::Webhook(webhook)));
+        }
+        let stdio = settings.stdio.into_iter();
+        let stdio = stdio.map(|format| Hook::new(None, Target::Stdio(format)));
+        let workers = Pool::start(hooks, settings.concurrency, Order::PerLane);
+        let stdio = Pool::start(stdio.collect(), 1, Order::Strict);
+        Ok(Hooks {
+            workers: workers.map_err(Error::Threads)?,
+            stdio: stdio.map_err(Error::Threads)?,
+            fired: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether any hook is for events of `kind`: otherwise there is no need to fire them.
+    pub fn wants(&self, kind: Kind) -> bool {
+        self.workers.wants(kind) || self.stdio.wants(kind)
+    }
+
+    /// Has an event delivered. Never waits: of the events that wait for a worker, those beyond
+    /// [`BACKLOG_MAX`] are lost, counted and logged.
+    pub fn fire(&self, event: Event) {
+        if !self.wants(event.kind) {
+            return;
+        }
+        self.fired.fetch_add(1, Ordering::Relaxed);
+        let fired = Arc::new(Fired::now(event));
+        self.stdio.push(&fired);
+        self.workers.push(&fired);
+    }
+
+    /// What came of the events so far.
+    pub fn counters(&self) -> Counters {
+        let fired = self.fired.load(Ordering::Relaxed);
+        let (waiting, dropped, failed) = self.workers.counts();
+        let (stdio_waiting, stdio_dropped, stdio_failed) = self.stdio.counts();
+        Counters {
+            fired,
+            dropped: dropped + stdio_dropped,
+            failed: failed + stdio_failed,
+            waiting: waiting + stdio_waiting,
+        }
+    }
+
+    /// Takes no more events, and waits until all are delivered. `false`: not by `deadline`; what
+    /// waited is lost, and scripts that ran were ended, a second later at the latest.
+    pub fn close(&self, deadline: Instant) -> bool {
+        let workers = self.workers.close(deadline);
+        self.stdio.close(deadline) && workers
+    }
+}
+
+fn kind(event: &str) -> Result<Kind, Error> {
+    Kind::from_name(event).ok_or_else(|| Error::UnknownEvent(event.to_owned()))
+}

@@ -1,0 +1,329 @@
+//! Workers that run hooks, and the events that wait for them.
+
+use super::backlog::{Backlog, Job};
+use super::event::{Fired, Kind};
+use super::failure::Failure;
+use super::script::{HALT_GRACE, Script};
+use super::stdio;
+use super::webhook::Webhook;
+use crate::log;
+use crate::log::RateLimit;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How many events may wait for a worker.
+pub const BACKLOG_MAX: usize = 1000;
+
+/// Stack of a worker; nothing it calls is deep.
+const STACK_LEN: usize = 256 << 10;
+
+/// How often lost events are logged, and failures of one hook.
+const DROPS_PERIOD: Duration = Duration::from_secs(10);
+const FAILURES_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long hooks that were told to end may take for it.
+const HALT_LIMIT: Duration = Duration::from_millis(300);
+
+/// What is told of an event.
+#[derive(Debug)]
+pub enum Target {
+    /// A program.
+    Script(Script),
+    /// A web service.
+    Webhook(Webhook),
+    /// Whoever reads our standard error.
+    Stdio(stdio::Format),
+}
+
+/// A hook: what is told of which events.
+#[derive(Debug)]
+pub struct Hook {
+    /// The events; none: all of them.
+    kind: Option<Kind>,
+    target: Target,
+    /// As it is called in the log.
+    name: String,
+    failures: RateLimit,
+}
+
+impl Hook {
+    /// A hook for events of `kind`, or for all.
+    pub fn new(kind: Option<Kind>, target: Target) -> Hook {
+        let name = match &target {
+            Target::Script(script) => script.path().display().to_string(),
+            Target::Webhook(webhook) => webhook.place(),
+            Target::Stdio(_) => "stdio".to_owned(),
+        };
+        let failures = RateLimit::new(FAILURES_PERIOD);
+        Hook {
+            kind,
+            target,
+            name,
+            failures,
+        }
+    }
+
+    fn run(&self, fired: &Fired, halt: &AtomicBool) -> Result<(), Failure> {
+        match &self.target {
+            Target::Script(script) => script.run(fired, halt),
+            Target::Webhook(webhook) => webhook.run(fired),
+            Target::Stdio(format) => format.write(fired).map_err(Failure::Write),
+        }
+    }
+}
+
+/// In which order events are delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// In that of firing, along each connection and along each stream.
+    PerLane,
+    /// In that of firing.
+    Strict,
+}
+
+/// What has to be delivered one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Lane {
+    Connection(String),
+    Stream(String),
+}
+
+/// Hooks, and the threads that run them. When dropped, what waits is lost and what runs is ended.
+#[derive(Debug)]
+pub struct Pool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    hooks: Vec<Hook>,
+    order: Order,
+    state: Mutex<State>,
+    /// There is work, or there will be no more.
+    work: Condvar,
+    /// All is done.
+    idle: Condvar,
+    /// Set when scripts that run have to end at once.
+    halt: AtomicBool,
+    dropped: AtomicU64,
+    failed: AtomicU64,
+    drops: RateLimit,
+}
+
+#[derive(Debug)]
+struct State {
+    backlog: Backlog<Lane, Arc<Fired>>,
+    closed: bool,
+}
+
+impl Pool {
+    /// Starts `workers` threads, none if there are no hooks. [`Order::Strict`] wants a single one.
+    ///
+    /// # Errors
+    ///
+    /// When there is no thread left.
+    pub fn start(hooks: Vec<Hook>, workers: usize, order: Order) -> io::Result<Pool> {
+        let workers = if hooks.is_empty() { 0 } else { workers.max(1) };
+        let state = State {
+            backlog: Backlog::new(BACKLOG_MAX),
+            closed: false,
+        };
+        let pool = Pool(Arc::new(Shared {
+            hooks,
+            order,
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            idle: Condvar::new(),
+            halt: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            drops: RateLimit::new(DROPS_PERIOD),
+        }));
+        for number in 1..=workers {
+            let shared = Arc::clone(&pool.0);
+            let builder = thread::Builder::new()
+                .name(format!("hook-{number}"))
+                .stack_size(STACK_LEN);
+            builder.spawn(move || shared.work())?;
+        }
+        Ok(pool)
+    }
+
+    /// Whether any hook is for events of `kind`.
+    pub fn wants(&self, kind: Kind) -> bool {
+        self.0.hooks_for(kind).next().is_some()
+    }
+
+    /// Has an event delivered; never waits. What there is no room for is counted as lost.
+    pub fn push(&self, fired: &Arc<Fired>) {
+        let event = &fired.event;
+        let hooks = self.0.hooks_for(event.kind).count();
+        if hooks == 0 {
+            return;
+        }
+        let lanes = self.0.lanes(fired);
+        let mut state = self.0.lock();
+        let taken = !state.closed && state.backlog.push(lanes, hooks, Arc::clone(fired));
+        drop(state);
+        if taken {
+            (0..hooks).for_each(|_| self.0.work.notify_one());
+            return;
+        }
+        let dropped = self.0.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(more) = self.0.drops.pass() {
+            log!(Warn, "hook event dropped"; event = event.kind.name(), conn_id = event.conn_id,
+                stream_key = event.stream_key, dropped = dropped, suppressed = more);
+        }
+    }
+
+    /// How many events wait, were lost, and how many times a hook failed.
+    pub fn counts(&self) -> (usize, u64, u64) {
+        let waiting = self.0.lock().backlog.waiting();
+        let dropped = self.0.dropped.load(Ordering::Relaxed);
+        (waiting, dropped, self.0.failed.load(Ordering::Relaxed))
+    }
+
+    /// Takes no more events, and waits until all are delivered. `false`: not by `deadline`; what
+    /// waited is lost, scripts that ran were ended.
+    pub fn close(&self, deadline: Instant) -> bool {
+        let mut state = self.0.lock();
+        state.closed = true;
+        self.0.work.notify_all();
+        state = self.0.wait_idle(state, deadline);
+        if state.backlog.is_empty() {
+            return true;
+        }
+        drop(state);
+        let lost = self.0.halt();
+        if lost > 0 {
+            log!(Warn, "hook events dropped at the end"; events = lost);
+        }
+        let end = Instant::now() + HALT_GRACE + HALT_LIMIT;
+        drop(self.0.wait_idle(self.0.lock(), end));
+        false
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.halt();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hooks_for(&self, kind: Kind) -> impl Iterator<Item = &Hook> {
+        let wanted = move |hook: &&Hook| hook.kind.is_none_or(|wanted| wanted == kind);
+        self.hooks.iter().filter(wanted)
+    }
+
+    fn lanes(&self, fired: &Fired) -> Vec<Lane> {
+        if self.order == Order::Strict {
+            return Vec::new();
+        }
+        let event = &fired.event;
+        let mut lanes = Vec::new();
+        if !event.conn_id.is_empty() {
+            lanes.push(Lane::Connection(event.conn_id.clone()));
+        }
+        if !event.stream_key.is_empty() {
+            lanes.push(Lane::Stream(event.stream_key.clone()));
+        }
+        lanes
+    }
+
+    /// A worker's life.
+    fn work(&self) {
+        while let Some(job) = self.next() {
+            // Whatever happens, what comes behind it must not wait for ever.
+            let _over = Over(self, job.id);
+            if let Some(hook) = self.hooks_for(job.event.event.kind).nth(job.hook) {
+                self.run(hook, &job.event);
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Job<Arc<Fired>>> {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.backlog.next() {
+                return Some(job);
+            }
+            if state.closed && state.backlog.waiting() == 0 {
+                return None;
+            }
+            let woken = self.work.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn run(&self, hook: &Hook, fired: &Fired) {
+        let began = Instant::now();
+        let result = hook.run(fired, &self.halt);
+        let event = &fired.event;
+        let (kind, ms) = (event.kind.name(), began.elapsed().as_millis());
+        match result {
+            Ok(()) => {
+                log!(Debug, "hook done"; hook = hook.name, event = kind, conn_id = event.conn_id,
+                    stream_key = event.stream_key, duration_ms = ms);
+            }
+            Err(failure) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                if let Some(more) = hook.failures.pass() {
+                    log!(Warn, "hook failed"; hook = hook.name, event = kind, conn_id = event.conn_id,
+                        stream_key = event.stream_key, error = failure, duration_ms = ms, suppressed = more);
+                }
+            }
+        }
+    }
+
+    fn done(&self, id: u64) {
+        let mut state = self.lock();
+        state.backlog.done(id);
+        if state.backlog.has_ready() || state.closed {
+            self.work.notify_all();
+        }
+        if state.backlog.is_empty() {
+            self.idle.notify_all();
+        }
+    }
+
+    fn wait_idle<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        deadline: Instant,
+    ) -> MutexGuard<'a, State> {
+        while !state.backlog.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let woken = self.idle.wait_timeout(state, left);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state
+    }
+
+    /// Drops what waits and ends what runs; returns how many events are lost.
+    fn halt(&self) -> usize {
+        let lost = self.lock().backlog.clear();
+        self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+        self.halt.store(true, Ordering::Relaxed);
+        self.work.notify_all();
+        lost
+    }
+}
+
+/// A job that is over when this is dropped.
+struct Over<'a>(&'a Shared, u64);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.done(self.1);
+    }
+}

@@ -1,0 +1,107 @@
+//! A program that is run for each event.
+
+use super::event::Fired;
+use super::failure::Failure;
+use super::journal::Journal;
+use crate::child::{self, Group, Output};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the rest of the output may take once the script has ended.
+const OUTPUT_LIMIT: Duration = Duration::from_millis(100);
+
+/// How long a group has between SIGTERM and SIGKILL when the server has no more time.
+pub const HALT_GRACE: Duration = Duration::from_millis(200);
+
+/// Linux' number for "not a program": neither a binary nor a script that names its shell.
+const ENOEXEC: i32 = 8;
+
+/// A script, and how long it may run.
+#[derive(Debug)]
+pub struct Script {
+    path: PathBuf,
+    timeout: Duration,
+}
+
+impl Script {
+    /// The script at `path`, which may not be there yet.
+    pub fn new(path: &str, timeout: Duration) -> Script {
+        // Without a slash it would be looked for on PATH.
+        let path = match path.contains('/') {
+            true => PathBuf::from(path),
+            false => Path::new(".").join(path),
+        };
+        Script { path, timeout }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs it and waits for its end, or for that of what it may take; sooner when `halt` is set.
+    /// What it leaves running in the background is its own affair, unless it has to be ended.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Failure`] but those of web services.
+    pub fn run(&self, fired: &Fired, halt: &AtomicBool) -> Result<(), Failure> {
+        let end = Instant::now() + self.timeout;
+        let (mut group, output) = self.start(fired).map_err(Failure::Start)?;
+        if let Some(stdin) = group.stdin() {
+            child::feed(stdin, (fired.json() + "\n").into_bytes());
+        }
+        let pause = |pause| {
+            thread::sleep(pause);
+            !halt.load(Ordering::Relaxed)
+        };
+        let Some(status) = group.wait(Some(end), pause).map_err(Failure::Wait)? else {
+            if halt.load(Ordering::Relaxed) {
+                group.end(HALT_GRACE, child::sleep);
+                return Err(Failure::Halted);
+            }
+            group.end(child::GRACE, pause);
+            output.finish(OUTPUT_LIMIT);
+            return Err(Failure::TimedOut);
+        };
+        output.finish(OUTPUT_LIMIT);
+        match status.success() {
+            true => Ok(()),
+            false => Err(Failure::Exit(status)),
+        }
+    }
+
+    fn start(&self, fired: &Fired) -> io::Result<(Group, Output)> {
+        let meta = self.path.metadata()?;
+        if meta.permissions().mode() & 0o111 != 0 {
+            match self.spawn(Command::new(&self.path), fired) {
+                Err(error) if error.raw_os_error() == Some(ENOEXEC) => {}
+                result => return result,
+            }
+        }
+        let mut shell = Command::new("/bin/sh");
+        shell.arg(&self.path);
+        self.spawn(shell, fired)
+    }
+
+    fn spawn(&self, mut command: Command, fired: &Fired) -> io::Result<(Group, Output)> {
+        let mut journal = Journal::new(&self.path.to_string_lossy(), fired);
+        set_env(&mut command, fired);
+        command.stdin(Stdio::piped());
+        let output = Output::capture(&mut command, move |line| journal.line(line))?;
+        Ok((Group::spawn(command)?, output))
+    }
+}
+
+/// Gives `command` our environment and the event's. What we ourselves were told of another event,
+/// say by a server that runs us, is not passed on.
+pub fn set_env(command: &mut Command, fired: &Fired) {
+    command.env_remove("RTMP_CONN_ID");
+    command.env_remove("RTMP_STREAM_KEY");
+    command.envs(fired.env());
+}

@@ -1,0 +1,258 @@
+//! Programs that run for as long as a stream is published.
+
+use super::event::{Event, Fired};
+use super::failure::Failure;
+use super::journal::Journal;
+use super::script::{HALT_GRACE, set_env};
+use crate::child::{self, Group, Output};
+use crate::log;
+use std::collections::HashSet;
+use std::io;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The pause before a program is started again: the first, doubled each time up to the longest.
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// A program that ran for so long gets the first pause again.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether the server stops, or whether it is a program's turn.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Stack of the thread that looks after a program.
+const STACK_LEN: usize = 256 << 10;
+
+/// As the programs are called in the log.
+const NAME: &str = "run-on-publish";
+
+/// Starts a program for each published stream, and again if it ends before the stream does.
+#[derive(Debug)]
+pub struct Supervisor(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    command: String,
+    state: Mutex<State>,
+    /// A child has gone.
+    gone: Condvar,
+    /// Set when all children have to end.
+    closed: AtomicBool,
+    /// Set when there is no more time for it.
+    halt: AtomicBool,
+    restarts: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Streams whose program runs, or is being ended.
+    taken: HashSet<String>,
+    /// Programs that are looked after.
+    children: usize,
+}
+
+/// The program of a stream. When dropped, it is ended, without waiting for that.
+#[derive(Debug)]
+#[must_use = "dropped, it ends the program"]
+pub struct Child {
+    /// Nothing is ever sent.
+    _stop: Option<Sender<()>>,
+}
+
+/// Why a program does not run any more.
+enum End {
+    /// It was ended.
+    Stopped,
+    /// By itself, or it was never started.
+    Itself(Failure),
+}
+
+impl Supervisor {
+    /// For `command`, which `/bin/sh -c` is to run. It has to stay in the foreground: what is left
+    /// of it when the shell has ended is killed.
+    pub fn new(command: &str) -> Supervisor {
+        Supervisor(Arc::new(Shared {
+            command: command.to_owned(),
+            state: Mutex::default(),
+            gone: Condvar::new(),
+            closed: AtomicBool::new(false),
+            halt: AtomicBool::new(false),
+            restarts: AtomicU64::new(0),
+        }))
+    }
+
+    /// Has the program run, with the environment that `event` gives to scripts, until what is
+    /// returned is dropped. It is started when that of the stream's last publisher is gone.
+    pub fn start(&self, event: Event) -> Child {
+        let fired = Fired::now(event);
+        let (stop, stopped) = mpsc::channel();
+        let none = Child { _stop: None };
+        if self.0.closed.load(Ordering::Relaxed) {
+            return none;
+        }
+        self.0.lock().children += 1;
+        let present = Present(Arc::clone(&self.0));
+        let builder = thread::Builder::new()
+            .name(NAME.to_owned())
+            .stack_size(STACK_LEN);
+        let spawned = builder.spawn(move || present.0.look_after(&fired, &stopped));
+        match spawned {
+            Ok(_) => Child { _stop: Some(stop) },
+            Err(error) => {
+                log!(Error, "cannot look after child"; hook = NAME, error = error);
+                none
+            }
+        }
+    }
+
+    /// How many programs are looked after, and how many times one was started again.
+    pub fn counts(&self) -> (usize, u64) {
+        let children = self.0.lock().children;
+        (children, self.0.restarts.load(Ordering::Relaxed))
+    }
+
+    /// Ends all programs and waits until they are gone. `false`: not by `deadline`; they were
+    /// killed, half a second later at the latest.
+    pub fn close(&self, deadline: Instant) -> bool {
+        self.0.closed.store(true, Ordering::Relaxed);
+        if self.0.wait_gone(deadline) {
+            return true;
+        }
+        self.0.halt.store(true, Ordering::Relaxed);
+        self.0.wait_gone(Instant::now() + 2 * HALT_GRACE);
+        false
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Counts a child for as long as it is held.
+struct Present(Arc<Shared>);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.lock().children -= 1;
+        self.0.gone.notify_all();
+    }
+}
+
+/// The right to run the program of a stream.
+struct Turn<'a>(&'a Shared, &'a str);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.lock().taken.remove(self.1);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_gone(&self, deadline: Instant) -> bool {
+        let mut state = self.lock();
+        while state.children > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let woken = self.gone.wait_timeout(state, left);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Waits for as long as that; `false`, and sooner, if the program is to end.
+    fn pause(&self, stopped: &Receiver<()>, pause: Duration) -> bool {
+        let end = Instant::now() + pause;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let waited = stopped.recv_timeout(left.min(POLL));
+            if waited != Err(RecvTimeoutError::Timeout) || self.closed.load(Ordering::Relaxed) {
+                return false;
+            }
+            if left <= POLL {
+                return true;
+            }
+        }
+    }
+
+    /// Keeps the program of a stream running until it is to end.
+    fn look_after(&self, fired: &Fired, stopped: &Receiver<()>) {
+        let Some(_turn) = self.turn(&fired.event.stream_key, stopped) else {
+            return;
+        };
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let began = Instant::now();
+            let End::Itself(why) = self.run(fired, stopped) else {
+                return;
+            };
+            if began.elapsed() >= STEADY {
+                backoff = BACKOFF_MIN;
+            }
+            log!(Info, "child ended"; hook = NAME, stream_key = fired.event.stream_key, reason = why,
+                restart_in_sec = backoff.as_secs());
+            if !self.pause(stopped, backoff) {
+                return;
+            }
+            self.restarts.fetch_add(1, Ordering::Relaxed);
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// Waits until no other program runs for the stream: two would write to the same files.
+    fn turn<'a>(&'a self, stream_key: &'a str, stopped: &Receiver<()>) -> Option<Turn<'a>> {
+        while !self.lock().taken.insert(stream_key.to_owned()) {
+            if !self.pause(stopped, POLL) {
+                return None;
+            }
+        }
+        Some(Turn(self, stream_key))
+    }
+
+    /// Runs the program once.
+    fn run(&self, fired: &Fired, stopped: &Receiver<()>) -> End {
+        let (mut group, output) = match self.spawn(fired) {
+            Ok(started) => started,
+            Err(error) => return End::Itself(Failure::Start(error)),
+        };
+        let (key, id) = (&fired.event.stream_key, group.id());
+        log!(Info, "child started"; hook = NAME, stream_key = key, pid = id);
+        let status = match group.wait(None, |pause| self.pause(stopped, pause)) {
+            Ok(None) => {
+                group.end(child::GRACE, |pause| {
+                    thread::sleep(pause);
+                    !self.halt.load(Ordering::Relaxed)
+                });
+                output.finish(HALT_GRACE);
+                log!(Info, "child stopped"; hook = NAME, stream_key = key, pid = id);
+                return End::Stopped;
+            }
+            Ok(Some(status)) => status,
+            Err(error) => return End::Itself(Failure::Wait(error)),
+        };
+        group.kill_rest();
+        output.finish(HALT_GRACE);
+        End::Itself(Failure::Exit(status))
+    }
+
+    fn spawn(&self, fired: &Fired) -> io::Result<(Group, Output)> {
+        let mut journal = Journal::new(NAME, fired);
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(&self.command).stdin(Stdio::null());
+        set_env(&mut command, fired);
+        let output = Output::capture(&mut command, move |line| journal.line(line))?;
+        Ok((Group::spawn(command)?, output))
+    }
+}

@@ -1,0 +1,44 @@
+//! A web service that is told of each event.
+
+use super::event::Fired;
+use super::failure::Failure;
+use crate::http::{self, Endpoint};
+use std::time::Duration;
+
+/// A web service, and how long it may take.
+#[derive(Debug)]
+pub struct Webhook {
+    endpoint: Endpoint,
+    timeout: Duration,
+}
+
+impl Webhook {
+    /// The service at `url`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Endpoint::new`].
+    pub fn new(url: &str, timeout: Duration) -> Result<Webhook, http::Error> {
+        let endpoint = Endpoint::new(url)?;
+        Ok(Webhook { endpoint, timeout })
+    }
+
+    /// Scheme, host and port: the rest of the URL may be secret.
+    pub fn place(&self) -> String {
+        self.endpoint.url().to_string()
+    }
+
+    /// Posts the event as JSON; any 2xx will do.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Http`] and [`Failure::Status`].
+    pub fn run(&self, fired: &Fired) -> Result<(), Failure> {
+        let headers = [("Content-Type", "application/json")];
+        let reply = self.endpoint.post(&headers, &fired.json(), self.timeout);
+        match reply.map_err(Failure::Http)?.status {
+            200..300 => Ok(()),
+            status => Err(Failure::Status(status)),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! HTTPS, spoken by the system's `curl`. Everything that may be secret goes over its standard
+//! input: arguments and environment of a process are for others to see.
+
+use super::reply::{BODY_LEN_MAX, Reply};
+use super::url::Url;
+use super::{Error, Post};
+use crate::child::{self, Group};
+use std::env;
+use std::fmt::Write as _;
+use std::io::{self, PipeReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a curl has to end by itself after we gave up on it.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// What stands behind the body: a line break and the status.
+const STATUS_LEN: usize = 4;
+
+/// What curl says when it ran out of time (curl(1), EXIT CODES).
+const TIMED_OUT: i32 = 28;
+
+/// Where `curl` is, if it is anywhere on `PATH`.
+pub fn find() -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let runs = |file: &PathBuf| {
+        let meta = file.metadata();
+        meta.is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    let mut files = env::split_paths(&path).map(|dir| dir.join("curl"));
+    files.find(runs)
+}
+
+/// Has `curl` send a request and read the reply, until `end` at the latest.
+pub fn post(curl: &Path, url: &Url, post: &Post, end: Instant) -> Result<Reply, Error> {
+    let limit = end.saturating_duration_since(Instant::now());
+    if limit.is_zero() {
+        return Err(Error::TimedOut);
+    }
+    let (reader, writer) = io::pipe().map_err(Error::Io)?;
+    let mut command = Command::new(curl);
+    // The first keeps the settings of whoever runs us out, the second reads ours.
+    command
+        .args(["--disable", "--config", "-"])
+        .stdin(Stdio::piped())
+        .stdout(writer)
+        .stderr(Stdio::null());
+    let mut group = Group::spawn(command).map_err(Error::Io)?;
+    if let Some(stdin) = group.stdin() {
+        child::feed(stdin, config(url, post, limit).into_bytes());
+    }
+    let Ok(output) = read_in_thread(reader)?.recv_timeout(limit) else {
+        group.end(GRACE, child::sleep);
+        return Err(Error::TimedOut);
+    };
+    if output.len() > BODY_LEN_MAX + STATUS_LEN {
+        return Err(Error::BodyTooLong);
+    }
+    let status = group.wait(Some(end), child::sleep).map_err(Error::Io)?;
+    match status.map(|status| status.code()) {
+        Some(Some(0)) => reply(output),
+        Some(Some(TIMED_OUT)) | None => Err(Error::TimedOut),
+        Some(code) => Err(Error::Curl(code.unwrap_or(-1))),
+    }
+}
+
+/// Reads all that curl writes, and one byte more than there may be.
+fn read_in_thread(reader: PipeReader) -> Result<Receiver<Vec<u8>>, Error> {
+    let (sender, output) = mpsc::sync_channel(1);
+    let builder = thread::Builder::new()
+        .name("curl-output".to_owned())
+        .stack_size(128 << 10);
+    let spawned = builder.spawn(move || {
+        let mut output = Vec::new();
+        let bound = (BODY_LEN_MAX + STATUS_LEN + 1) as u64;
+        // Whatever cannot be read lacks the status at its end.
+        let _ = reader.take(bound).read_to_end(&mut output);
+        let _ = sender.send(output);
+    });
+    spawned.map_err(Error::Io)?;
+    Ok(output)
+}
+
+/// Takes the status off the end of what curl wrote.
+fn reply(mut output: Vec<u8>) -> Result<Reply, Error> {
+    let start = output.len().saturating_sub(STATUS_LEN);
+    let status = str::from_utf8(&output[start..]).ok();
+    let status = status.and_then(|status| status.strip_prefix('\n')?.parse().ok());
+    match status {
+        Some(status @ 100..) => {
+            output.truncate(start);
+            let body = output;
+            Ok(Reply { status, body })
+        }
+        _ => Err(Error::NotHttp("status line")),
+    }
+}
+
+/// What curl is told. It knows as well when to stop, in case nobody is left to end it.
+fn config(url: &Url, post: &Post, limit: Duration) -> String {
+    let mut config = String::from(
+        "silent\ngloboff\npath-as-is\nproto = \"=https\"\nrequest = \"POST\"\n\
+         header = \"Expect:\"\nwrite-out = \"\\n%{http_code}\"\n",
+    );
+    let mut set = |name: &str, value: &str| {
+        let _ = writeln!(config, "{name} = \"{}\"", quoted(value)); // to a String: cannot fail
+    };
+    set("url", url.reveal());
+    set("max-time", &format!("{:.3}", limit.as_secs_f64()));
+    set(
+        "user-agent",
+        concat!("rtmp-server/", env!("CARGO_PKG_VERSION")),
+    );
+    for (name, value) in post.headers {
+        set("header", &format!("{name}: {value}"));
+    }
+    set("data-raw", post.body);
+    config
+}
+
+/// The inside of a quoted value in curl's configuration.
+fn quoted(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for c in value.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curl_is_told_everything_on_its_input() {
+        let url = Url::parse("https://u:p@a/x?token=\\\"").unwrap();
+        let post = Post {
+            headers: &[("A", "b\"c")],
+            body: "{\"a\\b\":\n\t1}",
+        };
+        let config = config(&url, &post, Duration::from_millis(1500));
+        for line in [
+            "url = \"https://u:p@a/x?token=\\\\\\\"\"",
+            "max-time = \"1.500\"",
+            "header = \"A: b\\\"c\"",
+            "data-raw = \"{\\\"a\\\\b\\\":\\n\\t1}\"",
+        ] {
+            let there = config.lines().any(|other| other == line);
+            assert!(there, "{line} in\n{config}");
+        }
+    }
+
+    #[test]
+    fn the_status_comes_last() {
+        let rows = [
+            ("body\n200", Some((200, "body"))),
+            ("\n404", Some((404, ""))),
+            ("\n\n\n500", Some((500, "\n\n"))),
+            ("body", None),
+            ("\n000", None),
+            ("", None),
+        ];
+        for (output, want) in rows {
+            let got = reply(output.as_bytes().to_vec()).ok();
+            let want = want.map(|(status, body)| Reply {
+                status,
+                body: body.as_bytes().to_vec(),
+            });
+            assert_eq!(got, want, "{output:?}");
+        }
+    }
+}

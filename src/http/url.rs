@@ -1,0 +1,261 @@
+//! Addresses of web services: `http://user:password@host:port/path?query`.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+/// A URL of scheme `http` or `https`. Shown without what may be secret in it: only scheme, host
+/// and port.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url {
+    /// Whether the scheme is `https`.
+    pub https: bool,
+    /// User and password, with the `%41` undone.
+    pub user_info: Option<String>,
+    /// A name or an address; IPv6 without brackets.
+    pub host: String,
+    /// As it is given, or the scheme's own.
+    pub port: u16,
+    /// Path and query, beginning with `/`.
+    pub target: String,
+    whole: String,
+}
+
+/// Why a text is no URL that can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UrlError {
+    /// It begins neither with `http://` nor with `https://`.
+    Scheme,
+    /// White space, control characters, and anything but ASCII have to be written `%41`.
+    Character,
+    /// There is no host, or a character in it that none can have.
+    Host,
+    /// The port is no number from 1 to 65535.
+    Port,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            UrlError::Scheme => "URL must begin with http:// or https://",
+            UrlError::Character => "URL has a space, a control character, or one beyond ASCII",
+            UrlError::Host => "URL has no host, or a bad one",
+            UrlError::Port => "URL has a bad port",
+        })
+    }
+}
+
+impl Url {
+    /// Takes a URL apart. What follows `#` is cut off.
+    ///
+    /// # Errors
+    ///
+    /// Any [`UrlError`].
+    pub fn parse(text: &str) -> Result<Url, UrlError> {
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(UrlError::Character);
+        }
+        let whole = text.split_once('#').map_or(text, |(before, _)| before);
+        let (scheme, rest) = whole.split_once("://").ok_or(UrlError::Scheme)?;
+        let https = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(UrlError::Scheme),
+        };
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (user_info, place) = match authority.rsplit_once('@') {
+            Some((user_info, place)) => (Some(percent_decoded(user_info)), place),
+            None => (None, authority),
+        };
+        let (host, port) = split_port(place)?;
+        let default_port = if https { 443 } else { 80 };
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        Ok(Url {
+            https,
+            user_info,
+            host: host.to_owned(),
+            port: port.unwrap_or(default_port),
+            target: format!("{slash}{target}"),
+            whole: whole.to_owned(),
+        })
+    }
+
+    /// The whole URL, secrets and all: never to be shown.
+    pub fn reveal(&self) -> &str {
+        &self.whole
+    }
+
+    /// Host and port as they stand in a request.
+    pub fn authority(&self) -> String {
+        let host = match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
+        match (self.https, self.port) {
+            (false, 80) | (true, 443) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority())
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "Url({self})")
+    }
+}
+
+/// Takes `host`, `host:port`, `[ipv6]` or `[ipv6]:port` apart.
+fn split_port(place: &str) -> Result<(&str, Option<u16>), UrlError> {
+    let (host, port) = match place.strip_prefix('[') {
+        Some(rest) => split_ipv6_port(rest)?,
+        None => {
+            let (host, port) = match place.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (place, None),
+            };
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if host.is_empty() || !host.bytes().all(allowed) {
+                return Err(UrlError::Host);
+            }
+            (host, port)
+        }
+    };
+    let digits = |port: &&str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |port: &str| {
+        Some(port)
+            .filter(digits)?
+            .parse()
+            .ok()
+            .filter(|port| *port > 0)
+    };
+    match port {
+        Some(port) => Ok((host, Some(number(port).ok_or(UrlError::Port)?))),
+        None => Ok((host, None)),
+    }
+}
+
+/// The same for what follows `[`.
+fn split_ipv6_port(rest: &str) -> Result<(&str, Option<&str>), UrlError> {
+    let (host, after) = rest.split_once(']').ok_or(UrlError::Host)?;
+    host.parse::<Ipv6Addr>().map_err(|_| UrlError::Host)?;
+    match after.strip_prefix(':') {
+        Some(port) => Ok((host, Some(port))),
+        None if after.is_empty() => Ok((host, None)),
+        None => Err(UrlError::Port),
+    }
+}
+
+/// Undoes `%41`; anything that is not such a triple stays as it is.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let digit = |index: usize| char::from(*after.get(index)?).to_digit(16);
+        let decoded = match (byte, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => Some((high << 4 | low) as u8),
+            _ => None,
+        };
+        bytes.push(decoded.unwrap_or(*byte));
+        rest = if decoded.is_some() {
+            &after[2..]
+        } else {
+            after
+        };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let rows = [
+            ("http://a", "a", 80, "/", "a", None),
+            ("HTTP://a:8080", "a", 8080, "/", "a:8080", None),
+            ("https://a.b-c_d/", "a.b-c_d", 443, "/", "a.b-c_d", None),
+            ("https://a:80/x", "a", 80, "/x", "a:80", None),
+            ("http://a:80/x?y=/@:z#f", "a", 80, "/x?y=/@:z", "a", None),
+            ("http://a?q", "a", 80, "/?q", "a", None),
+            (
+                "http://127.0.0.1:1/",
+                "127.0.0.1",
+                1,
+                "/",
+                "127.0.0.1:1",
+                None,
+            ),
+            ("http://[::1]/x", "::1", 80, "/x", "[::1]", None),
+            (
+                "http://[fe80::1]:99",
+                "fe80::1",
+                99,
+                "/",
+                "[fe80::1]:99",
+                None,
+            ),
+            ("http://u:p@a/", "a", 80, "/", "a", Some("u:p")),
+            (
+                "http://u%40x:p%zz%2@a@b/",
+                "b",
+                80,
+                "/",
+                "b",
+                Some("u@x:p%zz%2@a"),
+            ),
+        ];
+        for (text, host, port, target, authority, user_info) in rows {
+            let url = Url::parse(text).unwrap();
+            assert_eq!((url.host.as_str(), url.port), (host, port), "{text}");
+            assert_eq!(url.target, target, "{text}");
+            assert_eq!(url.authority(), authority, "{text}");
+            assert_eq!(url.user_info.as_deref(), user_info, "{text}");
+            assert_eq!(url.https, text.starts_with("https"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        let rows = [
+            ("", UrlError::Scheme),
+            ("a", UrlError::Scheme),
+            ("/x", UrlError::Scheme),
+            ("ftp://a", UrlError::Scheme),
+            ("http:/a", UrlError::Scheme),
+            ("http://", UrlError::Host),
+            ("http:///x", UrlError::Host),
+            ("http://:80", UrlError::Host),
+            ("http://u@", UrlError::Host),
+            ("http://a,b", UrlError::Host),
+            ("http://[::1", UrlError::Host),
+            ("http://[]", UrlError::Host),
+            ("http://[::g]", UrlError::Host),
+            ("http://[::1]x", UrlError::Port),
+            ("http://a:", UrlError::Port),
+            ("http://a:0", UrlError::Port),
+            ("http://a:+1", UrlError::Port),
+            ("http://a:65536", UrlError::Port),
+            ("http://::1/", UrlError::Host),
+            ("http://a/ b", UrlError::Character),
+            ("http://a/\r\nX: y", UrlError::Character),
+            ("http://caf\u{e9}/", UrlError::Character),
+        ];
+        for (text, want) in rows {
+            assert_eq!(Url::parse(text), Err(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let url = Url::parse("https://user:password@host:1/path?token=secret").unwrap();
+        assert_eq!(format!("{url}"), "https://host:1");
+        assert_eq!(format!("{url:?}"), "Url(https://host:1)");
+    }
+}

@@ -1,0 +1,226 @@
+//! JSON by RFC 8259, read strictly and written on one line.
+
+mod reader;
+
+pub use reader::{DEPTH_MAX, Error, parse};
+
+use std::fmt::{self, Write as _};
+
+/// A JSON value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number without fraction and exponent that an `i64` holds exactly.
+    Int(i64),
+    /// Any other number. Written as `null` when it is not finite: JSON has no such number.
+    Float(f64),
+    /// Text.
+    String(String),
+    /// Values in order.
+    Array(Vec<Value>),
+    /// Members in the order in which they are written; of two with one name, only the last is
+    /// kept by [`parse`].
+    Object(Vec<(String, Value)>),
+}
+
+impl Value {
+    /// The text of a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The members of an object.
+    pub fn as_object(&self) -> Option<&[(String, Value)]> {
+        match self {
+            Value::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// The member `name` of an object.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let members = self.as_object()?;
+        let member = members.iter().find(|(key, _)| key == name);
+        member.map(|(_, value)| value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::String(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::String(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Value {
+        Value::Bool(value)
+    }
+}
+
+impl From<u64> for Value {
+    /// Exact up to [`i64::MAX`], rounded beyond.
+    fn from(number: u64) -> Value {
+        i64::try_from(number).map_or(Value::Float(number as f64), Value::Int)
+    }
+}
+
+impl From<usize> for Value {
+    fn from(number: usize) -> Value {
+        Value::from(number as u64)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Value {
+        Value::Float(number)
+    }
+}
+
+impl fmt::Display for Value {
+    /// The value as JSON, without white space and line breaks.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Value::Null => f.write_str("null"),
+            Value::Bool(value) => write!(f, "{value}"),
+            Value::Int(number) => write!(f, "{number}"),
+            // What Rust writes to debug a float is JSON, and what it reads back is the same float.
+            Value::Float(number) if number.is_finite() => write!(f, "{number:?}"),
+            Value::Float(_) => f.write_str("null"),
+            Value::String(text) => write_string(f, text),
+            Value::Array(values) => {
+                f.write_char('[')?;
+                for (index, value) in values.iter().enumerate() {
+                    f.write_str(if index > 0 { "," } else { "" })?;
+                    write!(f, "{value}")?;
+                }
+                f.write_char(']')
+            }
+            Value::Object(members) => {
+                f.write_char('{')?;
+                for (index, (name, value)) in members.iter().enumerate() {
+                    f.write_str(if index > 0 { "," } else { "" })?;
+                    write_string(f, name)?;
+                    write!(f, ":{value}")?;
+                }
+                f.write_char('}')
+            }
+        }
+    }
+}
+
+/// Writes `text` as a JSON string. Control characters are escaped beyond what is required, so that
+/// a line stays one on every terminal.
+fn write_string(f: &mut fmt::Formatter, text: &str) -> fmt::Result {
+    f.write_char('"')?;
+    for c in text.chars() {
+        match c {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+            c => f.write_char(c)?,
+        }
+    }
+    f.write_char('"')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn values_are_written_on_one_line() {
+        let object = Value::Object(vec![
+            ("b".to_owned(), Value::from(1_u64)),
+            (
+                "a".to_owned(),
+                Value::Array(vec![Value::Null, true.into(), "x".into()]),
+            ),
+        ]);
+        let rows = [
+            (Value::Int(-7), "-7"),
+            (Value::from(i64::MAX as u64), "9223372036854775807"),
+            (Value::from(u64::MAX), "1.8446744073709552e19"),
+            (Value::from(1.5), "1.5"),
+            (Value::from(2.0), "2.0"),
+            (Value::from(1e-9), "1e-9"),
+            (Value::from(f64::NAN), "null"),
+            (Value::from(f64::INFINITY), "null"),
+            (
+                Value::from("a\"b\\c\n\r\t\u{1}\u{7f}\u{85}/\u{e9}\u{1f600}"),
+                "\"a\\\"b\\\\c\\n\\r\\t\\u0001\\u007f\\u0085/\u{e9}\u{1f600}\"",
+            ),
+            (Value::Array(Vec::new()), "[]"),
+            (Value::Object(Vec::new()), "{}"),
+            (object, r#"{"b":1,"a":[null,true,"x"]}"#),
+        ];
+        for (value, want) in rows {
+            assert_eq!(value.to_string(), want);
+        }
+    }
+
+    #[test]
+    fn members_are_found_by_name() {
+        let value = parse(br#"{"a":"x","b":{"c":1}}"#).unwrap();
+        assert_eq!(value.get("a").and_then(Value::as_str), Some("x"));
+        assert_eq!(
+            value.get("b").and_then(|b| b.get("c")),
+            Some(&Value::Int(1))
+        );
+        assert_eq!(value.get("c"), None);
+        assert_eq!(Value::Null.get("a"), None);
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::Int),
+            (-1e300_f64..1e300).prop_map(Value::Float),
+            any::<String>().prop_map(Value::String),
+        ];
+        leaf.prop_recursive(5, 40, 6, |inner| {
+            let members = prop::collection::btree_map(any::<String>(), inner.clone(), 0..6);
+            prop_oneof![
+                prop::collection::vec(inner, 0..6).prop_map(Value::Array),
+                members.prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(value in values()) {
+            let text = value.to_string();
+            prop_assert!(!text.contains(char::is_control));
+            prop_assert_eq!(parse(text.as_bytes()), Ok(value));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn near_misses_are_read_or_refused(text in "[\\[\\]{}:,\"\\\\u0-9a-fA-F.+eE \\-truefalsn]{0,60}") {
+            if let Ok(value) = parse(text.as_bytes()) {
+                prop_assert_eq!(parse(value.to_string().as_bytes()), Ok(value));
+            }
+        }
+    }
+}

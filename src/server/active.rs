@@ -1,0 +1,134 @@
+//! What a message stream of a peer is used for, from its beginning to its end.
+
+use super::{Context, events};
+use crate::hooks::Child;
+use crate::log;
+use crate::registry::{Publication, Subscription};
+use crate::rtmp::key::Key;
+use crate::rtmp::session::Medium;
+use std::time::Instant;
+
+/// A publication or a playback.
+pub enum Active {
+    /// The peer publishes.
+    Publishing(Publishing),
+    /// The peer plays.
+    Playing(Playing),
+}
+
+/// A publication, with all that lasts as long as it does.
+pub struct Publishing {
+    /// The right to publish.
+    pub publication: Publication,
+    /// Of which stream.
+    pub key: Key,
+    /// Since when.
+    pub since: Instant,
+    /// The program that runs beside it.
+    pub child: Option<Child>,
+}
+
+/// A playback.
+pub struct Playing {
+    /// The place in the audience.
+    pub subscription: Subscription,
+    /// Of which stream.
+    pub key: Key,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// How an activity ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The peer said so.
+    Finished,
+    /// The connection did.
+    Lost,
+}
+
+impl Active {
+    /// What the connection is called that does this.
+    pub fn role(&self) -> &'static str {
+        match self {
+            Active::Publishing(_) => "publisher",
+            Active::Playing(_) => "subscriber",
+        }
+    }
+
+    /// Turns a kind of media on or off, for a viewer.
+    pub fn receive(&self, medium: Medium, on: bool) {
+        match (self, medium) {
+            (Active::Playing(playing), Medium::Audio) => playing.subscription.set_audio(on),
+            (Active::Playing(playing), Medium::Video) => playing.subscription.set_video(on),
+            (Active::Publishing(_), _) => {}
+        }
+    }
+
+    /// Pauses a viewer, or lets it go on.
+    pub fn pause(&self, paused: bool) {
+        if let Active::Playing(playing) = self {
+            playing.subscription.set_paused(paused);
+        }
+    }
+
+    /// Ends it, and tells the log and the hooks.
+    pub fn end(self, context: &Context, conn_id: &str, ending: Ending) {
+        match self {
+            Active::Publishing(publishing) => publishing.end(context, conn_id, ending),
+            Active::Playing(playing) => playing.end(context, conn_id),
+        }
+    }
+}
+
+impl Publishing {
+    fn end(self, context: &Context, conn_id: &str, ending: Ending) {
+        let Publishing {
+            publication,
+            key,
+            since,
+            child,
+        } = self;
+        let traffic = publication.traffic();
+        let (how, viewers) = match (publication.audience(), ending) {
+            (None, _) => ("taken over", 0),
+            (Some(viewers), Ending::Finished) => ("finished", viewers),
+            (Some(viewers), Ending::Lost) => ("lost", viewers),
+        };
+        let codec = |codec: Option<crate::media::Codec>| {
+            codec.map_or("-".to_owned(), |codec| codec.to_string())
+        };
+        log!(Info, "publisher stopped"; conn_id = conn_id, stream_key = key, how = how,
+            duration_sec = format_args!("{:.1}", since.elapsed().as_secs_f32()),
+            audio_codec = codec(traffic.audio_codec), audio_packets = traffic.audio,
+            video_codec = codec(traffic.video_codec), video_packets = traffic.video,
+            total_bytes = traffic.bytes, viewers = viewers, dropped = traffic.dropped);
+        context.hooks.fire(events::publish_stopped(
+            conn_id,
+            &key,
+            &traffic,
+            since.elapsed(),
+        ));
+        drop(child);
+        match ending {
+            Ending::Finished => publication.finish(),
+            Ending::Lost => drop(publication),
+        }
+    }
+}
+
+impl Playing {
+    fn end(self, context: &Context, conn_id: &str) {
+        let Playing {
+            subscription,
+            key,
+            since,
+        } = self;
+        drop(subscription);
+        log!(Info, "player stopped"; conn_id = conn_id, stream_key = key,
+            duration_sec = format_args!("{:.1}", since.elapsed().as_secs_f32()));
+        context
+            .hooks
+            .fire(events::play_stopped(conn_id, &key, since.elapsed()));
+    }
+}

@@ -1,0 +1,107 @@
+//! What hooks are told, and when.
+
+use crate::auth::{Action, Denied};
+use crate::hooks::{Event, Hooks, Kind, seconds};
+use crate::json::Value;
+use crate::media::Codec;
+use crate::registry::{Observer, Traffic};
+use crate::rtmp::MessageType;
+use crate::rtmp::key::Key;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tells hooks of streams.
+pub struct StreamEvents(pub Arc<Hooks>);
+
+impl Observer for StreamEvents {
+    fn stream_begins(&self, key: &Key) {
+        self.0.fire(Event::new(Kind::StreamCreate).of(key.as_str()));
+    }
+
+    fn stream_ends(&self, key: &Key) {
+        self.0.fire(Event::new(Kind::StreamDelete).of(key.as_str()));
+    }
+
+    fn audience_changes(&self, key: &Key, viewers: usize) {
+        let event = Event::new(Kind::SubscriberCount).of(key.as_str());
+        self.0.fire(event.with("count", viewers as u64));
+    }
+
+    fn codec_appears(&self, key: &Key, publisher: &str, kind: MessageType, codec: Codec) {
+        let name = if kind == MessageType::AUDIO {
+            "audio_codec"
+        } else {
+            "video_codec"
+        };
+        let event = Event::new(Kind::CodecDetected)
+            .on(publisher)
+            .of(key.as_str());
+        self.0.fire(event.with(name, codec.to_string()));
+    }
+}
+
+/// A connection was accepted.
+pub fn accepted(conn_id: &str, addr: SocketAddr) -> Event {
+    let event = Event::new(Kind::ConnectionAccept).on(conn_id);
+    event
+        .with("remote_addr", addr.to_string())
+        .with("tls", false)
+}
+
+/// Its handshake is done.
+pub fn shaken_hands(conn_id: &str) -> Event {
+    Event::new(Kind::HandshakeComplete).on(conn_id)
+}
+
+/// It is over. The role is the last that it had.
+pub fn closed(conn_id: &str, role: &str, duration: Duration) -> Event {
+    let event = Event::new(Kind::ConnectionClose).on(conn_id);
+    event
+        .with("role", role)
+        .with("duration_sec", seconds(duration))
+}
+
+/// Publishing began. `app` and `name` are without their queries.
+pub fn publish_started(conn_id: &str, key: &Key, app: &str, name: &str) -> Event {
+    let event = Event::new(Kind::PublishStart).on(conn_id).of(key.as_str());
+    event.with("app", app).with("publishing_name", name)
+}
+
+/// Publishing ended.
+pub fn publish_stopped(conn_id: &str, key: &Key, traffic: &Traffic, duration: Duration) -> Event {
+    let codec = |codec: Option<Codec>| codec.map_or(String::new(), |codec| codec.to_string());
+    let data: [(&str, Value); 6] = [
+        ("audio_packets", traffic.audio.into()),
+        ("video_packets", traffic.video.into()),
+        ("total_bytes", traffic.bytes.into()),
+        ("audio_codec", codec(traffic.audio_codec).into()),
+        ("video_codec", codec(traffic.video_codec).into()),
+        ("duration_sec", seconds(duration)),
+    ];
+    let event = Event::new(Kind::PublishStop).on(conn_id).of(key.as_str());
+    data.into_iter()
+        .fold(event, |event, (name, value)| event.with(name, value))
+}
+
+/// Playing began.
+pub fn play_started(conn_id: &str, key: &Key, app: &str) -> Event {
+    Event::new(Kind::PlayStart)
+        .on(conn_id)
+        .of(key.as_str())
+        .with("app", app)
+}
+
+/// Playing ended.
+pub fn play_stopped(conn_id: &str, key: &Key, duration: Duration) -> Event {
+    let event = Event::new(Kind::PlayStop).on(conn_id).of(key.as_str());
+    event.with("duration_sec", seconds(duration))
+}
+
+/// A client was not let in.
+pub fn auth_failed(conn_id: &str, key: &Key, action: Action, denied: &Denied) -> Event {
+    let event = Event::new(Kind::AuthFailed).on(conn_id).of(key.as_str());
+    event
+        .with("action", action.name())
+        .with("error", denied.to_string())
+}

@@ -1,0 +1,227 @@
+//! The command line.
+
+use rtmp_server::args::{Action, Auth, Config, HELP, OnDuplicate, parse};
+use rtmp_server::log::{Format, Level};
+use std::time::Duration;
+
+fn run(line: &str) -> Result<Action, String> {
+    parse(line.split_whitespace().map(str::to_owned))
+}
+
+fn config(line: &str) -> Config {
+    match run(line) {
+        Ok(Action::Run(config)) => *config,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn flags_are_written_gos_way() {
+    for line in [
+        "-chunk-size 8192",
+        "-chunk-size=8192",
+        "--chunk-size 8192",
+        "--chunk-size=8192",
+    ] {
+        assert_eq!(
+            config(line),
+            Config {
+                chunk_size: 8192,
+                ..Config::default()
+            },
+            "{line}"
+        );
+    }
+    assert_eq!(
+        config("-chunk-size 200 -chunk-size 300").chunk_size,
+        300,
+        "the last wins"
+    );
+    let two = config("-listen 127.0.0.1:1 -listen [::1]:2");
+    assert_eq!(
+        two.listen,
+        ["127.0.0.1:1", "[::1]:2"],
+        "repeatable flags append"
+    );
+    assert_eq!(config("").listen, [":1935"]);
+}
+
+#[test]
+fn values_mean_what_they_say() {
+    assert!(!config("-gop-cache false").gop_cache);
+    assert!(config("-gop-cache yes").gop_cache);
+    assert_eq!(
+        config("-on-duplicate reject").on_duplicate,
+        OnDuplicate::Reject
+    );
+    assert_eq!(
+        config("-merge 350ms").merge,
+        Some(Duration::from_millis(350))
+    );
+    assert_eq!(config("-merge 1s -merge auto").merge, None);
+    assert_eq!(config("-log-level debug").log_level, Level::Debug);
+    assert_eq!(config("-log-format json").log_format, Format::Json);
+    let durations = [
+        ("0", 0),
+        ("0s", 0),
+        ("500ms", 500),
+        ("2s", 2000),
+        ("1.5s", 1500),
+        ("5m", 300_000),
+        ("1h30m", 5_400_000),
+    ];
+    for (text, ms) in durations {
+        assert_eq!(
+            config(&format!("-grace {text}")).grace,
+            Duration::from_millis(ms),
+            "{text}"
+        );
+    }
+    let url = config("-reconnect-url rtmp://b.example/live").reconnect_url;
+    assert_eq!(url.as_deref(), Some("rtmp://b.example/live"));
+}
+
+#[test]
+fn flags_that_belong_together_are_one() {
+    let token = config("-auth-mode token -auth-token live/x=a=b -auth-token live/*=c");
+    let tokens = [("live/x", "a=b"), ("live/*", "c")];
+    assert!(token.auth == Auth::Token(tokens.map(|(k, t)| (k.to_owned(), t.to_owned())).to_vec()));
+    let callback = config("-auth-mode callback -auth-callback http://h/");
+    assert!(callback.auth == Auth::Callback("http://h/".to_owned(), Duration::from_secs(5)));
+    assert!(
+        !format!("{token:?}").contains("a=b"),
+        "secrets are not shown"
+    );
+    let hooks =
+        config("-hook-script publish_start=/a -hook-script play_stop=/b -hook-timeout 2s").hooks;
+    assert_eq!(
+        (hooks.scripts.len(), hooks.timeout),
+        (2, Duration::from_secs(2))
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    for (line, want) in WRONG {
+        let error = run(line).expect_err(line);
+        assert!(error.starts_with(want), "{line}: {error}");
+        assert!(!error.contains('\n'), "{line}: {error}");
+    }
+}
+
+/// Command lines that are refused, and how the one line begins that says why.
+const WRONG: &[(&str, &str)] = &[
+    ("stray", "\"stray\" is not a flag"),
+    ("-", "\"-\" is not a flag"),
+    ("-nonsense 1", "unknown flag -nonsense"),
+    ("-chunk-size", "-chunk-size needs a value"),
+    (
+        "-chunk-size 127",
+        "-chunk-size \"127\": must be a number from 128 to 65536",
+    ),
+    ("-chunk-size 65537", "-chunk-size \"65537\""),
+    ("-chunk-size x", "-chunk-size \"x\""),
+    (
+        "-listen 1935",
+        "-listen \"1935\": must be HOST:PORT or :PORT",
+    ),
+    ("-listen :99999", "-listen \":99999\""),
+    (
+        "-log-level loud",
+        "-log-level \"loud\": must be debug, info, warn or error",
+    ),
+    (
+        "-log-format xml",
+        "-log-format \"xml\": must be text or json or auto",
+    ),
+    (
+        "-gop-cache maybe",
+        "-gop-cache \"maybe\": must be true or false",
+    ),
+    (
+        "-on-duplicate both",
+        "-on-duplicate \"both\": must be takeover or reject",
+    ),
+    ("-grace 5", "-grace \"5\": must be a duration"),
+    ("-grace -1s", "-grace \"-1s\": must be a duration"),
+    ("-grace 5parsecs", "-grace \"5parsecs\""),
+    ("-grace s", "-grace \"s\""),
+    ("-max-connections 0", "-max-connections \"0\""),
+    (
+        "-reconnect-url http://x",
+        "-reconnect-url \"http://x\": must be a URL",
+    ),
+    (
+        "-tls-listen :443",
+        "-tls-listen is not served: put a TLS terminator",
+    ),
+    ("-srt-listen :1", "-srt-listen is not served"),
+    ("-record-all true", "-record-all is not there yet"),
+    (
+        "-auth-mode maybe",
+        "-auth-mode \"maybe\": must be none or token or file or callback",
+    ),
+    ("-auth-mode token", "-auth-mode token needs -auth-token"),
+    ("-auth-mode file", "-auth-mode file needs -auth-file"),
+    (
+        "-auth-mode callback",
+        "-auth-mode callback needs -auth-callback",
+    ),
+    (
+        "-auth-token live/x=s3cret",
+        "-auth-token needs -auth-mode token",
+    ),
+    (
+        "-auth-mode token -auth-token s3cret",
+        "-auth-token: must be KEY=TOKEN",
+    ),
+    (
+        "-auth-mode token -auth-token live/x=",
+        "-auth-token: must be KEY=TOKEN",
+    ),
+    ("-auth-file x", "-auth-file needs -auth-mode file"),
+    (
+        "-hook-script nonsense=/bin/true",
+        "-hook-script \"nonsense=/bin/true\": must be EVENT=PATH with one",
+    ),
+    (
+        "-hook-script publish_start",
+        "-hook-script \"publish_start\": must be EVENT=PATH",
+    ),
+    (
+        "-hook-webhook publish_start=",
+        "-hook-webhook \"publish_start=\": must be EVENT=URL",
+    ),
+    (
+        "-hook-stdio-format xml",
+        "-hook-stdio-format \"xml\": must be json or env",
+    ),
+    (
+        "-hook-timeout 0",
+        "-hook-timeout \"0\": must be longer than 0",
+    ),
+    (
+        "-hook-concurrency 0",
+        "-hook-concurrency \"0\": must be a number from 1 to 1000",
+    ),
+];
+
+#[test]
+fn every_flag_of_the_help_is_known() {
+    let flags = HELP.lines().filter_map(|line| line.strip_prefix("  -"));
+    let names: Vec<&str> = flags
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(names.len() > 10);
+    for name in names {
+        let result = run(&format!("-{name}"));
+        let known = match name {
+            "version" | "help" => result.is_ok(),
+            _ => result == Err(format!("-{name} needs a value")),
+        };
+        assert!(known, "-{name}");
+    }
+    assert_eq!(run("-help"), Ok(Action::Help));
+    assert_eq!(run("-h"), Ok(Action::Help));
+    assert_eq!(run("-version"), Ok(Action::Version));
+}

@@ -1,0 +1,144 @@
+//! Hooks as a server uses them: real scripts, real web servers, real standard error.
+
+mod delivery;
+mod script;
+#[path = "../web/mod.rs"]
+mod web;
+mod webhook;
+
+use rtmp_server::hooks::{Event, Hooks, Kind, Settings, StdioFormat};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Hooks for one kind of event; `timeout_ms` for each, two at a time.
+fn hooks(scripts: &[(&str, &str)], webhooks: &[(&str, &str)], timeout_ms: u64) -> Hooks {
+    let owned = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(event, target)| ((*event).to_owned(), (*target).to_owned()))
+            .collect()
+    };
+    let settings = Settings {
+        scripts: owned(scripts),
+        webhooks: owned(webhooks),
+        timeout: Duration::from_millis(timeout_ms),
+        concurrency: 2,
+        ..Settings::default()
+    };
+    Hooks::new(&settings).unwrap()
+}
+
+fn within(seconds: u64) -> Instant {
+    Instant::now() + Duration::from_secs(seconds)
+}
+
+fn publish(stream_key: &str) -> Event {
+    Event::new(Kind::PublishStart).on("c000001").of(stream_key)
+}
+
+/// Runs `case` of [`in_a_process_of_its_own`], so that its output and environment are its own.
+fn in_a_process(case: &str, setup: impl FnOnce(&mut Command)) -> Output {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "in_a_process_of_its_own", "--nocapture"])
+        .env("HOOKS_CASE", case)
+        .stdin(Stdio::null());
+    setup(&mut command);
+    command.output().unwrap()
+}
+
+/// What other tests run in a process of its own; nothing by itself.
+#[test]
+fn in_a_process_of_its_own() {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    match variable("HOOKS_CASE").as_str() {
+        "log" => {
+            let hooks = hooks(&[("publish_start", &variable("SCRIPT"))], &[], 10_000);
+            hooks.fire(publish("live/cam"));
+            assert!(hooks.close(within(10)));
+        }
+        "webhook" => {
+            let hooks = hooks(&[], &[("publish_start", &variable("URL"))], 10_000);
+            hooks.fire(publish("live/cam"));
+            assert!(hooks.close(within(10)));
+            println!("failed={}", hooks.counters().failed);
+        }
+        "refused" => {
+            let webhooks = vec![("publish_start".to_owned(), "https://127.0.0.1/".to_owned())];
+            let settings = Settings {
+                webhooks,
+                ..Settings::default()
+            };
+            println!("{}", Hooks::new(&settings).unwrap_err());
+        }
+        "burst" => {
+            let settings = Settings {
+                stdio: Some(StdioFormat::Json),
+                ..Settings::default()
+            };
+            let hooks = Hooks::new(&settings).unwrap();
+            for number in 0..10_000_u64 {
+                let key = format!("live/{}", number % 7);
+                hooks.fire(publish(&key).with("number", number));
+            }
+            assert!(hooks.close(within(10)));
+            println!("dropped={}", hooks.counters().dropped);
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_refused() {
+    let rows = [
+        (
+            "publish",
+            "http://127.0.0.1/",
+            "there is no event \"publish\"; there are: connection_accept ",
+        ),
+        ("", "http://127.0.0.1/", "there is no event \"\""),
+        (
+            "publish_start",
+            "127.0.0.1",
+            "web hook for publish_start: URL must begin with",
+        ),
+        (
+            "publish_start",
+            "",
+            "web hook for publish_start: URL must begin with",
+        ),
+    ];
+    for (event, url, want) in rows {
+        let webhooks = vec![(event.to_owned(), url.to_owned())];
+        let settings = Settings {
+            webhooks,
+            ..Settings::default()
+        };
+        let error = Hooks::new(&settings).unwrap_err().to_string();
+        assert!(error.starts_with(want), "{error}");
+        let settings = Settings {
+            scripts: vec![(event.to_owned(), String::new())],
+            ..Settings::default()
+        };
+        assert!(Hooks::new(&settings).is_err(), "{event}");
+    }
+    let output = in_a_process("refused", |command| _ = command.env("PATH", "/nowhere"));
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    let want = "web hook for publish_start: https needs the program curl, which is not on PATH";
+    assert!(output.contains(want), "{output}");
+}
+
+#[test]
+fn without_hooks_events_cost_nothing() {
+    let hooks = Hooks::new(&Settings::default()).unwrap();
+    assert!(!hooks.wants(Kind::PublishStart));
+    hooks.fire(publish("live/cam"));
+    assert_eq!(hooks.counters(), Default::default());
+    assert!(hooks.close(Instant::now()));
+}
+
+/// Whether a process is there and alive.
+fn runs(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+    status.is_ok_and(|status| !status.contains("State:\tZ"))
+}
