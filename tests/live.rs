@@ -500,3 +500,22 @@ fn sound_waits_for_the_next_picture_but_not_for_long() {
         began.elapsed()
     );
 }
+
+#[test]
+fn of_very_many_headers_not_all_are_kept() {
+    let server = TestServer::start("");
+    let mut publisher = server.publisher("x");
+    for track in 0..100 {
+        let mut head = track_one(0x90, 0, 0).payload.to_vec();
+        head[6] = track;
+        publisher.send(&Message {
+            payload: head.into(),
+            ..media("V head 0 @0")
+        });
+    }
+    publisher.send_media(&["V key 1 @0"]);
+    publisher.call(0, "settle", 9.0, vec![]);
+    publisher.expect(&["_error 9"]);
+    let lines = server.playing("x").lines_until("V key 1");
+    assert_eq!(lines.len(), 64 + 1, "{lines:?}");
+}

@@ -19,6 +19,9 @@ pub const RETAINED_BYTES_MAX: usize = 4 << 20;
 /// Most data messages that are kept under different names.
 pub const RETAINED_NAMES_MAX: usize = 16;
 
+/// Most headers that are kept, of different tracks and kinds.
+pub const HEADERS_MAX: usize = 64;
+
 /// A message of a stream and what it is.
 #[derive(Clone, Debug)]
 pub struct Media {
@@ -147,9 +150,7 @@ impl Cache {
     /// Keeps a data message in place of the last one of its name.
     fn retain(&mut self, data: &Media) {
         self.clear(&data.retained_as);
-        if self.data.len() < RETAINED_NAMES_MAX {
-            keep_within_bounds(&mut self.data, data);
-        }
+        keep_within_bounds(&mut self.data, data, RETAINED_NAMES_MAX);
     }
 
     /// Drops the data message of that name.
@@ -187,7 +188,7 @@ impl Cache {
         let before = self.headers.len();
         self.headers.retain(|kept| !media.replaces(kept));
         let replaced = self.headers.len() < before;
-        keep_within_bounds(&mut self.headers, media);
+        keep_within_bounds(&mut self.headers, media, HEADERS_MAX);
         if let Some(gop) = self.gop.as_mut().filter(|_| replaced) {
             gop.clear();
         }
@@ -246,10 +247,10 @@ impl Cache {
     }
 }
 
-/// Keeps a message unless all kept would then be too much.
-fn keep_within_bounds(kept: &mut Vec<Media>, media: &Media) {
+/// Keeps a message unless all kept would then be too many, or too much.
+fn keep_within_bounds(kept: &mut Vec<Media>, media: &Media, count_max: usize) {
     let bytes: usize = kept.iter().map(|kept| kept.message.payload.len()).sum();
-    if bytes + media.message.payload.len() <= RETAINED_BYTES_MAX {
+    if kept.len() < count_max && bytes + media.message.payload.len() <= RETAINED_BYTES_MAX {
         kept.push(media.clone());
     }
 }

@@ -15,6 +15,10 @@ pub const BEHIND_MAX: Duration = Duration::from_secs(30);
 /// lost some is not started again.
 const QUEUE_HALF: usize = QUEUE_MESSAGES / 2;
 
+/// Most headers and data messages that wait for room in a viewer's queue; a viewer that has missed
+/// more cannot be brought back in step.
+const PENDING_MAX: usize = 128;
+
 /// Who plays what.
 #[derive(Clone, Debug)]
 pub struct Player {
@@ -317,6 +321,10 @@ impl Viewer {
     fn keep(&mut self, media: &Media) {
         self.pending.retain(|kept| !media.replaces(kept));
         self.pending.push(media.clone());
+        if self.pending.len() > PENDING_MAX {
+            log!(Warn, "viewer takes no headers, hanging up"; conn_id = self.player.conn_id);
+            self.role.outbox().hang_up();
+        }
     }
 
     /// A picture is lost, and with it all that need it.
