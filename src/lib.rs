@@ -5,7 +5,7 @@
 //! video mean; [`queue`] is the way to a peer; [`registry`] knows who publishes and who watches;
 //! [`server`] has the sockets and the threads. [`auth`] decides who may publish and play, [`hooks`] tell
 //! others of events; both stand on [`http`], [`json`] and [`child`]. Beside all of them are [`args`],
-//! [`log`] and [`sys`].
+//! [`mod@log`] and [`sys`].
 
 pub mod amf0;
 pub mod args;
