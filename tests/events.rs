@@ -57,10 +57,7 @@ impl Told {
     }
 
     fn connected(&self) -> Client {
-        let mut client = Client::shake_hands(([127, 0, 0, 1], self.port).into());
-        client.connect("live");
-        client.create_stream();
-        client
+        Client::connected(([127, 0, 0, 1], self.port).into())
     }
 
     /// The next event: its type, connection, stream, and the data that does not differ from run to

@@ -406,7 +406,12 @@ fn a_paused_player_goes_on_at_a_keyframe() {
         player.lines_until("_error 9").len()
     };
     sync(&mut player);
-    publisher.send_media(&["V inter 2 @40", "A head 2 @50", "V key 3 @80"]);
+    publisher.send_media(&[
+        "V inter 2 @40",
+        "A head 2 @50",
+        "D meta 4 @60",
+        "V key 3 @80",
+    ]);
     player.expect_silence();
     player.call(
         1,
@@ -424,6 +429,7 @@ fn a_paused_player_goes_on_at_a_keyframe() {
     ]);
     player.expect(&[
         "A head 2 @160",
+        "D meta 4 @0",
         "V key 5 @160",
         "A sound 6 @161",
         "V inter 7 @200",

@@ -6,6 +6,7 @@ use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use support::process::ServerProcess;
 use support::{Client, TestServer, describe};
 
 /// Bytes of a test picture: a hundred of them are more than sockets hold.
@@ -186,4 +187,30 @@ fn a_viewer_that_stays_behind_is_hung_up_on_and_the_others_go_on() {
     drop(stuck);
     done.store(true, Ordering::Relaxed);
     sender.join().expect("sender");
+}
+
+#[test]
+fn viewers_that_take_nothing_take_a_bounded_amount_of_memory() {
+    let server = ServerProcess::start("-merge 0");
+    let mut publisher = server.publisher("x");
+    publisher.send_media(&["V head 1 @0"]);
+    let stuck: Vec<Client> = (0..10).map(|_| server.playing("x")).collect();
+    let before = server.memory_kb();
+    let mut picture = vec![0x17; 2 << 20];
+    picture[1] = 1;
+    for number in 0..150 {
+        // Each is a keyframe: the one kind of picture that a viewer who is behind may still get.
+        let message = Message {
+            payload: picture.clone().into(),
+            timestamp: Timestamp(number * 40),
+            ..self::picture(0)
+        };
+        publisher.send(&message);
+    }
+    publisher.call(0, "settle", 9.0, vec![]);
+    publisher.lines_until("_error 9");
+    let grown = server.memory_kb().saturating_sub(before);
+    println!("10 viewers that take nothing, 300 MB published: {grown} kB");
+    assert!(grown < 100 << 10, "{grown} kB");
+    drop(stuck);
 }

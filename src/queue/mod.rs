@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// Items that wait for a peer: messages, or batches that belong together.
 pub const QUEUE_MESSAGES: usize = 100;
 
-/// Bytes of payload that wait for a peer, beyond which the queue counts as full.
+/// Bytes of payload that wait for a peer, beyond which the queue counts as full for media.
 pub const QUEUE_BYTES_MAX: usize = 16 << 20;
 
 /// How long a connection's own replies wait for room in its queue.
@@ -182,6 +182,10 @@ impl Outbox {
         let mut egress = self.lock();
         if !matches!(egress.closing, Closing::Open) {
             return Offer::Closed;
+        }
+        let media = stream.is_some();
+        if media && egress.waiting > 0 && egress.waiting_bytes >= QUEUE_BYTES_MAX {
+            return Offer::Full;
         }
         let mut from = 0;
         if egress.waiting == 0 {

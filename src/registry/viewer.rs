@@ -232,7 +232,7 @@ impl Viewer {
                 0
             }
             Phase::Playing(_) if self.paused || !self.wants.includes(media.message.kind) => {
-                if media.is_header() {
+                if media.is_header() || media.is_retained() {
                     self.keep(media);
                 }
                 0

@@ -70,37 +70,22 @@ impl TestServer {
 
     /// A client that is connected to the app `live` and has stream 1.
     pub fn connected(&self) -> Client {
-        let mut client = self.client();
-        client.connect("live");
-        client.create_stream();
-        client
+        Client::connected(self.addr)
     }
 
     /// A client that publishes `live/NAME` on stream 1.
     pub fn publisher(&self, name: &str) -> Client {
-        let mut client = self.connected();
-        client.call(
-            1,
-            "publish",
-            0.0,
-            vec![Value::text(name), Value::text("live")],
-        );
-        client.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
-        client
+        Client::publishing(self.addr, name)
     }
 
     /// A client that has asked to play `live/NAME` on stream 1.
     pub fn player(&self, name: &str) -> Client {
-        let mut client = self.connected();
-        client.call(1, "play", 0.0, vec![Value::text(name), Value::Number(-2.0)]);
-        client
+        Client::asking_to_play(self.addr, name)
     }
 
     /// A client that plays `live/NAME` and was told so.
     pub fn playing(&self, name: &str) -> Client {
-        let mut client = self.player(name);
-        client.expect(&["begin 1", "status@1 NetStream.Play.Start"]);
-        client
+        Client::playing(self.addr, name)
     }
 }
 
@@ -149,6 +134,41 @@ impl Client {
             encoder: Encoder::default(),
             unread: Vec::new(),
         }
+    }
+
+    /// Connected to the app `live`, with stream 1.
+    pub fn connected(addr: SocketAddr) -> Client {
+        let mut client = Client::shake_hands(addr);
+        client.connect("live");
+        client.create_stream();
+        client
+    }
+
+    /// Publishing `live/NAME` on stream 1.
+    pub fn publishing(addr: SocketAddr, name: &str) -> Client {
+        let mut client = Client::connected(addr);
+        client.call(
+            1,
+            "publish",
+            0.0,
+            vec![Value::text(name), Value::text("live")],
+        );
+        client.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
+        client
+    }
+
+    /// Having asked to play `live/NAME` on stream 1.
+    pub fn asking_to_play(addr: SocketAddr, name: &str) -> Client {
+        let mut client = Client::connected(addr);
+        client.call(1, "play", 0.0, vec![Value::text(name), Value::Number(-2.0)]);
+        client
+    }
+
+    /// Playing `live/NAME`, and told so.
+    pub fn playing(addr: SocketAddr, name: &str) -> Client {
+        let mut client = Client::asking_to_play(addr, name);
+        client.expect(&["begin 1", "status@1 NetStream.Play.Start"]);
+        client
     }
 
     /// Sends bytes as they are.

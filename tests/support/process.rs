@@ -1,6 +1,5 @@
 //! The server as a program of its own, with its log and its memory.
 
-use rtmp_server::amf0::Value;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -110,33 +109,19 @@ impl ServerProcess {
     }
 
     pub fn connected(&self) -> Client {
-        let mut client = self.client();
-        client.connect("live");
-        client.create_stream();
-        client
+        Client::connected(self.addr)
     }
 
     pub fn publisher(&self, name: &str) -> Client {
-        let mut client = self.connected();
-        client.call(1, "publish", 0.0, vec![Value::text(name)]);
-        client.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
-        client
+        Client::publishing(self.addr, name)
     }
 
     pub fn playing(&self, name: &str) -> Client {
-        let mut client = self.connected();
-        client.call(1, "play", 0.0, vec![Value::text(name)]);
-        client.expect(&["begin 1", "status@1 NetStream.Play.Start"]);
-        client
+        Client::playing(self.addr, name)
     }
 
-    /// Asks it to stop; its exit code.
-    pub fn stop(&mut self) -> Option<i32> {
-        let kill = Command::new("kill")
-            .arg(self.pid().to_string())
-            .status()
-            .expect("kill");
-        assert!(kill.success());
+    /// Waits until it ends; its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
         self.child.wait().expect("wait").code()
     }
 }

@@ -1,0 +1,170 @@
+//! The program: its exit codes, its signals, what it prints.
+
+mod support;
+
+use rtmp_server::amf0::Value;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use support::process::ServerProcess;
+use support::{Client, wait_until};
+
+fn run(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rtmp-server"))
+        .args(args)
+        .output()
+        .expect("it runs")
+}
+
+#[test]
+fn help_and_version_are_printed_and_all_is_well() {
+    for (args, begins) in [
+        (["-help"], "Usage: rtmp-server"),
+        (["-version"], "rtmp-server 0."),
+        (["-h"], "Usage"),
+    ] {
+        let output = run(&args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stdout).starts_with(begins),
+            "{args:?}"
+        );
+        assert!(output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_one_line_on_standard_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = taken.local_addr().expect("an address").to_string();
+    let rows: [(&[&str], i32, &str); 6] = [
+        (&["-nonsense"], 2, "unknown flag -nonsense"),
+        (&["-chunk-size", "1"], 2, "-chunk-size"),
+        (&["-record-all", "true"], 2, "-record-all is not there yet"),
+        (&["-tls-cert", "x"], 2, "-tls-cert is not served"),
+        (&["-listen", &addr], 1, "cannot listen on"),
+        (
+            &["-auth-mode", "file", "-auth-file", "/nonexistent"],
+            1,
+            "-auth-file: cannot read /nonexistent",
+        ),
+    ];
+    for (args, code, words) in rows {
+        let output = run(args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains(words), "{text}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
+
+fn signal(server: &ServerProcess, name: &str) {
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &server.pid().to_string()])
+        .status();
+    assert!(status.expect("kill").success());
+}
+
+#[test]
+fn a_stop_is_clean_and_its_code_says_so() {
+    let mut server = ServerProcess::start("");
+    let mut publisher = server.publisher("x");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    let mut viewer = server.playing("x");
+    viewer.expect(&["V head 1 @0", "V key 1 @0"]);
+    signal(&server, "TERM");
+    viewer.expect(&["eof 1", "status@1 NetStream.Play.UnpublishNotify"]);
+    viewer.lines_until("end");
+    drop((publisher, viewer));
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn a_stop_that_takes_too_long_is_forced_and_its_code_says_so() {
+    let mut server = ServerProcess::start("-shutdown-timeout 300ms");
+    let _publisher = server.publisher("x");
+    let began = Instant::now();
+    signal(&server, "INT");
+    assert_eq!(server.wait(), Some(1));
+    assert!(
+        began.elapsed() < Duration::from_millis(1500),
+        "took {:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn who_asks_twice_does_not_wait() {
+    let mut server = ServerProcess::start("-shutdown-timeout 60s");
+    let _publisher = server.publisher("x");
+    let began = Instant::now();
+    signal(&server, "TERM");
+    server.wait_for_line("stopping");
+    signal(&server, "TERM");
+    assert_eq!(server.wait(), Some(1));
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "took {:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn a_hangup_signal_reads_the_tokens_again() {
+    let path = std::env::temp_dir().join(format!("rtmp-server-tokens-{}.json", std::process::id()));
+    std::fs::write(&path, r#"{"live/x":"old"}"#).expect("write");
+    let server = ServerProcess::start(&format!("-auth-mode file -auth-file {}", path.display()));
+    let answer = |name: &str| {
+        let mut client = Client::connected(server.addr);
+        client.call(1, "publish", 0.0, vec![Value::text(name)]);
+        client.next_line()
+    };
+    let denied = "error@1 NetStream.Publish.Denied";
+    assert_eq!(
+        [answer("x?token=old"), answer("x?token=new")],
+        ["begin 1", denied]
+    );
+    std::fs::write(&path, r#"{"live/x":{"publish":"new","play":"see"}}"#).expect("write");
+    signal(&server, "HUP");
+    server.wait_for_line("reloaded");
+    assert_eq!(
+        [
+            answer("x?token=old"),
+            answer("x?token=new"),
+            answer("x?token=see")
+        ],
+        [denied, "begin 1", denied]
+    );
+    std::fs::write(&path, "{").expect("write");
+    signal(&server, "HUP");
+    let line = server.wait_for_line("cannot reload");
+    assert!(!line.contains("new"), "{line}");
+    assert_eq!(
+        [answer("x?token=old"), answer("x?token=new")],
+        [denied, "begin 1"]
+    );
+    std::fs::remove_file(&path).expect("remove");
+}
+
+#[test]
+fn clients_that_can_are_asked_to_reconnect_on_a_signal() {
+    let server = ServerProcess::start("-reconnect-url rtmp://b.example/live");
+    let mut client = server.client();
+    client.connect_with("live", 1);
+    client.call(0, "settle", 9.0, vec![]);
+    client.expect(&["_error 9"]);
+    signal(&server, "USR1");
+    client.expect(&["status@0 NetConnection.Connect.ReconnectRequest"]);
+}
+
+#[test]
+fn a_deviation_that_is_tolerated_is_logged() {
+    let server = ServerProcess::start("");
+    let mut client = server.client();
+    // A pong with a header of format 1, as librtmp opens the control chunk stream.
+    client.send_bytes(&[0x42, 0, 0, 0, 0, 0, 6, 4, 0, 7, 0, 0, 0, 9]);
+    client.connect("live");
+    client.vanish();
+    server.wait_for_line("peer deviated from the specification");
+    wait_until("the end", || server.threads() < 8);
+}
