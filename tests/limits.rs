@@ -134,6 +134,7 @@ fn announced_lengths_take_no_memory() {
     }
     time_of_an_honest_stream(&server, "x");
     let grown = server.memory_kb().saturating_sub(before);
+    println!("20 connections that announce 20 GB: {grown} kB");
     assert!(
         grown < 20 * 200,
         "20 connections that announced 20 GB cost {grown} kB"
@@ -177,6 +178,7 @@ fn unfinished_messages_take_a_bounded_amount_of_memory() {
     assert!(line.contains("bytes of unfinished messages"), "{line}");
     assert!(sent >= 28 << 20, "only {sent} bytes were taken");
     let grown = server.memory_kb().saturating_sub(before);
+    println!("unfinished messages: {sent} bytes taken, {grown} kB");
     assert!(grown < 80 << 10, "{grown} kB");
     time_of_an_honest_stream(&server, "x");
 }
@@ -198,6 +200,7 @@ fn chunks_of_one_byte_are_followed() {
     let got = viewer.receive().expect("the message");
     assert_eq!((got.payload.len(), got.timestamp.0), (len, 50));
     assert!(got.payload[1..].iter().all(|byte| *byte == 1));
+    println!("a message of {len} chunks of 1 byte: {:?}", began.elapsed());
     assert!(
         began.elapsed() < Duration::from_secs(5),
         "took {:?}",
@@ -220,6 +223,7 @@ fn a_flood_of_pings_that_reads_no_answers_is_ended() {
     let line = server.wait_for_line("connection failed");
     assert!(line.contains("does not take its replies"), "{line}");
     let grown = server.memory_kb().saturating_sub(before);
+    println!("{sent} pings without reading: {grown} kB");
     assert!(grown < 4096, "{grown} kB after {sent} pings");
     time_of_an_honest_stream(&server, "x");
 }
