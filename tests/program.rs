@@ -168,3 +168,35 @@ fn a_deviation_that_is_tolerated_is_logged() {
     server.wait_for_line("peer deviated from the specification");
     wait_until("the end", || server.threads() < 8);
 }
+
+#[test]
+fn a_viewer_that_just_goes_is_no_failure() {
+    let server = ServerProcess::start("-merge 0");
+    let mut publisher = server.publisher("x");
+    let viewer = server.playing("x");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    publisher.call(0, "settle", 9.0, vec![]);
+    publisher.expect(&["_error 9"]);
+    // Closing with something unread resets the connection.
+    drop(viewer);
+    let line = server.wait_for_line("\"connection ");
+    assert!(
+        line.contains("connection closed") && line.contains("peer reset the connection"),
+        "{line}"
+    );
+}
+
+#[test]
+fn addresses_of_both_families_are_shown_as_they_are() {
+    let server = ServerProcess::start("-listen :0");
+    let line = server.wait_for_line("listening");
+    let port = line
+        .rsplit(':')
+        .next()
+        .and_then(|rest| rest.split('"').next())
+        .and_then(|port| port.parse().ok());
+    let port: u16 = port.unwrap_or_else(|| panic!("{line}"));
+    let _client = Client::connected(([127, 0, 0, 1], port).into());
+    let line = server.wait_for_line("client connected");
+    assert!(line.contains("\"peer_addr\":\"127.0.0.1:"), "{line}");
+}

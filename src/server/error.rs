@@ -8,6 +8,8 @@ use std::{fmt, io};
 pub enum Error {
     /// The peer closed, or was done.
     Closed,
+    /// The peer closed before it had read everything.
+    Reset,
     /// We took leave of it, for a reason that was logged where it arose.
     HungUp,
     /// Not the handshake that RTMP has.
@@ -28,7 +30,7 @@ impl Error {
     /// The layer, as logs name it.
     pub fn layer(&self) -> &'static str {
         match self {
-            Error::Closed | Error::HungUp => "none",
+            Error::Closed | Error::Reset | Error::HungUp => "none",
             Error::Handshake(_) => "handshake",
             Error::Chunk(_) => "chunk",
             Error::Session(session::Error::Command(command::Error::Amf(_))) => "amf",
@@ -40,7 +42,7 @@ impl Error {
 
     /// Whether it is the ordinary end of a connection.
     pub fn is_ordinary(&self) -> bool {
-        matches!(self, Error::Closed | Error::HungUp)
+        matches!(self, Error::Closed | Error::Reset | Error::HungUp)
     }
 
     /// A failed read, in the words of what was waited for.
@@ -48,6 +50,7 @@ impl Error {
         match error.kind() {
             io::ErrorKind::TimedOut => Error::Timeout(what),
             io::ErrorKind::UnexpectedEof => Error::Closed,
+            io::ErrorKind::ConnectionReset => Error::Reset,
             _ => Error::Io(error),
         }
     }
@@ -57,6 +60,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Error::Closed => write!(f, "peer closed"),
+            Error::Reset => write!(f, "peer reset the connection"),
             Error::HungUp => write!(f, "hung up"),
             Error::Handshake(error) => write!(f, "{error}"),
             Error::Chunk(error) => write!(f, "{error}"),

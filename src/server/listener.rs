@@ -78,6 +78,8 @@ pub fn accept_loop(listener: &TcpListener, context: &Arc<Context>) {
 }
 
 fn admit(context: &Arc<Context>, socket: TcpStream, addr: SocketAddr) {
+    // A socket for both families shows IPv4 addresses as mapped into IPv6.
+    let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
     let number = context.next_number.fetch_add(1, Ordering::Relaxed);
     if let Err(error) = prepare(&socket) {
         return warn_refused("cannot set up socket", &error);
