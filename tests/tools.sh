@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Brings the programs that tests/interop runs. Does nothing if they are there.
+# Brings the programs that the tests run. Does nothing if they are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
-    ffmpeg rtmpdump vlc-bin vlc-plugin-base python3 python3-pip
+    ffmpeg rtmpdump vlc-bin vlc-plugin-base python3 python3-pip curl openssl procps util-linux
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 )
 
 # Prints what the system lacks, one name a line.
 missing() {
     local name
-    for name in ffmpeg ffprobe rtmpdump vlc setpriv python3 gst-launch-1.0 gst-inspect-1.0; do
+    for name in ffmpeg ffprobe rtmpdump vlc python3 gst-launch-1.0 gst-inspect-1.0 \
+        curl openssl ps setpriv prlimit; do
         command -v "$name" >/dev/null || echo "$name"
     done
     if ! python3 -m pip --version >/dev/null 2>&1; then
