@@ -3,6 +3,8 @@
 mod support;
 
 use rtmp_server::amf0::Value;
+use rtmp_server::rtmp::chunk::Encoder;
+use rtmp_server::rtmp::{StreamId, status};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use support::{Client, TestServer};
@@ -209,4 +211,32 @@ fn clients_that_can_are_asked_to_reconnect() {
         "{text}"
     );
     settle(&mut plain);
+}
+
+#[test]
+fn who_was_refused_is_not_listened_to_any_more() {
+    let server = TestServer::start("-on-duplicate reject");
+    let _publisher = server.publisher("x");
+    let mut client = server.connected();
+    assert_eq!(client.create_stream(), 2);
+    // Both in one write, so that both are there when the first is refused.
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::default();
+    for (stream, name) in [(1, "x"), (2, "y")] {
+        let call = status::call(
+            StreamId(stream),
+            "publish",
+            0.0,
+            Value::Null,
+            vec![Value::text(name)],
+        );
+        encoder.encode(&call, &mut bytes);
+    }
+    client.send_bytes(&bytes);
+    client.expect(&["error@1 NetStream.Publish.BadName", "end"]);
+    assert_eq!(
+        server.server().count().1,
+        1,
+        "the second publish was carried out"
+    );
 }

@@ -195,7 +195,10 @@ impl<'a> Conn<'a> {
             }
             self.session.count_received(len);
             let mut input = &buffer[..len];
-            while let Some(message) = self.chunks.decode(&mut input)? {
+            // Whoever is being taken leave of is not listened to any more.
+            while !self.leaving
+                && let Some(message) = self.chunks.decode(&mut input)?
+            {
                 self.session.handle(message, &mut events)?;
                 for event in events.drain(..) {
                     self.act(event)?;
