@@ -451,6 +451,8 @@ fn audio_and_video_can_be_turned_off_and_on() {
     player.call(0, "ping", 9.0, vec![]);
     player.expect(&["_error 9"]);
     publisher.send_media(&["V inter 2 @40", "A sound 3 @50", "V key 4 @80"]);
+    publisher.call(0, "settle", 9.0, vec![]);
+    publisher.expect(&["_error 9"]);
     player.expect(&["A sound 3 @50"]);
     player.call(1, "receiveVideo", 0.0, vec![Value::Boolean(true)]);
     player.expect(&again);
