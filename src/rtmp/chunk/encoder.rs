@@ -48,11 +48,6 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// Bytes of payload in each chunk.
-    pub fn chunk_size(&self) -> u32 {
-        self.chunk_size
-    }
-
     /// An encoder that already writes chunks of `chunk_size` bytes.
     pub fn with_chunk_size(chunk_size: u32) -> Encoder {
         Encoder {
