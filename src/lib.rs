@@ -21,4 +21,5 @@ pub mod queue;
 pub mod registry;
 pub mod rtmp;
 pub mod server;
+pub mod stats;
 pub mod sys;

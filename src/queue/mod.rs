@@ -7,9 +7,11 @@
 //! depend on what was sent before; they are made when their turn has come, never earlier.
 
 mod batch;
+mod feed;
 mod writer;
 
 pub use batch::Batch;
+pub use feed::{Feed, FeedLimits, Intake, Taken, feed};
 pub use writer::{Done, Writer};
 
 use crate::rtmp::chunk::Encoder;

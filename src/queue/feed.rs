@@ -1,0 +1,218 @@
+//! The way to a consumer on this machine, such as a recording: a queue that is bounded in bytes and
+//! in time, from which nothing is ever left out. When the consumer cannot keep up, the queue ends.
+
+use crate::rtmp::Message;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How much may wait for a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeedLimits {
+    /// Bytes of payload.
+    pub bytes: usize,
+    /// How long the oldest message may have been waiting.
+    pub age: Duration,
+}
+
+/// The end of a feed that a stream pushes into. Dropping it ends the feed: the consumer is still
+/// given what waits.
+#[derive(Debug)]
+pub struct Feed(Arc<Shared>);
+
+/// The end of a feed that the consumer takes from.
+#[derive(Debug)]
+pub struct Intake(Arc<Shared>);
+
+/// What a consumer finds in its feed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Messages, in order, without a gap to those before.
+    Messages(Vec<Message>),
+    /// Nothing came within the time given.
+    Nothing,
+    /// The stream is over for this consumer, and everything was taken.
+    Ended,
+    /// The consumer was too slow: there was more, which did not fit. Everything before that was
+    /// taken.
+    Overflowed,
+}
+
+#[derive(Debug)]
+struct Shared {
+    limits: FeedLimits,
+    state: Mutex<State>,
+    /// Something is there, or nothing will be any more.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    waiting: VecDeque<(Instant, Message)>,
+    bytes: usize,
+    life: Life,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Open,
+    Ended,
+    Overflowed,
+}
+
+/// An empty feed.
+pub fn feed(limits: FeedLimits) -> (Feed, Intake) {
+    let state = State {
+        waiting: VecDeque::new(),
+        bytes: 0,
+        life: Life::Open,
+    };
+    let shared = Arc::new(Shared {
+        limits,
+        state: Mutex::new(state),
+        changed: Condvar::new(),
+    });
+    (Feed(Arc::clone(&shared)), Intake(shared))
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Feed {
+    /// Adds messages that come at `now`. Never waits: the first that does not fit ends the feed.
+    pub fn push<'a>(&self, messages: impl IntoIterator<Item = &'a Message>, now: Instant) {
+        let FeedLimits { bytes, age } = self.0.limits;
+        let mut state = self.0.lock();
+        for message in messages {
+            if state.life != Life::Open {
+                return;
+            }
+            let oldest = state.waiting.front().map(|(since, _)| *since);
+            let late = oldest.is_some_and(|since| now.saturating_duration_since(since) > age);
+            let len = message.payload.len();
+            if late || state.bytes.saturating_add(len) > bytes {
+                state.life = Life::Overflowed;
+            } else {
+                state.bytes += len;
+                state.waiting.push_back((now, message.clone()));
+            }
+        }
+        drop(state);
+        self.0.changed.notify_one();
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        if state.life == Life::Open {
+            state.life = Life::Ended;
+        }
+        drop(state);
+        self.0.changed.notify_one();
+    }
+}
+
+impl Intake {
+    /// Takes all that waits; if nothing does, waits for it, for `limit` at most.
+    pub fn take(&self, limit: Duration) -> Taken {
+        let idle = |state: &mut State| state.waiting.is_empty() && state.life == Life::Open;
+        let state = self.0.lock();
+        let woken = self.0.changed.wait_timeout_while(state, limit, idle);
+        let mut state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        if state.waiting.is_empty() {
+            return match state.life {
+                Life::Open => Taken::Nothing,
+                Life::Ended => Taken::Ended,
+                Life::Overflowed => Taken::Overflowed,
+            };
+        }
+        state.bytes = 0;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        Taken::Messages(waiting.into_iter().map(|(_, message)| message).collect())
+    }
+
+    /// Bytes of payload that wait.
+    pub fn waiting_bytes(&self) -> usize {
+        self.0.lock().bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::{MessageType, StreamId};
+
+    const LIMITS: FeedLimits = FeedLimits {
+        bytes: 10,
+        age: Duration::from_secs(5),
+    };
+
+    fn message(len: usize) -> Message {
+        Message::untimed(MessageType::VIDEO, StreamId(1), vec![7; len])
+    }
+
+    fn lens(taken: Taken) -> Vec<usize> {
+        let Taken::Messages(messages) = taken else {
+            panic!("{taken:?}")
+        };
+        messages
+            .iter()
+            .map(|message| message.payload.len())
+            .collect()
+    }
+
+    #[test]
+    fn everything_is_taken_in_order_and_then_it_ends() {
+        let (feed, intake) = feed(LIMITS);
+        let now = Instant::now();
+        feed.push(&[message(1), message(2)], now);
+        assert_eq!(intake.waiting_bytes(), 3);
+        assert_eq!(lens(intake.take(Duration::ZERO)), [1, 2]);
+        assert_eq!(intake.take(Duration::ZERO), Taken::Nothing);
+        feed.push(&[message(10)], now);
+        drop(feed);
+        assert_eq!(lens(intake.take(Duration::ZERO)), [10]);
+        assert_eq!(intake.take(Duration::ZERO), Taken::Ended);
+    }
+
+    #[test]
+    fn what_does_not_fit_ends_it_behind_what_did() {
+        let now = Instant::now();
+        let rows: [(&[usize], u64, &[usize]); 3] = [
+            (&[4, 6, 1], 0, &[4, 6]),
+            (&[11, 1], 0, &[]),
+            (&[4, 1], 6, &[4]),
+        ];
+        for (pushed, pause, want) in rows {
+            let (feed, intake) = feed(LIMITS);
+            for (index, len) in pushed.iter().enumerate() {
+                let later = Duration::from_secs(pause * index as u64);
+                feed.push(&[message(*len)], now + later);
+            }
+            if !want.is_empty() {
+                assert_eq!(lens(intake.take(Duration::ZERO)), want);
+            }
+            assert_eq!(intake.take(Duration::ZERO), Taken::Overflowed);
+            feed.push(&[message(1)], now);
+            drop(feed);
+            assert_eq!(intake.take(Duration::ZERO), Taken::Overflowed, "{pushed:?}");
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_waits_is_woken() {
+        let (feed, intake) = feed(LIMITS);
+        let pusher = std::thread::spawn(move || {
+            feed.push(&[message(3)], Instant::now());
+            feed
+        });
+        assert_eq!(lens(intake.take(Duration::from_secs(10))), [3]);
+        drop(pusher.join());
+        assert_eq!(intake.take(Duration::from_secs(10)), Taken::Ended);
+    }
+}
