@@ -2,6 +2,7 @@
 
 use crate::media::Codec;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// All of it, at one moment.
@@ -76,6 +77,71 @@ pub struct Totals {
     pub hook_failures: u64,
     /// Programs beside streams that were started again.
     pub child_restarts: u64,
+}
+
+/// A number that only grows, added to from any thread.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// What it has come to.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What is counted where it happens; see [`Totals`] for what each means.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // the names are those of Totals
+pub struct Counters {
+    pub connections: Counter,
+    pub connections_refused: Counter,
+    pub handshake_failures: Counter,
+    pub zombies: Counter,
+    pub publishers: Counter,
+    pub subscribers: Counter,
+    pub subscriber_drops: Counter,
+    pub auth_successes: Counter,
+    pub auth_failures: Counter,
+    pub messages_audio: Counter,
+    pub messages_video: Counter,
+    pub bytes_ingested: Counter,
+    pub bytes_egress: Counter,
+    pub relay_messages: Counter,
+    pub relay_drops: Counter,
+    pub relay_bytes: Counter,
+    pub relay_failures: Counter,
+}
+
+impl Counters {
+    /// What they have come to. Recordings, hooks and programs count for themselves.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            connections: self.connections.get(),
+            connections_refused: self.connections_refused.get(),
+            handshake_failures: self.handshake_failures.get(),
+            zombies: self.zombies.get(),
+            publishers: self.publishers.get(),
+            subscribers: self.subscribers.get(),
+            subscriber_drops: self.subscriber_drops.get(),
+            auth_successes: self.auth_successes.get(),
+            auth_failures: self.auth_failures.get(),
+            messages_audio: self.messages_audio.get(),
+            messages_video: self.messages_video.get(),
+            bytes_ingested: self.bytes_ingested.get(),
+            bytes_egress: self.bytes_egress.get(),
+            relay_messages: self.relay_messages.get(),
+            relay_drops: self.relay_drops.get(),
+            relay_bytes: self.relay_bytes.get(),
+            relay_failures: self.relay_failures.get(),
+            ..Totals::default()
+        }
+    }
 }
 
 /// A stream that is published, or whose publisher was lost a moment ago.

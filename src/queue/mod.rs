@@ -16,6 +16,7 @@ pub use writer::{Done, Writer};
 
 use crate::rtmp::chunk::Encoder;
 use crate::rtmp::{Message, StreamId};
+use crate::stats::{Counter, Counters};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -23,8 +24,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Items that wait for a peer: messages, or batches that belong together.
+/// Items that wait for a client: messages, or batches that belong together.
 pub const QUEUE_MESSAGES: usize = 100;
+
+/// Items that wait for a server that we send to: far away, and one for many.
+pub const RELAY_QUEUE_MESSAGES: usize = 1000;
 
 /// Bytes of payload that wait for a peer, beyond which the queue counts as full for media.
 pub const QUEUE_BYTES_MAX: usize = 16 << 20;
@@ -102,12 +106,45 @@ enum Closing {
     Closed,
 }
 
+/// What kind of peer an outbox leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Toward {
+    /// A client of ours.
+    Client,
+    /// Another server, of which we are a client.
+    Server,
+}
+
+impl Toward {
+    fn queue_messages(self) -> usize {
+        match self {
+            Toward::Client => QUEUE_MESSAGES,
+            Toward::Server => RELAY_QUEUE_MESSAGES,
+        }
+    }
+}
+
+/// What has gone through an outbox.
+#[derive(Debug, Default)]
+struct Sent {
+    /// Messages that were taken, to be sent at once or later.
+    messages: Counter,
+    /// Bytes that the socket has taken.
+    bytes: Counter,
+    /// Messages that were left out, since there was no room for them.
+    drops: Counter,
+}
+
 /// The one way to a peer. Everybody who may send to it holds an `Arc` of it; when the last is
 /// gone, the writer thread ends.
 pub struct Outbox {
     egress: Mutex<Egress>,
     wire: Arc<dyn Wire>,
     queue: SyncSender<Item>,
+    toward: Toward,
+    sent: Sent,
+    /// Those of the whole server.
+    counters: Arc<Counters>,
     /// Publications and subscriptions that the connection has.
     roles: AtomicUsize,
 }
@@ -128,9 +165,14 @@ impl Drop for Role {
     }
 }
 
-/// An outbox in front of `wire`, and the other end of its queue for the writer thread.
-pub fn outbox(wire: Arc<dyn Wire>) -> (Arc<Outbox>, Writer) {
-    let (queue, items) = sync_channel(QUEUE_MESSAGES);
+/// An outbox in front of `wire`, and the other end of its queue for the writer thread. What goes
+/// through it is added to `counters`.
+pub fn outbox(
+    wire: Arc<dyn Wire>,
+    toward: Toward,
+    counters: Arc<Counters>,
+) -> (Arc<Outbox>, Writer) {
+    let (queue, items) = sync_channel(toward.queue_messages());
     let egress = Egress {
         encoder: Encoder::default(),
         waiting: 0,
@@ -142,6 +184,9 @@ pub fn outbox(wire: Arc<dyn Wire>) -> (Arc<Outbox>, Writer) {
         egress: Mutex::new(egress),
         wire: Arc::clone(&wire),
         queue,
+        toward,
+        sent: Sent::default(),
+        counters,
         roles,
     };
     let outbox = Arc::new(outbox);
@@ -157,6 +202,14 @@ impl Outbox {
 
     /// Offers live messages, as messages of `stream`. Never waits.
     pub fn offer(&self, stream: StreamId, batch: &Arc<Batch>) -> Offer {
+        let offer = self.offer_batch(stream, batch);
+        if matches!(offer, Offer::Sent | Offer::Queued) {
+            self.count_messages(batch.messages().len());
+        }
+        offer
+    }
+
+    fn offer_batch(&self, stream: StreamId, batch: &Arc<Batch>) -> Offer {
         let mut egress = self.lock();
         if !matches!(egress.closing, Closing::Open) {
             return Offer::Closed;
@@ -181,6 +234,15 @@ impl Outbox {
     /// Offers messages that belong together as one item: as messages of `stream`, or as they are.
     /// Never waits; what does not fit into the first piece is left to the writer thread.
     pub fn push(&self, stream: Option<StreamId>, messages: Vec<Message>) -> Offer {
+        let count = messages.len();
+        let offer = self.push_messages(stream, messages);
+        if matches!(offer, Offer::Sent | Offer::Queued) {
+            self.count_messages(count);
+        }
+        offer
+    }
+
+    fn push_messages(&self, stream: Option<StreamId>, messages: Vec<Message>) -> Offer {
         let mut egress = self.lock();
         if !matches!(egress.closing, Closing::Open) {
             return Offer::Closed;
@@ -260,6 +322,50 @@ impl Outbox {
         self.lock().waiting
     }
 
+    /// Whether more than half of the queue is taken.
+    pub fn is_half_full(&self) -> bool {
+        self.waiting() > self.toward.queue_messages() / 2
+    }
+
+    /// Messages that were sent or wait.
+    pub fn messages(&self) -> u64 {
+        self.sent.messages.get()
+    }
+
+    /// Bytes that the socket has taken.
+    pub fn bytes(&self) -> u64 {
+        self.sent.bytes.get()
+    }
+
+    /// Messages that were left out.
+    pub fn drops(&self) -> u64 {
+        self.sent.drops.get()
+    }
+
+    /// Counts messages that were left out, since there was no room for them.
+    pub fn count_drops(&self, messages: u64) {
+        self.sent.drops.add(messages);
+        match self.toward {
+            Toward::Client => self.counters.subscriber_drops.add(messages),
+            Toward::Server => self.counters.relay_drops.add(messages),
+        }
+    }
+
+    fn count_messages(&self, messages: usize) {
+        self.sent.messages.add(messages as u64);
+        if self.toward == Toward::Server {
+            self.counters.relay_messages.add(messages as u64);
+        }
+    }
+
+    fn count_bytes(&self, bytes: usize) {
+        self.sent.bytes.add(bytes as u64);
+        match self.toward {
+            Toward::Client => self.counters.bytes_egress.add(bytes as u64),
+            Toward::Server => self.counters.relay_bytes.add(bytes as u64),
+        }
+    }
+
     fn enqueue(&self, egress: &mut Egress, item: Item) -> Offer {
         let len = item.payload_len();
         match self.queue.try_send(item) {
@@ -285,6 +391,7 @@ impl Outbox {
                 return Offer::Closed;
             }
         };
+        self.count_bytes(taken);
         if taken == bytes.len() {
             return Offer::Sent;
         }

@@ -69,7 +69,7 @@ impl Writer {
             let mut next = Some(item);
             while let Some(item) = next.take() {
                 if let Some(farewell) = self.send_some(item, &mut piece, socket)? {
-                    socket.write_all(&farewell)?;
+                    self.write(&farewell, socket)?;
                     return Ok(Done::Farewell);
                 }
                 next = self.items.try_recv().ok();
@@ -99,9 +99,17 @@ impl Writer {
                 None
             };
         }
-        socket.write_all(piece)?;
+        self.write(piece, socket)?;
         piece.clear();
         Ok(self.give_back(finished))
+    }
+
+    fn write(&self, bytes: &[u8], socket: &mut impl Write) -> io::Result<()> {
+        socket.write_all(bytes)?;
+        if let Some(outbox) = self.outbox.upgrade() {
+            outbox.count_bytes(bytes.len());
+        }
+        Ok(())
     }
 
     /// Makes an item ready in `piece`; a long one is sent piece by piece, all but its last.
@@ -134,7 +142,7 @@ impl Writer {
                     if from == messages.len() {
                         break;
                     }
-                    socket.write_all(piece)?;
+                    self.write(piece, socket)?;
                     piece.clear();
                 }
             }

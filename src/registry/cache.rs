@@ -1,6 +1,7 @@
 //! What a stream keeps for viewers who come later.
 
 use crate::media::{Content, Packet, Tracks};
+use crate::rtmp::data::ON_META_DATA;
 use crate::rtmp::{Message, MessageType, Timestamp};
 use std::collections::VecDeque;
 
@@ -114,7 +115,9 @@ impl Wants {
 /// The beginning of a stream for one viewer.
 #[derive(Debug)]
 pub struct Beginning {
-    /// Data, headers, pictures and sound, to be sent as one.
+    /// Data that is kept, at time 0, to be sent first.
+    pub data: Vec<Message>,
+    /// Headers, pictures and sound, to be sent behind it as one.
     pub messages: Vec<Message>,
     /// The video tracks that have begun with it.
     pub started: Tracks,
@@ -207,6 +210,7 @@ impl Cache {
             let current = current.filter(begins)?;
             let messages = self.begin_with(wants, vec![current.message.clone()]);
             return Some(Beginning {
+                data: self.data(),
                 messages,
                 started: Tracks::default(),
             });
@@ -222,18 +226,35 @@ impl Cache {
             return None;
         }
         Some(Beginning {
+            data: self.data(),
             messages: self.begin_with(wants, media),
             started,
         })
     }
 
-    /// Puts data at time 0, then headers at the time of the first of `media`, in front of it.
+    /// The data that is kept.
+    fn data(&self) -> Vec<Message> {
+        self.data.iter().map(|kept| kept.message.clone()).collect()
+    }
+
+    /// The metadata that is kept.
+    pub fn metadata(&self) -> Option<&Message> {
+        let metadata = |kept: &&Media| kept.retained_as == ON_META_DATA;
+        self.data.iter().find(metadata).map(|kept| &kept.message)
+    }
+
+    /// How many messages a viewer would be sent at once, and their payload in bytes.
+    pub fn depth(&self) -> (usize, usize) {
+        let gop = self.gop.as_ref();
+        gop.map_or((0, 0), |gop| (gop.messages.len(), gop.bytes))
+    }
+
+    /// Puts headers at the time of the first of `media` in front of it.
     fn begin_with(&self, wants: Wants, media: Vec<Message>) -> Vec<Message> {
         let time = media
             .first()
             .map(|message| message.timestamp)
             .unwrap_or_default();
-        let data = self.data.iter().map(|kept| kept.message.clone());
         let headers = |kind| {
             let of_kind = move |kept: &&Media| kept.message.kind == kind && wants.includes(kind);
             let headers = self.headers.iter().filter(of_kind);
@@ -243,7 +264,7 @@ impl Cache {
             })
         };
         let headers = headers(MessageType::VIDEO).chain(headers(MessageType::AUDIO));
-        data.chain(headers).chain(media).collect()
+        headers.chain(media).collect()
     }
 }
 

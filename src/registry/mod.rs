@@ -6,17 +6,19 @@
 
 mod cache;
 mod fan_out;
+mod stats;
 mod stream;
 mod timeline;
 mod viewer;
 
-pub use stream::{Publisher, Traffic};
-pub use viewer::{BEHIND_MAX, Player};
+pub use stream::{Origin, Publisher, Standing, Traffic};
+pub use viewer::{BEHIND_MAX, Part, Recipient};
 
 use crate::media::Codec;
-use crate::queue::Outbox;
+use crate::queue::{Feed, Outbox};
 use crate::rtmp::key::Key;
 use crate::rtmp::{Message, MessageType};
+use crate::stats::{Counters, StreamStats};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +52,9 @@ pub trait Observer: Send + Sync {
     /// So many viewers play a stream now.
     fn audience_changes(&self, key: &Key, viewers: usize);
 
+    /// So many viewers play a stream now or wait for it.
+    fn demand_changes(&self, key: &Key, viewers: usize);
+
     /// A publication's codec is known.
     fn codec_appears(&self, key: &Key, publisher: &str, kind: MessageType, codec: Codec);
 }
@@ -73,6 +78,7 @@ struct Shared {
     observer: Arc<dyn Observer>,
     streams: Mutex<Streams>,
     settings: Settings,
+    counters: Arc<Counters>,
     next_id: AtomicU64,
 }
 
@@ -82,13 +88,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Registry {
-    /// No streams yet; `observer` will be told of them.
-    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Registry {
+    /// No streams yet; `observer` will be told of them, and `counters` count what passes.
+    pub fn new(
+        settings: Settings,
+        observer: Arc<dyn Observer>,
+        counters: Arc<Counters>,
+    ) -> Registry {
         let (streams, next_id) = (Mutex::default(), AtomicU64::new(1));
         Registry(Arc::new(Shared {
             observer,
             streams,
             settings,
+            counters,
             next_id,
         }))
     }
@@ -114,27 +125,67 @@ impl Registry {
         })
     }
 
-    /// Adds a viewer to the stream `key`. It is told what its `player` says and sent the stream's
+    /// Adds a viewer to the stream `key`. It is told what its `recipient` says and sent the stream's
     /// beginning at once, or as soon as somebody publishes.
     ///
     /// # Errors
     ///
-    /// [`Refusal::NotFound`] if nobody publishes and viewers do not wait.
+    /// [`Refusal::NotFound`] if nobody publishes and viewers do not wait. Servers never do, unless
+    /// somebody published a moment ago.
     pub fn subscribe(
         &self,
         key: &Key,
         outbox: &Arc<Outbox>,
-        player: Player,
+        recipient: Recipient,
     ) -> Result<Subscription, Refusal> {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
+        let wait = self.0.settings.wait;
         let place = self.with_stream(key, |stream| {
-            if !stream.is_live() && self.0.settings.wait.is_zero() {
+            let missing = match recipient.part {
+                Part::Player { .. } => !stream.is_live() && wait.is_zero(),
+                Part::Server { .. } => stream.is_vacant(),
+            };
+            if missing {
                 return Err(Refusal::NotFound);
             }
-            stream.subscribe(id, outbox, player, Instant::now() + self.0.settings.wait);
+            if let Part::Player { .. } = recipient.part {
+                self.0.counters.subscribers.add(1);
+            }
+            stream.subscribe(id, outbox, recipient, Instant::now() + wait);
             Ok(())
         })?;
         Ok(Subscription { place, id })
+    }
+
+    /// The servers that the stream `key` has come through; none if nobody publishes it.
+    pub fn via(&self, key: &Key) -> Vec<String> {
+        let stream = lock(&self.0.streams).get(key).cloned();
+        stream.map_or(Vec::new(), |stream| lock(&stream).via())
+    }
+
+    /// How many play the stream `key` or wait for it.
+    pub fn audience(&self, key: &Key) -> usize {
+        let stream = lock(&self.0.streams).get(key).cloned();
+        stream.map_or(0, |stream| lock(&stream).audience())
+    }
+
+    /// Ends a stream: its publisher and its viewers are told and hung up on. `false`: nobody
+    /// publishes it.
+    pub fn end(&self, key: &Key) -> bool {
+        let stream = lock(&self.0.streams).get(key).cloned();
+        stream.is_some_and(|stream| {
+            let any = lock(&stream).end_from_outside();
+            self.release(key, &stream);
+            any
+        })
+    }
+
+    /// What can be told of each stream that is published, by key.
+    pub fn stats(&self) -> Vec<StreamStats> {
+        let mut streams = self.snapshot();
+        streams.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let stats = streams.iter().map(|(_, stream)| lock(stream).stats());
+        stats.flatten().collect()
     }
 
     /// Does what is due by `now`; to be called a few times a second.
@@ -186,11 +237,8 @@ impl Registry {
             let stream = {
                 let mut streams = lock(&self.0.streams);
                 let new = || {
-                    Arc::new(Mutex::new(Stream::new(
-                        key.clone(),
-                        self.0.settings,
-                        Arc::clone(&self.0.observer),
-                    )))
+                    let stream = Stream::new(key.clone(), Arc::clone(&self.0));
+                    Arc::new(Mutex::new(stream))
                 };
                 Arc::clone(streams.entry(key.clone()).or_insert_with(new))
             };
@@ -258,10 +306,14 @@ impl Publication {
         self.traffic.get()
     }
 
-    /// How many watch now; `None` when somebody else has the stream.
-    pub fn audience(&self) -> Option<usize> {
-        let stream = lock(&self.place.stream);
-        stream.is_publication(self.id).then(|| stream.audience())
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        lock(&self.place.stream).standing(self.id)
+    }
+
+    /// Has everything that is sent from now on pushed into `feed` too, until the publication ends.
+    pub fn attach(&self, feed: Feed) {
+        lock(&self.place.stream).attach(self.id, feed);
     }
 
     /// The publisher is done: viewers are told so and leave.
@@ -283,6 +335,11 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Whether the stream has taken leave of this viewer.
+    pub fn is_over(&self) -> bool {
+        lock(&self.place.stream).viewer(self.id).is_none()
+    }
+
     /// Pauses, or goes on at the next keyframe.
     pub fn set_paused(&self, paused: bool) {
         if let Some(viewer) = lock(&self.place.stream).viewer(self.id) {

@@ -2,16 +2,17 @@
 
 use super::cache::{Cache, Media};
 use super::timeline::Timeline;
-use super::viewer::{Player, Viewer};
-use super::{Observer, Settings, fan_out};
+use super::viewer::{Recipient, Viewer};
+use super::{Shared, fan_out, stats};
 use crate::media::Codec;
-use crate::queue::{Batch, Outbox, Role};
+use crate::queue::{Batch, Feed, Outbox, Role};
 use crate::rtmp::chunk::Encoder;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::data::Data;
 use crate::rtmp::key::Key;
 use crate::rtmp::status::{self, Level, code};
 use crate::rtmp::{Message, MessageType, StreamId};
+use crate::stats::StreamStats;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,10 +23,45 @@ pub struct Publisher {
     pub conn_id: String,
     /// The way to its connection.
     pub outbox: Arc<Outbox>,
-    /// The message stream on which it publishes.
-    pub stream: StreamId,
-    /// The name that it gave.
-    pub name: String,
+    /// What it is to us.
+    pub origin: Origin,
+    /// The servers that the stream has come through, by what they call themselves.
+    pub via: Vec<String>,
+}
+
+/// Where a publication comes from, and thereby what its peer is told when somebody else ends it.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A client that publishes.
+    Client {
+        /// The message stream on which it publishes.
+        stream: StreamId,
+        /// The name that it gave.
+        name: String,
+    },
+    /// A server that we play from.
+    Server {
+        /// What it is to be told.
+        end: Vec<Message>,
+    },
+}
+
+impl Origin {
+    /// What the peer is told when its publication was ended; `how`, in words behind its name.
+    fn farewell(&self, how: &str) -> Vec<Message> {
+        match self {
+            Origin::Client { stream, name } => {
+                let text = format!("{name} {how}");
+                vec![status::on_status(
+                    *stream,
+                    Level::Error,
+                    code::BAD_NAME,
+                    &text,
+                )]
+            }
+            Origin::Server { end } => end.clone(),
+        }
+    }
 }
 
 /// Whether there is a publisher.
@@ -37,11 +73,22 @@ enum Life {
         id: u64,
         conn_id: String,
         role: Role,
-        stream: StreamId,
-        name: String,
+        origin: Origin,
+        via: Vec<String>,
     },
     /// The publisher was lost; viewers stay until then.
     Lost(Instant),
+}
+
+/// How a publication stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has the stream, and so many viewers watch.
+    Live(usize),
+    /// Another publication has the stream.
+    TakenOver,
+    /// The stream was ended from outside.
+    Ended,
 }
 
 /// What passed through a publication.
@@ -64,35 +111,43 @@ pub struct Traffic {
 /// One stream. All of it is under one lock, so that joining is one step.
 pub struct Stream {
     key: Key,
-    observer: Arc<dyn Observer>,
-    /// The number of viewers that the observer was told last.
-    told_audience: usize,
-    settings: Settings,
+    shared: Arc<Shared>,
+    /// The numbers of players that the observer was told last: those who play, and all.
+    told: (usize, usize),
     life: Life,
+    /// When the publication at hand began.
+    since: Instant,
     viewers: Vec<Viewer>,
+    /// Consumers of the publication at hand.
+    feeds: Vec<Feed>,
     cache: Cache,
     timeline: Timeline,
     /// A viewer who has been sent everything, on message stream 1.
     encoder: Encoder,
     traffic: Traffic,
+    /// Bytes sent to players who have left since the publication began.
+    bytes_departed: u64,
     /// Nobody may come in any more: the registry has let go of it.
     retired: bool,
 }
 
 impl Stream {
     /// A stream that nobody publishes or watches yet.
-    pub fn new(key: Key, settings: Settings, observer: Arc<dyn Observer>) -> Stream {
+    pub fn new(key: Key, shared: Arc<Shared>) -> Stream {
+        let settings = shared.settings;
         Stream {
             key,
-            observer,
-            told_audience: 0,
-            settings,
+            shared,
+            told: (0, 0),
             life: Life::Vacant,
+            since: Instant::now(),
             viewers: Vec::new(),
+            feeds: Vec::new(),
             cache: Cache::new(settings.gop_cache),
             timeline: Timeline::default(),
             encoder: Encoder::with_chunk_size(settings.chunk_size),
             traffic: Traffic::default(),
+            bytes_departed: 0,
             retired: false,
         }
     }
@@ -113,38 +168,51 @@ impl Stream {
         matches!(self.life, Life::Live { .. })
     }
 
+    /// Whether nobody publishes, and nobody did a moment ago.
+    pub fn is_vacant(&self) -> bool {
+        matches!(self.life, Life::Vacant)
+    }
+
+    /// The servers that the stream has come through.
+    pub fn via(&self) -> Vec<String> {
+        match &self.life {
+            Life::Live { via, .. } => via.clone(),
+            Life::Vacant | Life::Lost(_) => Vec::new(),
+        }
+    }
+
     /// Makes `publisher` the publisher, with publication number `id`. Whoever was it before is
     /// told and hung up on. Viewers who were there go on with the new headers and keyframe.
     pub fn publish(&mut self, id: u64, publisher: Publisher) {
         let Publisher {
             conn_id,
             outbox,
-            stream,
-            name,
+            origin,
+            via,
         } = publisher;
         let live = Life::Live {
             id,
             conn_id,
             role: outbox.take_role(),
-            stream,
-            name,
+            origin,
+            via,
         };
         let last = std::mem::replace(&mut self.life, live);
-        if let Life::Live {
-            role, stream, name, ..
-        } = &last
-        {
-            let text = format!("{name} was taken over by another publisher.");
-            let taken = status::on_status(*stream, Level::Error, code::BAD_NAME, &text);
-            role.outbox().finish(vec![taken]);
+        if let Life::Live { role, origin, .. } = &last {
+            let how = "was taken over by another publisher.";
+            role.outbox().finish(origin.farewell(how));
         }
+        self.shared.counters.publishers.add(1);
+        self.since = Instant::now();
+        self.feeds.clear();
         if matches!(last, Life::Vacant) {
-            self.observer.stream_begins(&self.key);
+            self.shared.observer.stream_begins(&self.key);
         }
         let stayed = self.viewers.iter().any(Viewer::is_told);
         self.timeline.begin(stayed);
-        self.cache = Cache::new(self.settings.gop_cache);
+        self.cache = Cache::new(self.shared.settings.gop_cache);
         self.traffic = Traffic::default();
+        self.bytes_departed = 0;
         for viewer in &mut self.viewers {
             match viewer.is_told() {
                 true => {
@@ -159,16 +227,34 @@ impl Stream {
         self.tell_audience();
     }
 
-    /// Tells the observer how many play, if that is news.
+    /// Tells the observer how many play, and how many want to, if that is news.
     fn tell_audience(&mut self) {
-        let viewers = self
-            .viewers
-            .iter()
-            .filter(|viewer| viewer.is_told())
-            .count();
-        if viewers != self.told_audience {
-            self.told_audience = viewers;
-            self.observer.audience_changes(&self.key, viewers);
+        let all = self.audience();
+        let players = self.viewers.iter().filter(|viewer| viewer.is_player());
+        let playing = players.filter(|viewer| viewer.is_told()).count();
+        let (told_playing, told_all) = std::mem::replace(&mut self.told, (playing, all));
+        if playing != told_playing {
+            self.shared.observer.audience_changes(&self.key, playing);
+        }
+        if all != told_all {
+            self.shared.observer.demand_changes(&self.key, all);
+        }
+    }
+
+    /// Gives a consumer everything that publication `id` sends from now on; nothing, if that is
+    /// over.
+    pub fn attach(&mut self, id: u64, feed: Feed) {
+        if self.is_publication(id) {
+            self.feeds.push(feed);
+        }
+    }
+
+    /// How publication `id` stands.
+    pub fn standing(&self, id: u64) -> Standing {
+        match &self.life {
+            Life::Live { id: current, .. } if *current == id => Standing::Live(self.audience()),
+            Life::Live { .. } => Standing::TakenOver,
+            Life::Vacant | Life::Lost(_) => Standing::Ended,
         }
     }
 
@@ -203,12 +289,20 @@ impl Stream {
 
     /// Looks at a message of the publisher; `None` if it goes no further.
     fn admit(&mut self, message: Message) -> Option<Media> {
+        let counters = &self.shared.counters;
         match message.kind {
-            MessageType::AUDIO => self.traffic.audio += 1,
-            MessageType::VIDEO => self.traffic.video += 1,
+            MessageType::AUDIO => {
+                self.traffic.audio += 1;
+                counters.messages_audio.add(1);
+            }
+            MessageType::VIDEO => {
+                self.traffic.video += 1;
+                counters.messages_video.add(1);
+            }
             _ => {}
         }
         self.traffic.bytes += message.payload.len() as u64;
+        counters.bytes_ingested.add(message.payload.len() as u64);
         let message = match Data::new(message) {
             Data::Retain { name, message } => return Some(Media::retained(name, message)),
             Data::Clear(name) => {
@@ -237,8 +331,10 @@ impl Stream {
             (&known, media.packet.codec, &self.life)
         {
             *known = Some(codec);
-            self.observer
-                .codec_appears(&self.key, conn_id, media.message.kind, codec);
+            let kind = media.message.kind;
+            self.shared
+                .observer
+                .codec_appears(&self.key, conn_id, kind, codec);
         }
     }
 
@@ -250,6 +346,9 @@ impl Stream {
     fn pass(&mut self, run: Vec<Media>, now: Instant) {
         if run.is_empty() {
             return;
+        }
+        for feed in &self.feeds {
+            feed.push(run.iter().map(|media| &media.message), now);
         }
         let Stream {
             viewers,
@@ -281,11 +380,13 @@ impl Stream {
         if !self.is_publication(id) {
             return;
         }
-        self.cache = Cache::new(self.settings.gop_cache);
-        if self.viewers.is_empty() || self.settings.grace.is_zero() {
+        let settings = self.shared.settings;
+        self.feeds.clear();
+        self.cache = Cache::new(settings.gop_cache);
+        if self.viewers.is_empty() || settings.grace.is_zero() {
             return self.end();
         }
-        self.life = Life::Lost(now + self.settings.grace);
+        self.life = Life::Lost(now + settings.grace);
         for viewer in &self.viewers {
             viewer.tell(UserControl::StreamDry(viewer.stream()).message());
         }
@@ -298,16 +399,30 @@ impl Stream {
         }
     }
 
-    /// The stream is over. Viewers who only wait for it to begin go on waiting.
+    /// Somebody else than the publisher ends the stream: the publisher is told as well. `false`:
+    /// there is nothing to end.
+    pub fn end_from_outside(&mut self) -> bool {
+        if let Life::Live { role, origin, .. } = &self.life {
+            role.outbox()
+                .finish(origin.farewell("was ended by the server."));
+        }
+        let any = !self.is_vacant();
+        self.end();
+        any
+    }
+
+    /// The stream is over. Players who only wait for it to begin go on waiting.
     pub fn end(&mut self) {
         let last = std::mem::replace(&mut self.life, Life::Vacant);
-        self.cache = Cache::new(self.settings.gop_cache);
-        self.viewers
-            .extract_if(.., |viewer| viewer.is_told())
-            .for_each(|viewer| viewer.end());
+        self.feeds.clear();
+        self.cache = Cache::new(self.shared.settings.gop_cache);
+        let leaves = |viewer: &mut Viewer| viewer.is_told() || !viewer.is_player();
+        for viewer in self.viewers.extract_if(.., leaves) {
+            viewer.end();
+        }
         self.tell_audience();
         if !matches!(last, Life::Vacant) {
-            self.observer.stream_ends(&self.key);
+            self.shared.observer.stream_ends(&self.key);
         }
     }
 
@@ -318,8 +433,14 @@ impl Stream {
     }
 
     /// Adds a viewer: it starts at once, or waits until `deadline` for the stream to begin.
-    pub fn subscribe(&mut self, id: u64, outbox: &Arc<Outbox>, player: Player, deadline: Instant) {
-        let mut viewer = Viewer::new(id, outbox.take_role(), player, deadline);
+    pub fn subscribe(
+        &mut self,
+        id: u64,
+        outbox: &Arc<Outbox>,
+        recipient: Recipient,
+        deadline: Instant,
+    ) {
+        let mut viewer = Viewer::new(id, outbox.take_role(), recipient, deadline);
         if self.is_live() {
             viewer.start(&self.cache);
         }
@@ -330,7 +451,10 @@ impl Stream {
     /// Removes a viewer, if it is still here.
     pub fn unsubscribe(&mut self, id: u64) {
         if let Some(index) = self.viewers.iter().position(|viewer| viewer.id() == id) {
-            self.viewers.swap_remove(index);
+            let viewer = self.viewers.swap_remove(index);
+            if viewer.is_player() {
+                self.bytes_departed += viewer.bytes_sent();
+            }
             self.tell_audience();
         }
     }
@@ -342,7 +466,38 @@ impl Stream {
 
     /// How many there are who play or wait.
     pub fn audience(&self) -> usize {
-        self.viewers.len()
+        let players = self.viewers.iter().filter(|viewer| viewer.is_player());
+        players.count()
+    }
+
+    /// What can be told of it; `None` if nobody publishes it.
+    pub fn stats(&self) -> Option<StreamStats> {
+        let publisher = match &self.life {
+            Life::Vacant => return None,
+            Life::Live { conn_id, .. } => Some(conn_id.clone()),
+            Life::Lost(_) => None,
+        };
+        let players = || self.viewers.iter().filter(|viewer| viewer.is_player());
+        let bytes_present: u64 = players().map(Viewer::bytes_sent).sum();
+        let (cached_messages, cached_bytes) = self.cache.depth();
+        Some(StreamStats {
+            key: self.key.as_str().to_owned(),
+            publisher,
+            uptime: self.since.elapsed(),
+            viewers: players().count(),
+            recording: !self.feeds.is_empty(),
+            video_codec: self.traffic.video_codec,
+            audio_codec: self.traffic.audio_codec,
+            metadata: stats::metadata(self.cache.metadata()),
+            audio_messages: self.traffic.audio,
+            video_messages: self.traffic.video,
+            bytes_in: self.traffic.bytes,
+            bytes_out: self.bytes_departed + bytes_present,
+            drops: self.traffic.dropped,
+            cached_messages,
+            cached_bytes,
+            queue_depths: stats::depths(players().map(|viewer| viewer.outbox().waiting())),
+        })
     }
 
     /// Does what is due by `now`: ends the grace, the waiting, and the patience with the slow.

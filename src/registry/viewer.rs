@@ -3,7 +3,8 @@
 use super::cache::{Beginning, Cache, Media, Wants};
 use crate::log;
 use crate::media::{Content, Tracks};
-use crate::queue::{Batch, Offer, QUEUE_MESSAGES, Role};
+use crate::queue::{Batch, Offer, Outbox, Role};
+use crate::rtmp::data::set_data_frame;
 use crate::rtmp::{Message, StreamId, status};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,31 +12,42 @@ use std::time::{Duration, Instant};
 /// How long a viewer may stay behind before it is hung up on.
 pub const BEHIND_MAX: Duration = Duration::from_secs(30);
 
-/// With more than this in the queue, pictures that nothing needs are left out, and a viewer that
-/// lost some is not started again.
-const QUEUE_HALF: usize = QUEUE_MESSAGES / 2;
-
 /// Most headers and data messages that wait for room in a viewer's queue; a viewer that has missed
 /// more cannot be brought back in step.
 const PENDING_MAX: usize = 128;
 
-/// Who plays what.
+/// Who is sent a stream.
 #[derive(Clone, Debug)]
-pub struct Player {
+pub struct Recipient {
     /// The connection, for the log.
     pub conn_id: String,
-    /// The message stream on which it plays.
+    /// The message stream on which it is sent.
     pub stream: StreamId,
-    /// The name that it asked for.
-    pub name: String,
-    /// What it is to be told when playing begins.
-    pub start: Vec<Message>,
+    /// What it is to us.
+    pub part: Part,
+}
+
+/// What a recipient is to us, and thereby what it is told besides the media.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// A client that plays.
+    Player {
+        /// The name that it asked for.
+        name: String,
+        /// What it is to be told when playing begins.
+        start: Vec<Message>,
+    },
+    /// A server that we publish to. It is part of nobody's audience.
+    Server {
+        /// What it is to be told when the stream is over.
+        end: Vec<Message>,
+    },
 }
 
 /// How far a viewer has come.
 #[derive(Debug)]
 enum Phase {
-    /// There is no publisher; the viewer has been told nothing and waits until then.
+    /// There is no publisher; the viewer has been told nothing and waits, a player until then.
     Waiting(Instant),
     /// The viewer was told that it plays, and has nothing of this publication yet.
     Starting,
@@ -60,7 +72,7 @@ struct Episode {
 pub struct Viewer {
     id: u64,
     role: Role,
-    player: Player,
+    recipient: Recipient,
     phase: Phase,
     wants: Wants,
     paused: bool,
@@ -68,15 +80,18 @@ pub struct Viewer {
     pending: Vec<Media>,
     notice_pending: bool,
     episode: Option<Episode>,
+    /// What its connection had been sent, in bytes, when the publication began, or it came.
+    bytes_before: u64,
 }
 
 impl Viewer {
     /// A viewer who waits for a publisher until `deadline`.
-    pub fn new(id: u64, role: Role, player: Player, deadline: Instant) -> Viewer {
+    pub fn new(id: u64, role: Role, recipient: Recipient, deadline: Instant) -> Viewer {
         Viewer {
             id,
+            bytes_before: role.outbox().bytes(),
             role,
-            player,
+            recipient,
             phase: Phase::Waiting(deadline),
             wants: Wants {
                 audio: true,
@@ -94,9 +109,24 @@ impl Viewer {
         self.id
     }
 
+    /// The way to it.
+    pub fn outbox(&self) -> &Outbox {
+        self.role.outbox()
+    }
+
+    /// Whether it is one of the audience: a client that plays or waits.
+    pub fn is_player(&self) -> bool {
+        matches!(self.recipient.part, Part::Player { .. })
+    }
+
+    /// Bytes that its connection was sent since the publication began, or it came.
+    pub fn bytes_sent(&self) -> u64 {
+        self.outbox().bytes().saturating_sub(self.bytes_before)
+    }
+
     /// Whether the viewer still waits to be told anything, and its time is up.
     pub fn has_waited_until(&self, now: Instant) -> bool {
-        matches!(self.phase, Phase::Waiting(deadline) if deadline <= now)
+        self.is_player() && matches!(self.phase, Phase::Waiting(deadline) if deadline <= now)
     }
 
     /// Whether the viewer was told that it plays.
@@ -110,10 +140,11 @@ impl Viewer {
         playing && !self.paused && self.wants.audio && self.wants.video && self.pending.is_empty()
     }
 
-    /// Tells the viewer that it plays, and begins if the stream can.
+    /// Tells a player that it plays, and begins if the stream can.
     pub fn start(&mut self, cache: &Cache) {
-        let start = std::mem::take(&mut self.player.start);
-        if self.role.outbox().push(None, start) == Offer::Full {
+        if let Part::Player { start, .. } = &mut self.recipient.part
+            && self.role.outbox().push(None, std::mem::take(start)) == Offer::Full
+        {
             self.role.outbox().hang_up();
         }
         self.phase = Phase::Starting;
@@ -122,6 +153,7 @@ impl Viewer {
 
     /// The stream has another publication now: nothing of the last one counts.
     pub fn restart(&mut self) {
+        self.bytes_before = self.outbox().bytes();
         if self.is_told() {
             self.phase = Phase::Starting;
             self.pending.clear();
@@ -135,23 +167,35 @@ impl Viewer {
         }
     }
 
-    /// Sends a message of ours that nothing depends on.
+    /// Sends a player a message that nothing depends on.
     pub fn tell(&self, message: Message) {
-        self.role.outbox().push(None, vec![message]);
+        if self.is_player() {
+            self.role.outbox().push(None, vec![message]);
+        }
     }
 
     /// The stream is over: says so and takes leave.
     pub fn end(&self) {
-        let messages = match self.phase {
-            Phase::Waiting(_) => vec![status::not_found(self.player.stream, &self.player.name)],
-            _ => status::play_end(self.player.stream, &self.player.name).into(),
+        let stream = self.recipient.stream;
+        let messages = match (&self.recipient.part, &self.phase) {
+            (Part::Player { name, .. }, Phase::Waiting(_)) => vec![status::not_found(stream, name)],
+            (Part::Player { name, .. }, _) => status::play_end(stream, name).into(),
+            (Part::Server { end }, _) => end.clone(),
         };
         self.role.outbox().end_role(messages);
     }
 
-    /// The message stream on which it plays.
+    /// The message stream on which it is sent.
     pub fn stream(&self) -> StreamId {
-        self.player.stream
+        self.recipient.stream
+    }
+
+    /// Data that is kept, as this recipient is told of it.
+    fn dressed(&self, message: &Message) -> Message {
+        match self.recipient.part {
+            Part::Player { .. } => message.clone(),
+            Part::Server { .. } => set_data_frame(message),
+        }
     }
 
     /// Pauses or goes on, which is at the next keyframe.
@@ -186,10 +230,17 @@ impl Viewer {
         if self.paused {
             return;
         }
-        let Some(Beginning { messages, started }) = cache.beginning(self.wants, current) else {
+        let Some(beginning) = cache.beginning(self.wants, current) else {
             return;
         };
-        if self.role.outbox().push(Some(self.player.stream), messages) != Offer::Full {
+        let Beginning {
+            data,
+            messages,
+            started,
+        } = beginning;
+        let data = data.iter().map(|message| self.dressed(message));
+        let messages = data.chain(messages).collect();
+        if self.outbox().push(Some(self.stream()), messages) != Offer::Full {
             self.phase = Phase::Playing(video_from(started, cache));
         }
     }
@@ -203,13 +254,15 @@ impl Viewer {
         now: Instant,
     ) -> u64 {
         let disposable = |media: &Media| media.packet.content == Content::Disposable;
-        if media.iter().any(disposable) && self.role.outbox().waiting() > QUEUE_HALF {
+        let leaves_out = media.iter().any(disposable) && self.outbox().is_half_full();
+        let dresses = !self.is_player() && media.iter().any(Media::is_retained);
+        if leaves_out || dresses {
             return media
                 .iter()
                 .map(|media| self.consider(media, cache, now))
                 .sum();
         }
-        match self.role.outbox().offer(self.player.stream, batch) {
+        match self.outbox().offer(self.stream(), batch) {
             Offer::Sent => self.caught_up(now),
             Offer::Queued | Offer::Closed => {}
             Offer::Full => {
@@ -223,7 +276,7 @@ impl Viewer {
     }
 
     /// Decides on one live message, which is noted in the cache already. Returns how many
-    /// messages were dropped.
+    /// messages a player was not sent.
     pub fn consider(&mut self, media: &Media, cache: &Cache, now: Instant) -> u64 {
         match &self.phase {
             Phase::Waiting(_) => 0,
@@ -249,12 +302,13 @@ impl Viewer {
 
     /// Sends one message behind what is pending, or drops it where it may be dropped.
     fn send(&mut self, media: &Media, cache: &Cache, now: Instant) -> u64 {
-        let waiting = self.role.outbox().waiting();
-        if waiting > QUEUE_HALF && media.packet.content == Content::Disposable {
-            return self.drop_one(now);
-        }
-        if waiting > QUEUE_HALF && media.is_keyframe() && self.episode.is_some() {
-            return self.lose_video(now);
+        let disposable = media.packet.content == Content::Disposable;
+        let restarts = media.is_keyframe() && self.episode.is_some();
+        if (disposable || restarts) && self.outbox().is_half_full() {
+            return match disposable {
+                true => self.drop_one(now),
+                false => self.lose_video(now),
+            };
         }
         match self.offer_with_pending(media) {
             Offer::Full if !is_droppable(media) => {
@@ -275,16 +329,20 @@ impl Viewer {
     }
 
     fn offer_with_pending(&mut self, media: &Media) -> Offer {
-        let outbox = self.role.outbox();
-        if self.notice_pending {
-            let notice = status::insufficient_bandwidth(self.player.stream, &self.player.name);
+        let (outbox, stream) = (self.role.outbox(), self.recipient.stream);
+        if let (true, Part::Player { name, .. }) = (self.notice_pending, &self.recipient.part) {
+            let notice = status::insufficient_bandwidth(stream, name);
             match outbox.push(None, vec![notice]) {
                 Offer::Full => return Offer::Full,
                 _ => self.notice_pending = false,
             }
         }
         if self.pending.is_empty() {
-            return outbox.push(Some(self.player.stream), vec![media.message.clone()]);
+            let message = match media.is_retained() {
+                true => self.dressed(&media.message),
+                false => media.message.clone(),
+            };
+            return outbox.push(Some(stream), vec![message]);
         }
         let wants = self.wants;
         let (now, later): (Vec<Media>, _) = self
@@ -293,14 +351,14 @@ impl Viewer {
             .partition(|kept| wants.includes(kept.message.kind));
         let timestamp = media.message.timestamp;
         let due = |kept: &Media| match kept.is_retained() {
-            true => kept.message.clone(),
+            true => self.dressed(&kept.message),
             false => Message {
                 timestamp,
                 ..kept.message.clone()
             },
         };
-        let messages = now.iter().map(due).chain([media.message.clone()]).collect();
-        let offer = outbox.push(Some(self.player.stream), messages);
+        let messages = now.iter().chain([media]).map(due).collect();
+        let offer = self.outbox().push(Some(stream), messages);
         self.pending = later;
         if offer == Offer::Full {
             self.pending.extend(now);
@@ -322,7 +380,7 @@ impl Viewer {
         self.pending.retain(|kept| !media.replaces(kept));
         self.pending.push(media.clone());
         if self.pending.len() > PENDING_MAX {
-            log!(Warn, "viewer takes no headers, hanging up"; conn_id = self.player.conn_id);
+            log!(Warn, "viewer takes no headers, hanging up"; conn_id = self.recipient.conn_id);
             self.role.outbox().hang_up();
         }
     }
@@ -343,7 +401,11 @@ impl Viewer {
         if let Some(episode) = &mut self.episode {
             episode.dropped += dropped;
         }
-        dropped
+        self.outbox().count_drops(dropped);
+        match self.is_player() {
+            true => dropped,
+            false => 0,
+        }
     }
 
     fn begin_episode(&mut self, now: Instant) {
@@ -359,7 +421,7 @@ impl Viewer {
     fn caught_up(&mut self, now: Instant) {
         if let Some(episode) = self.episode.take() {
             let seconds = now.saturating_duration_since(episode.since).as_secs_f32();
-            log!(Warn, "viewer was too slow"; conn_id = self.player.conn_id,
+            log!(Warn, "viewer was too slow"; conn_id = self.recipient.conn_id,
                 dropped = episode.dropped, behind_sec = format_args!("{seconds:.1}"));
         }
     }
@@ -369,7 +431,7 @@ impl Viewer {
         let too_long =
             |episode: &Episode| now.saturating_duration_since(episode.since) >= BEHIND_MAX;
         if let Some(episode) = self.episode.take_if(|episode| too_long(episode)) {
-            log!(Warn, "viewer too slow, hanging up"; conn_id = self.player.conn_id,
+            log!(Warn, "viewer too slow, hanging up"; conn_id = self.recipient.conn_id,
                 dropped = episode.dropped, behind_sec = BEHIND_MAX.as_secs());
             self.role.outbox().hang_up();
         }

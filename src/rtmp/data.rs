@@ -1,6 +1,7 @@
 //! Data messages (RTMP §7.1.2): what is kept for late joiners and what just passes.
 
 use super::{Message, MessageType};
+use crate::amf0::Value;
 use crate::bytes::Cursor;
 
 /// What a publisher's data message means to a relay.
@@ -61,6 +62,22 @@ impl Data {
     }
 }
 
+/// The same data as a publisher sends it to a server that is to keep it: behind `@setDataFrame`.
+pub fn set_data_frame(message: &Message) -> Message {
+    let format_len = usize::from(message.kind == MessageType::DATA_AMF3);
+    let (format, body) = message
+        .payload
+        .split_at_checked(format_len)
+        .unwrap_or_default();
+    let mut payload = format.to_vec();
+    Value::text("@setDataFrame").encode(&mut payload);
+    payload.extend_from_slice(body);
+    Message {
+        payload: payload.into(),
+        ..message.clone()
+    }
+}
+
 /// Takes an AMF0 string from the front of `bytes`.
 fn string<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut cursor = Cursor::new(bytes);
@@ -71,4 +88,27 @@ fn string<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let text = cursor.take(usize::from(len)).ok()?;
     *bytes = cursor.rest();
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::StreamId;
+
+    #[test]
+    fn what_is_set_is_what_was_kept() {
+        for (kind, format) in [
+            (MessageType::DATA, &[][..]),
+            (MessageType::DATA_AMF3, &[0][..]),
+        ] {
+            let body = crate::amf0::encode(&[Value::text("onMetaData"), Value::Number(7.0)]);
+            let kept = Message::untimed(kind, StreamId(1), [format, &body].concat());
+            let sent = set_data_frame(&kept);
+            let name = ON_META_DATA.to_vec();
+            let message = kept;
+            assert_eq!(Data::new(sent), Data::Retain { name, message });
+        }
+        let empty = Message::untimed(MessageType::DATA_AMF3, StreamId(1), Vec::new());
+        assert!(matches!(Data::new(set_data_frame(&empty)), Data::Pass(_)));
+    }
 }

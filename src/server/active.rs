@@ -3,9 +3,11 @@
 use super::{Context, events};
 use crate::hooks::Child;
 use crate::log;
-use crate::registry::{Publication, Subscription};
+use crate::queue::Outbox;
+use crate::registry::{Publication, Standing, Subscription};
 use crate::rtmp::key::Key;
 use crate::rtmp::session::Medium;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A publication or a playback.
@@ -36,6 +38,10 @@ pub struct Playing {
     pub key: Key,
     /// Since when.
     pub since: Instant,
+    /// The way to the viewer.
+    outbox: Arc<Outbox>,
+    /// Bytes and drops of its connection, when playing began.
+    before: (u64, u64),
 }
 
 /// How an activity ended.
@@ -48,6 +54,14 @@ pub enum Ending {
 }
 
 impl Active {
+    /// The stream that it is about.
+    pub fn key(&self) -> &Key {
+        match self {
+            Active::Publishing(publishing) => &publishing.key,
+            Active::Playing(playing) => &playing.key,
+        }
+    }
+
     /// What the connection is called that does this.
     pub fn role(&self) -> &'static str {
         match self {
@@ -76,7 +90,7 @@ impl Active {
     pub fn end(self, context: &Context, conn_id: &str, ending: Ending) {
         match self {
             Active::Publishing(publishing) => publishing.end(context, conn_id, ending),
-            Active::Playing(playing) => playing.end(context, conn_id),
+            Active::Playing(playing) => playing.end(context, conn_id, ending),
         }
     }
 }
@@ -90,10 +104,11 @@ impl Publishing {
             child,
         } = self;
         let traffic = publication.traffic();
-        let (how, viewers) = match (publication.audience(), ending) {
-            (None, _) => ("taken over", 0),
-            (Some(viewers), Ending::Finished) => ("finished", viewers),
-            (Some(viewers), Ending::Lost) => ("lost", viewers),
+        let (how, viewers) = match (publication.standing(), ending) {
+            (Standing::TakenOver, _) => ("taken over", 0),
+            (Standing::Ended, _) => ("ended by the server", 0),
+            (Standing::Live(viewers), Ending::Finished) => ("finished", viewers),
+            (Standing::Live(viewers), Ending::Lost) => ("lost", viewers),
         };
         let codec = |codec: Option<crate::media::Codec>| {
             codec.map_or("-".to_owned(), |codec| codec.to_string())
@@ -118,15 +133,34 @@ impl Publishing {
 }
 
 impl Playing {
-    fn end(self, context: &Context, conn_id: &str) {
+    /// A playback that begins now.
+    pub fn new(subscription: Subscription, key: Key, outbox: &Arc<Outbox>) -> Playing {
+        Playing {
+            subscription,
+            key,
+            since: Instant::now(),
+            outbox: Arc::clone(outbox),
+            before: (outbox.bytes(), outbox.drops()),
+        }
+    }
+
+    fn end(self, context: &Context, conn_id: &str, ending: Ending) {
         let Playing {
             subscription,
             key,
             since,
+            outbox,
+            before: (bytes, drops),
         } = self;
+        let how = match (subscription.is_over(), ending) {
+            (true, _) => "stream over",
+            (false, Ending::Finished) => "finished",
+            (false, Ending::Lost) => "lost",
+        };
         drop(subscription);
-        log!(Info, "player stopped"; conn_id = conn_id, stream_key = key,
-            duration_sec = format_args!("{:.1}", since.elapsed().as_secs_f32()));
+        log!(Info, "player stopped"; conn_id = conn_id, stream_key = key, how = how,
+            duration_sec = format_args!("{:.1}", since.elapsed().as_secs_f32()),
+            total_bytes = outbox.bytes() - bytes, dropped = outbox.drops() - drops);
         context
             .hooks
             .fire(events::play_stopped(conn_id, &key, since.elapsed()));

@@ -3,12 +3,12 @@
 use super::active::{Active, Ending, Playing, Publishing};
 use super::deadline::Reader;
 use super::error::Error;
-use super::roster::{Line, Peer, Place};
+use super::roster::{Line, NO_ROLE, Peer, Place};
 use super::{Context, HANDSHAKE_LIMIT, READ_LIMIT, SETUP_LIMIT, events};
-use crate::auth::Action;
+use crate::auth::{Action, Authenticator};
 use crate::log;
-use crate::queue::{self, Outbox, Wire, Writer};
-use crate::registry::{Player, Publisher};
+use crate::queue::{self, Outbox, Toward, Wire, Writer};
+use crate::registry::{Origin, Part, Publisher, Recipient};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::session::{Event, Request, Session};
 use crate::rtmp::status::code;
@@ -39,7 +39,10 @@ pub fn serve(context: &Context, number: u64, line: &Arc<Line>, addr: SocketAddr,
             context.hooks.fire(events::shaken_hands(&id));
             talk(context, &id, line, addr, place)
         }
-        Err(error) => (error, NO_ROLE),
+        Err(error) => {
+            context.counters.handshake_failures.add(1);
+            (error, NO_ROLE)
+        }
     };
     context
         .hooks
@@ -88,13 +91,14 @@ fn talk(
     place: &Place,
 ) -> (Error, &'static str) {
     let socket = &line.0;
-    let (outbox, writer) = queue::outbox(Arc::clone(line) as Arc<dyn Wire>);
+    let wire = Arc::clone(line) as Arc<dyn Wire>;
+    let (outbox, writer) = queue::outbox(wire, Toward::Client, Arc::clone(&context.counters));
     let peer = Arc::new(Peer::new(id.to_owned(), addr, outbox, context.epoch));
     thread::scope(|scope| {
         let builder = thread::Builder::new()
             .name(format!("{id}-w"))
             .stack_size(WRITER_STACK_LEN);
-        if let Err(error) = builder.spawn_scoped(scope, || write(socket, writer)) {
+        if let Err(error) = builder.spawn_scoped(scope, || write(context, socket, writer)) {
             return (Error::Io(error), NO_ROLE);
         }
         let Some(_known) = place.introduce(&peer) else {
@@ -105,25 +109,29 @@ fn talk(
             Ok(never) => match never {},
             Err(error) => error,
         };
-        let role = conn.role;
+        let role = conn.peer.purpose().role;
         conn.depart();
+        if let Error::Timeout(_) = error {
+            context.counters.zombies.add(1);
+        }
         (error, role)
     })
 }
 
 /// The writer thread: sends what is queued; after a farewell it closes our direction and waits a
 /// little for the peer to close its own.
-fn write(socket: &TcpStream, writer: Writer) {
-    let done = writer.run(socket);
-    if let Ok(queue::Done::Farewell) = done {
-        // Not to send a reset: it would destroy what the peer has not read yet.
-        let _ = socket.shutdown(Shutdown::Write);
-        writer.linger();
+fn write(context: &Context, socket: &TcpStream, writer: Writer) {
+    match writer.run(socket) {
+        Ok(queue::Done::Farewell) => {
+            // Not to send a reset: it would destroy what the peer has not read yet.
+            let _ = socket.shutdown(Shutdown::Write);
+            writer.linger();
+        }
+        // Unix says "would block" when a write takes longer than the socket allows.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => context.counters.zombies.add(1),
+        Ok(queue::Done::Abandoned) | Err(_) => {}
     }
 }
-
-/// The role of a connection that neither published nor played.
-const NO_ROLE: &str = "none";
 
 enum Never {}
 
@@ -137,8 +145,6 @@ struct Conn<'a> {
     chunks: Decoder,
     /// The app, without its query.
     app: String,
-    /// What the connection was last used for.
-    role: &'static str,
     /// Few: mostly one.
     active: Vec<(StreamId, Active)>,
     /// Replies that have not been handed over yet.
@@ -161,7 +167,6 @@ impl<'a> Conn<'a> {
             session,
             chunks: Decoder::default(),
             app: String::new(),
-            role: NO_ROLE,
             active: Vec::new(),
             replies: Vec::new(),
             media: Vec::new(),
@@ -189,7 +194,7 @@ impl<'a> Conn<'a> {
                     Error::Closed
                 });
             }
-            self.peer.heard();
+            self.peer.heard(len);
             if self.leaving {
                 continue;
             }
@@ -258,6 +263,7 @@ impl<'a> Conn<'a> {
                     .store(self.session.can_reconnect(), Ordering::Relaxed);
                 log!(Info, "client connected"; conn_id = self.peer.id, peer_addr = self.peer.addr,
                     app = app, flash_ver = flash_ver);
+                self.peer.purpose().flash_ver = flash_ver;
                 self.app = app;
             }
             Event::Publish(request) => self.publish(request)?,
@@ -293,7 +299,10 @@ impl<'a> Conn<'a> {
     }
 
     fn set_active(&mut self, stream: StreamId, active: Active) -> Result<(), Error> {
-        self.role = active.role();
+        let mut purpose = self.peer.purpose();
+        purpose.role = active.role();
+        purpose.stream_key = active.key().as_str().to_owned();
+        drop(purpose);
         self.active.reserve_exact(1);
         self.active.push((stream, active));
         self.reader.set_each(READ_LIMIT).map_err(Error::Io)
@@ -310,11 +319,15 @@ impl<'a> Conn<'a> {
         } = &request;
         let (key, conn_id) = (address.key.clone(), self.peer.id.clone());
         let outbox = Arc::clone(self.outbox());
+        let origin = Origin::Client {
+            stream: *stream,
+            name: name.clone(),
+        };
         let publisher = Publisher {
             conn_id,
             outbox,
-            stream: *stream,
-            name: name.clone(),
+            origin,
+            via: Vec::new(),
         };
         let Ok(publication) = self.context.registry.publish(&key, publisher) else {
             let text = format!("{name} is already being published.");
@@ -351,13 +364,17 @@ impl<'a> Conn<'a> {
         } = &request;
         let (key, conn_id) = (address.key.clone(), self.peer.id.clone());
         let start = self.session.accept(*stream);
-        let player = Player {
-            conn_id,
-            stream: *stream,
+        let part = Part::Player {
             name: name.clone(),
             start,
         };
-        let Ok(subscription) = self.context.registry.subscribe(&key, self.outbox(), player) else {
+        let recipient = Recipient {
+            conn_id,
+            stream: *stream,
+            part,
+        };
+        let registry = &self.context.registry;
+        let Ok(subscription) = registry.subscribe(&key, self.outbox(), recipient) else {
             let text = format!("{name} not found.");
             return self.reject(&request, code::STREAM_NOT_FOUND, &text);
         };
@@ -365,11 +382,7 @@ impl<'a> Conn<'a> {
         self.context
             .hooks
             .fire(events::play_started(&self.peer.id, &key, &self.app));
-        let playing = Playing {
-            subscription,
-            key,
-            since: Instant::now(),
-        };
+        let playing = Playing::new(subscription, key, self.outbox());
         self.set_active(*stream, Active::Playing(playing))
     }
 
@@ -380,6 +393,12 @@ impl<'a> Conn<'a> {
             .context
             .auth
             .check(action, address, &self.app, name, self.peer.addr);
+        let counters = &self.context.counters;
+        match (&checked, &self.context.auth) {
+            (Err(_), _) => counters.auth_failures.add(1),
+            (Ok(()), Authenticator::None) => {}
+            (Ok(()), _) => counters.auth_successes.add(1),
+        }
         if let Err(denied) = &checked {
             log!(Warn, "access denied"; conn_id = self.peer.id, peer_addr = self.peer.addr,
                 stream_key = address.key, action = action.name(), error = denied);
@@ -402,6 +421,7 @@ impl<'a> Conn<'a> {
     fn end(&mut self, stream: StreamId) {
         if let Some(index) = self.active.iter().position(|(id, _)| *id == stream) {
             let (_, active) = self.active.swap_remove(index);
+            self.peer.purpose().stream_key.clear();
             active.end(self.context, &self.peer.id, Ending::Finished);
         }
     }

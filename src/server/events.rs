@@ -28,6 +28,8 @@ impl Observer for StreamEvents {
         self.0.fire(event.with("count", viewers as u64));
     }
 
+    fn demand_changes(&self, _: &Key, _: usize) {}
+
     fn codec_appears(&self, key: &Key, publisher: &str, kind: MessageType, codec: Codec) {
         let name = if kind == MessageType::AUDIO {
             "audio_codec"

@@ -65,7 +65,7 @@ pub fn accept_loop(listener: &TcpListener, context: &Arc<Context>) {
             }
             Err(_) if context.stopping.load(Ordering::Relaxed) => {}
             Err(error) => {
-                warn_refused("cannot accept", &error);
+                refused(context, "cannot accept", &error);
                 if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) && spare.take().is_some() {
                     drop(listener.accept());
                     spare = File::open("/dev/null").ok();
@@ -80,30 +80,33 @@ pub fn accept_loop(listener: &TcpListener, context: &Arc<Context>) {
 fn admit(context: &Arc<Context>, socket: TcpStream, addr: SocketAddr) {
     // A socket for both families shows IPv4 addresses as mapped into IPv6.
     let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
+    context.counters.connections.add(1);
     let number = context.next_number.fetch_add(1, Ordering::Relaxed);
     if let Err(error) = prepare(&socket) {
-        return warn_refused("cannot set up socket", &error);
+        return refused(context, "cannot set up socket", &error);
     }
     let line = Arc::new(Line(socket));
     let place = match context.roster.enter(number, addr.ip(), &line) {
         Ok(place) => place,
-        Err(Full::Total) => return warn_refused("refused", &"-max-connections reached"),
-        Err(Full::Address) => return warn_refused("refused", &"-max-connections-per-ip reached"),
+        Err(Full::Total) => return refused(context, "refused", &"-max-connections reached"),
+        Err(Full::Address) => {
+            return refused(context, "refused", &"-max-connections-per-ip reached");
+        }
         Err(Full::Closed) => return,
     };
     let builder = thread::Builder::new()
         .name(format!("c{number:06}-r"))
         .stack_size(READER_STACK_LEN);
-    let context = Arc::clone(context);
+    let shared = Arc::clone(context);
     // Proof that the connection is at work, given up when it is not.
     let Some(alive) = context.alive() else { return };
     let spawned = builder.spawn(move || {
-        conn::serve(&context, number, &line, addr, &place);
+        conn::serve(&shared, number, &line, addr, &place);
         drop(place);
         drop(alive);
     });
     if let Err(error) = spawned {
-        warn_refused("cannot start a thread", &error);
+        refused(context, "cannot start a thread", &error);
     }
 }
 
@@ -112,7 +115,9 @@ fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_write_timeout(Some(WRITE_LIMIT))
 }
 
-fn warn_refused(what: &'static str, why: &dyn std::fmt::Display) {
+/// Counts a newcomer that was refused, and says why, now and then.
+fn refused(context: &Context, what: &'static str, why: &dyn std::fmt::Display) {
+    context.counters.connections_refused.add(1);
     if let Some(more) = REFUSALS.pass() {
         log!(Warn, "connection refused"; stage = what, error = why, suppressed = more);
     }

@@ -15,7 +15,9 @@ use crate::hooks::{Hooks, Supervisor};
 use crate::log;
 use crate::registry::{Registry, Settings};
 use crate::rtmp::StreamId;
+use crate::rtmp::key::Key;
 use crate::rtmp::status::{self, Level};
+use crate::stats::{Counters, Snapshot, StreamStats, Totals};
 use crate::sys;
 use deadline::Gathering;
 use events::StreamEvents;
@@ -47,6 +49,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// How many ticks there are between two looks for idle peers.
 const TICKS_PER_PING: u32 = 10;
 
+/// How many ticks there are between two lines about each stream, at level debug.
+const TICKS_PER_REPORT: u32 = 300;
+
 /// What all connections share.
 pub struct Context {
     auth: Authenticator,
@@ -54,6 +59,7 @@ pub struct Context {
     supervisor: Option<Supervisor>,
     registry: Registry,
     roster: Arc<Roster>,
+    counters: Arc<Counters>,
     chunk_size: u32,
     /// How long a publisher's bytes may wait.
     gathering: Option<Gathering>,
@@ -79,6 +85,33 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+}
+
+impl Context {
+    /// What can be told of the server now.
+    fn snapshot(&self) -> Snapshot {
+        let hooks = self.hooks.counters();
+        let supervisor = self.supervisor.as_ref();
+        let (children, child_restarts) = supervisor.map_or((0, 0), Supervisor::counts);
+        let peers = self.roster.peers();
+        let mut connections: Vec<_> = peers.iter().map(|peer| peer.stats()).collect();
+        connections.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
+        Snapshot {
+            uptime: self.epoch.elapsed(),
+            totals: Totals {
+                hook_events: hooks.fired,
+                hook_drops: hooks.dropped,
+                hook_failures: hooks.failed,
+                child_restarts,
+                ..self.counters.totals()
+            },
+            streams: self.registry.stats(),
+            connections,
+            hooks_waiting: hooks.waiting,
+            children,
+            ..Snapshot::default()
+        }
     }
 }
 
@@ -147,6 +180,22 @@ impl Server {
     pub fn count(&self) -> (usize, usize, usize) {
         let (streams, viewers) = self.context.registry.count();
         (self.context.roster.total(), streams, viewers)
+    }
+
+    /// What can be told of it now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.context.snapshot()
+    }
+
+    /// Hangs up on a connection; `false`: there is none of that name.
+    pub fn hang_up(&self, conn_id: &str) -> bool {
+        let peer = self.context.roster.peer(conn_id);
+        peer.inspect(|peer| peer.outbox.hang_up()).is_some()
+    }
+
+    /// Ends a stream; `false`: nobody publishes it.
+    pub fn end_stream(&self, key: &Key) -> bool {
+        self.context.registry.end(key)
     }
 
     /// Asks all clients that announced it to connect anew; returns how many that were.
@@ -254,11 +303,17 @@ fn context(config: &Config, alive: Sender<()>) -> Result<Context, String> {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
+    let counters = Arc::new(Counters::default());
     Ok(Context {
         auth,
         supervisor: config.run_on_publish.as_deref().map(Supervisor::new),
-        registry: Registry::new(settings, Arc::new(StreamEvents(Arc::clone(&hooks)))),
+        registry: Registry::new(
+            settings,
+            Arc::new(StreamEvents(Arc::clone(&hooks))),
+            Arc::clone(&counters),
+        ),
         hooks,
+        counters,
         roster: Arc::new(Roster::new(
             config.max_connections,
             config.max_connections_per_ip,
@@ -288,5 +343,16 @@ fn tick(context: &Context) {
                 .iter()
                 .for_each(|peer| peer.ping_if_idle());
         }
+        if ticks % TICKS_PER_REPORT == TICKS_PER_REPORT - 1 && log::enabled(log::Level::Debug) {
+            context.registry.stats().iter().for_each(report);
+        }
     }
+}
+
+/// Logs what has passed through a stream.
+fn report(stream: &StreamStats) {
+    log!(Debug, "stream statistics"; stream_key = stream.key,
+        uptime_sec = stream.uptime.as_secs(), viewers = stream.viewers,
+        audio_packets = stream.audio_messages, video_packets = stream.video_messages,
+        bytes_in = stream.bytes_in, bytes_out = stream.bytes_out, dropped = stream.drops);
 }

@@ -3,6 +3,7 @@
 use crate::queue::{Outbox, Wire};
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
+use crate::stats::{ConnectionStats, Counter};
 use crate::sys;
 use std::collections::HashMap;
 use std::io;
@@ -14,6 +15,9 @@ use std::time::{Duration, Instant};
 /// How long a peer may send nothing before it is asked whether it is there. The read limit is
 /// three times as long, so that it ends only those that are not.
 pub const PING_AFTER: Duration = Duration::from_secs(30);
+
+/// The role of a connection that neither published nor played.
+pub const NO_ROLE: &str = "none";
 
 /// A socket that several threads use.
 pub struct Line(pub TcpStream);
@@ -29,6 +33,17 @@ impl Wire for Line {
     }
 }
 
+/// What a connection is used for.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// `none`, `publisher` or `subscriber`: the last that it was.
+    pub role: &'static str,
+    /// The stream that it publishes or plays; empty: none.
+    pub stream_key: String,
+    /// What the client calls itself.
+    pub flash_ver: String,
+}
+
 /// One connection, as others see it.
 pub struct Peer {
     /// `c000001` and on.
@@ -39,6 +54,9 @@ pub struct Peer {
     pub outbox: Arc<Outbox>,
     /// Whether it announced that it can be told to reconnect.
     pub can_reconnect: AtomicBool,
+    received: Counter,
+    since: Instant,
+    purpose: Mutex<Use>,
     /// When it was last heard of, and last asked, in ms since the server started.
     heard_ms: AtomicU64,
     asked_ms: AtomicU64,
@@ -55,14 +73,48 @@ impl Peer {
             addr,
             outbox,
             can_reconnect: AtomicBool::new(false),
+            received: Counter::default(),
+            since: Instant::now(),
+            purpose: Mutex::new(Use {
+                role: NO_ROLE,
+                stream_key: String::new(),
+                flash_ver: String::new(),
+            }),
             heard_ms: now,
             asked_ms,
             epoch,
         }
     }
 
-    /// Bytes came from it.
-    pub fn heard(&self) {
+    /// What it is used for, to be read or changed.
+    pub fn purpose(&self) -> MutexGuard<'_, Use> {
+        self.purpose.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What can be told of it.
+    pub fn stats(&self) -> ConnectionStats {
+        let Use {
+            role,
+            stream_key,
+            flash_ver,
+        } = self.purpose().clone();
+        ConnectionStats {
+            id: self.id.clone(),
+            addr: self.addr,
+            role,
+            stream_key,
+            flash_ver,
+            uptime: self.since.elapsed(),
+            bytes_in: self.received.get(),
+            bytes_out: self.outbox.bytes(),
+            drops: self.outbox.drops(),
+            queue: self.outbox.waiting(),
+        }
+    }
+
+    /// So many bytes came from it.
+    pub fn heard(&self, bytes: usize) {
+        self.received.add(bytes as u64);
         self.heard_ms
             .store(self.epoch.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
@@ -167,6 +219,15 @@ impl Roster {
     /// All that have shaken hands.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
         self.lock().known.values().cloned().collect()
+    }
+
+    /// The one with that name, if it has shaken hands.
+    pub fn peer(&self, id: &str) -> Option<Arc<Peer>> {
+        self.lock()
+            .known
+            .values()
+            .find(|peer| peer.id == id)
+            .cloned()
     }
 
     /// How many connections there are.
