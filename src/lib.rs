@@ -5,7 +5,7 @@
 //! video mean; [`queue`] is the way to a peer; [`registry`] knows who publishes and who watches;
 //! [`server`] has the sockets and the threads. [`auth`] decides who may publish and play, [`hooks`] tell
 //! others of events; both stand on [`http`], [`json`] and [`child`]. Beside all of them are [`args`],
-//! [`mod@log`] and [`sys`].
+//! [`mod@log`], [`socket`], [`stats`] and [`sys`].
 
 pub mod amf0;
 pub mod args;
@@ -21,5 +21,6 @@ pub mod queue;
 pub mod registry;
 pub mod rtmp;
 pub mod server;
+pub mod socket;
 pub mod stats;
 pub mod sys;

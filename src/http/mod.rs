@@ -9,6 +9,7 @@ mod url;
 pub use reply::{BODY_LEN_MAX, HEAD_LEN_MAX, Reply};
 pub use url::{Url, UrlError};
 
+use crate::socket::DialError;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
@@ -25,14 +26,8 @@ pub enum Error {
     NoCurl,
     /// A header or body with a character that cannot be sent.
     Unsendable,
-    /// Too many names are being looked up.
-    Busy,
-    /// The name of the host cannot be looked up.
-    Resolve(io::Error),
-    /// The name of the host stands for no address.
-    NoAddress,
-    /// No address of the host could be connected to; the last failure.
-    Connect(io::Error),
+    /// The host cannot be connected to.
+    Dial(DialError),
     /// Not done in time.
     TimedOut,
     /// The other side closed in the middle of its reply.
@@ -55,10 +50,7 @@ impl fmt::Display for Error {
             Error::Url(error) => write!(f, "{error}"),
             Error::NoCurl => write!(f, "https needs the program curl, which is not on PATH"),
             Error::Unsendable => write!(f, "request has a character that cannot be sent"),
-            Error::Busy => write!(f, "too many names are being looked up"),
-            Error::Resolve(error) => write!(f, "cannot look up host: {error}"),
-            Error::NoAddress => write!(f, "host has no address"),
-            Error::Connect(error) => write!(f, "cannot connect: {error}"),
+            Error::Dial(error) => write!(f, "{error}"),
             Error::TimedOut => write!(f, "timed out"),
             Error::Closed => write!(f, "closed in the middle of the reply"),
             Error::NotHttp(what) => write!(f, "reply is not HTTP/1.1: bad {what}"),
@@ -66,6 +58,15 @@ impl fmt::Display for Error {
             Error::BodyTooLong => write!(f, "body of the reply exceeds {BODY_LEN_MAX} bytes"),
             Error::Curl(code) => write!(f, "curl: exit code {code} ({})", curl_failure(*code)),
             Error::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl From<DialError> for Error {
+    fn from(error: DialError) -> Error {
+        match error {
+            DialError::TimedOut => Error::TimedOut,
+            error => Error::Dial(error),
         }
     }
 }
@@ -220,7 +221,10 @@ mod tests {
         assert_eq!(reply.unwrap().status, 200);
         server.join().unwrap();
         let missing = post("http://name.invalid/", 5000);
-        assert!(matches!(missing, Err(Error::Resolve(_) | Error::TimedOut)));
+        assert!(matches!(
+            missing,
+            Err(Error::Dial(DialError::Resolve(_)) | Error::TimedOut)
+        ));
     }
 
     #[test]
@@ -319,7 +323,10 @@ mod tests {
         drop(TcpStream::connect(&place));
         server.join().unwrap();
         let refused = post(&format!("http://{place}/"), 5000);
-        assert!(matches!(refused, Err(Error::Connect(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Error::Dial(DialError::Connect(_)))),
+            "{refused:?}"
+        );
     }
 
     #[test]

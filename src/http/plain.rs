@@ -3,21 +3,14 @@
 use super::reply::{self, Reply};
 use super::url::Url;
 use super::{Error, Post};
+use crate::socket::dial;
 use std::io::{self, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
-
-/// How many names may be looked up at a time: the system gives no way to end a look-up early.
-const LOOKUPS_MAX: usize = 64;
-
-static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
 
 /// Sends a request and reads the reply, until `end` at the latest.
 pub fn post(url: &Url, post: &Post, end: Instant) -> Result<Reply, Error> {
-    let socket = connect(&resolve(url, end)?, end)?;
+    let socket = dial(&url.host, url.port, end).map_err(Error::from)?;
     let mut timed = Timed {
         socket: &socket,
         end,
@@ -77,72 +70,6 @@ fn base64(text: &str) -> String {
     out
 }
 
-fn left_until(end: Instant) -> Result<Duration, Error> {
-    let left = end.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(Error::TimedOut);
-    }
-    Ok(left)
-}
-
-/// The addresses of the host; names are looked up in a thread of their own.
-fn resolve(url: &Url, end: Instant) -> Result<Vec<SocketAddr>, Error> {
-    if let Ok(ip) = url.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, url.port)]);
-    }
-    let permit = Lookup::begin().ok_or(Error::Busy)?;
-    let (sender, found) = mpsc::sync_channel(1);
-    let place = (url.host.clone(), url.port);
-    let builder = thread::Builder::new().name("lookup".to_owned());
-    let spawned = builder.spawn(move || {
-        let addrs = place.to_socket_addrs().map(|addrs| addrs.collect());
-        drop(permit);
-        // Nobody may wait for it any more.
-        let _ = sender.send(addrs);
-    });
-    spawned.map_err(Error::Io)?;
-    match found.recv_timeout(left_until(end)?) {
-        Ok(addrs) => addrs.map_err(Error::Resolve),
-        Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut),
-        Err(RecvTimeoutError::Disconnected) => Err(Error::Busy),
-    }
-}
-
-/// One of the [`LOOKUPS_MAX`].
-struct Lookup;
-
-impl Lookup {
-    fn begin() -> Option<Lookup> {
-        let before = LOOKUPS.fetch_add(1, Ordering::Relaxed);
-        // Dropped at once, and counted off, when there are too many.
-        Some(Lookup).filter(|_| before < LOOKUPS_MAX)
-    }
-}
-
-impl Drop for Lookup {
-    fn drop(&mut self) {
-        LOOKUPS.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Connects to the first address that answers. None of them may use up the time of the others.
-fn connect(addrs: &[SocketAddr], end: Instant) -> Result<TcpStream, Error> {
-    let mut last = Error::NoAddress;
-    for (index, addr) in addrs.iter().enumerate() {
-        let shares = (addrs.len() - index) as u32;
-        let share = (left_until(end)? / shares).max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(addr, share) {
-            Ok(socket) => {
-                socket.set_nodelay(true).map_err(Error::Io)?;
-                return Ok(socket);
-            }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => last = Error::TimedOut,
-            Err(error) => last = Error::Connect(error),
-        }
-    }
-    Err(last)
-}
-
 /// A socket that is done with at `end`, however slowly bytes trickle.
 struct Timed<'a> {
     socket: &'a TcpStream,
@@ -151,7 +78,11 @@ struct Timed<'a> {
 
 impl Timed<'_> {
     fn left(&self) -> io::Result<Duration> {
-        left_until(self.end).map_err(|_| io::ErrorKind::TimedOut.into())
+        let left = self.end.saturating_duration_since(Instant::now());
+        match left.is_zero() {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => Ok(left),
+        }
     }
 }
 
@@ -184,7 +115,6 @@ impl Write for Timed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
 
     #[test]
     fn credentials_are_encoded() {
@@ -215,20 +145,5 @@ mod tests {
              Authorization: Basic dTpw\r\nContent-Type: application/json\r\n\r\n{}"
         );
         assert_eq!(String::from_utf8(request(&url, &post)).unwrap(), want);
-    }
-
-    #[test]
-    fn the_next_address_is_tried() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let open = listener.local_addr().unwrap();
-        let other = TcpListener::bind("127.0.0.1:0").unwrap();
-        let closed = other.local_addr().unwrap();
-        drop(other);
-        let end = Instant::now() + Duration::from_secs(5);
-        assert!(connect(&[closed, open], end).is_ok());
-        assert!(matches!(connect(&[closed], end), Err(Error::Connect(_))));
-        assert!(matches!(connect(&[], end), Err(Error::NoAddress)));
-        let late = connect(&[open], Instant::now());
-        assert!(matches!(late, Err(Error::TimedOut)));
     }
 }

@@ -1,7 +1,7 @@
 //! Addresses of web services: `http://user:password@host:port/path?query`.
 
+use crate::socket::{HostPort, HostPortError};
 use std::fmt;
-use std::net::Ipv6Addr;
 
 /// A URL of scheme `http` or `https`. Shown without what may be secret in it: only scheme, host
 /// and port.
@@ -44,6 +44,15 @@ impl fmt::Display for UrlError {
     }
 }
 
+impl From<HostPortError> for UrlError {
+    fn from(error: HostPortError) -> UrlError {
+        match error {
+            HostPortError::Host => UrlError::Host,
+            HostPortError::Port => UrlError::Port,
+        }
+    }
+}
+
 impl Url {
     /// Takes a URL apart. What follows `#` is cut off.
     ///
@@ -66,7 +75,7 @@ impl Url {
             Some((user_info, place)) => (Some(percent_decoded(user_info)), place),
             None => (None, authority),
         };
-        let (host, port) = split_port(place)?;
+        let HostPort { host, port } = HostPort::parse(place).map_err(UrlError::from)?;
         let default_port = if https { 443 } else { 80 };
         let slash = if target.starts_with('/') { "" } else { "/" };
         Ok(Url {
@@ -107,47 +116,6 @@ impl fmt::Display for Url {
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "Url({self})")
-    }
-}
-
-/// Takes `host`, `host:port`, `[ipv6]` or `[ipv6]:port` apart.
-fn split_port(place: &str) -> Result<(&str, Option<u16>), UrlError> {
-    let (host, port) = match place.strip_prefix('[') {
-        Some(rest) => split_ipv6_port(rest)?,
-        None => {
-            let (host, port) = match place.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (place, None),
-            };
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-            if host.is_empty() || !host.bytes().all(allowed) {
-                return Err(UrlError::Host);
-            }
-            (host, port)
-        }
-    };
-    let digits = |port: &&str| port.bytes().all(|byte| byte.is_ascii_digit());
-    let number = |port: &str| {
-        Some(port)
-            .filter(digits)?
-            .parse()
-            .ok()
-            .filter(|port| *port > 0)
-    };
-    match port {
-        Some(port) => Ok((host, Some(number(port).ok_or(UrlError::Port)?))),
-        None => Ok((host, None)),
-    }
-}
-
-/// The same for what follows `[`.
-fn split_ipv6_port(rest: &str) -> Result<(&str, Option<&str>), UrlError> {
-    let (host, after) = rest.split_once(']').ok_or(UrlError::Host)?;
-    host.parse::<Ipv6Addr>().map_err(|_| UrlError::Host)?;
-    match after.strip_prefix(':') {
-        Some(port) => Ok((host, Some(port))),
-        None if after.is_empty() => Ok((host, None)),
-        None => Err(UrlError::Port),
     }
 }
 

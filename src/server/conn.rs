@@ -1,9 +1,8 @@
 //! One connection: a reader thread that owns all that the peer causes, and a writer thread.
 
 use super::active::{Active, Ending, Playing, Publishing};
-use super::deadline::Reader;
 use super::error::Error;
-use super::roster::{Line, NO_ROLE, Peer, Place};
+use super::roster::{NO_ROLE, Peer, Place};
 use super::{Context, HANDSHAKE_LIMIT, READ_LIMIT, SETUP_LIMIT, events};
 use crate::auth::{Action, Authenticator};
 use crate::log;
@@ -13,6 +12,7 @@ use crate::rtmp::chunk::Decoder;
 use crate::rtmp::session::{Event, Request, Session};
 use crate::rtmp::status::code;
 use crate::rtmp::{Message, StreamId, handshake};
+use crate::socket::{Line, Reader};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;

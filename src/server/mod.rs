@@ -3,7 +3,6 @@
 mod active;
 mod capacity;
 mod conn;
-mod deadline;
 mod error;
 mod events;
 mod listener;
@@ -17,9 +16,9 @@ use crate::registry::{Registry, Settings};
 use crate::rtmp::StreamId;
 use crate::rtmp::key::Key;
 use crate::rtmp::status::{self, Level};
+use crate::socket::Gathering;
 use crate::stats::{Counters, Snapshot, StreamStats, Totals};
 use crate::sys;
-use deadline::Gathering;
 use events::StreamEvents;
 use roster::Roster;
 use std::io;

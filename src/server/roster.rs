@@ -3,11 +3,10 @@
 use crate::queue::{Outbox, Wire};
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
+use crate::socket::Line;
 use crate::stats::{ConnectionStats, Counter};
-use crate::sys;
 use std::collections::HashMap;
-use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,20 +17,6 @@ pub const PING_AFTER: Duration = Duration::from_secs(30);
 
 /// The role of a connection that neither published nor played.
 pub const NO_ROLE: &str = "none";
-
-/// A socket that several threads use.
-pub struct Line(pub TcpStream);
-
-impl Wire for Line {
-    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        sys::send_now(&self.0, bytes)
-    }
-
-    fn hang_up(&self) {
-        // It may be closed already.
-        let _ = self.0.shutdown(Shutdown::Both);
-    }
-}
 
 /// What a connection is used for.
 #[derive(Clone, Debug)]

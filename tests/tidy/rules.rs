@@ -10,7 +10,7 @@ pub const FUNCTION_LINES: usize = 70;
 
 /// Layers: whose files, without which of them, may not name what.
 #[rustfmt::skip]
-const LAYERS: [(&[&str], &[&str], &[&str]); 5] = [
+const LAYERS: [(&[&str], &[&str], &[&str]); 7] = [
     (
         &["src/rtmp/", "src/amf0.rs", "src/media.rs", "src/bytes.rs"],
         &[],
@@ -25,6 +25,16 @@ const LAYERS: [(&[&str], &[&str], &[&str]); 5] = [
         &["src/hooks", "src/auth", "src/http", "src/json", "src/child.rs"],
         &[],
         &["crate::server", "crate::registry", "crate::queue"],
+    ),
+    (
+        &["src/socket", "src/stats.rs"],
+        &[],
+        &["crate::server", "crate::registry", "crate::rtmp", "crate::http", "crate::hooks", "crate::log"],
+    ),
+    (
+        &["src/remote"],
+        &[],
+        &["crate::server", "crate::http", "crate::hooks", "crate::auth", "crate::record"],
     ),
     (&["src/queue"], &[], &["std::net", "crate::registry", "crate::server"]),
     (&["src/"], &["src/main.rs", "src/server"], &["crate::args", "rtmp_server::args"]),

@@ -1,0 +1,209 @@
+//! Connecting to another machine by name, within a time.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use std::{fmt, thread};
+
+/// How many names may be looked up at a time: the system gives no way to end a look-up early.
+const LOOKUPS_MAX: usize = 64;
+
+static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum DialError {
+    /// Too many names are being looked up.
+    Busy,
+    /// The name of the host cannot be looked up.
+    Resolve(io::Error),
+    /// The name of the host stands for no address.
+    NoAddress,
+    /// No address of the host could be connected to; the last failure.
+    Connect(io::Error),
+    /// Not done in time.
+    TimedOut,
+    /// The system failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            DialError::Busy => write!(f, "too many names are being looked up"),
+            DialError::Resolve(error) => write!(f, "cannot look up host: {error}"),
+            DialError::NoAddress => write!(f, "host has no address"),
+            DialError::Connect(error) => write!(f, "cannot connect: {error}"),
+            DialError::TimedOut => write!(f, "timed out"),
+            DialError::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// Connects to `host`, a name or an address, until `end` at the latest. The socket sends without
+/// delay.
+///
+/// # Errors
+///
+/// Any [`DialError`].
+pub fn dial(host: &str, port: u16, end: Instant) -> Result<TcpStream, DialError> {
+    connect(&resolve(host, port, end)?, end)
+}
+
+fn left_until(end: Instant) -> Result<Duration, DialError> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(DialError::TimedOut);
+    }
+    Ok(left)
+}
+
+/// The addresses of the host; names are looked up in a thread of their own.
+fn resolve(host: &str, port: u16, end: Instant) -> Result<Vec<SocketAddr>, DialError> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let permit = Lookup::begin().ok_or(DialError::Busy)?;
+    let (sender, found) = mpsc::sync_channel(1);
+    let place = (host.to_owned(), port);
+    let builder = thread::Builder::new().name("lookup".to_owned());
+    let spawned = builder.spawn(move || {
+        let addrs = place.to_socket_addrs().map(|addrs| addrs.collect());
+        drop(permit);
+        // Nobody may wait for it any more.
+        let _ = sender.send(addrs);
+    });
+    spawned.map_err(DialError::Io)?;
+    match found.recv_timeout(left_until(end)?) {
+        Ok(addrs) => addrs.map_err(DialError::Resolve),
+        Err(RecvTimeoutError::Timeout) => Err(DialError::TimedOut),
+        Err(RecvTimeoutError::Disconnected) => Err(DialError::Busy),
+    }
+}
+
+/// One of the [`LOOKUPS_MAX`].
+struct Lookup;
+
+impl Lookup {
+    fn begin() -> Option<Lookup> {
+        let before = LOOKUPS.fetch_add(1, Ordering::Relaxed);
+        // Dropped at once, and counted off, when there are too many.
+        Some(Lookup).filter(|_| before < LOOKUPS_MAX)
+    }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        LOOKUPS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Connects to the first address that answers. None of them may use up the time of the others.
+fn connect(addrs: &[SocketAddr], end: Instant) -> Result<TcpStream, DialError> {
+    let mut last = DialError::NoAddress;
+    for (index, addr) in addrs.iter().enumerate() {
+        let shares = (addrs.len() - index) as u32;
+        let share = (left_until(end)? / shares).max(Duration::from_millis(1));
+        match TcpStream::connect_timeout(addr, share) {
+            Ok(socket) => {
+                socket.set_nodelay(true).map_err(DialError::Io)?;
+                return Ok(socket);
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => last = DialError::TimedOut,
+            Err(error) => last = DialError::Connect(error),
+        }
+    }
+    Err(last)
+}
+
+/// A host, and a port if one is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostPort<'a> {
+    /// A name or an address; IPv6 without brackets.
+    pub host: &'a str,
+    /// From 1 on.
+    pub port: Option<u16>,
+}
+
+/// Why a text is no host and port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostPortError {
+    /// There is no host, or a character in it that none can have.
+    Host,
+    /// The port is no number from 1 to 65535.
+    Port,
+}
+
+impl HostPort<'_> {
+    /// Takes `host`, `host:port`, `[ipv6]` or `[ipv6]:port` apart.
+    ///
+    /// # Errors
+    ///
+    /// Any [`HostPortError`].
+    pub fn parse(text: &str) -> Result<HostPort<'_>, HostPortError> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => split_ipv6(rest)?,
+            None => split_name(text)?,
+        };
+        let port = match port {
+            Some(port) => Some(number(port).ok_or(HostPortError::Port)?),
+            None => None,
+        };
+        Ok(HostPort { host, port })
+    }
+}
+
+fn number(port: &str) -> Option<u16> {
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = port.parse().ok().filter(|_| digits)?;
+    (port > 0).then_some(port)
+}
+
+fn split_name(text: &str) -> Result<(&str, Option<&str>), HostPortError> {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if host.is_empty() || !host.bytes().all(allowed) {
+        return Err(HostPortError::Host);
+    }
+    Ok((host, port))
+}
+
+/// The same for what follows `[`.
+fn split_ipv6(rest: &str) -> Result<(&str, Option<&str>), HostPortError> {
+    let (host, after) = rest.split_once(']').ok_or(HostPortError::Host)?;
+    host.parse::<Ipv6Addr>().map_err(|_| HostPortError::Host)?;
+    match after.strip_prefix(':') {
+        Some(port) => Ok((host, Some(port))),
+        None if after.is_empty() => Ok((host, None)),
+        None => Err(HostPortError::Port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn the_next_address_is_tried() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap();
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let closed = other.local_addr().unwrap();
+        drop(other);
+        let end = Instant::now() + Duration::from_secs(5);
+        assert!(connect(&[closed, open], end).is_ok());
+        assert!(matches!(
+            connect(&[closed], end),
+            Err(DialError::Connect(_))
+        ));
+        assert!(matches!(connect(&[], end), Err(DialError::NoAddress)));
+        let late = connect(&[open], Instant::now());
+        assert!(matches!(late, Err(DialError::TimedOut)));
+    }
+}
