@@ -10,6 +10,7 @@
 pub mod amf0;
 pub mod args;
 pub mod auth;
+pub mod backoff;
 pub mod bytes;
 pub mod child;
 pub mod hooks;
@@ -19,6 +20,7 @@ pub mod log;
 pub mod media;
 pub mod queue;
 pub mod registry;
+pub mod remote;
 pub mod rtmp;
 pub mod server;
 pub mod socket;

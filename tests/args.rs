@@ -101,6 +101,36 @@ fn flags_that_belong_together_are_one() {
 }
 
 #[test]
+fn a_switch_needs_no_value() {
+    let pull = "-pull live/x=rtmp://h/a/b";
+    for (line, on_demand) in [
+        ("", false),
+        (" -pull-on-demand", true),
+        (" -pull-on-demand -gop-cache true", true),
+        (" -pull-on-demand true", true),
+        (" -pull-on-demand=yes", true),
+        (" -pull-on-demand=false", false),
+        (" -pull-on-demand no", false),
+    ] {
+        let config = config(&format!("{pull}{line}"));
+        assert_eq!((config.pull_on_demand, config.pull.len()), (on_demand, 1));
+    }
+    let stray = run(&format!("{pull} -pull-on-demand stray"));
+    assert!(stray.is_err_and(|error| error.contains("\"stray\" is not a flag")));
+}
+
+#[test]
+fn other_servers_are_shown_without_their_secrets() {
+    let line = "-relay-to rtmp://h/app?k=hunter2 -relay-to live/x=rtmp://h/app/hunter2 \
+                -pull live/y=rtmp://h/app/hunter2?t=hunter2";
+    let config = config(line);
+    assert_eq!((config.relay_to.len(), config.pull.len()), (2, 1));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let shown: Vec<String> = config.relay_to.iter().map(|to| to.to_string()).collect();
+    assert_eq!(shown, ["rtmp://h/app", "rtmp://h/app#2"]);
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     for (line, want) in WRONG {
         let error = run(line).expect_err(line);
@@ -114,6 +144,29 @@ const WRONG: &[(&str, &str)] = &[
     ("stray", "\"stray\" is not a flag"),
     ("-", "\"-\" is not a flag"),
     ("-nonsense 1", "unknown flag -nonsense"),
+    ("-relay-to h/app", "-relay-to: URL must begin with rtmp://"),
+    (
+        "-relay-to rtmps://h/app",
+        "-relay-to: rtmps:// is not spoken",
+    ),
+    ("-relay-to rtmp://h", "-relay-to: URL names no application"),
+    ("-relay-to a*=rtmp://h/a", "-relay-to: a*: a * may only be"),
+    (
+        "-pull rtmp://h/a/b",
+        "-pull: must be KEY=rtmp://HOST/APP/NAME",
+    ),
+    (
+        "-pull live/*=rtmp://h/a",
+        "-pull: live/*: a pattern needs -pull-on-demand",
+    ),
+    (
+        "-pull ../x=rtmp://h/a/b",
+        "-pull: ../x: stream name has a segment",
+    ),
+    (
+        "-pull x=rtmp://h/a/b -pull-on-demand -wait-stream 0",
+        "-pull-on-demand needs -wait-stream",
+    ),
     ("-chunk-size", "-chunk-size needs a value"),
     (
         "-chunk-size 127",
@@ -217,6 +270,7 @@ fn every_flag_of_the_help_is_known() {
         let result = run(&format!("-{name}"));
         let known = match name {
             "version" | "help" => result.is_ok(),
+            "pull-on-demand" => result == Err("-pull-on-demand needs -pull".to_owned()),
             _ => result == Err(format!("-{name} needs a value")),
         };
         assert!(known, "-{name}");

@@ -4,6 +4,7 @@ mod values;
 
 use crate::hooks::{self, StdioFormat};
 use crate::log::{Format, Level};
+use crate::remote::{Destination, Source};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +38,10 @@ A live RTMP server. Streams are published to and played from rtmp://HOST/APP/NAM
   -hook-timeout D              how long a script or a web service may take (default 30s)
   -hook-concurrency N          how many of them may be at work at a time (default 10)
   -run-on-publish CMD          run a command as long as a stream is published, for each stream
+  -relay-to [KEY=]URL          send every stream, or those that KEY names, to another server, repeatable:
+                               rtmp://HOST/APP, or a URL with {app}, {name}, {key} in it
+  -pull KEY=URL                bring a stream of another server here under KEY, repeatable
+  -pull-on-demand              only while somebody watches, and 30s after; KEY may be live/* then
   -max-connections N           most connections at a time (default 4096)
   -max-connections-per-ip N    most connections of one address; 0: no limit (default 0)
   -reconnect-url URL           where clients that can are sent on SIGUSR1
@@ -49,16 +54,16 @@ space or after =.
 ";
 
 /// Flags that are part of the contract and not served yet: refused, never ignored.
-const LATER: [&str; 8] = [
+const LATER: [&str; 5] = [
     "record-all",
     "record-dir",
     "segment-duration",
     "segment-pattern",
-    "relay-to",
     "metrics-addr",
-    "pull",
-    "pull-on-demand",
 ];
+
+/// Flags that need no value to be true.
+const SWITCHES: [&str; 1] = ["pull-on-demand"];
 
 /// How long the web service of callback mode may take.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -109,6 +114,12 @@ pub struct Config {
     pub hooks: hooks::Settings,
     /// `-run-on-publish`.
     pub run_on_publish: Option<String>,
+    /// `-relay-to`.
+    pub relay_to: Vec<Destination>,
+    /// `-pull`.
+    pub pull: Vec<Source>,
+    /// `-pull-on-demand`.
+    pub pull_on_demand: bool,
     /// `-listen`.
     pub listen: Vec<String>,
     /// `-log-level`.
@@ -143,6 +154,9 @@ impl Default for Config {
             auth: Auth::None,
             hooks: hooks::Settings::default(),
             run_on_publish: None,
+            relay_to: Vec::new(),
+            pull: Vec::new(),
+            pull_on_demand: false,
             listen: vec![":1935".to_owned()],
             log_level: Level::Info,
             log_format: Format::Auto,
@@ -177,7 +191,7 @@ pub enum Action {
 ///
 /// One line that names the flag and says what is allowed.
 pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Action, String> {
-    let mut args = args.into_iter();
+    let mut args = args.into_iter().peekable();
     let mut parser = Parser::default();
     while let Some(arg) = args.next() {
         let (flag, inline) = split(&arg)?;
@@ -186,13 +200,16 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Action, String> {
             "version" => return Ok(Action::Version),
             _ => known(flag)?,
         }
+        let bare = SWITCHES.contains(&flag);
         let value = inline
-            .or_else(|| args.next())
+            .or_else(|| args.next_if(|next| !bare || boolean(flag, next).is_ok()))
+            .or_else(|| bare.then(|| "true".to_owned()))
             .ok_or_else(|| format!("-{flag} needs a value"))?;
         let taken = parser.take_server(flag, &value)?
             || parser.take_stream(flag, &value)?
             || parser.take_auth(flag, &value)?
-            || parser.take_hooks(flag, &value)?;
+            || parser.take_hooks(flag, &value)?
+            || parser.take_remote(flag, &value)?;
         if !taken {
             return Err(unknown(flag));
         }
@@ -210,6 +227,7 @@ struct Parser {
     auth_file: Option<PathBuf>,
     auth_callback: Option<String>,
     auth_callback_timeout: Option<Duration>,
+    pull: Vec<String>,
 }
 
 impl Parser {
@@ -300,8 +318,41 @@ impl Parser {
         Ok(true)
     }
 
+    fn take_remote(&mut self, flag: &str, value: &str) -> Result<bool, String> {
+        match flag {
+            // Never with its value: a stream's name there is a secret, mostly.
+            "relay-to" => {
+                let destination = Destination::parse(value);
+                let destination = destination.map_err(|error| format!("-{flag}: {error}"))?;
+                let all = &mut self.config.relay_to;
+                all.push(destination.among(all));
+            }
+            "pull" => self.pull.push(value.to_owned()),
+            "pull-on-demand" => self.config.pull_on_demand = boolean(flag, value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// What `-pull` means depends on whether it is on demand.
+    fn finish_pull(&mut self) -> Result<(), String> {
+        let on_demand = self.config.pull_on_demand;
+        if on_demand && self.pull.is_empty() {
+            return Err("-pull-on-demand needs -pull".to_owned());
+        }
+        if on_demand && self.config.wait_stream.is_zero() {
+            let why = "-pull-on-demand needs -wait-stream: who comes first has to wait";
+            return Err(why.to_owned());
+        }
+        let sources = self.pull.iter().map(|text| Source::parse(text, on_demand));
+        let sources: Result<_, _> = sources.collect();
+        self.config.pull = sources.map_err(|error| format!("-pull: {error}"))?;
+        Ok(())
+    }
+
     /// The rules that concern more than one flag.
     fn finish(mut self) -> Result<Config, String> {
+        self.finish_pull()?;
         if !self.listen.is_empty() {
             self.config.listen = self.listen;
         }

@@ -108,11 +108,13 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Refusal::InUse`] if somebody else is and takeover is not wanted.
+    /// [`Refusal::InUse`] if somebody else is and takeover is not wanted. What comes from another
+    /// server never takes a stream over.
     pub fn publish(&self, key: &Key, publisher: Publisher) -> Result<Publication, Refusal> {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let place = self.with_stream(key, |stream| {
-            if stream.is_live() && !self.0.settings.takeover {
+            let may_take = self.0.settings.takeover && !publisher.origin.is_server();
+            if stream.is_live() && !may_take {
                 return Err(Refusal::InUse);
             }
             stream.publish(id, publisher);
@@ -161,6 +163,18 @@ impl Registry {
     pub fn via(&self, key: &Key) -> Vec<String> {
         let stream = lock(&self.0.streams).get(key).cloned();
         stream.map_or(Vec::new(), |stream| lock(&stream).via())
+    }
+
+    /// Whether somebody publishes the stream `key` now.
+    pub fn is_live(&self, key: &Key) -> bool {
+        let stream = lock(&self.0.streams).get(key).cloned();
+        stream.is_some_and(|stream| lock(&stream).is_live())
+    }
+
+    /// Whether somebody publishes the stream `key`, or did a moment ago.
+    pub fn is_published(&self, key: &Key) -> bool {
+        let stream = lock(&self.0.streams).get(key).cloned();
+        stream.is_some_and(|stream| !lock(&stream).is_vacant())
     }
 
     /// How many play the stream `key` or wait for it.

@@ -47,6 +47,11 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Whether it is another server.
+    pub fn is_server(&self) -> bool {
+        matches!(self, Origin::Server { .. })
+    }
+
     /// What the peer is told when its publication was ended; `how`, in words behind its name.
     fn farewell(&self, how: &str) -> Vec<Message> {
         match self {

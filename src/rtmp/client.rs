@@ -1,6 +1,6 @@
 //! The client's end of a conversation: what a relay needs to push to or pull from another server.
 
-use super::command::{self, Call, caps};
+use super::command::{self, Call, VIA, caps};
 use super::control::{self, Acknowledgements, Control, UserControl};
 use super::status::{self, code};
 use super::{Message, MessageType, StreamId};
@@ -25,6 +25,9 @@ pub struct Target {
     pub tc_url: String,
     /// The stream's name.
     pub name: String,
+    /// The servers that the stream has come through, ourselves being the last; see
+    /// [`Connect::via`](command::Connect::via).
+    pub via: Vec<String>,
 }
 
 /// Why the other server is of no use.
@@ -126,6 +129,9 @@ impl Client {
             ("capsEx", Value::Number(f64::from(caps_ex))),
         ];
         members.extend(more.map(|(key, value)| (key.as_bytes().to_vec(), value)));
+        if !target.via.is_empty() {
+            members.push((VIA.as_bytes().to_vec(), Value::text(target.via.join(","))));
+        }
         let connect = status::call(
             StreamId::CONTROL,
             "connect",

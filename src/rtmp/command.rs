@@ -120,7 +120,13 @@ pub struct Connect {
     pub flash_ver: String,
     /// The [`caps`] that it offers.
     pub caps_ex: u32,
+    /// The servers of this kind that its streams have come through, itself being the last. No
+    /// specification has this; without it a stream that comes back could not be told from a new one.
+    pub via: Vec<String>,
 }
+
+/// The member of the command object that [`Connect::via`] is in, between commas.
+pub const VIA: &str = "via";
 
 impl Connect {
     fn new(object: &Value) -> Connect {
@@ -131,6 +137,9 @@ impl Connect {
                 .or_else(|| text("flashver"))
                 .unwrap_or_default(),
             caps_ex: object.get("capsEx").and_then(Value::as_u32).unwrap_or(0),
+            via: text(VIA)
+                .map(|via| via.split(',').map(str::to_owned).collect())
+                .unwrap_or_default(),
         }
     }
 }

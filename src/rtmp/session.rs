@@ -68,6 +68,8 @@ pub enum Event {
         app: String,
         /// The client's name for itself.
         flash_ver: String,
+        /// The servers that its streams have come through.
+        via: Vec<String>,
     },
     /// The client wants to publish: answer with [`Session::accept`] or [`Session::reject`].
     Publish(Request),
@@ -319,6 +321,7 @@ impl Session {
         out.push(Event::Connected {
             app: name,
             flash_ver: connect.flash_ver,
+            via: connect.via,
         });
         self.state = State::Connected {
             app,

@@ -1,7 +1,7 @@
 //! What a message stream of a peer is used for, from its beginning to its end.
 
 use super::{Context, events};
-use crate::hooks::Child;
+use crate::hooks::{Child, Event};
 use crate::log;
 use crate::queue::Outbox;
 use crate::registry::{Publication, Standing, Subscription};
@@ -96,7 +96,28 @@ impl Active {
 }
 
 impl Publishing {
-    fn end(self, context: &Context, conn_id: &str, ending: Ending) {
+    /// A publication that begins now: hooks are told by `event`, and whatever is to run beside it
+    /// is started.
+    pub fn start(
+        context: &Context,
+        publication: Publication,
+        key: Key,
+        event: Event,
+    ) -> Publishing {
+        context.hooks.fire(event.clone());
+        let supervisor = context.supervisor.as_ref();
+        let child = supervisor.map(|supervisor| supervisor.start(event));
+        context.relays.start(&key, &context.registry);
+        Publishing {
+            publication,
+            key,
+            since: Instant::now(),
+            child,
+        }
+    }
+
+    /// Ends it, and tells the log and the hooks.
+    pub fn end(self, context: &Context, conn_id: &str, ending: Ending) {
         let Publishing {
             publication,
             key,

@@ -12,7 +12,7 @@ use crate::rtmp::chunk::Decoder;
 use crate::rtmp::session::{Event, Request, Session};
 use crate::rtmp::status::code;
 use crate::rtmp::{Message, StreamId, handshake};
-use crate::socket::{Line, Reader};
+use crate::socket::{self, Line, Reader};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -23,6 +23,12 @@ use std::time::Instant;
 /// Bytes that are read at a time: a viewer says little, a publisher much.
 const READ_LEN: usize = 1 << 10;
 const PUBLISHER_READ_LEN: usize = 64 << 10;
+
+/// Servers that a stream may have come through.
+const HOPS_MAX: usize = 16;
+
+/// What a server is told that brings us our own stream.
+const LOOP: &str = "This stream has come through this server already.";
 
 /// Stack of a writer thread; it calls nothing deep.
 const WRITER_STACK_LEN: usize = 64 << 10;
@@ -98,7 +104,7 @@ fn talk(
         let builder = thread::Builder::new()
             .name(format!("{id}-w"))
             .stack_size(WRITER_STACK_LEN);
-        if let Err(error) = builder.spawn_scoped(scope, || write(context, socket, writer)) {
+        if let Err(error) = builder.spawn_scoped(scope, || write(context, line, writer)) {
             return (Error::Io(error), NO_ROLE);
         }
         let Some(_known) = place.introduce(&peer) else {
@@ -118,18 +124,11 @@ fn talk(
     })
 }
 
-/// The writer thread: sends what is queued; after a farewell it closes our direction and waits a
-/// little for the peer to close its own.
-fn write(context: &Context, socket: &TcpStream, writer: Writer) {
-    match writer.run(socket) {
-        Ok(queue::Done::Farewell) => {
-            // Not to send a reset: it would destroy what the peer has not read yet.
-            let _ = socket.shutdown(Shutdown::Write);
-            writer.linger();
-        }
-        // Unix says "would block" when a write takes longer than the socket allows.
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => context.counters.zombies.add(1),
-        Ok(queue::Done::Abandoned) | Err(_) => {}
+/// The writer thread.
+fn write(context: &Context, line: &Line, writer: Writer) {
+    let sent = socket::send_all(line, writer);
+    if sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+        context.counters.zombies.add(1);
     }
 }
 
@@ -145,6 +144,8 @@ struct Conn<'a> {
     chunks: Decoder,
     /// The app, without its query.
     app: String,
+    /// The servers that the peer's streams have come through.
+    via: Vec<String>,
     /// Few: mostly one.
     active: Vec<(StreamId, Active)>,
     /// Replies that have not been handed over yet.
@@ -167,6 +168,7 @@ impl<'a> Conn<'a> {
             session,
             chunks: Decoder::default(),
             app: String::new(),
+            via: Vec::new(),
             active: Vec::new(),
             replies: Vec::new(),
             media: Vec::new(),
@@ -257,7 +259,11 @@ impl<'a> Conn<'a> {
     /// Does what changes the state of the connection; all that came before is handed over.
     fn change(&mut self, event: Event) -> Result<(), Error> {
         match event {
-            Event::Connected { app, flash_ver } => {
+            Event::Connected {
+                app,
+                flash_ver,
+                via,
+            } => {
                 self.peer
                     .can_reconnect
                     .store(self.session.can_reconnect(), Ordering::Relaxed);
@@ -265,6 +271,7 @@ impl<'a> Conn<'a> {
                     app = app, flash_ver = flash_ver);
                 self.peer.purpose().flash_ver = flash_ver;
                 self.app = app;
+                self.via = via;
             }
             Event::Publish(request) => self.publish(request)?,
             Event::Play(request) => self.play(request)?,
@@ -308,7 +315,22 @@ impl<'a> Conn<'a> {
         self.reader.set_each(READ_LIMIT).map_err(Error::Io)
     }
 
+    /// Whether the peer is a server that brings us our own stream, or fetches it for us. The log
+    /// is told so.
+    fn is_loop(&self, request: &Request) -> bool {
+        let name = &self.context.setting.name;
+        let comes_back = self.via.contains(name) || self.via.len() >= HOPS_MAX;
+        if comes_back {
+            log!(Warn, "relay loop refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+                stream_key = request.address.key, hops = self.via.len());
+        }
+        comes_back
+    }
+
     fn publish(&mut self, request: Request) -> Result<(), Error> {
+        if self.is_loop(&request) {
+            return self.reject(&request, code::BAD_NAME, LOOP);
+        }
         if !self.is_allowed(Action::Publish, &request) {
             return self.reject(&request, code::PUBLISH_DENIED, "Access denied.");
         }
@@ -327,7 +349,7 @@ impl<'a> Conn<'a> {
             conn_id,
             outbox,
             origin,
-            via: Vec::new(),
+            via: self.via.clone(),
         };
         let Ok(publication) = self.context.registry.publish(&key, publisher) else {
             let text = format!("{name} is already being published.");
@@ -335,25 +357,17 @@ impl<'a> Conn<'a> {
         };
         log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
         let event = events::publish_started(&self.peer.id, &key, &self.app, name);
-        self.context.hooks.fire(event.clone());
-        let child = self
-            .context
-            .supervisor
-            .as_ref()
-            .map(|supervisor| supervisor.start(event));
+        let publishing = Publishing::start(self.context, publication, key, event);
         self.replies.extend(self.session.accept(*stream));
-        let publishing = Publishing {
-            publication,
-            key,
-            since: Instant::now(),
-            child,
-        };
         self.set_active(*stream, Active::Publishing(publishing))?;
         self.reader.gather(self.context.gathering);
         self.hand_over_replies()
     }
 
     fn play(&mut self, request: Request) -> Result<(), Error> {
+        if self.is_loop(&request) {
+            return self.reject(&request, code::PLAY_FAILED, LOOP);
+        }
         if !self.is_allowed(Action::Play, &request) {
             return self.reject(&request, code::PLAY_FAILED, "Access denied.");
         }

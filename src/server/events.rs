@@ -1,34 +1,48 @@
 //! What hooks are told, and when.
 
+use super::pull::Pulls;
 use crate::auth::{Action, Denied};
 use crate::hooks::{Event, Hooks, Kind, seconds};
 use crate::json::Value;
 use crate::media::Codec;
 use crate::registry::{Observer, Traffic};
+use crate::remote::{Listener, Relays};
 use crate::rtmp::MessageType;
 use crate::rtmp::key::Key;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Tells hooks of streams.
-pub struct StreamEvents(pub Arc<Hooks>);
+/// Tells hooks of streams, relays of their end, and pulls of their viewers.
+pub struct StreamEvents {
+    /// Who is told of everything.
+    pub hooks: Arc<Hooks>,
+    /// Who end with their stream.
+    pub relays: Relays,
+    /// Who come for those who watch.
+    pub pulls: Pulls,
+}
 
 impl Observer for StreamEvents {
     fn stream_begins(&self, key: &Key) {
-        self.0.fire(Event::new(Kind::StreamCreate).of(key.as_str()));
+        self.hooks
+            .fire(Event::new(Kind::StreamCreate).of(key.as_str()));
     }
 
     fn stream_ends(&self, key: &Key) {
-        self.0.fire(Event::new(Kind::StreamDelete).of(key.as_str()));
+        self.relays.stop(key);
+        self.hooks
+            .fire(Event::new(Kind::StreamDelete).of(key.as_str()));
     }
 
     fn audience_changes(&self, key: &Key, viewers: usize) {
         let event = Event::new(Kind::SubscriberCount).of(key.as_str());
-        self.0.fire(event.with("count", viewers as u64));
+        self.hooks.fire(event.with("count", viewers as u64));
     }
 
-    fn demand_changes(&self, _: &Key, _: usize) {}
+    fn demand_changes(&self, key: &Key, viewers: usize) {
+        self.pulls.demand_changes(key, viewers);
+    }
 
     fn codec_appears(&self, key: &Key, publisher: &str, kind: MessageType, codec: Codec) {
         let name = if kind == MessageType::AUDIO {
@@ -39,7 +53,22 @@ impl Observer for StreamEvents {
         let event = Event::new(Kind::CodecDetected)
             .on(publisher)
             .of(key.as_str());
-        self.0.fire(event.with(name, codec.to_string()));
+        self.hooks.fire(event.with(name, codec.to_string()));
+    }
+}
+
+/// Tells hooks of relays.
+pub struct RelayEvents(pub Arc<Hooks>);
+
+impl Listener for RelayEvents {
+    fn relay_up(&self, key: &Key, url: &str) {
+        let event = Event::new(Kind::RelayUp).of(key.as_str());
+        self.0.fire(event.with("url", url));
+    }
+
+    fn relay_down(&self, key: &Key, url: &str, why: &str) {
+        let event = Event::new(Kind::RelayDown).of(key.as_str());
+        self.0.fire(event.with("url", url).with("error", why));
     }
 }
 

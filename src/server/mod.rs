@@ -6,6 +6,7 @@ mod conn;
 mod error;
 mod events;
 mod listener;
+mod pull;
 mod roster;
 
 use crate::args::{Auth, Config, OnDuplicate};
@@ -13,14 +14,17 @@ use crate::auth::Authenticator;
 use crate::hooks::{Hooks, Supervisor};
 use crate::log;
 use crate::registry::{Registry, Settings};
+use crate::remote::{Relays, Setting};
 use crate::rtmp::StreamId;
 use crate::rtmp::key::Key;
 use crate::rtmp::status::{self, Level};
 use crate::socket::Gathering;
 use crate::stats::{Counters, Snapshot, StreamStats, Totals};
 use crate::sys;
-use events::StreamEvents;
+use events::{RelayEvents, StreamEvents};
+use pull::Pulls;
 use roster::Roster;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -59,6 +63,10 @@ pub struct Context {
     registry: Registry,
     roster: Arc<Roster>,
     counters: Arc<Counters>,
+    relays: Relays,
+    pulls: Pulls,
+    /// For connections to other servers.
+    setting: Setting,
     chunk_size: u32,
     /// How long a publisher's bytes may wait.
     gathering: Option<Gathering>,
@@ -107,6 +115,8 @@ impl Context {
             },
             streams: self.registry.stats(),
             connections,
+            relays: self.relays.stats(),
+            pulls: self.pulls.stats(),
             hooks_waiting: hooks.waiting,
             children,
             ..Snapshot::default()
@@ -147,6 +157,7 @@ impl Server {
         server
             .spawn_threads()
             .map_err(|error| format!("cannot start: {error}"))?;
+        server.context.pulls.start(&server.context);
         warn_of_bound(config.max_connections);
         for addr in server.addrs() {
             log!(Info, "listening"; addr = addr);
@@ -228,6 +239,8 @@ impl Server {
                 "The server is shutting down.",
             );
         }
+        context.relays.close();
+        context.pulls.close();
         context.registry.close();
         for peer in &peers {
             let text = "The server is shutting down.";
@@ -247,6 +260,7 @@ impl Server {
             .take();
         let left = end.saturating_duration_since(Instant::now());
         let gone = self.everyone.recv_timeout(left) == Err(RecvTimeoutError::Disconnected);
+        let gone = context.relays.wait_gone(end) && context.pulls.wait_gone(end) && gone;
         // Their last events are fired: those are delivered yet.
         let ended = context
             .supervisor
@@ -303,14 +317,27 @@ fn context(config: &Config, alive: Sender<()>) -> Result<Context, String> {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let counters = Arc::new(Counters::default());
+    let setting = Setting {
+        chunk_size: config.chunk_size,
+        gathering: Gathering::new(config.merge),
+        counters: Arc::clone(&counters),
+        name: format!("{:016x}", RandomState::new().hash_one(0)),
+    };
+    let listener = Arc::new(RelayEvents(Arc::clone(&hooks)));
+    let relays = Relays::new(config.relay_to.clone(), setting.clone(), listener);
+    let pulls = Pulls::new(config.pull.clone(), config.pull_on_demand);
+    let observer = StreamEvents {
+        hooks: Arc::clone(&hooks),
+        relays: relays.clone(),
+        pulls: pulls.clone(),
+    };
     Ok(Context {
         auth,
         supervisor: config.run_on_publish.as_deref().map(Supervisor::new),
-        registry: Registry::new(
-            settings,
-            Arc::new(StreamEvents(Arc::clone(&hooks))),
-            Arc::clone(&counters),
-        ),
+        registry: Registry::new(settings, Arc::new(observer), Arc::clone(&counters)),
+        relays,
+        pulls,
+        setting,
         hooks,
         counters,
         roster: Arc::new(Roster::new(
@@ -335,6 +362,7 @@ fn tick(context: &Context) {
         }
         thread::sleep(TICK);
         context.registry.expire(Instant::now());
+        context.pulls.expire(Instant::now());
         if ticks.is_multiple_of(TICKS_PER_PING) {
             context
                 .roster

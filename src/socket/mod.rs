@@ -7,7 +7,7 @@ mod dial;
 pub use deadline::{Gathering, Reader};
 pub use dial::{DialError, HostPort, HostPortError, dial};
 
-use crate::queue::Wire;
+use crate::queue::{Done, Wire, Writer};
 use crate::sys;
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -24,4 +24,20 @@ impl Wire for Line {
         // It may be closed already.
         let _ = self.0.shutdown(Shutdown::Both);
     }
+}
+
+/// The life of a thread that sends: all that is queued for `line`; after a farewell it closes our
+/// direction and waits a little for the peer to close its own.
+///
+/// # Errors
+///
+/// Those of the socket; `WouldBlock` when a write took longer than the socket allows.
+pub fn send_all(line: &Line, writer: Writer) -> io::Result<Done> {
+    let done = writer.run(&line.0)?;
+    if done == Done::Farewell {
+        // Not to send a reset: it would destroy what the peer has not read yet.
+        let _ = line.0.shutdown(Shutdown::Write);
+        writer.linger();
+    }
+    Ok(done)
 }

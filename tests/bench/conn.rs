@@ -54,6 +54,7 @@ impl Conn {
             app: APP.to_owned(),
             tc_url: format!("rtmp://{addr}/{APP}"),
             name: name.to_owned(),
+            via: Vec::new(),
         };
         let mut conn = Conn {
             socket,

@@ -11,7 +11,7 @@ use rtmp_server::rtmp::{Message, MessageType};
 pub fn event(event: &Event) -> String {
     match event {
         Event::Send(sent) => format!("> {}", message(sent)),
-        Event::Connected { app, flash_ver } => format!("connected {app} {flash_ver:?}"),
+        Event::Connected { app, flash_ver, .. } => format!("connected {app} {flash_ver:?}"),
         Event::Publish(request) => format!("publish {}", asked(request)),
         Event::Play(request) => format!("play {}", asked(request)),
         Event::Ended(stream) => format!("ended {}", stream.0),

@@ -109,6 +109,7 @@ impl Peer {
             app: "live".to_owned(),
             tc_url: format!("rtmp://{server}/live"),
             name: "x".to_owned(),
+            via: Vec::new(),
         };
         Ok(Peer {
             socket,

@@ -90,6 +90,7 @@ fn client(purpose: Purpose) -> Client {
         app: text("live"),
         tc_url: text("rtmp://h/live"),
         name: text("cam"),
+        via: Vec::new(),
     };
     Client::new(purpose, target)
 }

@@ -61,6 +61,7 @@ fn violations_end_a_client() {
             app: text(),
             tc_url: text(),
             name: text(),
+            via: Vec::new(),
         };
         let mut events = Vec::new();
         let got = Client::new(Purpose::Play, target).handle(message, &mut events);

@@ -43,6 +43,7 @@ impl Pair {
             app: "live?k=v".to_owned(),
             tc_url: "rtmp://b.example/live".to_owned(),
             name: "cam?t=s".to_owned(),
+            via: Vec::new(),
         };
         Pair {
             client: Client::new(purpose, target),

@@ -1,0 +1,284 @@
+//! Which streams go where: `[FILTER=]URL` of `-relay-to`, and `KEY=URL` of `-pull`.
+
+use super::url::{Url, UrlError, split_key};
+use crate::rtmp::client::Target;
+use crate::rtmp::key::{self, Key};
+use std::fmt;
+
+/// Why a text says not what goes where. Nothing secret is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DestinationError {
+    /// What follows the filter, or all of it, is no URL.
+    Url(UrlError),
+    /// The filter is neither a key nor a pattern such as `live/*`.
+    Filter(String, key::Error),
+    /// A `*` stands elsewhere than in the place of the last segment.
+    Star(String),
+    /// There is no `KEY=` in front.
+    NoKey,
+    /// A pattern needs `-pull-on-demand`: nobody can tell which streams there are.
+    Pattern(String),
+}
+
+impl fmt::Display for DestinationError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            DestinationError::Url(error) => write!(f, "{error}"),
+            DestinationError::Filter(filter, error) => write!(f, "{filter}: {error}"),
+            DestinationError::Star(filter) => {
+                write!(f, "{filter}: a * may only be the whole last segment")
+            }
+            DestinationError::NoKey => write!(f, "must be KEY=rtmp://HOST/APP/NAME"),
+            DestinationError::Pattern(filter) => {
+                write!(f, "{filter}: a pattern needs -pull-on-demand")
+            }
+        }
+    }
+}
+
+/// Some streams of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// All of them.
+    All,
+    /// One.
+    One(Key),
+    /// Those below, however deep.
+    Below(Key),
+}
+
+impl Filter {
+    /// Reads a key, `PREFIX/*` or `*`.
+    fn parse(text: &str) -> Result<Filter, DestinationError> {
+        if text == "*" {
+            return Ok(Filter::All);
+        }
+        let (prefix, below) = match text.strip_suffix("/*") {
+            Some(prefix) => (prefix, true),
+            None => (text, false),
+        };
+        if prefix.contains('*') {
+            return Err(DestinationError::Star(text.to_owned()));
+        }
+        let key = Key::new(prefix);
+        let key = key.map_err(|error| DestinationError::Filter(text.to_owned(), error))?;
+        Ok(match below {
+            true => Filter::Below(key),
+            false => Filter::One(key),
+        })
+    }
+
+    /// What of `key` the filter leaves open; `None` if it does not match.
+    pub fn rest<'a>(&self, key: &'a Key) -> Option<&'a str> {
+        match self {
+            Filter::All => Some(key.as_str()),
+            Filter::One(one) => (one == key).then_some(""),
+            Filter::Below(prefix) => {
+                let rest = key.as_str().strip_prefix(prefix.as_str())?;
+                rest.strip_prefix('/')
+            }
+        }
+    }
+}
+
+/// Where `-relay-to` has streams go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    filter: Filter,
+    /// Where.
+    pub url: Url,
+    /// How many before it show themselves the same way.
+    twins: usize,
+}
+
+impl Destination {
+    /// Reads `[FILTER=]URL`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DestinationError`].
+    pub fn parse(text: &str) -> Result<Destination, DestinationError> {
+        let (filter, url) = match text.split_once('=') {
+            Some((filter, url)) if !filter.contains("://") => (Filter::parse(filter)?, url),
+            _ => (Filter::All, text),
+        };
+        let url = Url::parse(url).map_err(DestinationError::Url)?;
+        Ok(Destination {
+            filter,
+            url,
+            twins: 0,
+        })
+    }
+
+    /// The same, to be told from `others` in lists.
+    pub fn among(mut self, others: &[Destination]) -> Destination {
+        let shown = self.url.to_string();
+        let twins = others.iter().filter(|other| other.url.to_string() == shown);
+        self.twins = twins.count();
+        self
+    }
+
+    /// Whether streams called so go there.
+    pub fn takes(&self, key: &Key) -> bool {
+        self.filter.rest(key).is_some()
+    }
+
+    /// What `key` is called there. A URL with placeholders is filled in, one behind the key of one
+    /// stream names it whole, and to any other the stream's own name is added.
+    pub fn target(&self, key: &Key, via: Vec<String>) -> Target {
+        let whole = matches!(self.filter, Filter::One(_)) && self.url.has_name();
+        match whole || self.url.has_placeholders() {
+            true => self.url.filled(key, via),
+            false => self.url.with_name(split_key(key).1, via),
+        }
+    }
+}
+
+/// Without what may be secret.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.twins {
+            0 => write!(f, "{}", self.url),
+            twins => write!(f, "{}#{}", self.url, twins + 1),
+        }
+    }
+}
+
+/// Where `-pull` has streams come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Which streams of ours.
+    pub filter: Filter,
+    /// Where from. What it shows of itself holds no secrets.
+    pub url: Url,
+}
+
+impl Source {
+    /// Reads `KEY=URL`, and with `on_demand` also patterns such as `live/*=rtmp://host/live`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DestinationError`].
+    pub fn parse(text: &str, on_demand: bool) -> Result<Source, DestinationError> {
+        let (key, url) = text
+            .split_once('=')
+            .filter(|(key, _)| !key.contains("://"))
+            .ok_or(DestinationError::NoKey)?;
+        let filter = Filter::parse(key)?;
+        if !on_demand && !matches!(filter, Filter::One(_)) {
+            return Err(DestinationError::Pattern(key.to_owned()));
+        }
+        let url = Url::parse(url).map_err(DestinationError::Url)?;
+        Ok(Source { filter, url })
+    }
+
+    /// What `key` is called there: the URL as it is or filled in, or, behind a pattern, with what
+    /// the pattern left open.
+    pub fn target(&self, key: &Key, via: Vec<String>) -> Target {
+        match self.filter.rest(key) {
+            Some(rest) if !rest.is_empty() && !self.url.has_placeholders() => {
+                self.url.with_name(rest, via)
+            }
+            _ => self.url.filled(key, via),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the flag says, a key, and application and name at the other server.
+    type Row = (
+        &'static str,
+        &'static str,
+        Option<(&'static str, &'static str)>,
+    );
+
+    #[test]
+    fn a_destination_takes_what_its_filter_says() {
+        let rows: [Row; 13] = [
+            ("rtmp://h/app", "live/cam", Some(("app", "cam"))),
+            ("rtmp://h/app", "a/b/c", Some(("app", "c"))),
+            ("rtmp://h/app", "cam", Some(("app", "cam"))),
+            ("rtmp://h/a/b?t=x=y", "live/cam", Some(("a/b?t=x=y", "cam"))),
+            ("rtmp://h/{app}/{name}", "live/cam", Some(("live", "cam"))),
+            (
+                "live/cam=rtmp://h/app/key?t=1",
+                "live/cam",
+                Some(("app", "key?t=1")),
+            ),
+            ("live/cam=rtmp://h/app/key", "live/cam2", None),
+            ("live/cam=rtmp://h/app", "live/cam", Some(("app", "cam"))),
+            ("live/*=rtmp://h/app/x", "live/cam", Some(("app/x", "cam"))),
+            ("live/*=rtmp://h/app", "live", None),
+            ("live/*=rtmp://h/app", "lives/cam", None),
+            ("*=rtmp://h/app", "x", Some(("app", "x"))),
+            (
+                "live/*=rtmp://h/x/{key}-{name}",
+                "live/cam",
+                Some(("x/live", "cam-cam")),
+            ),
+        ];
+        for (text, key, want) in rows {
+            let destination = Destination::parse(text).unwrap();
+            let key = Key::new(key).unwrap();
+            let target = destination.target(&key, Vec::new());
+            let got = destination
+                .takes(&key)
+                .then_some((target.app.as_str(), target.name.as_str()));
+            assert_eq!(got, want, "{text} {key}");
+        }
+    }
+
+    #[test]
+    fn destinations_are_told_apart_without_their_secrets() {
+        let mut all = Vec::new();
+        for text in [
+            "rtmp://h/a/secret",
+            "rtmp://h/b?x",
+            "x=rtmp://h/a/other?t=1",
+        ] {
+            all.push(Destination::parse(text).unwrap().among(&all));
+        }
+        let shown: Vec<String> = all.iter().map(Destination::to_string).collect();
+        assert_eq!(shown, ["rtmp://h/a", "rtmp://h/b", "rtmp://h/a#2"]);
+    }
+
+    #[test]
+    fn a_source_is_one_stream_or_many() {
+        let rows: [Row; 5] = [
+            (
+                "live/cam=rtmp://h/app/name?t=1",
+                "live/cam",
+                Some(("app", "name?t=1")),
+            ),
+            (
+                "live/*=rtmp://h/app?t=1",
+                "live/cam",
+                Some(("app?t=1", "cam")),
+            ),
+            ("live/*=rtmp://h/app", "live/a/b", Some(("app", "a/b"))),
+            ("*=rtmp://h/{app}/{name}", "live/cam", Some(("live", "cam"))),
+            ("live/*=rtmp://h/app", "cam", None),
+        ];
+        for (text, key, want) in rows {
+            let source = Source::parse(text, true).unwrap();
+            let key = Key::new(key).unwrap();
+            let target = source.target(&key, Vec::new());
+            let matches = source.filter.rest(&key).is_some();
+            let got = matches.then_some((target.app.as_str(), target.name.as_str()));
+            assert_eq!(got, want, "{text} {key}");
+        }
+        let refused = [
+            "rtmp://h/a/b",
+            "live/*=rtmp://h/a",
+            "x=http://h/a",
+            "a/../b=rtmp://h/a",
+        ];
+        for text in refused {
+            assert!(Source::parse(text, false).is_err(), "{text}");
+        }
+        assert!(Destination::parse("li*e=rtmp://h/a").is_err());
+    }
+}

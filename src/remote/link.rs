@@ -1,0 +1,306 @@
+//! One connection to another server, from dialling to its end.
+
+use super::switch::{Grip, Switch};
+use super::url::Url;
+use crate::queue::{self, Outbox, Toward, Wire};
+use crate::rtmp::chunk::{self, Decoder};
+use crate::rtmp::client::{self, Client, Event, Purpose, Target};
+use crate::rtmp::{Message, StreamId, handshake};
+use crate::socket::{self, DialError, Gathering, Line, Reader, dial};
+use crate::stats::Counters;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{fmt, thread};
+
+/// How long looking up, connecting and the handshake may take in all.
+pub const DIAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the other server may take from there until media flows.
+pub const SETUP_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long the other server may take nothing.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long it may say nothing, where it has media to send.
+const READ_LIMIT: Duration = Duration::from_secs(90);
+
+/// Bytes that are read at a time.
+const READ_LEN: usize = 64 << 10;
+
+/// Stack of the thread that sends; it calls nothing deep.
+const WRITER_STACK_LEN: usize = 64 << 10;
+
+/// Why a connection to another server ended.
+#[derive(Debug)]
+pub enum LinkError {
+    /// It cannot be connected to.
+    Dial(DialError),
+    /// Not the handshake that RTMP has.
+    Handshake(handshake::Error),
+    /// Chunks that cannot be followed.
+    Chunk(chunk::Error),
+    /// It refused, or said what may not be said.
+    Client(client::Error),
+    /// Not in time; with what.
+    Timeout(&'static str),
+    /// It takes no replies.
+    QueueFull,
+    /// It closed.
+    Closed,
+    /// It said that the stream is over.
+    Ended,
+    /// Somebody publishes to us what it was to send.
+    Superseded,
+    /// We do not want it any more.
+    Stopped,
+    /// The transport failed.
+    Io(io::Error),
+}
+
+impl LinkError {
+    /// The layer, as logs name it.
+    pub fn layer(&self) -> &'static str {
+        match self {
+            LinkError::Dial(DialError::TimedOut) => "timeout",
+            LinkError::Dial(_) | LinkError::Io(_) => "io",
+            LinkError::Handshake(_) => "handshake",
+            LinkError::Chunk(_) => "chunk",
+            LinkError::Client(_) => "protocol",
+            LinkError::Timeout(_) | LinkError::QueueFull => "timeout",
+            LinkError::Closed | LinkError::Ended | LinkError::Superseded | LinkError::Stopped => {
+                "none"
+            }
+        }
+    }
+
+    fn reading(error: io::Error, what: &'static str) -> LinkError {
+        match error.kind() {
+            io::ErrorKind::TimedOut => LinkError::Timeout(what),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => LinkError::Closed,
+            _ => LinkError::Io(error),
+        }
+    }
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            LinkError::Dial(error) => write!(f, "{error}"),
+            LinkError::Handshake(error) => write!(f, "{error}"),
+            LinkError::Chunk(error) => write!(f, "{error}"),
+            LinkError::Client(error) => write!(f, "{error}"),
+            LinkError::Timeout(what) => write!(f, "timed out waiting for {what}"),
+            LinkError::QueueFull => write!(f, "server does not take its replies"),
+            LinkError::Closed => write!(f, "server closed"),
+            LinkError::Ended => write!(f, "server ended the stream"),
+            LinkError::Superseded => write!(f, "stream is published here"),
+            LinkError::Stopped => write!(f, "not wanted any more"),
+            LinkError::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// What all connections to other servers share.
+#[derive(Clone)]
+pub struct Setting {
+    /// Bytes per chunk that we send.
+    pub chunk_size: u32,
+    /// How long media that comes may wait for more.
+    pub gathering: Option<Gathering>,
+    /// What is sent to destinations is counted there.
+    pub counters: Arc<Counters>,
+    /// What this server calls itself, to recognise streams that come back to it.
+    pub name: String,
+}
+
+/// Whoever uses a connection to another server.
+pub trait Use {
+    /// Media can be sent to `outbox` as of message stream `stream`, or will come from there; `end`
+    /// is what the server is to be told at the end.
+    ///
+    /// # Errors
+    ///
+    /// Any: it is not wanted any more.
+    fn start(
+        &mut self,
+        stream: StreamId,
+        outbox: &Arc<Outbox>,
+        end: Vec<Message>,
+    ) -> Result<(), LinkError>;
+
+    /// Media came.
+    ///
+    /// # Errors
+    ///
+    /// Any: it is not wanted any more.
+    fn media(&mut self, messages: Vec<Message>, bytes: usize) -> Result<(), LinkError>;
+
+    /// The connection is over; why. Whatever holds its outbox has to be let go of now.
+    fn end(&mut self, why: &LinkError);
+}
+
+/// A connection that is to be made.
+pub struct Link<'a> {
+    /// What it shares with others.
+    pub setting: &'a Setting,
+    /// Where to.
+    pub url: &'a Url,
+    /// What for.
+    pub purpose: Purpose,
+    /// What ends it from outside.
+    pub switch: &'a Switch,
+}
+
+impl Link<'_> {
+    /// Connects, has `user` use the connection, and returns why that is over.
+    pub fn run(&self, target: Target, user: &mut dyn Use) -> LinkError {
+        let socket = match self.connect() {
+            Ok(socket) => socket,
+            Err(error) => return error,
+        };
+        let line = Arc::new(Line(socket));
+        if !self.switch.hold(Grip::Line(Arc::clone(&line))) {
+            return LinkError::Stopped;
+        }
+        let error = match shake_hands(&line.0) {
+            Ok(()) => self.talk(&line, target, user),
+            Err(error) => error,
+        };
+        self.switch.hold(Grip::Nothing);
+        self.unless_stopped(error)
+    }
+
+    /// Whatever fails when we do not want it any more is no failure.
+    fn unless_stopped(&self, error: LinkError) -> LinkError {
+        match self.switch.is_off() {
+            true => LinkError::Stopped,
+            false => error,
+        }
+    }
+
+    fn connect(&self) -> Result<TcpStream, LinkError> {
+        let end = Instant::now() + DIAL_LIMIT;
+        let socket = dial(&self.url.host, self.url.port, end).map_err(LinkError::Dial)?;
+        let limit = Some(WRITE_LIMIT);
+        socket.set_write_timeout(limit).map_err(LinkError::Io)?;
+        Ok(socket)
+    }
+
+    /// Everything after the handshake, with a thread that sends.
+    fn talk(&self, line: &Arc<Line>, target: Target, user: &mut dyn Use) -> LinkError {
+        let wire = Arc::clone(line) as Arc<dyn Wire>;
+        let counters = Arc::clone(&self.setting.counters);
+        let (outbox, writer) = queue::outbox(wire, Toward::Server, counters);
+        thread::scope(|scope| {
+            let builder = thread::Builder::new()
+                .name("remote-w".to_owned())
+                .stack_size(WRITER_STACK_LEN);
+            let send = || socket::send_all(line, writer);
+            if let Err(error) = builder.spawn_scoped(scope, send) {
+                return LinkError::Io(error);
+            }
+            let error = match self.read_loop(&line.0, outbox, target, user) {
+                Ok(never) => match never {},
+                Err(error) => error,
+            };
+            self.switch.hold(Grip::Nothing);
+            let error = self.unless_stopped(error);
+            user.end(&error);
+            // Wakes a writer that waits for the socket.
+            let _ = line.0.shutdown(Shutdown::Both);
+            error
+        })
+    }
+
+    fn read_loop(
+        &self,
+        socket: &TcpStream,
+        outbox: Arc<Outbox>,
+        target: Target,
+        user: &mut dyn Use,
+    ) -> Result<Never, LinkError> {
+        let mut client = Client::new(self.purpose, target);
+        client.count_received(1 + 2 * handshake::PACKET_LEN);
+        outbox.push(None, client.begin(self.setting.chunk_size));
+        let mut reader = Reader::until(socket, Instant::now() + SETUP_LIMIT);
+        let (mut chunks, mut events) = (Decoder::default(), Vec::new());
+        let mut started = false;
+        let mut buffer = vec![0; READ_LEN];
+        loop {
+            let len = match reader.read(&mut buffer) {
+                Ok(0) => return Err(LinkError::Closed),
+                Ok(len) => len,
+                // A server that is published to has nothing to say. Whether it is there shows when
+                // it takes what it is sent.
+                Err(error)
+                    if started
+                        && self.purpose == Purpose::Publish
+                        && error.kind() == io::ErrorKind::TimedOut =>
+                {
+                    continue;
+                }
+                Err(error) => return Err(LinkError::reading(error, "the server")),
+            };
+            client.count_received(len);
+            let mut input = &buffer[..len];
+            while let Some(message) = chunks.decode(&mut input).map_err(LinkError::Chunk)? {
+                client
+                    .handle(message, &mut events)
+                    .map_err(LinkError::Client)?;
+            }
+            let mut media = Vec::new();
+            let (mut replies, mut ended) = (Vec::new(), false);
+            for event in events.drain(..) {
+                match event {
+                    Event::Send(message) => replies.push(message),
+                    Event::Media(message) => media.push(message),
+                    Event::Ended => ended = true,
+                    Event::Started(stream) => {
+                        started = true;
+                        self.switch.hold(Grip::Nothing);
+                        user.start(stream, &outbox, client.end())?;
+                        reader.set_each(READ_LIMIT).map_err(LinkError::Io)?;
+                        reader.gather(self.setting.gathering);
+                    }
+                }
+            }
+            user.media(media, len)?;
+            replies.extend(client.acknowledgement());
+            if !replies.is_empty() && !outbox.reply(replies) {
+                return Err(LinkError::QueueFull);
+            }
+            if ended {
+                return Err(LinkError::Ended);
+            }
+        }
+    }
+}
+
+enum Never {}
+
+/// The handshake (§5.2), all of it within [`DIAL_LIMIT`]. What S2 repeats is not held against a
+/// server: some repeat other things, and nothing of ours depends on it.
+fn shake_hands(socket: &TcpStream) -> Result<(), LinkError> {
+    let random = handshake::random(RandomState::new().hash_one(0));
+    let hello = handshake::hello(0, &random);
+    let mut out = socket;
+    let opening = [&[handshake::VERSION][..], &hello].concat();
+    out.write_all(&opening).map_err(LinkError::Io)?;
+    let mut reader = Reader::until(socket, Instant::now() + DIAL_LIMIT);
+    let mut read = |out: &mut [u8]| {
+        let result = reader.read_exact(out);
+        result.map_err(|error| LinkError::reading(error, "handshake"))
+    };
+    let mut version = [0];
+    read(&mut version)?;
+    handshake::check_version(version[0]).map_err(LinkError::Handshake)?;
+    // On the heap: the stack of a thread stays as large as it once was.
+    let mut theirs: Box<handshake::Packet> = Box::new([0; handshake::PACKET_LEN]);
+    read(&mut theirs[..])?;
+    let answer = handshake::echo(&theirs, 0);
+    out.write_all(&answer).map_err(LinkError::Io)?;
+    read(&mut theirs[..])
+}

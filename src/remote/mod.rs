@@ -1,0 +1,31 @@
+//! Other servers: streams are relayed to them and pulled from them.
+//!
+//! A relay is a viewer of its stream whose connection we have opened ourselves. It is served by the
+//! same queue with the same patience as any viewer, so whatever its server does, nobody waits for it.
+
+mod destination;
+mod link;
+mod present;
+mod progress;
+mod relay;
+mod switch;
+mod url;
+
+pub use destination::{Destination, DestinationError, Filter, Source};
+pub use link::{DIAL_LIMIT, Link, LinkError, SETUP_LIMIT, Setting, Use};
+pub use present::{Present, Roll};
+pub use progress::{Progress, Told};
+pub use relay::Relays;
+pub use switch::{Grip, Switch};
+pub use url::{Url, UrlError, split_key};
+
+use crate::rtmp::key::Key;
+
+/// Who is told of relays.
+pub trait Listener: Send + Sync {
+    /// The destination takes the stream; `url` has nothing secret in it.
+    fn relay_up(&self, key: &Key, url: &str);
+
+    /// It does not any more; why.
+    fn relay_down(&self, key: &Key, url: &str, why: &str);
+}

@@ -1,0 +1,117 @@
+//! How far a connection to another server is, for those who ask.
+
+use crate::queue::Outbox;
+use crate::stats::LinkState;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Kept up to date by the thread that has the connection.
+pub struct Progress(Mutex<State>);
+
+struct State {
+    state: LinkState,
+    attempts: u64,
+    last_error: String,
+    /// The way to the server, while there is one.
+    outbox: Option<Arc<Outbox>>,
+    /// What went through the ways there were before.
+    messages: u64,
+    bytes: u64,
+    drops: u64,
+    received: u64,
+}
+
+/// How far it is, and what has come of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// How far it is.
+    pub state: LinkState,
+    /// How many times it was connected anew.
+    pub reconnects: u64,
+    /// Why it was last lost; empty: never.
+    pub last_error: String,
+    /// Messages sent.
+    pub messages: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// Messages left out.
+    pub drops: u64,
+    /// Bytes received.
+    pub received: u64,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Progress(Mutex::new(State {
+            state: LinkState::Connecting,
+            attempts: 0,
+            last_error: String::new(),
+            outbox: None,
+            messages: 0,
+            bytes: 0,
+            drops: 0,
+            received: 0,
+        }))
+    }
+}
+
+impl Progress {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is being connected.
+    pub fn connecting(&self) {
+        let mut state = self.lock();
+        state.state = LinkState::Connecting;
+        state.attempts += 1;
+    }
+
+    /// Media goes through `outbox`, or comes.
+    pub fn connected(&self, outbox: &Arc<Outbox>) {
+        let mut state = self.lock();
+        state.state = LinkState::Connected;
+        state.outbox = Some(Arc::clone(outbox));
+    }
+
+    /// So many bytes came.
+    pub fn received(&self, bytes: usize) {
+        self.lock().received += bytes as u64;
+    }
+
+    /// It was lost, and will be tried again.
+    pub fn waiting(&self, error: String) {
+        let mut state = self.lock();
+        state.state = LinkState::Waiting;
+        state.last_error = error;
+    }
+
+    /// Lets go of the way to the server, and adds up what went through it.
+    pub fn settle(&self) {
+        let mut state = self.lock();
+        if let Some(outbox) = state.outbox.take() {
+            state.messages += outbox.messages();
+            state.bytes += outbox.bytes();
+            state.drops += outbox.drops();
+        }
+    }
+
+    /// Bytes sent.
+    pub fn bytes(&self) -> u64 {
+        self.told().bytes
+    }
+
+    /// How far it is now.
+    pub fn told(&self) -> Told {
+        let state = self.lock();
+        let now = |read: fn(&Outbox) -> u64| state.outbox.as_deref().map_or(0, read);
+        Told {
+            state: state.state,
+            reconnects: state.attempts.saturating_sub(1),
+            last_error: state.last_error.clone(),
+            messages: state.messages + now(Outbox::messages),
+            bytes: state.bytes + now(Outbox::bytes),
+            drops: state.drops + now(Outbox::drops),
+            received: state.received,
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Streams on their way to other servers: for each stream and destination a thread with a
+//! connection and a queue of its own, as long as the stream lasts.
+
+use super::destination::Destination;
+use super::link::{Link, LinkError, Setting, Use};
+use super::present::{Present, Roll};
+use super::switch::Switch;
+use super::{Listener, Progress};
+use crate::backoff::{Backoff, jittered};
+use crate::log;
+use crate::queue::Outbox;
+use crate::registry::{Part, Recipient, Registry, Subscription};
+use crate::rtmp::client::Purpose;
+use crate::rtmp::key::Key;
+use crate::rtmp::{Message, StreamId};
+use crate::stats::RelayStats;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A connection that lasted so long did not fail at once.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// How long a relay waits for the one of the stream's last publication to be gone.
+const TURN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Stack of a relay's thread: AMF nests at most 32 deep.
+const STACK_LEN: usize = 256 << 10;
+
+/// All relays. Cloning shares them.
+#[derive(Clone)]
+pub struct Relays(Arc<Shared>);
+
+struct Shared {
+    destinations: Vec<Destination>,
+    setting: Setting,
+    listener: Arc<dyn Listener>,
+    /// By stream and index of the destination, those that have not ended.
+    relays: Mutex<HashMap<(Key, usize), Arc<Relay>>>,
+    roll: Roll,
+}
+
+/// One stream on its way to one destination.
+struct Relay {
+    key: Key,
+    destination: Destination,
+    switch: Switch,
+    progress: Progress,
+}
+
+impl Relays {
+    /// Relays to these destinations; `listener` will be told of them.
+    pub fn new(
+        destinations: Vec<Destination>,
+        setting: Setting,
+        listener: Arc<dyn Listener>,
+    ) -> Relays {
+        Relays(Arc::new(Shared {
+            destinations,
+            setting,
+            listener,
+            relays: Mutex::default(),
+            roll: Roll::default(),
+        }))
+    }
+
+    /// The stream `key` is published: it is relayed wherever it belongs, unless it is already.
+    pub fn start(&self, key: &Key, registry: &Registry) {
+        for (index, destination) in self.0.destinations.iter().enumerate() {
+            if destination.takes(key) {
+                self.start_one(key, index, destination, registry);
+            }
+        }
+    }
+
+    fn start_one(&self, key: &Key, index: usize, destination: &Destination, registry: &Registry) {
+        let Some(present) = self.0.roll.enter() else {
+            return;
+        };
+        let relay = Arc::new(Relay {
+            key: key.clone(),
+            destination: destination.clone(),
+            switch: Switch::default(),
+            progress: Progress::default(),
+        });
+        let place = (key.clone(), index);
+        let mut relays = self.0.lock();
+        if relays
+            .get(&place)
+            .is_some_and(|relay| !relay.switch.is_off())
+        {
+            return;
+        }
+        let last = relays.insert(place.clone(), Arc::clone(&relay));
+        drop(relays);
+        let (shared, registry) = (Arc::clone(&self.0), registry.clone());
+        let builder = thread::Builder::new()
+            .name("relay".to_owned())
+            .stack_size(STACK_LEN);
+        let spawned = builder.spawn(move || shared.run(relay, &place, last, &registry, present));
+        if let Err(error) = spawned {
+            self.0.lock().remove(&(key.clone(), index));
+            log!(Error, "cannot start relay"; stream_key = key, destination = destination, error = error);
+        }
+    }
+
+    /// The stream `key` is over. Connections in use have taken leave of it themselves.
+    pub fn stop(&self, key: &Key) {
+        let relays = self.0.lock();
+        for (_, relay) in relays.iter().filter(|((of, _), _)| of == key) {
+            relay.switch.turn_off();
+        }
+    }
+
+    /// What can be told of each, by stream and destination.
+    pub fn stats(&self) -> Vec<RelayStats> {
+        let mut relays: Vec<_> = self
+            .0
+            .lock()
+            .iter()
+            .map(|(place, relay)| (place.clone(), Arc::clone(relay)))
+            .collect();
+        relays.sort_by(|(a, _), (b, _)| a.cmp(b));
+        relays.iter().map(|(_, relay)| relay.stats()).collect()
+    }
+
+    /// Starts none any more, and ends those that are not connected.
+    pub fn close(&self) {
+        self.0.roll.close();
+        let relays = self.0.lock();
+        relays.values().for_each(|relay| relay.switch.turn_off());
+    }
+
+    /// Waits until all are gone. `false`: not by `deadline`.
+    pub fn wait_gone(&self, deadline: Instant) -> bool {
+        self.0.roll.wait_empty(deadline)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Key, usize), Arc<Relay>>> {
+        self.relays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life of a relay.
+    fn run(
+        &self,
+        relay: Arc<Relay>,
+        place: &(Key, usize),
+        last: Option<Arc<Relay>>,
+        registry: &Registry,
+        present: Present,
+    ) {
+        // The server there would refuse a second publisher.
+        if relay.switch.pause_for(&last, TURN_LIMIT) {
+            self.keep_connected(&relay, registry);
+        }
+        let mut relays = self.lock();
+        if relays
+            .get(place)
+            .is_some_and(|held| Arc::ptr_eq(held, &relay))
+        {
+            relays.remove(place);
+        }
+        drop(relays);
+        drop((relay, present));
+    }
+
+    fn keep_connected(&self, relay: &Relay, registry: &Registry) {
+        let mut backoff = Backoff::new(STEADY);
+        while !relay.switch.is_off() && registry.is_published(&relay.key) {
+            let began = Instant::now();
+            relay.progress.connecting();
+            let mut sender = Sender {
+                shared: self,
+                relay,
+                registry,
+                phase: Phase::Connecting,
+            };
+            let error = self.connect(relay, registry, &mut sender);
+            let (was_up, over) = match sender.phase {
+                Phase::Up(_) | Phase::Connecting => (false, false),
+                Phase::Down { over } => (true, over),
+            };
+            let over = over || matches!(error, LinkError::Stopped);
+            if was_up {
+                let why = if over {
+                    "stream over".to_owned()
+                } else {
+                    error.to_string()
+                };
+                let to = relay.destination.to_string();
+                self.listener.relay_down(&relay.key, &to, &why);
+            }
+            if over {
+                log!(Info, "relay stopped"; stream_key = relay.key, destination = relay.destination,
+                    sent_bytes = relay.progress.bytes());
+                return;
+            }
+            self.setting.counters.relay_failures.add(1);
+            let pause = jittered(backoff.pause(began));
+            log!(Warn, "relay failed"; stream_key = relay.key, destination = relay.destination,
+                layer = error.layer(), error = error,
+                retry_in_sec = format_args!("{:.1}", pause.as_secs_f32()));
+            relay.progress.waiting(error.to_string());
+            if !relay.switch.pause(pause) {
+                return;
+            }
+        }
+    }
+
+    fn connect(&self, relay: &Relay, registry: &Registry, sender: &mut Sender) -> LinkError {
+        let mut via = registry.via(&relay.key);
+        via.push(self.setting.name.clone());
+        let link = Link {
+            setting: &self.setting,
+            url: &relay.destination.url,
+            purpose: Purpose::Publish,
+            switch: &relay.switch,
+        };
+        link.run(relay.destination.target(&relay.key, via), sender)
+    }
+}
+
+impl Relay {
+    fn stats(&self) -> RelayStats {
+        let told = self.progress.told();
+        RelayStats {
+            stream_key: self.key.as_str().to_owned(),
+            url: self.destination.to_string(),
+            state: told.state,
+            messages: told.messages,
+            drops: told.drops,
+            bytes: told.bytes,
+            reconnects: told.reconnects,
+            last_error: told.last_error,
+        }
+    }
+}
+
+/// A relay that uses a connection.
+struct Sender<'a> {
+    shared: &'a Shared,
+    relay: &'a Relay,
+    registry: &'a Registry,
+    phase: Phase,
+}
+
+/// How far it has come with it.
+enum Phase {
+    Connecting,
+    Up(Subscription),
+    /// It is over; also because the stream is?
+    Down {
+        over: bool,
+    },
+}
+
+impl Use for Sender<'_> {
+    fn start(
+        &mut self,
+        stream: StreamId,
+        outbox: &Arc<Outbox>,
+        end: Vec<Message>,
+    ) -> Result<(), LinkError> {
+        let (key, to) = (&self.relay.key, &self.relay.destination);
+        let recipient = Recipient {
+            conn_id: format!("relay to {to}"),
+            stream,
+            part: Part::Server { end },
+        };
+        let subscription = self.registry.subscribe(key, outbox, recipient);
+        self.phase = Phase::Up(subscription.map_err(|_| LinkError::Stopped)?);
+        self.relay.progress.connected(outbox);
+        log!(Info, "relay started"; stream_key = key, destination = to);
+        self.shared.listener.relay_up(key, &to.to_string());
+        Ok(())
+    }
+
+    /// A server that is published to has no media to send; whatever it is, it is ignored.
+    fn media(&mut self, _: Vec<Message>, _: usize) -> Result<(), LinkError> {
+        Ok(())
+    }
+
+    fn end(&mut self, _: &LinkError) {
+        if let Phase::Up(subscription) = &self.phase {
+            let over = subscription.is_over();
+            self.phase = Phase::Down { over };
+        }
+        self.relay.progress.settle();
+    }
+}

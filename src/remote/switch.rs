@@ -1,0 +1,100 @@
+//! What ends a connection to another server from outside, whatever it is doing.
+
+use crate::queue::{Outbox, Wire};
+use crate::rtmp::Message;
+use crate::socket::Line;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether somebody is gone.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What there is to take hold of.
+pub enum Grip {
+    /// Nothing: there is no connection, or somebody else ends it.
+    Nothing,
+    /// A connection that nothing goes through yet: it is cut.
+    Line(Arc<Line>),
+    /// A connection that is in use: these messages are sent, and then it is closed.
+    Outbox(Arc<Outbox>, Vec<Message>),
+}
+
+/// Turned off once and for all.
+pub struct Switch {
+    state: Mutex<State>,
+    turned: Condvar,
+}
+
+struct State {
+    off: bool,
+    grip: Grip,
+}
+
+impl Default for Switch {
+    fn default() -> Self {
+        let state = State {
+            off: false,
+            grip: Grip::Nothing,
+        };
+        Switch {
+            state: Mutex::new(state),
+            turned: Condvar::new(),
+        }
+    }
+}
+
+impl Switch {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends what there is, and all that would come.
+    pub fn turn_off(&self) {
+        let mut state = self.lock();
+        state.off = true;
+        match std::mem::replace(&mut state.grip, Grip::Nothing) {
+            Grip::Nothing => {}
+            Grip::Line(line) => line.hang_up(),
+            Grip::Outbox(outbox, end) => outbox.finish(end),
+        }
+        drop(state);
+        self.turned.notify_all();
+    }
+
+    /// Whether it was turned off.
+    pub fn is_off(&self) -> bool {
+        self.lock().off
+    }
+
+    /// Says what there is to take hold of now. `false`: it was turned off before.
+    pub fn hold(&self, grip: Grip) -> bool {
+        let mut state = self.lock();
+        if !state.off {
+            state.grip = grip;
+        }
+        !state.off
+    }
+
+    /// Waits for so long; `false`, and sooner, if it is turned off.
+    pub fn pause(&self, pause: Duration) -> bool {
+        let on = |state: &mut State| !state.off;
+        let state = self.lock();
+        let woken = self.turned.wait_timeout_while(state, pause, on);
+        !woken.unwrap_or_else(PoisonError::into_inner).0.off
+    }
+
+    /// Waits until nobody else holds `last`, for `limit` at most; `false`, and sooner, if it is
+    /// turned off.
+    pub fn pause_for<T>(&self, last: &Option<Arc<T>>, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        while let Some(last) = last
+            && Arc::strong_count(last) > 1
+            && Instant::now() < end
+        {
+            if !self.pause(POLL) {
+                return false;
+            }
+        }
+        !self.is_off()
+    }
+}

@@ -1,0 +1,284 @@
+//! Addresses of streams on other servers: `rtmp://host[:port]/app/name?query`.
+
+use crate::rtmp::client::Target;
+use crate::rtmp::key::Key;
+use crate::socket::{HostPort, HostPortError};
+use std::fmt;
+
+/// The port that RTMP has if none is given.
+const PORT: u16 = 1935;
+
+/// A URL of scheme `rtmp`, taken apart as far as that does not depend on the stream. Shown without
+/// what may be secret in it: only scheme, host, port and the first part of the path.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url {
+    /// A name or an address; IPv6 without brackets.
+    pub host: String,
+    /// As it is given, or 1935.
+    pub port: u16,
+    /// As it is written, host and port.
+    place: String,
+    /// What follows the host, without the slash and the query.
+    path: String,
+    /// What follows `?`, if anything does.
+    query: Option<String>,
+}
+
+/// Why a text is no URL that can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UrlError {
+    /// It does not begin with `rtmp://`.
+    Scheme,
+    /// It begins with `rtmps://`.
+    Tls,
+    /// It has white space or control characters.
+    Character,
+    /// There is no host, or a bad one.
+    Host,
+    /// The port is no number from 1 to 65535.
+    Port,
+    /// There is nothing behind the host.
+    Path,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            UrlError::Scheme => "URL must begin with rtmp://",
+            UrlError::Tls => {
+                "rtmps:// is not spoken: have a TLS client such as stunnel or socat in between, and give its rtmp:// address"
+            }
+            UrlError::Character => "URL has white space or a control character",
+            UrlError::Host => "URL has no host, or a bad one",
+            UrlError::Port => "URL has a bad port",
+            UrlError::Path => "URL names no application",
+        })
+    }
+}
+
+impl From<HostPortError> for UrlError {
+    fn from(error: HostPortError) -> UrlError {
+        match error {
+            HostPortError::Host => UrlError::Host,
+            HostPortError::Port => UrlError::Port,
+        }
+    }
+}
+
+/// What takes the place of parts of a stream's key in a URL.
+const PLACEHOLDERS: [&str; 3] = ["{app}", "{name}", "{key}"];
+
+impl Url {
+    /// Takes a URL apart.
+    ///
+    /// # Errors
+    ///
+    /// Any [`UrlError`].
+    pub fn parse(text: &str) -> Result<Url, UrlError> {
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(UrlError::Character);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "rtmp" => {}
+            "rtmps" => return Err(UrlError::Tls),
+            _ => return Err(UrlError::Scheme),
+        }
+        let (place, path) = rest.split_once('/').ok_or(UrlError::Path)?;
+        let HostPort { host, port } = HostPort::parse(place)?;
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (path, None),
+        };
+        let path = path.trim_matches('/');
+        if path.is_empty() {
+            return Err(UrlError::Path);
+        }
+        Ok(Url {
+            host: host.to_owned(),
+            port: port.unwrap_or(PORT),
+            place: place.to_owned(),
+            path: path.to_owned(),
+            query,
+        })
+    }
+
+    /// Whether it has places for parts of a stream's key.
+    pub fn has_placeholders(&self) -> bool {
+        let within = |text: &str| PLACEHOLDERS.iter().any(|name| text.contains(name));
+        within(&self.path) || self.query.as_deref().is_some_and(within)
+    }
+
+    /// Whether it has a name behind the application.
+    pub fn has_name(&self) -> bool {
+        self.path.contains('/')
+    }
+
+    /// The stream `name` of the application that the URL names; its query is the application's.
+    pub fn with_name(&self, name: &str, via: Vec<String>) -> Target {
+        let app = with_query(&self.path, self.query.as_deref());
+        self.target(app, name.to_owned(), via)
+    }
+
+    /// The stream that the URL itself names, with `{app}`, `{name}` and `{key}` filled in from
+    /// `key`; its query is the name's.
+    pub fn filled(&self, key: &Key, via: Vec<String>) -> Target {
+        let fill = |text: &str| fill(text, key);
+        let path = fill(&self.path);
+        let query = self.query.as_deref().map(fill);
+        let (app, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        let name = with_query(name, query.as_deref());
+        self.target(app.to_owned(), name, via)
+    }
+
+    fn target(&self, app: String, name: String, via: Vec<String>) -> Target {
+        Target {
+            tc_url: format!("rtmp://{}/{app}", self.place),
+            app,
+            name,
+            via,
+        }
+    }
+}
+
+fn with_query(text: &str, query: Option<&str>) -> String {
+    match query {
+        Some(query) => format!("{text}?{query}"),
+        None => text.to_owned(),
+    }
+}
+
+/// Fills in the placeholders from left to right; what is filled in is not looked at again.
+fn fill(text: &str, key: &Key) -> String {
+    let (app, name) = split_key(key);
+    let values = [app, name, key.as_str()];
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('{') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let mut pairs = PLACEHOLDERS.iter().zip(values);
+        let (taken, value) = pairs
+            .find(|(name, _)| rest.starts_with(**name))
+            .map_or((1, "{"), |(name, value)| (name.len(), value));
+        out.push_str(value);
+        rest = &rest[taken..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Application and name of a key: the name is what follows the last slash.
+pub fn split_key(key: &Key) -> (&str, &str) {
+    key.as_str().rsplit_once('/').unwrap_or(("", key.as_str()))
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let first = self.path.split('/').next().unwrap_or_default();
+        write!(f, "rtmp://{}/{first}", self.place)
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "Url({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let rows = [
+            ("rtmp://a/live", Ok(("a", 1935, "rtmp://a/live", false))),
+            ("RTMP://a:1/live/x/", Ok(("a", 1, "rtmp://a:1/live", true))),
+            (
+                "rtmp://[::1]:19350/a",
+                Ok(("::1", 19350, "rtmp://[::1]:19350/a", false)),
+            ),
+            (
+                "rtmp://a/live?x=/b",
+                Ok(("a", 1935, "rtmp://a/live", false)),
+            ),
+            ("rtmps://a/live", Err(UrlError::Tls)),
+            ("http://a/live", Err(UrlError::Scheme)),
+            ("a/live", Err(UrlError::Scheme)),
+            ("rtmp://a", Err(UrlError::Path)),
+            ("rtmp://a/", Err(UrlError::Path)),
+            ("rtmp:///live", Err(UrlError::Host)),
+            ("rtmp://user:pw@a/live", Err(UrlError::Port)),
+            ("rtmp://a:0/live", Err(UrlError::Port)),
+            ("rtmp://a/li ve", Err(UrlError::Character)),
+        ];
+        for (text, want) in rows {
+            let got = Url::parse(text);
+            let got = got
+                .as_ref()
+                .map(|url| (url.host.as_str(), url.port, url.to_string(), url.has_name()));
+            let want = want.map(|(host, port, shown, named)| (host, port, shown.to_owned(), named));
+            assert_eq!(
+                got,
+                want.as_ref().map(|(h, p, s, n)| (*h, *p, s.clone(), *n)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_is_added_or_filled_in() {
+        let key = Key::new("a/b/{key}c").unwrap();
+        let url = |text| Url::parse(text).unwrap();
+        let rows = [
+            (
+                url("rtmp://h/app").with_name("x", vec![]),
+                "app",
+                "x",
+                "rtmp://h/app",
+            ),
+            (
+                url("rtmp://h:1/a/b?t=1").with_name("x", vec![]),
+                "a/b?t=1",
+                "x",
+                "rtmp://h:1/a/b?t=1",
+            ),
+            (
+                url("rtmp://h/{app}/{name}").filled(&key, vec![]),
+                "a/b",
+                "{key}c",
+                "rtmp://h/a/b",
+            ),
+            (
+                url("rtmp://h/x/{key}").filled(&key, vec![]),
+                "x/a/b",
+                "{key}c",
+                "rtmp://h/x/a/b",
+            ),
+            (
+                url("rtmp://h/x/{name}?n={name}&{z}").filled(&key, vec![]),
+                "x",
+                "{key}c?n={key}c&{z}",
+                "rtmp://h/x",
+            ),
+            (
+                url("rtmp://h/x/secret?q").filled(&key, vec![]),
+                "x",
+                "secret?q",
+                "rtmp://h/x",
+            ),
+            (
+                url("rtmp://h/only").filled(&key, vec![]),
+                "",
+                "only",
+                "rtmp://h/",
+            ),
+        ];
+        for (target, app, name, tc_url) in rows {
+            assert_eq!(target.app, app);
+            assert_eq!(target.name, name);
+            assert_eq!(target.tc_url, tc_url);
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Streams that come from other servers: for each a thread with a connection of its own, always or
+//! as long as somebody watches.
+
+use super::Context;
+use super::active::{Ending, Publishing};
+use super::events;
+use crate::backoff::{Backoff, jittered};
+use crate::log;
+use crate::queue::Outbox;
+use crate::registry::{Origin, Publisher};
+use crate::remote::{
+    Filter, Grip, Link, LinkError, Present, Progress, Roll, Source, Switch, Use, split_key,
+};
+use crate::rtmp::client::Purpose;
+use crate::rtmp::key::Key;
+use crate::rtmp::{Message, StreamId};
+use crate::stats::PullStats;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a stream that is pulled on demand goes on when nobody watches any more.
+pub const UNWATCHED_MAX: Duration = Duration::from_secs(30);
+
+/// A connection that lasted so long did not fail at once.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// How long a pull waits for the one before it to be gone.
+const TURN_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a stream that is published here is so still.
+const SUPERSEDED_POLL: Duration = Duration::from_secs(1);
+
+/// Stack of a pull's thread: AMF nests at most 32 deep.
+const STACK_LEN: usize = 256 << 10;
+
+/// All pulls. Cloning shares them.
+#[derive(Clone)]
+pub struct Pulls(Arc<Shared>);
+
+struct Shared {
+    sources: Vec<Source>,
+    on_demand: bool,
+    /// Set once the rest of the server is there.
+    context: OnceLock<Weak<Context>>,
+    /// By stream, those that have not ended.
+    pulls: Mutex<HashMap<Key, Arc<Pull>>>,
+    next_number: AtomicU64,
+    roll: Roll,
+}
+
+/// One stream from another server.
+struct Pull {
+    key: Key,
+    source: Source,
+    /// As it is called where others have their connection's.
+    id: String,
+    switch: Switch,
+    progress: Progress,
+    /// Since when nobody watches; `None`: somebody does, or it does not matter.
+    unwatched: Mutex<Option<Instant>>,
+}
+
+impl Pulls {
+    /// Pulls from these sources, always or only for those who watch.
+    pub fn new(sources: Vec<Source>, on_demand: bool) -> Pulls {
+        Pulls(Arc::new(Shared {
+            sources,
+            on_demand,
+            context: OnceLock::new(),
+            pulls: Mutex::default(),
+            next_number: AtomicU64::new(1),
+            roll: Roll::default(),
+        }))
+    }
+
+    /// Begins, with the rest of the server.
+    pub fn start(&self, context: &Arc<Context>) {
+        // It is started once.
+        let _ = self.0.context.set(Arc::downgrade(context));
+        if self.0.on_demand {
+            return;
+        }
+        for source in &self.0.sources {
+            if let Filter::One(key) = &source.filter {
+                self.start_one(key, source);
+            }
+        }
+    }
+
+    /// So many watch the stream `key` now, or want to.
+    pub fn demand_changes(&self, key: &Key, viewers: usize) {
+        if !self.0.on_demand {
+            return;
+        }
+        let running = self.0.lock().get(key).cloned();
+        match running.filter(|pull| !pull.switch.is_off()) {
+            Some(pull) => pull.set_watched(viewers > 0),
+            None if viewers > 0 => {
+                let mut sources = self.0.sources.iter();
+                if let Some(source) = sources.find(|source| source.filter.rest(key).is_some()) {
+                    self.start_one(key, source);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn start_one(&self, key: &Key, source: &Source) {
+        let Some(present) = self.0.roll.enter() else {
+            return;
+        };
+        let number = self.0.next_number.fetch_add(1, Ordering::Relaxed);
+        let pull = Arc::new(Pull {
+            key: key.clone(),
+            source: source.clone(),
+            id: format!("p{number:06}"),
+            switch: Switch::default(),
+            progress: Progress::default(),
+            unwatched: Mutex::new(None),
+        });
+        let last = self.0.lock().insert(key.clone(), Arc::clone(&pull));
+        let shared = Arc::clone(&self.0);
+        let builder = thread::Builder::new()
+            .name("pull".to_owned())
+            .stack_size(STACK_LEN);
+        if let Err(error) = builder.spawn(move || shared.run(pull, last, present)) {
+            self.0.lock().remove(key);
+            log!(Error, "cannot start pull"; stream_key = key, source = source.url, error = error);
+        }
+    }
+
+    /// Ends those that nobody has watched for long.
+    pub fn expire(&self, now: Instant) {
+        for pull in self.0.lock().values() {
+            let unwatched = *pull.unwatched();
+            if unwatched.is_some_and(|since| now.saturating_duration_since(since) >= UNWATCHED_MAX)
+            {
+                pull.switch.turn_off();
+            }
+        }
+    }
+
+    /// What can be told of each, by stream.
+    pub fn stats(&self) -> Vec<PullStats> {
+        let mut pulls: Vec<_> = self.0.lock().values().cloned().collect();
+        pulls.sort_by(|a, b| a.key.cmp(&b.key));
+        pulls.iter().map(|pull| pull.stats()).collect()
+    }
+
+    /// Starts none any more, and ends all there are.
+    pub fn close(&self) {
+        self.0.roll.close();
+        let pulls: Vec<_> = self.0.lock().values().cloned().collect();
+        pulls.iter().for_each(|pull| pull.switch.turn_off());
+    }
+
+    /// Waits until all are gone. `false`: not by `deadline`.
+    pub fn wait_gone(&self, deadline: Instant) -> bool {
+        self.0.roll.wait_empty(deadline)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Pull>>> {
+        self.pulls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life of a pull.
+    fn run(&self, pull: Arc<Pull>, last: Option<Arc<Pull>>, present: Present) {
+        let context = self.context.get().and_then(Weak::upgrade);
+        if let Some(context) = context.filter(|_| pull.switch.pause_for(&last, TURN_LIMIT)) {
+            pull.keep_connected(&context);
+        }
+        let mut pulls = self.lock();
+        if pulls
+            .get(&pull.key)
+            .is_some_and(|held| Arc::ptr_eq(held, &pull))
+        {
+            pulls.remove(&pull.key);
+        }
+        drop(pulls);
+        drop((pull, present));
+    }
+}
+
+impl Pull {
+    fn unwatched(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.unwatched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_watched(&self, watched: bool) {
+        let mut unwatched = self.unwatched();
+        match watched {
+            true => *unwatched = None,
+            false => _ = unwatched.get_or_insert_with(Instant::now),
+        }
+    }
+
+    fn keep_connected(&self, context: &Context) {
+        let mut backoff = Backoff::new(STEADY);
+        while !self.switch.is_off() {
+            if context.registry.is_live(&self.key) {
+                self.progress.waiting(LinkError::Superseded.to_string());
+                self.switch.pause(SUPERSEDED_POLL);
+                continue;
+            }
+            let began = Instant::now();
+            self.progress.connecting();
+            let error = self.connect(context);
+            if let LinkError::Stopped = error {
+                break;
+            }
+            let pause = jittered(backoff.pause(began));
+            log!(Warn, "pull failed"; conn_id = self.id, stream_key = self.key, source = self.source.url,
+                layer = error.layer(), error = error,
+                retry_in_sec = format_args!("{:.1}", pause.as_secs_f32()));
+            self.progress.waiting(error.to_string());
+            self.switch.pause(pause);
+        }
+        log!(Info, "pull stopped"; conn_id = self.id, stream_key = self.key, source = self.source.url,
+            received_bytes = self.progress.told().received);
+    }
+
+    fn connect(&self, context: &Context) -> LinkError {
+        let link = Link {
+            setting: &context.setting,
+            url: &self.source.url,
+            purpose: Purpose::Play,
+            switch: &self.switch,
+        };
+        let mut receiver = Receiver {
+            context,
+            pull: self,
+            way: None,
+            publishing: None,
+        };
+        let via = vec![context.setting.name.clone()];
+        link.run(self.source.target(&self.key, via), &mut receiver)
+    }
+
+    fn stats(&self) -> PullStats {
+        let told = self.progress.told();
+        PullStats {
+            stream_key: self.key.as_str().to_owned(),
+            url: self.source.url.to_string(),
+            state: told.state,
+            bytes: told.received,
+            reconnects: told.reconnects,
+            last_error: told.last_error,
+        }
+    }
+}
+
+/// A pull that uses a connection.
+struct Receiver<'a> {
+    context: &'a Context,
+    pull: &'a Pull,
+    /// The way to the server and what to say at the end, once it plays.
+    way: Option<(Arc<Outbox>, Vec<Message>)>,
+    /// The publication here, once there is media: some servers play streams that are not there yet.
+    publishing: Option<Publishing>,
+}
+
+impl Receiver<'_> {
+    fn publish(&mut self) -> Result<(), LinkError> {
+        let (Some((outbox, end)), Pull { key, id, .. }) = (&self.way, self.pull) else {
+            return Ok(());
+        };
+        let publisher = Publisher {
+            conn_id: id.clone(),
+            outbox: Arc::clone(outbox),
+            origin: Origin::Server { end: end.clone() },
+            via: Vec::new(),
+        };
+        let publication = self.context.registry.publish(key, publisher);
+        let publication = publication.map_err(|_| LinkError::Superseded)?;
+        log!(Info, "pull started"; conn_id = id, stream_key = key, source = self.pull.source.url);
+        let (app, name) = split_key(key);
+        let event = events::publish_started(id, key, app, name);
+        let publishing = Publishing::start(self.context, publication, key.clone(), event);
+        self.publishing = Some(publishing);
+        self.pull.progress.connected(outbox);
+        Ok(())
+    }
+}
+
+impl Use for Receiver<'_> {
+    fn start(
+        &mut self,
+        _: StreamId,
+        outbox: &Arc<Outbox>,
+        end: Vec<Message>,
+    ) -> Result<(), LinkError> {
+        let grip = Grip::Outbox(Arc::clone(outbox), end.clone());
+        if !self.pull.switch.hold(grip) {
+            return Err(LinkError::Stopped);
+        }
+        self.way = Some((Arc::clone(outbox), end));
+        Ok(())
+    }
+
+    fn media(&mut self, messages: Vec<Message>, bytes: usize) -> Result<(), LinkError> {
+        self.pull.progress.received(bytes);
+        if messages.is_empty() || self.way.is_none() {
+            return Ok(());
+        }
+        if self.publishing.is_none() {
+            self.publish()?;
+        }
+        match &self.publishing {
+            Some(publishing) if !publishing.publication.send(messages) => {
+                Err(LinkError::Superseded)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&mut self, why: &LinkError) {
+        let ending = match why {
+            LinkError::Ended | LinkError::Stopped => Ending::Finished,
+            _ => Ending::Lost,
+        };
+        if let Some(publishing) = self.publishing.take() {
+            publishing.end(self.context, &self.pull.id, ending);
+        }
+        self.way = None;
+        self.pull.progress.settle();
+    }
+}
