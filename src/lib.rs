@@ -4,7 +4,8 @@
 //! pure, from the handshake to the two sessions; [`media`] says what the first bytes of audio and
 //! video mean; [`queue`] is the way to a peer; [`registry`] knows who publishes and who watches;
 //! [`server`] has the sockets and the threads. [`auth`] decides who may publish and play, [`hooks`] tell
-//! others of events; both stand on [`http`], [`json`] and [`child`]. Beside all of them are [`args`],
+//! others of events; both stand on [`http`], [`json`] and [`child`]. [`remote`] has connections to other servers,
+//! [`flv`] is the form of files. Beside all of them are [`args`], [`backoff`],
 //! [`mod@log`], [`socket`], [`stats`] and [`sys`].
 
 pub mod amf0;
@@ -13,6 +14,7 @@ pub mod auth;
 pub mod backoff;
 pub mod bytes;
 pub mod child;
+pub mod flv;
 pub mod hooks;
 pub mod http;
 pub mod json;

@@ -1,7 +1,7 @@
 //! Group L: FLV files.
 //!
-//! No code of ours writes FLV, so the files are taken apart here, by FLV E.2 to E.4 alone, to
-//! keep them alive for the day it does; the bodies in them go through the layers that read them.
+//! Our code writes FLV and never reads it, so the files are taken apart here, by FLV E.2 to E.4
+//! alone; the bodies in them go through the layers that read them.
 
 use crate::chunks::data_summary;
 use crate::media::summary;
@@ -9,12 +9,43 @@ use crate::notation::{Notation, tag};
 use crate::table::{Direction, Row};
 use crate::{Outcome, same, untested};
 use rtmp_server::bytes::{Cursor, Short};
+use rtmp_server::flv::{Flags, put_header, put_tag};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 
 pub fn check(row: &Row, direction: Direction) -> Outcome {
-    if direction != Direction::Decode {
-        return untested();
+    match direction {
+        Direction::Decode => decode(row),
+        Direction::Encode => same(encoded(row), row.bytes.clone()),
+        _ => untested(),
     }
+}
+
+/// The bytes of a row by our encoder.
+fn encoded(row: &Row) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let (text, body) = row.halves();
+    if body.is_none() {
+        put_header(flags(row), &mut bytes);
+        return bytes;
+    }
+    let Message {
+        kind,
+        timestamp,
+        payload,
+        ..
+    } = Notation::new(text).part();
+    put_tag(kind, timestamp.0, &payload, &mut bytes);
+    bytes
+}
+
+fn flags(row: &Row) -> Flags {
+    Flags {
+        audio: row.meaning.contains("audio"),
+        video: row.meaning.contains("video"),
+    }
+}
+
+fn decode(row: &Row) -> Outcome {
     let (tag_text, body_text) = row.halves();
     let Some(body_text) = body_text else {
         return header(row);
@@ -32,7 +63,7 @@ pub fn check(row: &Row, direction: Direction) -> Outcome {
 
 /// The file header: signature, version, flags, length, and the size of no tag before the first.
 fn header(row: &Row) -> Outcome {
-    let (audio, video) = (row.meaning.contains("audio"), row.meaning.contains("video"));
+    let Flags { audio, video } = flags(row);
     let flags = 4 * u8::from(audio) + u8::from(video);
     let want = [b'F', b'L', b'V', 1, flags, 0, 0, 0, 9, 0, 0, 0, 0];
     same(&row.bytes[..], &want)
