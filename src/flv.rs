@@ -97,15 +97,22 @@ fn amf0(kind: MessageType, payload: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// What the index is called, if it is one: ffmpeg calls it invalid if it has fewer than two entries.
+const INDEX: &str = "keyframes";
+
+/// What it is called if it is empty: a name of the same length.
+const NO_INDEX: &str = "unindexed";
+
 /// Names of properties that are true of one file only, not of the stream.
-const OF_FILE: [&[u8]; 12] = [
+const OF_FILE: [&[u8]; 13] = [
     b"duration",
     b"filesize",
     b"lasttimestamp",
     b"lastkeyframetimestamp",
     b"lastkeyframelocation",
     b"hasKeyframes",
-    b"keyframes",
+    INDEX.as_bytes(),
+    NO_INDEX.as_bytes(),
     b"datasize",
     b"audiosize",
     b"videosize",
@@ -136,8 +143,8 @@ pub struct Totals<'a> {
 /// The first tag of a file: `onMetaData` (FLV E.5).
 ///
 /// It has the publisher's properties, those of the file, and the index of keyframes that players
-/// seek by. Everything of the file is a number of 9 bytes, and numbers that are not in the index are
-/// in an array called `padding` behind it: so the length is always the same.
+/// seek by. What is not in the index is in an array of numbers, called `padding`, behind it: so the
+/// length is always the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Script {
     properties: Pairs,
@@ -159,7 +166,7 @@ impl Script {
     }
 
     /// The body of the tag. Of more keyframes than there is room for, some are in the index, evenly
-    /// chosen and the first among them.
+    /// chosen and the first among them; a single one is not worth an index.
     pub fn body(&self, totals: &Totals) -> Vec<u8> {
         let number = |number: u64| Value::Number(number as f64);
         let seconds = |ms: u32| Value::Number(f64::from(ms) / 1000.0);
@@ -170,7 +177,10 @@ impl Script {
             ("filepositions", Value::StrictArray(positions.collect())),
             ("times", Value::StrictArray(times.collect())),
         ];
-        let left = 2 * (self.room - keyframes.len());
+        let (name, left) = match keyframes.len() {
+            0 => (NO_INDEX, 2 * self.room),
+            len => (INDEX, 2 * (self.room - len)),
+        };
         let before = [
             ("duration", seconds(totals.duration_ms)),
             ("filesize", number(totals.filesize)),
@@ -178,7 +188,7 @@ impl Script {
             ("hasKeyframes", Value::Boolean(!keyframes.is_empty())),
         ];
         let after = [
-            ("keyframes", Value::object(index)),
+            (name, Value::object(index)),
             ("padding", Value::StrictArray(vec![number(0); left])),
         ];
         let pair = |(name, value): (&str, Value)| (name.as_bytes().to_vec(), value);
@@ -201,9 +211,12 @@ fn on_meta_data(pairs: Pairs) -> Vec<u8> {
     body
 }
 
-/// At most `room` of the keyframes, evenly chosen.
+/// At most `room` of the keyframes, evenly chosen; none if it would be one.
 fn thinned(keyframes: &[Keyframe], room: usize) -> Vec<Keyframe> {
     let len = keyframes.len();
+    if len.min(room) < 2 {
+        return Vec::new();
+    }
     if len <= room {
         return keyframes.to_vec();
     }
@@ -238,9 +251,10 @@ mod tests {
         let script = Script::new(pairs(&[("width", Value::Number(640.0))]), 4);
         let len = script.body(&Totals::default()).len();
         #[rustfmt::skip]
-        let rows: [(u64, &[f64]); 5] = [
+        let rows: [(u64, &[f64]); 6] = [
             (0, &[]),
-            (1, &[0.0]),
+            (1, &[]),
+            (2, &[0.0, 0.5]),
             (4, &[0.0, 0.5, 1.0, 1.5]),
             (5, &[0.0, 0.5, 1.0, 1.5]),
             (40, &[0.0, 5.0, 10.0, 15.0]),
@@ -268,9 +282,15 @@ mod tests {
             for (name, want) in numbers {
                 assert_eq!(value.get(name), Some(&Value::Number(want)), "{name}");
             }
-            let has = Value::Boolean(count > 0);
+            let has = Value::Boolean(count > 1);
             assert_eq!(value.get("hasKeyframes"), Some(&has));
-            let index = value.get("keyframes").unwrap();
+            let names = if count > 1 {
+                (INDEX, NO_INDEX)
+            } else {
+                (NO_INDEX, INDEX)
+            };
+            assert_eq!(value.get(names.1), None);
+            let index = value.get(names.0).unwrap();
             let times = times.iter().map(|time| Value::Number(*time)).collect();
             assert_eq!(index.get("times"), Some(&Value::StrictArray(times)));
         }

@@ -4,9 +4,9 @@
 //! pure, from the handshake to the two sessions; [`media`] says what the first bytes of audio and
 //! video mean; [`queue`] is the way to a peer; [`registry`] knows who publishes and who watches;
 //! [`server`] has the sockets and the threads. [`auth`] decides who may publish and play, [`hooks`] tell
-//! others of events; both stand on [`http`], [`json`] and [`child`]. [`remote`] has connections to other servers,
-//! [`flv`] is the form of files. Beside all of them are [`args`], [`backoff`],
-//! [`mod@log`], [`socket`], [`stats`] and [`sys`].
+//! others of events; both stand on [`http`], [`json`] and [`child`]. [`record`] puts streams into files,
+//! whose form is [`flv`]; [`remote`] has connections to other servers. Beside all of them are [`args`],
+//! [`backoff`], [`mod@log`], [`socket`], [`stats`] and [`sys`].
 
 pub mod amf0;
 pub mod args;
@@ -21,6 +21,7 @@ pub mod json;
 pub mod log;
 pub mod media;
 pub mod queue;
+pub mod record;
 pub mod registry;
 pub mod remote;
 pub mod rtmp;

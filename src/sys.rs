@@ -1,7 +1,7 @@
 //! Signals, and the few system calls that the standard library lacks. All the unsafe code there is.
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int, c_long};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -13,6 +13,7 @@ const SIGINT: c_int = 2;
 const SIGKILL: c_int = 9;
 const SIGUSR1: c_int = 10;
 const SIGTERM: c_int = 15;
+const SIGXFSZ: c_int = 25;
 
 const MSG_DONTWAIT: c_int = 0x40;
 const MSG_NOSIGNAL: c_int = 0x4000;
@@ -32,7 +33,26 @@ struct Rlimit {
     hard: u64,
 }
 
+/// `struct tm` of Linux.
+#[repr(C)]
+struct Tm {
+    second: c_int,
+    minute: c_int,
+    hour: c_int,
+    day: c_int,
+    /// From 0.
+    month: c_int,
+    /// Since 1900.
+    year: c_int,
+    weekday: c_int,
+    day_of_year: c_int,
+    is_dst: c_int,
+    offset: c_long,
+    zone: *const c_char,
+}
+
 unsafe extern "C" {
+    fn localtime_r(seconds: *const i64, tm: *mut Tm) -> *mut Tm;
     fn signal(signum: c_int, handler: extern "C" fn(c_int)) -> usize;
     fn kill(pid: c_int, signum: c_int) -> c_int;
     fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
@@ -65,6 +85,10 @@ extern "C" fn on_signal(signum: c_int) {
     }
 }
 
+/// Does nothing, and so a write beyond the limit of a file's length fails, as one to a full disk
+/// does. Without a handler it would end the process.
+extern "C" fn on_file_too_long(_: c_int) {}
+
 /// The signals of the process, in order of arrival.
 #[derive(Debug)]
 pub struct Signals(UnixStream);
@@ -80,9 +104,16 @@ impl Signals {
         wake.set_nonblocking(true)?;
         WAKE.set(wake)
             .map_err(|_| io::Error::other("signals are installed already"))?;
-        for signum in [SIGHUP, SIGINT, SIGUSR1, SIGTERM] {
-            // SAFETY: `on_signal` has C's signature and is safe to run in a handler.
-            if unsafe { signal(signum, on_signal) } == usize::MAX {
+        let handlers: [(c_int, extern "C" fn(c_int)); 5] = [
+            (SIGHUP, on_signal),
+            (SIGINT, on_signal),
+            (SIGUSR1, on_signal),
+            (SIGTERM, on_signal),
+            (SIGXFSZ, on_file_too_long),
+        ];
+        for (signum, handler) in handlers {
+            // SAFETY: the handlers have C's signature and are safe to run as such.
+            if unsafe { signal(signum, handler) } == usize::MAX {
                 return Err(io::Error::last_os_error());
             }
         }
@@ -188,6 +219,53 @@ pub fn signal_group(leader: u32, signal: GroupSignal) -> bool {
     // SAFETY: takes two integers and touches no memory of ours.
     let failed = unsafe { kill(-group, signum) } != 0;
     !(failed && io::Error::last_os_error().raw_os_error() == Some(ESRCH))
+}
+
+/// A time on the clock of this place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalTime {
+    /// Of the Gregorian calendar.
+    pub year: i32,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 0 to 60.
+    pub second: u8,
+}
+
+/// The local time, by the variable `TZ` or `/etc/localtime` as they were at the first call, so many
+/// seconds after 1970 began in UTC. A year that does not fit becomes 1970.
+pub fn local_time(unix_seconds: u64) -> LocalTime {
+    let mut tm = Tm {
+        second: 0,
+        minute: 0,
+        hour: 0,
+        day: 1,
+        month: 0,
+        year: 70,
+        weekday: 0,
+        day_of_year: 0,
+        is_dst: 0,
+        offset: 0,
+        zone: std::ptr::null(),
+    };
+    let seconds = i64::try_from(unix_seconds).unwrap_or_default();
+    // SAFETY: both are live and of C's layout, and the function changes `tm` alone; where the year
+    // does not fit, it leaves that as it is.
+    unsafe { localtime_r(&seconds, &mut tm) };
+    LocalTime {
+        year: tm.year + 1900,
+        month: (tm.month + 1) as u8,
+        day: tm.day as u8,
+        hour: tm.hour as u8,
+        minute: tm.minute as u8,
+        second: tm.second as u8,
+    }
 }
 
 /// Raises the limit of open descriptors as far as it may be raised; returns what it then is.

@@ -20,7 +20,8 @@ pub struct FeedLimits {
 #[derive(Debug)]
 pub struct Feed(Arc<Shared>);
 
-/// The end of a feed that the consumer takes from.
+/// The end of a feed that the consumer takes from. Dropping it ends the feed: nothing waits any
+/// more, and what is pushed is forgotten.
 #[derive(Debug)]
 pub struct Intake(Arc<Shared>);
 
@@ -142,6 +143,15 @@ impl Intake {
     }
 }
 
+impl Drop for Intake {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.life = Life::Ended;
+        state.bytes = 0;
+        state.waiting = VecDeque::new();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +212,17 @@ mod tests {
             drop(feed);
             assert_eq!(intake.take(Duration::ZERO), Taken::Overflowed, "{pushed:?}");
         }
+    }
+
+    #[test]
+    fn nothing_waits_for_a_consumer_that_is_gone() {
+        let (feed, intake) = feed(LIMITS);
+        feed.push(&[message(5)], Instant::now());
+        drop(intake);
+        let late = message(5);
+        feed.push([&late], Instant::now());
+        assert!(feed.0.lock().waiting.is_empty());
+        assert_eq!(Arc::strong_count(&late.payload), 1);
     }
 
     #[test]

@@ -1,0 +1,254 @@
+//! Where one file ends and the next begins, and what time it is in them.
+
+use crate::flv::TIME_MAX;
+use crate::media::{Content, Packet, Tracks};
+use crate::rtmp::{Message, MessageType, Timestamp};
+use std::time::Duration;
+
+/// Steps back that are longer begin a new file, in ms.
+pub const BACK_MAX: i64 = 1000;
+
+/// Steps forward that are longer begin a new file, in ms.
+pub const FORWARD_MAX: i64 = 10_000;
+
+/// Where a message belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the file that is there, at this time in ms.
+    Here(u32),
+    /// In a new file, as the first that is no header, at 0.
+    New,
+}
+
+/// Decides for each message of a publication, in order.
+#[derive(Debug)]
+pub struct Cutter {
+    /// From this time on a file may end; `None`: never because of its length.
+    segment_ms: Option<i64>,
+    clock: Option<Clock>,
+    /// When the last audio and the last video were due.
+    last: [Option<Timestamp>; 2],
+    /// The lowest video track that has been seen.
+    video_track: Option<u8>,
+}
+
+/// The latest time of a file: the publisher's, and in the file, in ms.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    latest: Timestamp,
+    latest_ms: i64,
+}
+
+impl Clock {
+    /// The time in the file, in ms; negative before its beginning.
+    fn ms(self, time: Timestamp) -> i64 {
+        self.latest_ms + i64::from(time.since(self.latest))
+    }
+
+    fn goes_on_at(self, time: Timestamp) -> bool {
+        is_step(self.ms(time) - self.latest_ms)
+    }
+}
+
+/// Whether a clock that does this, in ms, is still the same clock.
+fn is_step(ms: i64) -> bool {
+    (-BACK_MAX..=FORWARD_MAX).contains(&ms)
+}
+
+impl Cutter {
+    /// For segments of that length, or for files that end with the stream.
+    pub fn new(segment: Option<Duration>) -> Cutter {
+        let ms = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+        Cutter {
+            segment_ms: segment.map(ms),
+            clock: None,
+            last: [None; 2],
+            video_track: None,
+        }
+    }
+
+    /// Takes note of the tracks of any audio or video.
+    pub fn see(&mut self, message: &Message, packet: &Packet) {
+        let picture = matches!(
+            packet.content,
+            Content::Header | Content::Keyframe | Content::Frame | Content::Disposable
+        );
+        if message.kind == MessageType::VIDEO && picture {
+            let lowest = packet.tracks.iter().next();
+            self.video_track = self.video_track.into_iter().chain(lowest).min();
+        }
+    }
+
+    /// The place of audio or video that is no header.
+    pub fn place(&mut self, message: &Message, packet: &Packet) -> Place {
+        let time = message.timestamp;
+        let own = usize::from(message.kind == MessageType::VIDEO);
+        let own_last = self.last[own].replace(time);
+        let Some(clock) = &mut self.clock else {
+            return self.begin(time);
+        };
+        // Sound and pictures may have clocks of their own. A jump is one against both.
+        let own_goes_on = own_last.is_some_and(|last| is_step(i64::from(time.since(last))));
+        let ms = clock.ms(time);
+        let jump = !clock.goes_on_at(time) && !own_goes_on;
+        if jump || ms > i64::from(TIME_MAX) {
+            return self.begin(time);
+        }
+        let due = self.segment_ms.is_some_and(|length| ms >= length);
+        if ms > clock.latest_ms {
+            *clock = Clock {
+                latest: time,
+                latest_ms: ms,
+            };
+        }
+        if due && self.may_cut_at(message, packet) {
+            return self.begin(time);
+        }
+        Place::Here(ms.max(0) as u32)
+    }
+
+    /// The time of a header or of data in the file, in ms. It has no part in what the latest time
+    /// is, and where it is far from that, that is its time.
+    pub fn aside(&self, time: Timestamp) -> u32 {
+        let Some(clock) = self.clock else { return 0 };
+        let ms = match clock.goes_on_at(time) {
+            true => clock.ms(time),
+            false => clock.latest_ms,
+        };
+        ms.clamp(0, i64::from(TIME_MAX)) as u32
+    }
+
+    /// Whether this is a keyframe of the track that decides.
+    pub fn is_entry(&self, message: &Message, packet: &Packet) -> bool {
+        let keyframe = message.kind == MessageType::VIDEO && packet.content == Content::Keyframe;
+        let of_track = |track| packet.tracks.contains(Tracks::one(track));
+        keyframe && self.video_track.is_some_and(of_track)
+    }
+
+    /// Whether a file can begin with this: a keyframe, or without video any sound.
+    fn may_cut_at(&self, message: &Message, packet: &Packet) -> bool {
+        let sound = message.kind == MessageType::AUDIO && self.video_track.is_none();
+        sound || self.is_entry(message, packet)
+    }
+
+    fn begin(&mut self, time: Timestamp) -> Place {
+        self.clock = Some(Clock {
+            latest: time,
+            latest_ms: 0,
+        });
+        Place::New
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::StreamId;
+
+    /// One message a word: a sound, k keyframe, p picture, h video header, d data, K and P of
+    /// track 1 alone; and its time.
+    fn message(word: &str) -> Message {
+        let (letter, time) = word.split_at(1);
+        let (kind, payload): (_, &[u8]) = match letter {
+            "a" => (MessageType::AUDIO, &[0x2f, 1]),
+            "k" => (MessageType::VIDEO, &[0x17, 1, 0, 0, 0]),
+            "p" => (MessageType::VIDEO, &[0x27, 1, 0, 0, 0]),
+            "h" => (MessageType::VIDEO, &[0x17, 0, 0, 0, 0]),
+            "K" => (MessageType::VIDEO, b"\x96\x01avc1\x01"),
+            "P" => (MessageType::VIDEO, b"\xa6\x01avc1\x01"),
+            _ => (MessageType::DATA, &[5]),
+        };
+        Message {
+            timestamp: Timestamp(time.parse().unwrap()),
+            ..Message::untimed(kind, StreamId(1), payload.to_vec())
+        }
+    }
+
+    /// The times in the files, with a bar before each file.
+    fn places(segment_ms: Option<u64>, words: &str) -> String {
+        let mut cutter = Cutter::new(segment_ms.map(Duration::from_millis));
+        let place = |word| {
+            let message = message(word);
+            let packet = Packet::new(message.kind, &message.payload);
+            cutter.see(&message, &packet);
+            if message.kind == MessageType::DATA || packet.content == Content::Header {
+                return cutter.aside(message.timestamp).to_string();
+            }
+            match cutter.place(&message, &packet) {
+                Place::Here(ms) => ms.to_string(),
+                Place::New => "|".to_owned(),
+            }
+        };
+        words
+            .split_whitespace()
+            .map(place)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn times_begin_at_0_and_jumps_begin_files() {
+        #[rustfmt::skip]
+        let rows = [
+            ("k1000 a1010 p1040", "| 10 40"),
+            ("h0 k1000 a990 p1040", "0 | 0 40"),
+            ("k4294967290 p4 p20", "| 10 26"),
+            ("k0 p10000 p20000 p30001", "| 10000 20000 |"),
+            ("k0 p5000 p4000 p3999", "| 5000 4000 3999"),
+            ("k0 p5000 p3999", "| 5000 |"),
+            ("k0 p5000 p3999 p4010", "| 5000 | 11"),
+            ("k0 a0 p40 k90000 a90010 p90040", "| 0 40 | 10 40"),
+            ("k90000 a90000 k0 a0 a20", "| 0 | 0 20"),
+            // A sound track that lags, and one with a clock of its own.
+            ("k5000 a3500 p5040 a3520 p5080", "| | 1540 20 1580"),
+            ("k0 a50000 p40 a50020 p80 a50040", "| | 0 20 0 40"),
+            ("k100 d120 d0 d99999 h0 h50 p140 d130", "| 20 0 0 0 0 40 30"),
+            ("k100 p2100 d0 h0 d1200 d1000", "| 2000 2000 2000 1100 2000"),
+        ];
+        for (words, want) in rows {
+            assert_eq!(places(None, words), want, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_file_ends_before_its_times_do() {
+        let mut cutter = Cutter::new(None);
+        let mut time = Timestamp(7);
+        let step = FORWARD_MAX as u32;
+        let steps = TIME_MAX / step;
+        for index in 0..=steps + 1 {
+            let message = Message {
+                timestamp: time,
+                ..message("a0")
+            };
+            let packet = Packet::new(message.kind, &message.payload);
+            let want = match index {
+                0 => Place::New,
+                index if index <= steps => Place::Here(index * step),
+                _ => Place::New,
+            };
+            assert_eq!(cutter.place(&message, &packet), want);
+            time = time.plus(step);
+        }
+    }
+
+    #[test]
+    fn segments_are_cut_where_they_can_be_played() {
+        #[rustfmt::skip]
+        let rows = [
+            ("k0 p1000 k1999 p2000 k2001 p2040", "| 1000 1999 2000 | 39"),
+            ("k0 k2000 k3999 k4000", "| | 1999 |"),
+            ("k4294967000 k1000 k1704", "| 1296 |"),
+            ("k0 a1990 k2000 a1995 a2010", "| 1990 | 0 10"),
+            ("a0 a1999 a2000 a2020", "| 1999 | 20"),
+            ("h0 a0 a2500 a5000 k5010", "0 | 2500 5000 |"),
+            ("a0 a1000 k1500 a2500 k3000", "| 1000 1500 2500 |"),
+            // The lowest track decides, from when it is seen.
+            ("K0 K2000 k2100 K4200 k4300", "| | 100 2200 |"),
+            ("k0 K10 K2010 p2020 k2030", "| 10 2010 2020 |"),
+        ];
+        for (words, want) in rows {
+            assert_eq!(places(Some(2000), words), want, "{words}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! One file of a recording, on the disk.
+//!
+//! Tags are gathered and written by one call, at the end of the file; nothing before is touched
+//! until the file is complete. So at every moment it is a file that plays, perhaps with the
+//! beginning of a tag at its end, which readers leave out.
+//!
+//! Every [`SYNC_PERIOD`] of recording, and at the end, the disk is told to keep what was written: a
+//! power failure costs that much, a crash of this program only what was not written yet.
+
+use crate::amf0::Pairs;
+use crate::flv::{
+    BODY_LEN_MAX, FLAGS_AT, Flags, HEADER_LEN, Keyframe, Script, TAG_HEADER_LEN, Totals,
+    put_header, put_tag,
+};
+use crate::rtmp::MessageType;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often the disk is told to keep what was written (`fdatasync`).
+pub const SYNC_PERIOD: Duration = Duration::from_secs(5);
+
+/// So many gathered bytes are written without waiting for more.
+const GATHERED_MAX: usize = 1 << 20;
+
+/// A file that is being written.
+#[derive(Debug)]
+pub struct Recorded {
+    file: File,
+    path: PathBuf,
+    script: Script,
+    /// As they are in the file, and as they should be.
+    flags: (Flags, Flags),
+    /// What is to be written next: tags, behind the header if that is not written yet.
+    gathered: Vec<u8>,
+    gathered_tags: Vec<Tag>,
+    /// Length of the file: whole tags.
+    len: u64,
+    duration_ms: u32,
+    index: Index,
+    synced: Instant,
+    name_synced: bool,
+}
+
+/// A tag that is gathered.
+#[derive(Clone, Copy, Debug)]
+struct Tag {
+    /// Where it begins and ends among the gathered bytes.
+    start: usize,
+    end: usize,
+    time_ms: u32,
+    is_entry: bool,
+}
+
+/// What became of a file.
+#[derive(Debug)]
+pub struct Closed {
+    /// The file; `None` if there was not enough room for its beginning, and so it was removed.
+    pub path: Option<PathBuf>,
+    /// Its length, in bytes.
+    pub bytes: u64,
+    /// Its last time, in ms.
+    pub duration_ms: u32,
+    /// What was wrong with the last writes.
+    pub error: Option<io::Error>,
+}
+
+impl Recorded {
+    /// Begins a file that is still empty, with the publisher's `properties`, and room for so many
+    /// keyframes in the index.
+    pub fn new(file: File, path: PathBuf, flags: Flags, properties: Pairs, room: usize) -> Self {
+        let script = Script::new(properties, room);
+        let mut gathered = Vec::new();
+        put_header(flags, &mut gathered);
+        let body = script.body(&Totals::default());
+        put_tag(MessageType::DATA, 0, &body, &mut gathered);
+        let beginning = Tag {
+            start: 0,
+            end: gathered.len(),
+            time_ms: 0,
+            is_entry: false,
+        };
+        Recorded {
+            file,
+            path,
+            script,
+            flags: (flags, flags),
+            gathered,
+            gathered_tags: vec![beginning],
+            len: 0,
+            duration_ms: 0,
+            index: Index::new(room),
+            synced: Instant::now(),
+            name_synced: false,
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its length on the disk, in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The last time on the disk, in ms.
+    pub fn duration_ms(&self) -> u32 {
+        self.duration_ms
+    }
+
+    /// Adds a tag. `is_entry`: players may begin here.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Recorded::flush).
+    pub fn put(
+        &mut self,
+        kind: MessageType,
+        time_ms: u32,
+        body: &[u8],
+        is_entry: bool,
+    ) -> io::Result<()> {
+        if body.len() > BODY_LEN_MAX {
+            return Ok(());
+        }
+        let start = self.gathered.len();
+        put_tag(kind, time_ms, body, &mut self.gathered);
+        self.gathered_tags.push(Tag {
+            start,
+            end: self.gathered.len(),
+            time_ms,
+            is_entry,
+        });
+        self.flags.1.insert(kind);
+        if self.gathered.len() < GATHERED_MAX {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    /// Writes what is gathered, and has the disk keep it if it is time for that.
+    ///
+    /// # Errors
+    ///
+    /// The file ends behind the last tag that could be written whole. It is to be closed.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let (written, result) = write_counted(&mut self.file, &self.gathered);
+        self.note_written(written);
+        self.gathered.clear();
+        self.gathered_tags.clear();
+        if let Err(error) = result {
+            // What is left of a tag does no harm if it cannot be cut off.
+            let _ = self.file.set_len(self.len);
+            return Err(error);
+        }
+        self.patch_flags()?;
+        if self.synced.elapsed() >= SYNC_PERIOD {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Counts the gathered tags that are whole within the first `written` bytes.
+    fn note_written(&mut self, written: usize) {
+        let before = self.len;
+        for tag in &self.gathered_tags {
+            if tag.end > written {
+                break;
+            }
+            self.len = before + tag.end as u64;
+            self.duration_ms = self.duration_ms.max(tag.time_ms);
+            if tag.is_entry {
+                self.index.push(Keyframe {
+                    time_ms: tag.time_ms,
+                    position: before + tag.start as u64,
+                });
+            }
+        }
+    }
+
+    fn patch_flags(&mut self) -> io::Result<()> {
+        let (written, wanted) = self.flags;
+        if written != wanted {
+            self.file.write_all_at(&[wanted.byte()], FLAGS_AT)?;
+            self.flags.0 = wanted;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.synced = Instant::now();
+        if !self.name_synced {
+            self.name_synced = true;
+            // Not every file system can, and most have done so by now.
+            if let Some(Ok(dir)) = self.path.parent().map(File::open) {
+                let _ = dir.sync_all();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, and what is known of the file only now, and has the disk keep it.
+    pub fn close(mut self) -> Closed {
+        let flushed = self.flush();
+        let script_end = HEADER_LEN + TAG_HEADER_LEN;
+        if self.len < script_end as u64 {
+            let _ = fs::remove_file(&self.path);
+            return Closed {
+                path: None,
+                bytes: 0,
+                duration_ms: 0,
+                error: flushed.err(),
+            };
+        }
+        let closed = self.patch();
+        Closed {
+            path: Some(self.path),
+            bytes: self.len,
+            duration_ms: self.duration_ms,
+            error: flushed.and(closed).err(),
+        }
+    }
+
+    /// Writes the first tag anew. If that is not done whole, its length is right all the same, and
+    /// what is behind it stays within reach.
+    fn patch(&mut self) -> io::Result<()> {
+        let body = self.script.body(&Totals {
+            duration_ms: self.duration_ms,
+            filesize: self.len,
+            keyframes: &self.index.keyframes,
+        });
+        let body_at = (HEADER_LEN + TAG_HEADER_LEN) as u64;
+        self.file.write_all_at(&body, body_at)?;
+        self.patch_flags()?;
+        self.sync()
+    }
+}
+
+/// Writes all it can; returns how much that was.
+fn write_counted(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(len) => written += len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
+/// Keyframes of a file, fewer than twice as many as there is room for in the end: when there are
+/// more, every other one goes, and from then on only so many are taken.
+#[derive(Debug)]
+struct Index {
+    keyframes: Vec<Keyframe>,
+    room: usize,
+    /// Of so many keyframes one is taken.
+    step: u64,
+    seen: u64,
+}
+
+impl Index {
+    fn new(room: usize) -> Index {
+        Index {
+            keyframes: Vec::new(),
+            room,
+            step: 1,
+            seen: 0,
+        }
+    }
+
+    fn push(&mut self, keyframe: Keyframe) {
+        if self.seen.is_multiple_of(self.step) {
+            self.keyframes.push(keyframe);
+        }
+        self.seen += 1;
+        if self.keyframes.len() > 2 * self.room {
+            let mut number = 0;
+            self.keyframes.retain(|_| {
+                number += 1;
+                number % 2 == 1
+            });
+            self.step = self.step.saturating_mul(2);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_bounded_and_even() {
+        let mut index = Index::new(8);
+        for position in 0..1000 {
+            index.push(Keyframe {
+                time_ms: 0,
+                position,
+            });
+            assert!(index.keyframes.len() <= 16);
+            let step = index.step;
+            let even = |(at, keyframe): (usize, &Keyframe)| keyframe.position == at as u64 * step;
+            assert!(index.keyframes.iter().enumerate().all(even));
+            assert!(index.keyframes.len() >= 8 || step == 1);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Recordings: each publication in FLV files of its own.
+//!
+//! A recording is a thread that takes from a feed, so that a slow disk never holds up the stream.
+//! What comes in goes through three hands: `beginning` tells messages apart and keeps what every
+//! file begins with, `cut` says in which file and at what time a message is, and `file` has the
+//! file. A file has no holes: when the disk takes no more, or less than the stream has, it ends
+//! behind the last message that is in it whole, and the recording with it; the stream goes on.
+
+mod beginning;
+mod cut;
+mod file;
+mod pattern;
+mod writer;
+
+pub use beginning::{HEADERS_MAX, HELD_MAX, KEPT_BYTES_MAX};
+pub use cut::{BACK_MAX, FORWARD_MAX};
+pub use file::SYNC_PERIOD;
+pub use pattern::{Error as PatternError, Pattern};
+
+use crate::queue::{FeedLimits, Intake};
+use crate::rtmp::key::Key;
+use crate::stats::RecordingStats;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use std::{fmt, io, thread};
+use writer::Writer;
+
+/// How much may wait for the disk. Beyond that the recording ends.
+pub const FEED_LIMITS: FeedLimits = FeedLimits {
+    bytes: 64 << 20,
+    age: Duration::from_secs(20),
+};
+
+/// Stack of a recording's thread.
+const STACK_LEN: usize = 256 << 10;
+
+/// Where recordings go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The directory; made when it is first needed.
+    pub dir: PathBuf,
+    /// How recordings are cut; `None`: not at all, and a file is called by key, date and time.
+    pub segments: Option<Segments>,
+}
+
+/// How recordings are cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segments {
+    /// A file ends at the first keyframe that is so much later than its beginning, or without video
+    /// at the first sound.
+    pub duration: Duration,
+    /// How files are called.
+    pub pattern: Pattern,
+}
+
+impl Settings {
+    fn pattern(&self) -> Pattern {
+        let segments = self.segments.as_ref();
+        segments.map_or_else(Pattern::of_whole, |segments| segments.pattern.clone())
+    }
+}
+
+/// A file that is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Where it is; empty: there is none, nothing could be written.
+    pub path: String,
+    /// Its length, in bytes.
+    pub bytes: u64,
+    /// How much of the stream is in it.
+    pub duration: Duration,
+    /// Why the recording ended before the stream did, if it is that.
+    pub error: Option<String>,
+}
+
+/// Who is told of recordings. Called by their threads.
+pub trait Listener: Send + Sync {
+    /// A file is complete, or a recording failed.
+    fn recording_done(&self, key: &Key, file: &Finished);
+}
+
+/// Why a recording ended before its stream did.
+#[derive(Debug)]
+enum Failure {
+    /// There can be no such file.
+    Create(PathBuf, io::Error),
+    /// It could not be written.
+    Write(io::Error),
+    /// More waited for the disk than [`FEED_LIMITS`] allow.
+    Overflowed,
+    /// The times of the stream ask for ever new files.
+    TooManyFiles,
+    /// No thread could be had.
+    Thread(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Failure::Create(path, error) => {
+                write!(f, "cannot create {}: {error}", path.display())
+            }
+            Failure::Write(error) => write!(f, "cannot write: {error}"),
+            Failure::Overflowed => write!(f, "the disk is too slow for the stream"),
+            Failure::TooManyFiles => write!(f, "the times of the stream jump too often"),
+            Failure::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Write(error)
+    }
+}
+
+/// What came of recordings so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Files that were recorded and closed, other than by an error.
+    pub files: u64,
+    /// Recordings that ended before their stream did.
+    pub errors: u64,
+    /// Files that are being written.
+    pub active: usize,
+}
+
+/// Records publications.
+#[derive(Clone)]
+pub struct Recorder(Arc<Shared>);
+
+struct Shared {
+    settings: Settings,
+    listener: Arc<dyn Listener>,
+    state: Mutex<State>,
+    /// A thread has ended.
+    gone: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Set when no recording is to begin any more.
+    closed: bool,
+    /// Threads at work.
+    threads: usize,
+    /// How many recordings there have been.
+    ids: u64,
+    /// Files that are being written, by recording.
+    files: BTreeMap<u64, RecordingStats>,
+    counted: Counters,
+}
+
+/// A recording. It ends with its feed, whether this is dropped or not.
+pub struct Recording {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Recording {
+    /// Whether a file is being written.
+    pub fn is_active(&self) -> bool {
+        self.shared.lock().files.contains_key(&self.id)
+    }
+}
+
+impl Recorder {
+    /// Nothing is recorded yet, and no directory made.
+    pub fn new(settings: Settings, listener: Arc<dyn Listener>) -> Recorder {
+        Recorder(Arc::new(Shared {
+            settings,
+            listener,
+            state: Mutex::default(),
+            gone: Condvar::new(),
+        }))
+    }
+
+    /// Records what comes out of `intake`, which belongs to one publication of `key`, until it
+    /// ends. The first file is made when there is media. When the recorder is closed, nothing is
+    /// recorded.
+    pub fn start(&self, key: &Key, intake: Intake) -> Recording {
+        let mut state = self.0.lock();
+        state.ids += 1;
+        let recording = Recording {
+            shared: Arc::clone(&self.0),
+            id: state.ids,
+        };
+        if state.closed {
+            return recording;
+        }
+        state.threads += 1;
+        drop(state);
+        let (id, of) = (recording.id, key.clone());
+        let present = Present(Arc::clone(&self.0), id);
+        let builder = thread::Builder::new()
+            .name("record".to_owned())
+            .stack_size(STACK_LEN);
+        let spawned = builder.spawn(move || Writer::new(&present.0, id, &of).run(&intake));
+        if let Err(error) = spawned {
+            Writer::new(&self.0, id, key).fail(Failure::Thread(error));
+        }
+        recording
+    }
+
+    /// What came of recordings so far.
+    pub fn counters(&self) -> Counters {
+        let state = self.0.lock();
+        Counters {
+            active: state.files.len(),
+            ..state.counted
+        }
+    }
+
+    /// The files that are being written, in the order in which their publications began.
+    pub fn snapshot(&self) -> Vec<RecordingStats> {
+        self.0.lock().files.values().cloned().collect()
+    }
+
+    /// Begins no more recordings, and waits until all files are closed, for which all feeds have to
+    /// end. `false`: not by `deadline`.
+    pub fn close(&self, deadline: Instant) -> bool {
+        let mut state = self.0.lock();
+        state.closed = true;
+        while state.threads > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let woken = self.0.gone.wait_timeout(state, left);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, failed: bool) {
+        let counted = &mut self.lock().counted;
+        counted.files += u64::from(!failed);
+        counted.errors += u64::from(failed);
+    }
+}
+
+/// Counts a thread for as long as it is held.
+struct Present(Arc<Shared>, u64);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.threads -= 1;
+        state.files.remove(&self.1);
+        self.0.gone.notify_all();
+    }
+}

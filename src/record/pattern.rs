@@ -1,0 +1,419 @@
+//! The names of recorded files.
+
+use crate::rtmp::key::Key;
+use crate::sys::LocalTime;
+use std::fmt::{self, Write as _};
+use std::path::PathBuf;
+
+/// What every name ends in.
+const ENDING: &str = ".flv";
+
+/// Longest name of a file or a directory, in bytes, on Linux.
+const NAME_LEN_MAX: usize = 255;
+
+/// Room for the counter that is added to a name that is taken.
+const COUNTER_LEN: usize = 8;
+
+/// A key is never cut to less than this; it holds the hash.
+const KEY_LEN_MIN: usize = 32;
+
+/// Longest pattern, in bytes.
+const PATTERN_LEN_MAX: usize = 1024;
+
+/// How the file of a segment is named: text with fields that begin with `%`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// Directories, and the file at the end.
+    segments: Vec<Vec<Part>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Key,
+    Number { width: usize, zeros: bool },
+    Time(TimeField),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TimeField {
+    Year,
+    Month,
+    Day,
+    Hour,
+    Minute,
+    Second,
+    /// `YYYYMMDD_HHMMSS`.
+    Whole,
+}
+
+/// Why a text is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Nothing names the file.
+    NoName,
+    /// `%` with something behind it that is no field.
+    Field(String),
+    /// It begins with `/`.
+    Absolute,
+    /// `.` or `..` as a directory or as the file.
+    DotSegment,
+    /// A control character.
+    ControlCharacter,
+    /// A name that it makes could be longer than names can be.
+    TooLong,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Error::NoName => write!(f, "it names no file"),
+            Error::Field(field) => write!(
+                f,
+                "{field} is none of %s %d %3d %03d %Y %m %D %H %M %S %T %%"
+            ),
+            Error::Absolute => write!(f, "it must not begin with /, since it is below -record-dir"),
+            Error::DotSegment => write!(f, "it must not lead through . or .."),
+            Error::ControlCharacter => write!(f, "it holds a control character"),
+            Error::TooLong => write!(f, "names by it could be longer than {NAME_LEN_MAX} bytes"),
+        }
+    }
+}
+
+impl Pattern {
+    /// Reads a pattern: `%s` is the key; `%d` the number, `%3d` with blanks and `%03d` with zeros in
+    /// front of it; `%Y %m %D %H %M %S` parts of the local time and `%T` all of it; `%%` is `%`.
+    /// `/` makes directories. `.flv` is added if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`]: some name would be wrong.
+    pub fn new(text: &str) -> Result<Pattern, Error> {
+        if text.len() > PATTERN_LEN_MAX {
+            return Err(Error::TooLong);
+        }
+        if text.starts_with('/') {
+            return Err(Error::Absolute);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Error::ControlCharacter);
+        }
+        let text = text.strip_suffix(ENDING).unwrap_or(text);
+        let segments = text.split('/').map(segment);
+        let segments = segments.collect::<Result<_, _>>()?;
+        Ok(Pattern { segments })
+    }
+
+    /// The name of a recording that is one file: key, date and time.
+    pub fn of_whole() -> Pattern {
+        let text = Part::Text("_".to_owned());
+        Pattern {
+            segments: vec![vec![Part::Key, text, Part::Time(TimeField::Whole)]],
+        }
+    }
+
+    /// The name of a segment if nothing else is asked for: `%s_%T_seg%03d`.
+    pub fn of_segments() -> Pattern {
+        let mut pattern = Pattern::of_whole();
+        let number = Part::Number {
+            width: 3,
+            zeros: true,
+        };
+        pattern.segments[0].extend([Part::Text("_seg".to_owned()), number]);
+        pattern
+    }
+
+    /// The path, below the directory of recordings, of the file with this number. The second and
+    /// further `attempt`s have a counter in it, for when the others are taken.
+    ///
+    /// In the key `/` becomes `_`, so that it leads nowhere else, and so does a dot at its front. A
+    /// key that is too long for a name is cut, and has a hash instead of its end.
+    pub fn path(&self, key: &Key, number: u64, time: LocalTime, attempt: u32) -> PathBuf {
+        let key = plain(key);
+        let name = |parts: &Vec<Part>| expand(parts, &key, number, time);
+        let mut names: Vec<String> = self.segments.iter().map(name).collect();
+        if let Some(file) = names.last_mut() {
+            if attempt > 1 {
+                let _ = write!(file, "_{attempt}"); // writing to a String cannot fail
+            }
+            file.push_str(ENDING);
+        }
+        names.iter().collect()
+    }
+}
+
+/// The parts of one directory's or file's name.
+fn segment(text: &str) -> Result<Vec<Part>, Error> {
+    match text {
+        "" => return Err(Error::NoName),
+        "." | ".." => return Err(Error::DotSegment),
+        _ => {}
+    }
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        if !before.is_empty() {
+            parts.push(Part::Text(before.to_owned()));
+        }
+        let (part, len) = field(after)?;
+        parts.push(part);
+        rest = &after[len..];
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Text(rest.to_owned()));
+    }
+    let fixed: usize = parts.iter().map(Part::len_max).sum();
+    if fixed + ENDING.len() + COUNTER_LEN > NAME_LEN_MAX {
+        return Err(Error::TooLong);
+    }
+    Ok(parts)
+}
+
+/// The field whose `%` stands before `text`, and its length in there.
+fn field(text: &str) -> Result<(Part, usize), Error> {
+    let time = |field| (Part::Time(field), 1);
+    let mut chars = text.chars();
+    Ok(match chars.next() {
+        Some('s') => (Part::Key, 1),
+        Some('Y') => time(TimeField::Year),
+        Some('m') => time(TimeField::Month),
+        Some('D') => time(TimeField::Day),
+        Some('H') => time(TimeField::Hour),
+        Some('M') => time(TimeField::Minute),
+        Some('S') => time(TimeField::Second),
+        Some('T') => time(TimeField::Whole),
+        Some('%') => (Part::Text("%".to_owned()), 1),
+        _ => return number(text),
+    })
+}
+
+/// `d`, `3d`, `03d`: the width has one digit.
+fn number(text: &str) -> Result<(Part, usize), Error> {
+    let zeros = text.starts_with('0');
+    let rest = &text[usize::from(zeros)..];
+    let width = rest.chars().next().and_then(|c| c.to_digit(10));
+    let rest = &rest[usize::from(width.is_some())..];
+    if !rest.starts_with('d') || width == Some(0) || (zeros && width.is_none()) {
+        let known = |c: char| c.is_ascii_digit();
+        let end = text.find(|c| !known(c)).unwrap_or(text.len());
+        let end = text[end..]
+            .chars()
+            .next()
+            .map_or(end, |c| end + c.len_utf8());
+        return Err(Error::Field(format!("%{}", &text[..end])));
+    }
+    let len = text.len() - rest.len() + 1;
+    let width = width.unwrap_or(1) as usize;
+    Ok((Part::Number { width, zeros }, len))
+}
+
+impl Part {
+    /// The most bytes that it becomes; of a key, the fewest that it can be cut to.
+    fn len_max(&self) -> usize {
+        match self {
+            Part::Text(text) => text.len(),
+            Part::Key => KEY_LEN_MIN,
+            Part::Number { .. } => 20,
+            Part::Time(_) => 24,
+        }
+    }
+}
+
+/// A key as part of a name.
+fn plain(key: &Key) -> String {
+    let name = key.as_str().replace('/', "_");
+    match name.strip_prefix('.') {
+        Some(rest) => format!("_{rest}"),
+        None => name,
+    }
+}
+
+fn expand(parts: &[Part], key: &str, number: u64, time: LocalTime) -> String {
+    let keys = parts.iter().filter(|part| **part == Part::Key).count();
+    let others = parts.iter().filter(|part| **part != Part::Key);
+    let others: usize = others.map(Part::len_max).sum();
+    let left = NAME_LEN_MAX.saturating_sub(others + ENDING.len() + COUNTER_LEN);
+    let key = shortened(key, left / keys.max(1));
+    parts
+        .iter()
+        .map(|part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Key => key.clone(),
+            Part::Number { width, zeros: true } => format!("{number:0width$}"),
+            Part::Number { width, .. } => format!("{number:width$}"),
+            Part::Time(field) => field.text(time),
+        })
+        .collect()
+}
+
+impl TimeField {
+    fn text(self, time: LocalTime) -> String {
+        let LocalTime {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+        } = time;
+        match self {
+            TimeField::Year => format!("{year:04}"),
+            TimeField::Month => format!("{month:02}"),
+            TimeField::Day => format!("{day:02}"),
+            TimeField::Hour => format!("{hour:02}"),
+            TimeField::Minute => format!("{minute:02}"),
+            TimeField::Second => format!("{second:02}"),
+            TimeField::Whole => {
+                format!("{year:04}{month:02}{day:02}_{hour:02}{minute:02}{second:02}")
+            }
+        }
+    }
+}
+
+/// A key in at most `len` bytes: one that is longer ends in its hash.
+fn shortened(key: &str, len: usize) -> String {
+    if key.len() <= len {
+        return key.to_owned();
+    }
+    // FNV-1a.
+    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    let hash = format!("-{hash:016x}");
+    let mut end = len.saturating_sub(hash.len());
+    while !key.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{hash}", &key[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: LocalTime = LocalTime {
+        year: 2024,
+        month: 2,
+        day: 9,
+        hour: 7,
+        minute: 5,
+        second: 3,
+    };
+
+    fn path(pattern: &str, key: &str, number: u64) -> Result<String, Error> {
+        let path = Pattern::new(pattern)?.path(&Key::new(key).unwrap(), number, TIME, 1);
+        Ok(path.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn patterns_become_names() {
+        let bad = |field: &str| Err(Error::Field(field.to_owned()));
+        #[rustfmt::skip]
+        let rows = [
+            ("%s_%T_seg%03d", Ok("live_cam_20240209_070503_seg007.flv")),
+            ("%s", Ok("live_cam.flv")),
+            ("%Y-%m-%D_%H.%M.%S", Ok("2024-02-09_07.05.03.flv")),
+            ("%d %3d %03d %9d", Ok("7   7 007         7.flv")),
+            ("100%%_%%d%%%d", Ok("100%_%d%7.flv")),
+            ("%s/%Y/%d", Ok("live_cam/2024/7.flv")),
+            ("%s/%s", Ok("live_cam/live_cam.flv")),
+            ("a.flv", Ok("a.flv")),
+            (".%s", Ok(".live_cam.flv")),
+            ("...", Ok("....flv")),
+            ("\u{fc}%d\u{1f600}", Ok("\u{fc}7\u{1f600}.flv")),
+            ("", Err(Error::NoName)),
+            (".flv", Err(Error::NoName)),
+            ("a/", Err(Error::NoName)),
+            ("a//b", Err(Error::NoName)),
+            ("/a", Err(Error::Absolute)),
+            ("..", Err(Error::DotSegment)),
+            ("a/../b", Err(Error::DotSegment)),
+            ("./b", Err(Error::DotSegment)),
+            ("a\0", Err(Error::ControlCharacter)),
+            ("a\nb", Err(Error::ControlCharacter)),
+            ("%", bad("%")),
+            ("a%", bad("%")),
+            ("%x", bad("%x")),
+            ("%t", bad("%t")),
+            ("%-3d", bad("%-")),
+            ("%0d", bad("%0d")),
+            ("%00d", bad("%00d")),
+            ("%12d", bad("%12d")),
+            ("%012d", bad("%012d")),
+            ("%3", bad("%3")),
+            ("%3\u{1f600}", bad("%3\u{1f600}")),
+            ("%3s", bad("%3s")),
+            ("% d", bad("% ")),
+        ];
+        for (pattern, want) in rows {
+            let want = want.map(str::to_owned);
+            assert_eq!(path(pattern, "live/cam", 7), want, "{pattern:?}");
+        }
+        assert_eq!(
+            path("%3d_%03d", "k", 12_345),
+            Ok("12345_12345.flv".to_owned())
+        );
+        assert_eq!(
+            path(&"x".repeat(243), "k", 1).map(|name| name.len()),
+            Ok(247)
+        );
+        let long = [
+            "x".repeat(244),
+            "x".repeat(1025),
+            "%T".repeat(11),
+            "%s".repeat(8),
+        ];
+        for pattern in long {
+            assert_eq!(path(&pattern, "k", 1), Err(Error::TooLong), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_patterns_that_are_there_can_be_written() {
+        assert_eq!(Pattern::new("%s_%T"), Ok(Pattern::of_whole()));
+        assert_eq!(Pattern::new("%s_%T_seg%03d"), Ok(Pattern::of_segments()));
+    }
+
+    #[test]
+    fn a_key_leads_nowhere_and_is_never_too_long() {
+        let long = |end: &str| format!("{}{end}", "\u{1f600}".repeat(127));
+        let keys = [
+            "a/b/c",
+            ".hidden",
+            "...",
+            "a/.b",
+            "-rf",
+            "~",
+            "a b",
+            &long("a"),
+            &long("b"),
+            &"/x".repeat(256),
+            "%s%d",
+        ];
+        let patterns = ["%s_%T", "%s/%d", "%s", "%s%s%s", "..%s", "%s%s%s%s%s%d%s"];
+        for pattern in patterns {
+            let mut names = Vec::new();
+            for key in keys {
+                let key = Key::new(key).unwrap();
+                let pattern = Pattern::new(pattern).unwrap();
+                let path = pattern.path(&key, u64::MAX, TIME, 9_999_999);
+                let plain =
+                    |part| matches!(part, std::path::Component::Normal(name) if name.len() <= 255);
+                assert!(path.components().all(plain), "{}", path.display());
+                assert_eq!(path.components().count(), pattern.segments.len());
+                names.push(path);
+            }
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), keys.len(), "{pattern}");
+        }
+        assert_eq!(path("%s", ".hidden", 1), Ok("_hidden.flv".to_owned()));
+    }
+
+    #[test]
+    fn a_name_that_is_taken_gets_a_counter() {
+        let key = Key::new("a/b").unwrap();
+        let path = Pattern::of_whole().path(&key, 1, TIME, 2);
+        assert_eq!(path, PathBuf::from("a_b_20240209_070503_2.flv"));
+    }
+}
