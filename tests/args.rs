@@ -2,6 +2,8 @@
 
 use rtmp_server::args::{Action, Auth, Config, HELP, OnDuplicate, parse};
 use rtmp_server::log::{Format, Level};
+use rtmp_server::record::{self, Pattern, Segments};
+use std::path::PathBuf;
 use std::time::Duration;
 
 fn run(line: &str) -> Result<Action, String> {
@@ -131,6 +133,33 @@ fn other_servers_are_shown_without_their_secrets() {
 }
 
 #[test]
+fn recordings_are_asked_for() {
+    let settings = |dir: &str, segments: Option<(u64, &str)>| {
+        let segments = segments.map(|(seconds, pattern)| Segments {
+            duration: Duration::from_secs(seconds),
+            pattern: Pattern::new(pattern).unwrap(),
+        });
+        let dir = PathBuf::from(dir);
+        Some(record::Settings { dir, segments })
+    };
+    #[rustfmt::skip]
+    let rows = [
+        ("", None),
+        ("-record-all false -record-dir x -segment-duration 5s -segment-pattern y", None),
+        ("-record-all true", settings("recordings", None)),
+        ("-record-all=1 -record-dir=/a/b", settings("/a/b", None)),
+        ("-record-all yes -segment-pattern x", settings("recordings", None)),
+        ("-record-all yes -segment-duration 0", settings("recordings", None)),
+        ("-record-all true -segment-duration 5m", settings("recordings", Some((300, "%s_%T_seg%03d")))),
+        ("-record-all true -segment-duration 5s -segment-pattern %s/%d", settings("recordings", Some((5, "%s/%d")))),
+        ("-record-all true -record-all false", None),
+    ];
+    for (line, want) in rows {
+        assert_eq!(config(line).record, want, "{line}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     for (line, want) in WRONG {
         let error = run(line).expect_err(line);
@@ -209,7 +238,34 @@ const WRONG: &[(&str, &str)] = &[
         "-tls-listen is not served: put a TLS terminator",
     ),
     ("-srt-listen :1", "-srt-listen is not served"),
-    ("-record-all true", "-record-all is not there yet"),
+    ("-relay-to rtmp://h/a", "-relay-to is not there yet"),
+    ("-record-all", "-record-all needs a value"),
+    (
+        "-record-all maybe",
+        "-record-all \"maybe\": must be true or false",
+    ),
+    ("-record-dir=", "-record-dir \"\": must be a directory"),
+    (
+        "-segment-duration soon",
+        "-segment-duration \"soon\": must be a duration",
+    ),
+    // Checked although nothing is recorded.
+    (
+        "-segment-pattern %x",
+        "-segment-pattern \"%x\": %x is none of %s %d",
+    ),
+    (
+        "-record-all false -segment-pattern /x",
+        "-segment-pattern \"/x\": it must not begin with /",
+    ),
+    (
+        "-segment-pattern a/../b",
+        "-segment-pattern \"a/../b\": it must not lead through",
+    ),
+    (
+        "-segment-pattern=",
+        "-segment-pattern \"\": it names no file",
+    ),
     (
         "-auth-mode maybe",
         "-auth-mode \"maybe\": must be none or token or file or callback",

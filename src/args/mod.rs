@@ -4,6 +4,7 @@ mod values;
 
 use crate::hooks::{self, StdioFormat};
 use crate::log::{Format, Level};
+use crate::record::{self, Pattern, Segments};
 use crate::remote::{Destination, Source};
 use std::fmt;
 use std::path::PathBuf;
@@ -42,6 +43,11 @@ A live RTMP server. Streams are published to and played from rtmp://HOST/APP/NAM
                                rtmp://HOST/APP, or a URL with {app}, {name}, {key} in it
   -pull KEY=URL                bring a stream of another server here under KEY, repeatable
   -pull-on-demand              only while somebody watches, and 30s after; KEY may be live/* then
+  -record-all BOOL             record every published stream (default false)
+  -record-dir DIR              where the files go; made when it is needed (default recordings)
+  -segment-duration D          a new file at the first keyframe after that; 0: a stream is one file (default 0)
+  -segment-pattern P           how such files are named: %s key, %d %3d %03d number, %Y %m %D %H %M %S, %T
+                               date and time, %%, / for directories (default %s_%T_seg%03d)
   -max-connections N           most connections at a time (default 4096)
   -max-connections-per-ip N    most connections of one address; 0: no limit (default 0)
   -reconnect-url URL           where clients that can are sent on SIGUSR1
@@ -54,13 +60,10 @@ space or after =.
 ";
 
 /// Flags that are part of the contract and not served yet: refused, never ignored.
-const LATER: [&str; 5] = [
-    "record-all",
-    "record-dir",
-    "segment-duration",
-    "segment-pattern",
-    "metrics-addr",
-];
+const LATER: [&str; 1] = ["metrics-addr"];
+
+/// Where recordings go.
+const RECORD_DIR: &str = "recordings";
 
 /// Flags that need no value to be true.
 const SWITCHES: [&str; 1] = ["pull-on-demand"];
@@ -120,6 +123,8 @@ pub struct Config {
     pub pull: Vec<Source>,
     /// `-pull-on-demand`.
     pub pull_on_demand: bool,
+    /// `-record-all` and what belongs to it; `None`: nothing is recorded.
+    pub record: Option<record::Settings>,
     /// `-listen`.
     pub listen: Vec<String>,
     /// `-log-level`.
@@ -157,6 +162,7 @@ impl Default for Config {
             relay_to: Vec::new(),
             pull: Vec::new(),
             pull_on_demand: false,
+            record: None,
             listen: vec![":1935".to_owned()],
             log_level: Level::Info,
             log_format: Format::Auto,
@@ -209,7 +215,8 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Action, String> {
             || parser.take_stream(flag, &value)?
             || parser.take_auth(flag, &value)?
             || parser.take_hooks(flag, &value)?
-            || parser.take_remote(flag, &value)?;
+            || parser.take_remote(flag, &value)?
+            || parser.take_record(flag, &value)?;
         if !taken {
             return Err(unknown(flag));
         }
@@ -228,6 +235,10 @@ struct Parser {
     auth_callback: Option<String>,
     auth_callback_timeout: Option<Duration>,
     pull: Vec<String>,
+    record_all: bool,
+    record_dir: Option<PathBuf>,
+    segment_duration: Duration,
+    segment_pattern: Option<Pattern>,
 }
 
 impl Parser {
@@ -334,6 +345,22 @@ impl Parser {
         Ok(true)
     }
 
+    fn take_record(&mut self, flag: &str, value: &str) -> Result<bool, String> {
+        match flag {
+            "record-all" => self.record_all = boolean(flag, value)?,
+            "record-dir" if value.is_empty() => return Err(bad(flag, value, "a directory")),
+            "record-dir" => self.record_dir = Some(PathBuf::from(value)),
+            "segment-duration" => self.segment_duration = duration(flag, value)?,
+            "segment-pattern" => {
+                let pattern = Pattern::new(value);
+                let pattern = pattern.map_err(|error| format!("-{flag} {value:?}: {error}"))?;
+                self.segment_pattern = Some(pattern);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// What `-pull` means depends on whether it is on demand.
     fn finish_pull(&mut self) -> Result<(), String> {
         let on_demand = self.config.pull_on_demand;
@@ -350,9 +377,24 @@ impl Parser {
         Ok(())
     }
 
+    fn record(&mut self) -> Option<record::Settings> {
+        let pattern = self.segment_pattern.take();
+        let segments = Segments {
+            duration: self.segment_duration,
+            pattern: pattern.unwrap_or_else(Pattern::of_segments),
+        };
+        let dir = self.record_dir.take();
+        let settings = record::Settings {
+            dir: dir.unwrap_or_else(|| PathBuf::from(RECORD_DIR)),
+            segments: (!segments.duration.is_zero()).then_some(segments),
+        };
+        self.record_all.then_some(settings)
+    }
+
     /// The rules that concern more than one flag.
     fn finish(mut self) -> Result<Config, String> {
         self.finish_pull()?;
+        self.config.record = self.record();
         if !self.listen.is_empty() {
             self.config.listen = self.listen;
         }
