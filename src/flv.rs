@@ -132,7 +132,7 @@ pub struct Keyframe {
 /// What is known of a file when it is complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals<'a> {
-    /// The last time in it, in ms.
+    /// The last time of audio and video in it, in ms.
     pub duration_ms: u32,
     /// Its length, in bytes.
     pub filesize: u64,

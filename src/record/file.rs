@@ -51,6 +51,7 @@ struct Tag {
     start: usize,
     end: usize,
     time_ms: u32,
+    is_media: bool,
     is_entry: bool,
 }
 
@@ -61,7 +62,7 @@ pub struct Closed {
     pub path: Option<PathBuf>,
     /// Its length, in bytes.
     pub bytes: u64,
-    /// Its last time, in ms.
+    /// The last time of audio and video in it, in ms.
     pub duration_ms: u32,
     /// What was wrong with the last writes.
     pub error: Option<io::Error>,
@@ -80,6 +81,7 @@ impl Recorded {
             start: 0,
             end: gathered.len(),
             time_ms: 0,
+            is_media: false,
             is_entry: false,
         };
         Recorded {
@@ -107,7 +109,7 @@ impl Recorded {
         self.len
     }
 
-    /// The last time on the disk, in ms.
+    /// The last time of audio and video on the disk, in ms.
     pub fn duration_ms(&self) -> u32 {
         self.duration_ms
     }
@@ -133,6 +135,7 @@ impl Recorded {
             start,
             end: self.gathered.len(),
             time_ms,
+            is_media: matches!(kind, MessageType::AUDIO | MessageType::VIDEO),
             is_entry,
         });
         self.flags.1.insert(kind);
@@ -172,7 +175,9 @@ impl Recorded {
                 break;
             }
             self.len = before + tag.end as u64;
-            self.duration_ms = self.duration_ms.max(tag.time_ms);
+            if tag.is_media {
+                self.duration_ms = self.duration_ms.max(tag.time_ms);
+            }
             if tag.is_entry {
                 self.index.push(Keyframe {
                     time_ms: tag.time_ms,
