@@ -3,7 +3,8 @@
 use super::{Context, events};
 use crate::hooks::{Child, Event};
 use crate::log;
-use crate::queue::Outbox;
+use crate::queue::{self, Outbox};
+use crate::record;
 use crate::registry::{Publication, Standing, Subscription};
 use crate::rtmp::key::Key;
 use crate::rtmp::session::Medium;
@@ -107,6 +108,11 @@ impl Publishing {
         context.hooks.fire(event.clone());
         let supervisor = context.supervisor.as_ref();
         let child = supervisor.map(|supervisor| supervisor.start(event));
+        if let Some(recorder) = &context.recorder {
+            let (feed, intake) = queue::feed(record::FEED_LIMITS);
+            publication.attach(feed);
+            recorder.start(&key, intake);
+        }
         context.relays.start(&key, &context.registry);
         Publishing {
             publication,

@@ -5,6 +5,7 @@ use crate::auth::{Action, Denied};
 use crate::hooks::{Event, Hooks, Kind, seconds};
 use crate::json::Value;
 use crate::media::Codec;
+use crate::record::{self, Finished};
 use crate::registry::{Observer, Traffic};
 use crate::remote::{Listener, Relays};
 use crate::rtmp::MessageType;
@@ -54,6 +55,23 @@ impl Observer for StreamEvents {
             .on(publisher)
             .of(key.as_str());
         self.hooks.fire(event.with(name, codec.to_string()));
+    }
+}
+
+/// Tells hooks of recordings.
+pub struct RecordEvents(pub Arc<Hooks>);
+
+impl record::Listener for RecordEvents {
+    fn recording_done(&self, key: &Key, file: &Finished) {
+        let event = Event::new(Kind::RecordingDone).of(key.as_str());
+        let event = event
+            .with("path", file.path.as_str())
+            .with("bytes", file.bytes)
+            .with("duration_sec", seconds(file.duration));
+        self.0.fire(match &file.error {
+            Some(error) => event.with("error", error.as_str()),
+            None => event,
+        });
     }
 }
 

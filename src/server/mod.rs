@@ -13,6 +13,7 @@ use crate::args::{Auth, Config, OnDuplicate};
 use crate::auth::Authenticator;
 use crate::hooks::{Hooks, Supervisor};
 use crate::log;
+use crate::record::Recorder;
 use crate::registry::{Registry, Settings};
 use crate::remote::{Relays, Setting};
 use crate::rtmp::StreamId;
@@ -21,7 +22,7 @@ use crate::rtmp::status::{self, Level};
 use crate::socket::Gathering;
 use crate::stats::{Counters, Snapshot, StreamStats, Totals};
 use crate::sys;
-use events::{RelayEvents, StreamEvents};
+use events::{RecordEvents, RelayEvents, StreamEvents};
 use pull::Pulls;
 use roster::Roster;
 use std::hash::{BuildHasher, RandomState};
@@ -63,6 +64,7 @@ pub struct Context {
     registry: Registry,
     roster: Arc<Roster>,
     counters: Arc<Counters>,
+    recorder: Option<Recorder>,
     relays: Relays,
     pulls: Pulls,
     /// For connections to other servers.
@@ -101,6 +103,8 @@ impl Context {
         let hooks = self.hooks.counters();
         let supervisor = self.supervisor.as_ref();
         let (children, child_restarts) = supervisor.map_or((0, 0), Supervisor::counts);
+        let recorder = self.recorder.as_ref();
+        let recorded = recorder.map(Recorder::counters).unwrap_or_default();
         let peers = self.roster.peers();
         let mut connections: Vec<_> = peers.iter().map(|peer| peer.stats()).collect();
         connections.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
@@ -111,15 +115,17 @@ impl Context {
                 hook_drops: hooks.dropped,
                 hook_failures: hooks.failed,
                 child_restarts,
+                recordings: recorded.files,
+                recording_errors: recorded.errors,
                 ..self.counters.totals()
             },
             streams: self.registry.stats(),
             connections,
             relays: self.relays.stats(),
             pulls: self.pulls.stats(),
+            recordings: recorder.map(Recorder::snapshot).unwrap_or_default(),
             hooks_waiting: hooks.waiting,
             children,
-            ..Snapshot::default()
         }
     }
 }
@@ -260,13 +266,15 @@ impl Server {
             .take();
         let left = end.saturating_duration_since(Instant::now());
         let gone = self.everyone.recv_timeout(left) == Err(RecvTimeoutError::Disconnected);
+        let recorder = context.recorder.as_ref();
+        let recorded = recorder.is_none_or(|recorder| recorder.close(end));
         let gone = context.relays.wait_gone(end) && context.pulls.wait_gone(end) && gone;
         // Their last events are fired: those are delivered yet.
         let ended = context
             .supervisor
             .as_ref()
             .is_none_or(|supervisor| supervisor.close(end));
-        context.hooks.close(end) && ended && gone
+        context.hooks.close(end) && ended && recorded && gone
     }
 
     /// Reads again what can be read again: the file of tokens.
@@ -335,6 +343,7 @@ fn context(config: &Config, alive: Sender<()>) -> Result<Context, String> {
         auth,
         supervisor: config.run_on_publish.as_deref().map(Supervisor::new),
         registry: Registry::new(settings, Arc::new(observer), Arc::clone(&counters)),
+        recorder: recorder(config, &hooks),
         relays,
         pulls,
         setting,
@@ -352,6 +361,14 @@ fn context(config: &Config, alive: Sender<()>) -> Result<Context, String> {
         stopping: AtomicBool::new(false),
         alive: Mutex::new(Some(alive)),
     })
+}
+
+fn recorder(config: &Config, hooks: &Arc<Hooks>) -> Option<Recorder> {
+    let settings = config.record.clone()?;
+    Some(Recorder::new(
+        settings,
+        Arc::new(RecordEvents(Arc::clone(hooks))),
+    ))
 }
 
 /// Looks at the time limits that no thread waits for, until the server stops.
