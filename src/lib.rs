@@ -6,7 +6,7 @@
 //! [`server`] has the sockets and the threads. [`auth`] decides who may publish and play, [`hooks`] tell
 //! others of events; both stand on [`http`], [`json`] and [`child`]. [`record`] puts streams into files,
 //! whose form is [`flv`]; [`remote`] has connections to other servers. Beside all of them are [`args`],
-//! [`backoff`], [`mod@log`], [`socket`], [`stats`] and [`sys`].
+//! [`backoff`], [`listen`], [`mod@log`], [`socket`], [`stats`] and [`sys`].
 
 pub mod amf0;
 pub mod args;
@@ -18,6 +18,7 @@ pub mod flv;
 pub mod hooks;
 pub mod http;
 pub mod json;
+pub mod listen;
 pub mod log;
 pub mod media;
 pub mod queue;

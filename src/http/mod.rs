@@ -1,13 +1,17 @@
 //! A small HTTP client: one POST, one reply, one deadline, no redirects. `http` is spoken
-//! directly, `https` by the system's `curl`.
+//! directly, `https` by the system's `curl`. What a server needs of it as well is there for all.
 
 mod curl;
+mod lines;
 mod plain;
 mod reply;
+mod timed;
 mod url;
 
+pub use lines::{failed, header, length, read_line};
 pub use reply::{BODY_LEN_MAX, HEAD_LEN_MAX, Reply};
-pub use url::{Url, UrlError};
+pub use timed::Timed;
+pub use url::{Url, UrlError, percent_decoded};
 
 use crate::socket::DialError;
 use std::path::PathBuf;

@@ -1,20 +1,17 @@
 //! HTTP spoken directly, over TCP. One deadline for all of it.
 
 use super::reply::{self, Reply};
+use super::timed::Timed;
 use super::url::Url;
 use super::{Error, Post};
 use crate::socket::dial;
-use std::io::{self, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::io::{self, BufReader, Write};
+use std::time::Instant;
 
 /// Sends a request and reads the reply, until `end` at the latest.
 pub fn post(url: &Url, post: &Post, end: Instant) -> Result<Reply, Error> {
     let socket = dial(&url.host, url.port, end).map_err(Error::from)?;
-    let mut timed = Timed {
-        socket: &socket,
-        end,
-    };
+    let mut timed = Timed::new(&socket, end);
     let sent = timed.write_all(&request(url, post));
     if let Err(error) = &sent
         && error.kind() == io::ErrorKind::TimedOut
@@ -68,48 +65,6 @@ fn base64(text: &str) -> String {
         }
     }
     out
-}
-
-/// A socket that is done with at `end`, however slowly bytes trickle.
-struct Timed<'a> {
-    socket: &'a TcpStream,
-    end: Instant,
-}
-
-impl Timed<'_> {
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.end.saturating_duration_since(Instant::now());
-        match left.is_zero() {
-            true => Err(io::ErrorKind::TimedOut.into()),
-            false => Ok(left),
-        }
-    }
-}
-
-/// Unix says "would block" when a socket takes longer than it may.
-fn timed_out(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
-        _ => error,
-    }
-}
-
-impl Read for Timed<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_read_timeout(Some(self.left()?))?;
-        (&mut &*self.socket).read(out).map_err(timed_out)
-    }
-}
-
-impl Write for Timed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.set_write_timeout(Some(self.left()?))?;
-        (&mut &*self.socket).write(bytes).map_err(timed_out)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

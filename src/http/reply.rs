@@ -1,7 +1,8 @@
 //! Reading a reply of HTTP/1.1 (RFC 9112), within bounds.
 
 use super::Error;
-use std::io::{self, BufRead, Read};
+use super::lines::{failed, header, length, read_line};
+use std::io::{BufRead, Read};
 
 /// Longest head of a reply, in bytes, with all interim replies before it.
 pub const HEAD_LEN_MAX: usize = 16 << 10;
@@ -61,12 +62,7 @@ fn read_head(input: &mut impl BufRead, left: &mut usize) -> Result<(u16, Framing
         if line.is_empty() {
             return Ok((status, framing));
         }
-        let colon = line.iter().position(|byte| *byte == b':');
-        let (name, value) = line.split_at(colon.ok_or(Error::NotHttp("header"))?);
-        let value = value[1..].trim_ascii();
-        if name.is_empty() || name.iter().any(|byte| !byte.is_ascii_graphic()) {
-            return Err(Error::NotHttp("header"));
-        }
+        let (name, value) = header(&line).ok_or(Error::NotHttp("header"))?;
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             if !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(Error::NotHttp("transfer encoding"));
@@ -96,13 +92,6 @@ fn status(line: &[u8]) -> Option<u16> {
     }
     let digit = |index: usize| u16::from(digits[index] - b'0');
     Some(digit(0) * 100 + digit(1) * 10 + digit(2)).filter(|status| *status >= 100)
-}
-
-/// A length in decimal digits and nothing else.
-fn length(value: &[u8]) -> Option<u64> {
-    let digits = str::from_utf8(value).ok()?;
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| plain)
 }
 
 fn read_sized(input: &mut impl BufRead, len: u64) -> Result<Vec<u8>, Error> {
@@ -163,39 +152,11 @@ fn chunk_length(line: &[u8]) -> Option<u64> {
     len.filter(|_| ends)
 }
 
-/// Reads a line without its end, CRLF or LF, of at most `left` bytes, which it takes off.
-fn read_line(
-    input: &mut impl BufRead,
-    left: &mut usize,
-    too_long: Error,
-) -> Result<Vec<u8>, Error> {
-    let mut line = Vec::new();
-    let mut bounded = input.by_ref().take(*left as u64);
-    let len = bounded.read_until(b'\n', &mut line).map_err(failed)?;
-    *left -= len;
-    match line.pop() {
-        Some(b'\n') => {}
-        Some(_) | None if *left == 0 => return Err(too_long),
-        Some(_) | None => return Err(Error::Closed),
-    }
-    if line.last() == Some(&b'\r') {
-        line.pop();
-    }
-    Ok(line)
-}
-
-fn failed(error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::TimedOut => Error::TimedOut,
-        io::ErrorKind::UnexpectedEof => Error::Closed,
-        _ => Error::Io(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::io;
 
     const OK: &str = "HTTP/1.1 200 OK\r\n";
 

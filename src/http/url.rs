@@ -120,7 +120,7 @@ impl fmt::Debug for Url {
 }
 
 /// Undoes `%41`; anything that is not such a triple stays as it is.
-fn percent_decoded(text: &str) -> String {
+pub fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((byte, after)) = rest.split_first() {

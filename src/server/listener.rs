@@ -2,10 +2,10 @@
 
 use super::roster::Full;
 use super::{Context, WRITE_LIMIT, conn};
+use crate::listen;
 use crate::log;
 use crate::log::RateLimit;
 use crate::socket::Line;
-use crate::sys;
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -36,20 +36,7 @@ static REFUSALS: RateLimit = RateLimit::new(Duration::from_secs(10));
 ///
 /// When the address is not ours, taken, or not to be had.
 pub fn bind(addr: &str) -> io::Result<TcpListener> {
-    let listener = match addr.strip_prefix(':') {
-        Some(port) => bind_all(port)?,
-        None => TcpListener::bind(addr)?,
-    };
-    sys::set_backlog(&listener, BACKLOG)?;
-    Ok(listener)
-}
-
-/// All addresses; where there is no IPv6, those of the other family.
-fn bind_all(port: &str) -> io::Result<TcpListener> {
-    TcpListener::bind(format!("[::]:{port}")).or_else(|error| match error.kind() {
-        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-        _ => TcpListener::bind(format!("0.0.0.0:{port}")),
-    })
+    listen::bind(addr, BACKLOG)
 }
 
 /// Accepts connections until the server stops, each into a thread of its own.
