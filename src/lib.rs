@@ -5,8 +5,9 @@
 //! video mean; [`queue`] is the way to a peer; [`registry`] knows who publishes and who watches;
 //! [`server`] has the sockets and the threads. [`auth`] decides who may publish and play, [`hooks`] tell
 //! others of events; both stand on [`http`], [`json`] and [`child`]. [`record`] puts streams into files,
-//! whose form is [`flv`]; [`remote`] has connections to other servers. Beside all of them are [`args`],
-//! [`backoff`], [`listen`], [`mod@log`], [`socket`], [`stats`] and [`sys`].
+//! whose form is [`flv`]; [`remote`] has connections to other servers; [`web`] shows a browser, and
+//! whoever gathers metrics, what [`stats`] there are. Beside all of them are [`args`], [`backoff`],
+//! [`listen`], [`mod@log`], [`socket`] and [`sys`].
 
 pub mod amf0;
 pub mod args;
@@ -30,3 +31,4 @@ pub mod server;
 pub mod socket;
 pub mod stats;
 pub mod sys;
+pub mod web;

@@ -28,6 +28,19 @@ pub struct Snapshot {
     pub children: usize,
 }
 
+impl Snapshot {
+    /// How many streams have a publisher now.
+    pub fn publishers(&self) -> usize {
+        let streams = self.streams.iter();
+        streams.filter(|stream| stream.publisher.is_some()).count()
+    }
+
+    /// How many viewers all streams have.
+    pub fn viewers(&self) -> usize {
+        self.streams.iter().map(|stream| stream.viewers).sum()
+    }
+}
+
 /// Counters since the server started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {

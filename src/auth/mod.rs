@@ -2,7 +2,7 @@
 
 mod table;
 
-pub use table::{Mismatch, Table};
+pub use table::{Mismatch, Table, same};
 
 use crate::http::{self, Endpoint};
 use crate::json::{self, Value};

@@ -41,6 +41,11 @@ const LAYERS: &[(&[&str], &[&str], &[&str])] = &[
         &[],
         &["std::net", "TcpStream", "crate::server", "crate::registry", "crate::http", "crate::hooks", "crate::auth", "crate::args"],
     ),
+    (
+        &["src/web"],
+        &[],
+        &["crate::server", "crate::registry", "crate::queue", "crate::rtmp", "crate::args", "crate::hooks"],
+    ),
     (&["src/queue"], &[], &["std::net", "crate::registry", "crate::server"]),
     (&["src/"], &["src/main.rs", "src/server"], &["crate::args", "rtmp_server::args"]),
 ];

@@ -1,0 +1,253 @@
+//! `/api/…`: what there is, as JSON.
+
+use super::rates::Rates;
+use crate::json::Value;
+use crate::media::Codec;
+use crate::stats::{
+    ConnectionStats, PullStats, RecordingStats, RelayStats, Snapshot, StreamStats, Totals,
+};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Numbers from a client's metadata that are larger are left out: no picture has them.
+const METADATA_MAX: f64 = 1e6;
+
+/// An object with these members.
+pub fn object(members: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    let members = members.into_iter();
+    Value::Object(
+        members
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
+}
+
+/// Whole seconds.
+pub fn seconds(duration: Duration) -> Value {
+    duration.as_secs().into()
+}
+
+/// A number that a client said, if it can be true.
+pub fn plausible(number: Option<f64>) -> Option<f64> {
+    number.filter(|number| *number > 0.0 && *number <= METADATA_MAX)
+}
+
+/// The server as a whole.
+pub fn status(snapshot: &Snapshot, rates: &Rates, stopping: bool) -> Value {
+    let rate = rates.total();
+    object([
+        ("version", env!("CARGO_PKG_VERSION").into()),
+        ("uptime_sec", seconds(snapshot.uptime)),
+        ("stopping", stopping.into()),
+        ("connections", snapshot.connections.len().into()),
+        ("streams", snapshot.streams.len().into()),
+        ("publishers", snapshot.publishers().into()),
+        ("viewers", snapshot.viewers().into()),
+        ("bitrate_in_bps", rate.received.into()),
+        ("bitrate_out_bps", rate.sent.into()),
+        ("hooks_waiting", snapshot.hooks_waiting.into()),
+        ("children", snapshot.children.into()),
+        ("totals", totals(&snapshot.totals)),
+        ("relays", list(&snapshot.relays, relay)),
+        ("pulls", list(&snapshot.pulls, pull)),
+        ("recordings", list(&snapshot.recordings, recording)),
+    ])
+}
+
+/// All streams, and nothing of who watches them.
+pub fn streams(snapshot: &Snapshot, rates: &Rates) -> Value {
+    let relays = by_stream(&snapshot.relays, |relay| &relay.stream_key);
+    let recordings = by_stream(&snapshot.recordings, |recording| &recording.stream_key);
+    let values = snapshot.streams.iter().map(|stream| {
+        let key = stream.key.as_str();
+        let of = |key| relays.get(key).into_iter().flatten().copied();
+        let written = recordings.get(key).into_iter().flatten().copied();
+        object(stream_members(stream, rates, of(key), written))
+    });
+    object([("streams", Value::Array(values.collect()))])
+}
+
+/// One stream and who is connected for it; `None` if there is none.
+pub fn stream(snapshot: &Snapshot, rates: &Rates, key: &str) -> Option<Value> {
+    let stream = snapshot.streams.iter().find(|stream| stream.key == key)?;
+    let relays = snapshot.relays.iter();
+    let recordings = snapshot.recordings.iter();
+    let connections = snapshot.connections.iter();
+    let mut members = stream_members(
+        stream,
+        rates,
+        relays.filter(|relay| relay.stream_key == key),
+        recordings.filter(|recording| recording.stream_key == key),
+    );
+    let of_stream = connections.filter(|connection| connection.stream_key == key);
+    members.push((
+        "connections",
+        Value::Array(of_stream.map(connection).collect()),
+    ));
+    Some(object(members))
+}
+
+/// All connections.
+pub fn connections(snapshot: &Snapshot) -> Value {
+    object([("connections", list(&snapshot.connections, connection))])
+}
+
+/// One connection; `None` if there is none.
+pub fn connection_of(snapshot: &Snapshot, id: &str) -> Option<Value> {
+    let mut connections = snapshot.connections.iter();
+    connections
+        .find(|connection| connection.id == id)
+        .map(connection)
+}
+
+fn list<T>(items: &[T], value: impl Fn(&T) -> Value) -> Value {
+    Value::Array(items.iter().map(value).collect())
+}
+
+/// The items of each stream.
+fn by_stream<'a, T>(
+    items: &'a [T],
+    key: impl Fn(&'a T) -> &'a str,
+) -> HashMap<&'a str, Vec<&'a T>> {
+    let mut streams: HashMap<&str, Vec<&T>> = HashMap::new();
+    for item in items {
+        streams.entry(key(item)).or_default().push(item);
+    }
+    streams
+}
+
+fn stream_members<'a>(
+    stream: &StreamStats,
+    rates: &Rates,
+    relays: impl Iterator<Item = &'a RelayStats>,
+    recordings: impl Iterator<Item = &'a RecordingStats>,
+) -> Vec<(&'static str, Value)> {
+    let rate = rates.of(stream);
+    let metadata = &stream.metadata;
+    let state = stream.publisher.as_ref().map_or("lost", |_| "live");
+    vec![
+        ("key", stream.key.as_str().into()),
+        ("state", state.into()),
+        ("publisher", or_null(stream.publisher.as_deref())),
+        ("uptime_sec", seconds(stream.uptime)),
+        ("viewers", stream.viewers.into()),
+        ("recording", stream.recording.into()),
+        ("video_codec", codec(stream.video_codec)),
+        ("audio_codec", codec(stream.audio_codec)),
+        ("width", said(metadata.width)),
+        ("height", said(metadata.height)),
+        ("frame_rate", said(metadata.frame_rate)),
+        ("audio_messages", stream.audio_messages.into()),
+        ("video_messages", stream.video_messages.into()),
+        ("bytes_in", stream.bytes_in.into()),
+        ("bytes_out", stream.bytes_out.into()),
+        ("bitrate_in_bps", rate.received.into()),
+        ("bitrate_out_bps", rate.sent.into()),
+        ("drops", stream.drops.into()),
+        ("cached_messages", stream.cached_messages.into()),
+        ("cached_bytes", stream.cached_bytes.into()),
+        ("relays", Value::Array(relays.map(relay).collect())),
+        (
+            "recordings",
+            Value::Array(recordings.map(recording).collect()),
+        ),
+    ]
+}
+
+fn connection(connection: &ConnectionStats) -> Value {
+    object([
+        ("id", connection.id.as_str().into()),
+        ("addr", connection.addr.to_string().into()),
+        ("role", connection.role.into()),
+        ("stream_key", filled(&connection.stream_key)),
+        ("flash_ver", connection.flash_ver.as_str().into()),
+        ("uptime_sec", seconds(connection.uptime)),
+        ("bytes_in", connection.bytes_in.into()),
+        ("bytes_out", connection.bytes_out.into()),
+        ("drops", connection.drops.into()),
+        ("queue", connection.queue.into()),
+    ])
+}
+
+fn relay(relay: &RelayStats) -> Value {
+    object([
+        ("stream_key", relay.stream_key.as_str().into()),
+        ("url", relay.url.as_str().into()),
+        ("state", relay.state.name().into()),
+        ("messages", relay.messages.into()),
+        ("drops", relay.drops.into()),
+        ("bytes", relay.bytes.into()),
+        ("reconnects", relay.reconnects.into()),
+        ("last_error", filled(&relay.last_error)),
+    ])
+}
+
+fn pull(pull: &PullStats) -> Value {
+    object([
+        ("stream_key", pull.stream_key.as_str().into()),
+        ("url", pull.url.as_str().into()),
+        ("state", pull.state.name().into()),
+        ("bytes", pull.bytes.into()),
+        ("reconnects", pull.reconnects.into()),
+        ("last_error", filled(&pull.last_error)),
+    ])
+}
+
+fn recording(recording: &RecordingStats) -> Value {
+    object([
+        ("stream_key", recording.stream_key.as_str().into()),
+        ("path", recording.path.as_str().into()),
+        ("bytes", recording.bytes.into()),
+        ("duration_sec", seconds(recording.duration)),
+    ])
+}
+
+fn totals(totals: &Totals) -> Value {
+    object([
+        ("connections", totals.connections.into()),
+        ("connections_refused", totals.connections_refused.into()),
+        ("handshake_failures", totals.handshake_failures.into()),
+        ("zombies", totals.zombies.into()),
+        ("publishers", totals.publishers.into()),
+        ("subscribers", totals.subscribers.into()),
+        ("subscriber_drops", totals.subscriber_drops.into()),
+        ("auth_successes", totals.auth_successes.into()),
+        ("auth_failures", totals.auth_failures.into()),
+        ("messages_audio", totals.messages_audio.into()),
+        ("messages_video", totals.messages_video.into()),
+        ("bytes_in", totals.bytes_ingested.into()),
+        ("bytes_out", totals.bytes_egress.into()),
+        ("recordings", totals.recordings.into()),
+        ("recording_errors", totals.recording_errors.into()),
+        ("relay_messages", totals.relay_messages.into()),
+        ("relay_drops", totals.relay_drops.into()),
+        ("relay_bytes", totals.relay_bytes.into()),
+        ("relay_failures", totals.relay_failures.into()),
+        ("hook_events", totals.hook_events.into()),
+        ("hook_drops", totals.hook_drops.into()),
+        ("hook_failures", totals.hook_failures.into()),
+        ("child_restarts", totals.child_restarts.into()),
+    ])
+}
+
+fn or_null(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, Value::from)
+}
+
+/// `null` for an empty text.
+fn filled(text: &str) -> Value {
+    or_null(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn codec(codec: Option<Codec>) -> Value {
+    codec.map_or(Value::Null, |codec| codec.to_string().into())
+}
+
+/// A number from metadata; one without a fraction is written without.
+fn said(number: Option<f64>) -> Value {
+    match plausible(number) {
+        Some(number) if number.fract() == 0.0 => Value::Int(number as i64),
+        Some(number) => Value::Float(number),
+        None => Value::Null,
+    }
+}

@@ -1,0 +1,239 @@
+//! Connections of the HTTP server: a thread for each, a few at a time, each within its time.
+
+use super::request::{self, Method};
+use super::response::Response;
+use super::{State, routes};
+use crate::http::Timed;
+use crate::log;
+use crate::log::RateLimit;
+use crate::sys;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Connections at a time. One more is let in for the one that has been idle longest, if any is.
+pub const CONNECTIONS_MAX: usize = 32;
+
+/// How long a connection may be idle between two requests.
+pub const IDLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a request may take to arrive.
+pub const READ_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a response may take to be sent.
+pub const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long, and for how many bytes, we listen after the last response: whoever still sends would
+/// otherwise lose it.
+const LINGER_LIMIT: Duration = Duration::from_secs(1);
+const LINGER_LEN_MAX: u64 = 256 << 10;
+
+/// How often the thread that accepts looks whether it is to stop.
+pub const ACCEPT_TICK: Duration = Duration::from_millis(100);
+
+/// The pause after a failure to accept.
+const PAUSE: Duration = Duration::from_millis(100);
+
+const STACK_LEN: usize = 256 << 10;
+
+static REFUSALS: RateLimit = RateLimit::new(Duration::from_secs(10));
+
+/// The connections there are.
+#[derive(Debug, Default)]
+pub struct Crowd {
+    members: Mutex<Members>,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    next_number: u64,
+    list: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    number: u64,
+    socket: Arc<TcpStream>,
+    /// Since when it has been waiting for a request; `None`: it is not.
+    idle_since: Option<Instant>,
+}
+
+impl Crowd {
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a connection in; returns its number. `None`: there is no room.
+    fn enter(&self, socket: &Arc<TcpStream>) -> Option<u64> {
+        let mut members = self.members();
+        if members.list.len() >= CONNECTIONS_MAX {
+            let idle = members.list.iter().enumerate();
+            let (index, _) = idle
+                .filter_map(|(index, member)| Some((index, member.idle_since?)))
+                .min_by_key(|(_, since)| *since)?;
+            hang_up(&members.list.swap_remove(index).socket);
+        }
+        let number = members.next_number;
+        members.next_number += 1;
+        members.list.push(Member {
+            number,
+            socket: Arc::clone(socket),
+            idle_since: Some(Instant::now()),
+        });
+        Some(number)
+    }
+
+    /// Notes whether a connection is idle. `false`: it was hung up on to make room.
+    fn set_idle(&self, number: u64, idle: bool) -> bool {
+        let mut members = self.members();
+        let mut list = members.list.iter_mut();
+        let member = list.find(|member| member.number == number);
+        member.is_some_and(|member| {
+            member.idle_since = idle.then(Instant::now);
+            true
+        })
+    }
+
+    fn leave(&self, number: u64) {
+        self.members().list.retain(|member| member.number != number);
+    }
+
+    /// Hangs up on everyone.
+    pub fn hang_up(&self) {
+        let members = self.members();
+        members
+            .list
+            .iter()
+            .for_each(|member| hang_up(&member.socket));
+    }
+}
+
+fn hang_up(socket: &TcpStream) {
+    // It may be closed already.
+    let _ = socket.shutdown(Shutdown::Both);
+}
+
+/// A connection's place in the crowd, given up when dropped.
+struct Place<'a> {
+    crowd: &'a Crowd,
+    number: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.crowd.leave(self.number);
+    }
+}
+
+/// Accepts connections until the server stops. `alive` is handed to each of their threads.
+pub fn accept_loop(listener: &TcpListener, state: &Arc<State>, alive: &Sender<()>) {
+    while !state.is_closing() {
+        match listener.accept() {
+            Ok((socket, peer)) => {
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                if let Err(error) = admit(state, socket, peer, alive) {
+                    warn_refused(&error);
+                }
+            }
+            // Its time is up, and it is given more.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                warn_refused(&error);
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+fn warn_refused(why: &dyn std::fmt::Display) {
+    if let Some(more) = REFUSALS.pass() {
+        log!(Warn, "HTTP connection refused"; error = why, suppressed = more);
+    }
+}
+
+fn admit(
+    state: &Arc<State>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    alive: &Sender<()>,
+) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let socket = Arc::new(socket);
+    let Some(number) = state.crowd.enter(&socket) else {
+        let response = Response::error(503, "too many connections");
+        // Whoever does not take it at once does without.
+        let _ = sys::send_now(&socket, &response.bytes(SystemTime::now(), false, false));
+        hang_up(&socket);
+        return Err(io::Error::other("too many connections"));
+    };
+    let builder = thread::Builder::new()
+        .name(format!("http-{number}"))
+        .stack_size(STACK_LEN);
+    let (shared, alive) = (Arc::clone(state), alive.clone());
+    let spawned = builder.spawn(move || {
+        let place = Place {
+            crowd: &shared.crowd,
+            number,
+        };
+        serve(&shared, &place, &socket, peer);
+        drop(place);
+        drop(alive);
+    });
+    if spawned.is_err() {
+        state.crowd.leave(number);
+    }
+    spawned.map(drop)
+}
+
+/// Answers requests until either side has enough.
+fn serve(state: &State, place: &Place, socket: &TcpStream, peer: SocketAddr) {
+    let timed = Timed::new(socket, Instant::now() + IDLE_LIMIT);
+    let mut input = BufReader::with_capacity(request::HEAD_LEN_MAX, timed);
+    while waited(&mut input, place) {
+        input.get_mut().set_end(Instant::now() + READ_LIMIT);
+        let (response, head_only, keep_alive) = match request::read(&mut input) {
+            Ok(request) => {
+                let response = routes::answer(state, &request, peer);
+                log!(Debug, "HTTP request"; peer_addr = peer, path = request.path, status = response.status);
+                let keep_alive = request.keep_alive && !state.is_closing();
+                (response, request.method == Method::Head, keep_alive)
+            }
+            Err(error) => match error.answer() {
+                Some((status, what)) => (Response::error(status, what), false, false),
+                None => return,
+            },
+        };
+        let bytes = response.bytes(SystemTime::now(), head_only, keep_alive);
+        let mut output = Timed::new(socket, Instant::now() + WRITE_LIMIT);
+        if output.write_all(&bytes).is_err() {
+            return;
+        }
+        if !keep_alive {
+            return linger(&mut input, socket);
+        }
+    }
+}
+
+/// Waits for the first byte of a request. `false`: none comes, or somebody else needs the place.
+fn waited(input: &mut BufReader<Timed>, place: &Place) -> bool {
+    if !input.buffer().is_empty() {
+        return true;
+    }
+    input.get_mut().set_end(Instant::now() + IDLE_LIMIT);
+    place.crowd.set_idle(place.number, true)
+        && input.fill_buf().is_ok_and(|bytes| !bytes.is_empty())
+        && place.crowd.set_idle(place.number, false)
+}
+
+/// Ends our side and throws away what still comes.
+fn linger(input: &mut BufReader<Timed>, socket: &TcpStream) {
+    if socket.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    input.get_mut().set_end(Instant::now() + LINGER_LIMIT);
+    // It ends at one of the limits, if not by itself.
+    let _ = io::copy(&mut input.take(LINGER_LEN_MAX), &mut io::sink());
+}

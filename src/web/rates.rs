@@ -1,0 +1,165 @@
+//! Bit rates, made of what counters said a moment ago.
+
+use crate::stats::{Snapshot, StreamStats};
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// The time that a rate is the mean of: longer than most groups of pictures last.
+pub const WINDOW: Duration = Duration::from_secs(5);
+
+/// In bits per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// What comes in.
+    pub received: u64,
+    /// What goes out.
+    pub sent: u64,
+}
+
+/// Counters at a moment.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Instant,
+    received: u64,
+    sent: u64,
+}
+
+/// The counters of the last [`WINDOW`], oldest first.
+#[derive(Debug, Default)]
+struct History(VecDeque<Sample>);
+
+impl History {
+    fn add(&mut self, sample: Sample) {
+        let fell = |last: &Sample| sample.received < last.received || sample.sent < last.sent;
+        if self.0.back().is_some_and(fell) {
+            self.0.clear();
+        }
+        self.0.push_back(sample);
+        // The oldest that is kept is the last that is as old as the window.
+        while self
+            .0
+            .get(1)
+            .is_some_and(|second| sample.at.saturating_duration_since(second.at) >= WINDOW)
+        {
+            self.0.pop_front();
+        }
+    }
+
+    fn rate(&self) -> Rate {
+        let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
+            return Rate::default();
+        };
+        let seconds = last.at.saturating_duration_since(first.at).as_secs_f64();
+        if seconds <= 0.0 {
+            return Rate::default();
+        }
+        let per_second = |bytes: u64| (bytes as f64 * 8.0 / seconds).round() as u64;
+        Rate {
+            received: per_second(last.received - first.received),
+            sent: per_second(last.sent - first.sent),
+        }
+    }
+}
+
+/// The rates of the whole server and of each stream.
+#[derive(Debug, Default)]
+pub struct Rates {
+    total: History,
+    /// With how long the publication had lasted.
+    streams: HashMap<String, (Duration, History)>,
+}
+
+impl Rates {
+    /// Takes in what the counters say at `now`. Streams that are not there any more are forgotten,
+    /// and a new publication of a stream begins anew.
+    pub fn add(&mut self, now: Instant, snapshot: &Snapshot) {
+        self.total.add(Sample {
+            at: now,
+            received: snapshot.totals.bytes_ingested,
+            sent: snapshot.totals.bytes_egress,
+        });
+        let mut before = std::mem::take(&mut self.streams);
+        for stream in &snapshot.streams {
+            let same = |(uptime, _): &(Duration, History)| *uptime <= stream.uptime;
+            let kept = before.remove(&stream.key).filter(same);
+            let mut history = kept.map(|(_, history)| history).unwrap_or_default();
+            history.add(Sample {
+                at: now,
+                received: stream.bytes_in,
+                sent: stream.bytes_out,
+            });
+            self.streams
+                .insert(stream.key.clone(), (stream.uptime, history));
+        }
+    }
+
+    /// The rates of all streams together; what is sent is counted with all headers.
+    pub fn total(&self) -> Rate {
+        self.total.rate()
+    }
+
+    /// The rates of a stream; 0 until it was seen twice.
+    pub fn of(&self, stream: &StreamStats) -> Rate {
+        let history = self.streams.get(&stream.key);
+        history
+            .map(|(_, history)| history.rate())
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::sample;
+
+    /// A stream after `second`s, with so many bytes received; sent is twice that.
+    fn snapshot(second: u64, bytes: u64) -> Snapshot {
+        let mut stream = sample::stream("live/a");
+        stream.uptime = Duration::from_secs(second);
+        (stream.bytes_in, stream.bytes_out) = (bytes, 2 * bytes);
+        let mut snapshot = Snapshot {
+            streams: vec![stream],
+            ..Snapshot::default()
+        };
+        snapshot.totals.bytes_ingested = 10 * bytes;
+        snapshot
+    }
+
+    #[test]
+    fn rates_are_means_of_the_window() {
+        let start = Instant::now();
+        let mut rates = Rates::default();
+        // Second, bytes so far, rate in bits: 1000 bytes a second, then 3000, then a new
+        // publication, then silence.
+        let rows = [
+            (0, 0, 0),
+            (1, 1000, 8000),
+            (2, 2000, 8000),
+            (5, 5000, 8000),
+            (6, 8000, 11_200),
+            (10, 20_000, 24_000),
+            (11, 23_000, 24_000),
+        ];
+        for (second, bytes, want) in rows {
+            let snapshot = snapshot(second, bytes);
+            rates.add(start + Duration::from_secs(second), &snapshot);
+            let rate = rates.of(&snapshot.streams[0]);
+            assert_eq!((rate.received, rate.sent), (want, 2 * want), "{second}");
+            assert_eq!(rates.total().received, 10 * want, "{second}");
+        }
+        for (at, uptime, bytes, want) in [
+            (12, 0, 30_000, 0),
+            (13, 1, 100, 0),
+            (14, 2, 1100, 8000),
+            (30, 18, 1100, 0),
+            (31, 19, 1100, 0),
+        ] {
+            let snapshot = snapshot(uptime, bytes);
+            rates.add(start + Duration::from_secs(at), &snapshot);
+            let rate = rates.of(&snapshot.streams[0]);
+            assert_eq!(rate.received, want, "{at}");
+        }
+        rates.add(start + Duration::from_secs(32), &Snapshot::default());
+        assert!(rates.streams.is_empty());
+    }
+}

@@ -1,0 +1,41 @@
+//! The HTTP server over real sockets: what it answers, what it shows, and what it withstands.
+
+mod client;
+mod contents;
+mod fixture;
+mod http;
+mod withstand;
+
+use client::Reply;
+use fixture::Fixture;
+use rtmp_server::web::Web;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A running server and what it tells.
+struct Site {
+    fixture: Arc<Fixture>,
+    web: Web,
+}
+
+impl Site {
+    /// One with these streams on a free port, whose token is `s3cret`.
+    fn start(streams: usize) -> Site {
+        Site::telling(Fixture::new(fixture::busy(streams)))
+    }
+
+    fn telling(fixture: Fixture) -> Site {
+        let fixture = Arc::new(fixture);
+        let token = Some("s3cret".to_owned());
+        let web = Web::start("127.0.0.1:0", token, fixture.clone()).expect("the server");
+        Site { fixture, web }
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.web.addr()
+    }
+
+    fn get(&self, path: &str) -> Reply {
+        client::get(self.addr(), path)
+    }
+}
