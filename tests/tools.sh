@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 
 packages=(
     ffmpeg rtmpdump vlc-bin vlc-plugin-base python3 python3-pip curl openssl procps util-linux
+    chromium
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 )
 
@@ -12,7 +13,7 @@ packages=(
 missing() {
     local name
     for name in ffmpeg ffprobe rtmpdump vlc python3 gst-launch-1.0 gst-inspect-1.0 \
-        curl openssl ps setpriv prlimit; do
+        curl openssl ps setpriv prlimit chromium; do
         command -v "$name" >/dev/null || echo "$name"
     done
     if ! python3 -m pip --version >/dev/null 2>&1; then

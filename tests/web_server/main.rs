@@ -4,6 +4,7 @@ mod client;
 mod contents;
 mod fixture;
 mod http;
+mod page;
 mod withstand;
 
 use client::Reply;
