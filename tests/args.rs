@@ -1,10 +1,14 @@
 //! The command line.
 
+#[path = "web/mod.rs"]
+mod web;
+
 use rtmp_server::args::{Action, Auth, Config, HELP, OnDuplicate, parse};
 use rtmp_server::log::{Format, Level};
 use rtmp_server::record::{self, Pattern, Segments};
 use std::path::PathBuf;
 use std::time::Duration;
+use web::Dir;
 
 fn run(line: &str) -> Result<Action, String> {
     parse(line.split_whitespace().map(str::to_owned))
@@ -160,6 +164,27 @@ fn recordings_are_asked_for() {
 }
 
 #[test]
+fn the_token_is_read_and_not_shown() {
+    let dir = Dir::new("args");
+    let file = dir.write("token", "fr0m-file\n");
+    let rows = [
+        ("s3cret".to_owned(), "s3cret"),
+        ("a=b".to_owned(), "a=b"),
+        (format!("@{file}"), "fr0m-file"),
+    ];
+    for (value, want) in rows {
+        let config = config(&format!("-metrics-addr :9090 -api-token {value}"));
+        assert_eq!(config.metrics_addr.as_deref(), Some(":9090"));
+        let token = config.api_token.as_ref().map(|token| token.reveal());
+        assert_eq!(token, Some(want));
+        assert!(!format!("{config:?}").contains(want));
+    }
+    let file = dir.write("bad", "two words\n");
+    let error = run(&format!("-metrics-addr :1 -api-token @{file}")).expect_err("refused");
+    assert!(!error.contains("words"), "{error}");
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     for (line, want) in WRONG {
         let error = run(line).expect_err(line);
@@ -238,7 +263,6 @@ const WRONG: &[(&str, &str)] = &[
         "-tls-listen is not served: put a TLS terminator",
     ),
     ("-srt-listen :1", "-srt-listen is not served"),
-    ("-relay-to rtmp://h/a", "-relay-to is not there yet"),
     ("-record-all", "-record-all needs a value"),
     (
         "-record-all maybe",
@@ -265,6 +289,27 @@ const WRONG: &[(&str, &str)] = &[
     (
         "-segment-pattern=",
         "-segment-pattern \"\": it names no file",
+    ),
+    (
+        "-metrics-addr 9090",
+        "-metrics-addr \"9090\": must be HOST:PORT or :PORT",
+    ),
+    ("-api-token s3cret", "-api-token needs -metrics-addr"),
+    (
+        "-metrics-addr :1 -api-token=",
+        "-api-token: must be a text of ASCII characters",
+    ),
+    (
+        "-metrics-addr :1 -api-token caf\u{e9}",
+        "-api-token: must be a text",
+    ),
+    (
+        "-metrics-addr :1 -api-token @/nowhere/token",
+        "-api-token: cannot read \"/nowhere/token\": No such file",
+    ),
+    (
+        "-metrics-addr :1 -api-token @/dev/zero",
+        "-api-token: cannot read \"/dev/zero\": longer than 4096 bytes",
     ),
     (
         "-auth-mode maybe",

@@ -39,7 +39,7 @@ fn what_cannot_be_is_one_line_on_standard_error() {
     let rows: [(&[&str], i32, &str); 6] = [
         (&["-nonsense"], 2, "unknown flag -nonsense"),
         (&["-chunk-size", "1"], 2, "-chunk-size"),
-        (&["-relay-to", "x"], 2, "-relay-to is not there yet"),
+        (&["-relay-to", "x"], 2, "-relay-to: URL must begin"),
         (&["-tls-cert", "x"], 2, "-tls-cert is not served"),
         (&["-listen", &addr], 1, "cannot listen on"),
         (

@@ -1,6 +1,9 @@
 //! The command line: flags in, a checked [`Config`] out. Nothing is done here but reading.
 
+mod secret;
 mod values;
+
+pub use secret::{FILE_LEN_MAX, Secret};
 
 use crate::hooks::{self, StdioFormat};
 use crate::log::{Format, Level};
@@ -50,6 +53,9 @@ A live RTMP server. Streams are published to and played from rtmp://HOST/APP/NAM
                                date and time, %%, / for directories (default %s_%T_seg%03d)
   -max-connections N           most connections at a time (default 4096)
   -max-connections-per-ip N    most connections of one address; 0: no limit (default 0)
+  -metrics-addr ADDR           serve metrics, lists and a page over HTTP on this address (default: not)
+  -api-token TOKEN             who knows it may have streams and connections ended over HTTP from other
+                               machines; @FILE reads it from a file
   -reconnect-url URL           where clients that can are sent on SIGUSR1
   -shutdown-timeout D          how long a stop may take before it is forced (default 5s)
   -version                     print the version
@@ -58,9 +64,6 @@ A live RTMP server. Streams are published to and played from rtmp://HOST/APP/NAM
 Durations are written 500ms, 2s, 5m, 1h30m. A flag may have one dash or two, and its value after a
 space or after =.
 ";
-
-/// Flags that are part of the contract and not served yet: refused, never ignored.
-const LATER: [&str; 1] = ["metrics-addr"];
 
 /// Where recordings go.
 const RECORD_DIR: &str = "recordings";
@@ -147,6 +150,10 @@ pub struct Config {
     pub max_connections: usize,
     /// `-max-connections-per-ip`; 0 for no limit.
     pub max_connections_per_ip: usize,
+    /// `-metrics-addr`; `None` for no HTTP server.
+    pub metrics_addr: Option<String>,
+    /// `-api-token`.
+    pub api_token: Option<Secret>,
     /// `-reconnect-url`.
     pub reconnect_url: Option<String>,
     /// `-shutdown-timeout`.
@@ -174,6 +181,8 @@ impl Default for Config {
             wait_stream: Duration::from_secs(10),
             max_connections: 4096,
             max_connections_per_ip: 0,
+            metrics_addr: None,
+            api_token: None,
             reconnect_url: None,
             shutdown_timeout: Duration::from_secs(5),
         }
@@ -262,6 +271,8 @@ impl Parser {
             "max-connections-per-ip" => {
                 config.max_connections_per_ip = number(flag, value, 0, 1_000_000)?;
             }
+            "metrics-addr" => config.metrics_addr = Some(address(flag, value)?),
+            "api-token" => config.api_token = Some(Secret::read(flag, value)?),
             "reconnect-url" => config.reconnect_url = Some(rtmp_url(flag, value)?),
             "shutdown-timeout" => config.shutdown_timeout = duration(flag, value)?,
             _ => return Ok(false),
@@ -398,6 +409,9 @@ impl Parser {
         if !self.listen.is_empty() {
             self.config.listen = self.listen;
         }
+        if self.config.api_token.is_some() && self.config.metrics_addr.is_none() {
+            return Err("-api-token needs -metrics-addr".to_owned());
+        }
         let timeout = self.auth_callback_timeout;
         let given = [
             ("auth-token", "token", !self.auth_tokens.is_empty()),
@@ -445,9 +459,6 @@ fn split(arg: &str) -> Result<(&str, Option<String>), String> {
 
 /// Refuses flags before their value is asked for.
 fn known(flag: &str) -> Result<(), String> {
-    if LATER.contains(&flag) {
-        return Err(format!("-{flag} is not there yet"));
-    }
     if TERMINATED.contains(&flag) {
         return Err(format!(
             "-{flag} is not served: put a TLS terminator in front, such as stunnel or HAProxy, that connects to -listen"

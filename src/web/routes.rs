@@ -16,7 +16,7 @@ const PAGE: &str = include_str!("page.html");
 /// those of the text between the tags.
 const PAGE_POLICY: &str = "default-src 'none'; \
     script-src 'sha256-HpqdmJJz1bWOMSxJHRynYPjUlA3eQVA4lujYWLahmS0='; \
-    style-src 'sha256-kYFbFuHAchPQmq9A5flWtCNhJoyJpwE0nkNkviamJhM='; \
+    style-src 'sha256-hfiKYvUrJmmumlgOz8dHwiYFE4MMfGI+Bzh8PV/CMW0='; \
     connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

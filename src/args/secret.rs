@@ -1,0 +1,58 @@
+//! Values that nobody is to see.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+
+/// Longest file that a secret is read from, in bytes.
+pub const FILE_LEN_MAX: u64 = 4096;
+
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// Without the text.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Secret {
+    /// The text itself: never to be shown.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The value of a flag, or what is in the file that `@FILE` names, but for white space around
+    /// it: arguments are for everyone on the machine to see, files are not.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the flag, and perhaps the file, but nothing of the text.
+    pub fn read(flag: &str, value: &str) -> Result<Secret, String> {
+        let text = match value.strip_prefix('@') {
+            Some(path) => read_file(path)
+                .map_err(|error| format!("-{flag}: cannot read {path:?}: {error}"))?,
+            None => value.to_owned(),
+        };
+        let text = text.trim();
+        let plain = |byte: u8| (b'!'..=b'~').contains(&byte);
+        if text.is_empty() || !text.bytes().all(plain) {
+            return Err(format!(
+                "-{flag}: must be a text of ASCII characters without spaces, or @FILE with such a text in it"
+            ));
+        }
+        Ok(Secret(text.to_owned()))
+    }
+}
+
+fn read_file(path: &str) -> Result<String, String> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let read = file.take(FILE_LEN_MAX + 1).read_to_string(&mut text);
+    match read.map_err(|error| error.to_string())? as u64 {
+        ..=FILE_LEN_MAX => Ok(text),
+        _ => Err(format!("longer than {FILE_LEN_MAX} bytes")),
+    }
+}
