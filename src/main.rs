@@ -43,7 +43,7 @@ fn run(config: &Config) -> Result<bool, String> {
     log::init(config.log_level, config.log_format);
     let mut signals =
         Signals::install().map_err(|error| format!("cannot handle signals: {error}"))?;
-    let server = Server::start(config)?;
+    let server = Server::start(config, Vec::new())?;
     loop {
         match signals.wait() {
             Signal::Stop => break,

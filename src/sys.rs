@@ -1,12 +1,13 @@
 //! Signals, and the few system calls that the standard library lacks. All the unsafe code there is.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int, c_long};
+use std::ffi::{c_char, c_int, c_long, c_ulong};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 const SIGHUP: c_int = 1;
 const SIGINT: c_int = 2;
@@ -19,7 +20,21 @@ const MSG_DONTWAIT: c_int = 0x40;
 const MSG_NOSIGNAL: c_int = 0x4000;
 
 const SOL_SOCKET: c_int = 1;
+const SO_TYPE: c_int = 3;
 const SO_RCVLOWAT: c_int = 18;
+const SO_ACCEPTCONN: c_int = 30;
+const SO_DOMAIN: c_int = 39;
+const SOCK_STREAM: c_int = 1;
+const AF_INET: c_int = 2;
+const AF_INET6: c_int = 10;
+
+const F_SETFD: c_int = 2;
+const F_DUPFD_CLOEXEC: c_int = 1030;
+const FD_CLOEXEC: c_int = 1;
+
+const POLLIN: i16 = 1;
+
+const CLOCK_MONOTONIC: c_int = 1;
 
 const RLIMIT_NOFILE: c_int = 7;
 
@@ -51,6 +66,21 @@ struct Tm {
     zone: *const c_char,
 }
 
+/// `struct timespec` of 64-bit Linux.
+#[repr(C)]
+struct Timespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+/// `struct pollfd`.
+#[repr(C)]
+struct PollFd {
+    fd: c_int,
+    events: i16,
+    revents: i16,
+}
+
 unsafe extern "C" {
     fn localtime_r(seconds: *const i64, tm: *mut Tm) -> *mut Tm;
     fn signal(signum: c_int, handler: extern "C" fn(c_int)) -> usize;
@@ -58,7 +88,17 @@ unsafe extern "C" {
     fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
     fn setsockopt(socket: c_int, level: c_int, name: c_int, value: *const c_int, len: u32)
     -> c_int;
+    fn getsockopt(
+        socket: c_int,
+        level: c_int,
+        name: c_int,
+        value: *mut c_int,
+        len: *mut u32,
+    ) -> c_int;
     fn listen(socket: c_int, backlog: c_int) -> c_int;
+    fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
+    fn poll(fds: *mut PollFd, count: c_ulong, timeout_ms: c_int) -> c_int;
+    fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
     fn getrlimit(resource: c_int, limit: *mut Rlimit) -> c_int;
     fn setrlimit(resource: c_int, limit: *const Rlimit) -> c_int;
 }
@@ -190,6 +230,89 @@ pub fn set_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Waits until one of the two has something to read, or has ended; returns whether `first` does.
+///
+/// # Errors
+///
+/// When the system has no memory for it. A signal is none.
+pub fn wait_for_either(first: BorrowedFd, second: BorrowedFd) -> io::Result<bool> {
+    let mut fds = [first, second].map(|fd| PollFd {
+        fd: fd.as_raw_fd(),
+        events: POLLIN,
+        revents: 0,
+    });
+    loop {
+        // SAFETY: the pointer is to a live array of two that the kernel only fills in, and both
+        // descriptors are open as long as they are borrowed.
+        if unsafe { poll(fds.as_mut_ptr(), 2, -1) } > 0 {
+            return Ok(fds[0].revents != 0);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// A descriptor of our own for the one of number `number`, which whoever started the process left
+/// open. Children get neither.
+///
+/// # Errors
+///
+/// When there is none of that number.
+pub fn inherited(number: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: takes integers and touches no memory of ours; the descriptor itself stays whose it
+    // is.
+    let own = unsafe { fcntl(number, F_DUPFD_CLOEXEC, 3 as c_int) };
+    if own < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a moment ago the kernel made it for us, so nobody else owns it.
+    let own = unsafe { OwnedFd::from_raw_fd(own) };
+    // SAFETY: as above.
+    if unsafe { fcntl(number, F_SETFD, FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(own)
+}
+
+/// Whether it is a TCP socket that listens.
+///
+/// # Errors
+///
+/// When it is no socket.
+pub fn is_tcp_listener(socket: impl AsFd) -> io::Result<bool> {
+    let option = |name| socket_option(socket.as_fd(), name);
+    Ok(matches!(option(SO_DOMAIN)?, AF_INET | AF_INET6)
+        && option(SO_TYPE)? == SOCK_STREAM
+        && option(SO_ACCEPTCONN)? != 0)
+}
+
+fn socket_option(socket: BorrowedFd, name: c_int) -> io::Result<c_int> {
+    let mut value: c_int = 0;
+    let mut len = size_of::<c_int>() as u32;
+    // SAFETY: the descriptor is open as long as it is borrowed, and the kernel writes at most
+    // `len` bytes to `value`.
+    let result = unsafe { getsockopt(socket.as_raw_fd(), SOL_SOCKET, name, &mut value, &mut len) };
+    if result == 0 {
+        Ok(value)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// The time since the system started, on the clock that nobody sets.
+pub fn monotonic() -> Duration {
+    let mut time = Timespec {
+        seconds: 0,
+        nanoseconds: 0,
+    };
+    // SAFETY: `time` is a live `struct timespec` that the kernel fills in.
+    let result = unsafe { clock_gettime(CLOCK_MONOTONIC, &mut time) };
+    debug_assert_eq!(result, 0, "every Linux has this clock");
+    Duration::new(time.seconds as u64, time.nanoseconds as u32)
 }
 
 /// What a process group is told.

@@ -71,6 +71,9 @@ const RECORD_DIR: &str = "recordings";
 /// Flags that need no value to be true.
 const SWITCHES: [&str; 1] = ["pull-on-demand"];
 
+/// Where the server listens if nobody says anything else.
+pub const LISTEN: &str = ":1935";
+
 /// How long the web service of callback mode may take.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -128,7 +131,7 @@ pub struct Config {
     pub pull_on_demand: bool,
     /// `-record-all` and what belongs to it; `None`: nothing is recorded.
     pub record: Option<record::Settings>,
-    /// `-listen`.
+    /// `-listen`; without any, and without sockets that were passed, it is [`LISTEN`].
     pub listen: Vec<String>,
     /// `-log-level`.
     pub log_level: Level,
@@ -170,7 +173,7 @@ impl Default for Config {
             pull: Vec::new(),
             pull_on_demand: false,
             record: None,
-            listen: vec![":1935".to_owned()],
+            listen: Vec::new(),
             log_level: Level::Info,
             log_format: Format::Auto,
             chunk_size: 4096,
@@ -237,7 +240,6 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Action, String> {
 #[derive(Default)]
 struct Parser {
     config: Config,
-    listen: Vec<String>,
     auth_mode: String,
     auth_tokens: Vec<(String, String)>,
     auth_file: Option<PathBuf>,
@@ -254,7 +256,7 @@ impl Parser {
     fn take_server(&mut self, flag: &str, value: &str) -> Result<bool, String> {
         let config = &mut self.config;
         match flag {
-            "listen" => self.listen.push(address(flag, value)?),
+            "listen" => config.listen.push(address(flag, value)?),
             "log-level" => {
                 config.log_level = Level::from_name(value)
                     .ok_or_else(|| bad(flag, value, "debug, info, warn or error"))?;
@@ -406,9 +408,6 @@ impl Parser {
     fn finish(mut self) -> Result<Config, String> {
         self.finish_pull()?;
         self.config.record = self.record();
-        if !self.listen.is_empty() {
-            self.config.listen = self.listen;
-        }
         if self.config.api_token.is_some() && self.config.metrics_addr.is_none() {
             return Err("-api-token needs -metrics-addr".to_owned());
         }

@@ -6,9 +6,12 @@ use crate::listen;
 use crate::log;
 use crate::log::RateLimit;
 use crate::socket::Line;
+use crate::sys;
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -39,30 +42,41 @@ pub fn bind(addr: &str) -> io::Result<TcpListener> {
     listen::bind(addr, BACKLOG)
 }
 
-/// Accepts connections until the server stops, each into a thread of its own.
-pub fn accept_loop(listener: &TcpListener, context: &Arc<Context>) {
+/// Accepts connections until `stop` can be read or ends, each into a thread of its own. Those that
+/// still wait then are left to whoever else has the socket.
+pub fn accept_loop(listener: &TcpListener, stop: &UnixStream, context: &Arc<Context>) {
     let mut pause = PAUSE_MIN;
     // Given up when descriptors run out, so that a newcomer can be accepted and hung up on
     // instead of being left waiting.
     let mut spare = File::open("/dev/null").ok();
-    while !context.stopping.load(Ordering::Relaxed) {
-        match listener.accept() {
-            Ok((socket, addr)) => {
+    loop {
+        let error = match next(listener, stop) {
+            Ok(None) => return,
+            Ok(Some((socket, addr))) => {
                 pause = PAUSE_MIN;
                 admit(context, socket, addr);
+                continue;
             }
-            Err(_) if context.stopping.load(Ordering::Relaxed) => {}
-            Err(error) => {
-                refused(context, "cannot accept", &error);
-                if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) && spare.take().is_some() {
-                    drop(listener.accept());
-                    spare = File::open("/dev/null").ok();
-                }
-                thread::sleep(pause);
-                pause = (pause * 2).min(PAUSE_MAX);
-            }
+            // It is gone again, or somebody else who has the socket took it.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => error,
+        };
+        refused(context, "cannot accept", &error);
+        if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) && spare.take().is_some() {
+            drop(listener.accept());
+            spare = File::open("/dev/null").ok();
         }
+        thread::sleep(pause);
+        pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// Waits for the next connection; `None`: for `stop` instead.
+fn next(listener: &TcpListener, stop: &UnixStream) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    if sys::wait_for_either(stop.as_fd(), listener.as_fd())? {
+        return Ok(None);
+    }
+    listener.accept().map(Some)
 }
 
 fn admit(context: &Arc<Context>, socket: TcpStream, addr: SocketAddr) {

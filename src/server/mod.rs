@@ -9,7 +9,7 @@ mod listener;
 mod pull;
 mod roster;
 
-use crate::args::{Auth, Config, OnDuplicate};
+use crate::args::{self, Auth, Config, OnDuplicate};
 use crate::auth::Authenticator;
 use crate::hooks::{Hooks, Supervisor};
 use crate::log;
@@ -27,8 +27,8 @@ use pull::Pulls;
 use roster::Roster;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -134,35 +134,36 @@ impl Context {
 pub struct Server {
     context: Arc<Context>,
     listeners: Vec<TcpListener>,
+    /// Dropped to end the threads that accept. The sockets themselves are not shut down: those that
+    /// were passed to us would be dead for those after us as well.
+    accepting: UnixStream,
     threads: Vec<JoinHandle<()>>,
     everyone: Receiver<()>,
     reconnect_url: Option<String>,
 }
 
 impl Server {
-    /// Opens the listening sockets and starts to serve.
+    /// Opens the listening sockets and starts to serve, on those and on the ones `passed`. The
+    /// default address is listened on if there are no others.
     ///
     /// # Errors
     ///
     /// One line that names the address and says what is wrong with it.
-    pub fn start(config: &Config) -> Result<Server, String> {
-        let bind = |addr: &String| {
-            listener::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}"))
-        };
-        let listeners: Vec<TcpListener> =
-            config.listen.iter().map(bind).collect::<Result<_, _>>()?;
+    pub fn start(config: &Config, passed: Vec<TcpListener>) -> Result<Server, String> {
+        let listeners = listeners(config, passed)?;
         let (alive, everyone) = mpsc::channel();
         let context = Arc::new(context(config, alive)?);
+        let failed = |error: io::Error| format!("cannot start: {error}");
+        let (accepting, stop) = UnixStream::pair().map_err(failed)?;
         let mut server = Server {
             context,
             listeners,
+            accepting,
             threads: Vec::new(),
             everyone,
             reconnect_url: config.reconnect_url.clone(),
         };
-        server
-            .spawn_threads()
-            .map_err(|error| format!("cannot start: {error}"))?;
+        server.spawn_threads(&stop).map_err(failed)?;
         server.context.pulls.start(&server.context);
         warn_of_bound(config.max_connections);
         for addr in server.addrs() {
@@ -171,12 +172,15 @@ impl Server {
         Ok(server)
     }
 
-    fn spawn_threads(&mut self) -> io::Result<()> {
+    fn spawn_threads(&mut self, stop: &UnixStream) -> io::Result<()> {
         for listener in &self.listeners {
-            let (listener, context) = (listener.try_clone()?, Arc::clone(&self.context));
+            // Not to wait for one that is gone again before it is accepted.
+            listener.set_nonblocking(true)?;
+            let (listener, stop) = (listener.try_clone()?, stop.try_clone()?);
+            let context = Arc::clone(&self.context);
             let builder = thread::Builder::new().name("listener".to_owned());
             self.threads
-                .push(builder.spawn(move || listener::accept_loop(&listener, &context))?);
+                .push(builder.spawn(move || listener::accept_loop(&listener, &stop, &context))?);
         }
         let context = Arc::clone(&self.context);
         let builder = thread::Builder::new().name("ticker".to_owned());
@@ -194,8 +198,16 @@ impl Server {
 
     /// How many connections, published streams and viewers there are.
     pub fn count(&self) -> (usize, usize, usize) {
-        let (streams, viewers) = self.context.registry.count();
-        (self.context.roster.total(), streams, viewers)
+        self.counter()()
+    }
+
+    /// What [`Server::count`] says, for those who ask from elsewhere and for as long as they like.
+    pub fn counter(&self) -> impl Fn() -> (usize, usize, usize) + Send + 'static + use<> {
+        let context = Arc::clone(&self.context);
+        move || {
+            let (streams, viewers) = context.registry.count();
+            (context.roster.total(), streams, viewers)
+        }
     }
 
     /// What can be told of it now.
@@ -230,10 +242,7 @@ impl Server {
         let end = Instant::now() + limit;
         let context = self.context;
         context.stopping.store(true, Ordering::Relaxed);
-        for listener in self.listeners {
-            // On Linux this wakes the thread that accepts.
-            let _ = TcpStream::from(OwnedFd::from(listener)).shutdown(Shutdown::Both);
-        }
+        drop((self.accepting, self.listeners));
         context.roster.close();
         self.threads
             .into_iter()
@@ -285,6 +294,21 @@ impl Server {
     pub fn reload(&self) -> Result<bool, String> {
         self.context.auth.reload().map_err(String::from)
     }
+}
+
+/// All sockets to listen on.
+fn listeners(config: &Config, passed: Vec<TcpListener>) -> Result<Vec<TcpListener>, String> {
+    let bind = |addr: &str| {
+        listener::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}"))
+    };
+    let mut listeners = passed;
+    if listeners.is_empty() && config.listen.is_empty() {
+        listeners.push(bind(args::LISTEN)?);
+    }
+    for addr in &config.listen {
+        listeners.push(bind(addr)?);
+    }
+    Ok(listeners)
 }
 
 /// Raises the limit of open files, and says so if the system allows fewer connections than wanted.

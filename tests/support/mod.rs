@@ -38,7 +38,7 @@ impl TestServer {
             panic!("{line}")
         };
         rtmp_server::log::init(config.log_level, config.log_format);
-        let server = Server::start(&config).expect("start");
+        let server = Server::start(&config, Vec::new()).expect("start");
         let addr = server.addrs()[0];
         TestServer {
             server: Some(server),
