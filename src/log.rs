@@ -2,8 +2,13 @@
 //!
 //! The format and the lowest level are the process's and are set once, at its start.
 
+use crate::sys;
+use std::env;
 use std::fmt::{self, Display, Write as _};
+use std::fs::File;
 use std::io::{self, IsTerminal, Write as _};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -30,6 +35,16 @@ impl Level {
         }
     }
 
+    /// What the journal calls it: the severities of syslog.
+    fn priority(self) -> u8 {
+        match self {
+            Level::Debug => 7,
+            Level::Info => 6,
+            Level::Warn => 4,
+            Level::Error => 3,
+        }
+    }
+
     /// The level called `name` on the command line.
     pub fn from_name(name: &str) -> Option<Level> {
         let levels = [Level::Debug, Level::Info, Level::Warn, Level::Error];
@@ -44,22 +59,49 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Json,
-    /// Text on a terminal, JSON elsewhere.
+    /// Text on a terminal and in the journal, JSON elsewhere.
     Auto,
 }
 
 static LOWEST: AtomicU8 = AtomicU8::new(Level::Info as u8);
 static JSON: AtomicBool = AtomicBool::new(false);
+static JOURNAL: AtomicBool = AtomicBool::new(false);
 
-/// Sets format and lowest level, once, before the first line.
+/// Sets format and lowest level, once, before the first line. In the journal, which knows the time
+/// itself, lines begin with their priority instead (sd-daemon(3)).
 pub fn init(lowest: Level, format: Format) {
+    let journal = is_journal(io::stdout());
     let json = match format {
         Format::Text => false,
         Format::Json => true,
-        Format::Auto => !io::stdout().is_terminal(),
+        Format::Auto => !journal && !io::stdout().is_terminal(),
     };
     LOWEST.store(lowest as u8, Ordering::Relaxed);
     JSON.store(json, Ordering::Relaxed);
+    JOURNAL.store(journal, Ordering::Relaxed);
+}
+
+/// Whether `output` goes to the journal: systemd says which file does (systemd.exec(5),
+/// `JOURNAL_STREAM`).
+fn is_journal(output: impl AsFd) -> bool {
+    let Ok(stream) = env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let file = output.as_fd().try_clone_to_owned().map(File::from);
+    let metadata = file.and_then(|file| file.metadata());
+    metadata.is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
+}
+
+/// Writes a line to standard error, for those who have no log yet or none any more.
+pub fn complain(what: &dyn Display) {
+    let priority = if is_journal(io::stderr()) {
+        format!("<{}>", Level::Error.priority())
+    } else {
+        String::new()
+    };
+    let line = format!("{priority}rtmp-server: {what}\n");
+    // Nobody is left to be told if that fails.
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Whether lines of `level` are written at all.
@@ -83,28 +125,35 @@ macro_rules! log {
 
 /// Writes a line. Use [`log!`](crate::log!) instead, which asks for the level first.
 pub fn write(level: Level, phrase: &str, facts: &[(&str, &dyn Display)]) {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let start = if JOURNAL.load(Ordering::Relaxed) {
+        Start::Priority
+    } else {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Start::Time(since.unwrap_or_default())
+    };
     let line = match JSON.load(Ordering::Relaxed) {
-        true => json_line(since, level, phrase, facts),
-        false => text_line(since, level, phrase, facts),
+        true => json_line(start, level, phrase, facts),
+        false => text_line(start, level, phrase, facts),
     };
     // A log that cannot be written is no reason to stop serving.
     let _ = io::stdout().lock().write_all(line.as_bytes());
 }
 
-fn json_line(
-    since: Duration,
-    level: Level,
-    phrase: &str,
-    facts: &[(&str, &dyn Display)],
-) -> String {
-    let mut line = format!(
-        r#"{{"time":"{}","level":"{}","msg":""#,
-        Utc(since),
-        level.name()
-    );
+/// How a line begins.
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    /// With the time since 1970.
+    Time(Duration),
+    /// With the priority, for the journal.
+    Priority,
+}
+
+fn json_line(start: Start, level: Level, phrase: &str, facts: &[(&str, &dyn Display)]) -> String {
+    let name = level.name();
+    let mut line = match start {
+        Start::Time(since) => format!(r#"{{"time":"{}","level":"{name}","msg":""#, Utc(since)),
+        Start::Priority => format!(r#"<{}>{{"level":"{name}","msg":""#, level.priority()),
+    };
     escape(&mut line, phrase);
     line.push('"');
     for (key, value) in facts {
@@ -116,13 +165,12 @@ fn json_line(
     line
 }
 
-fn text_line(
-    since: Duration,
-    level: Level,
-    phrase: &str,
-    facts: &[(&str, &dyn Display)],
-) -> String {
-    let mut line = format!("{} {:<5} {phrase}", Utc(since), level.name().to_uppercase());
+fn text_line(start: Start, level: Level, phrase: &str, facts: &[(&str, &dyn Display)]) -> String {
+    let mut line = match start {
+        Start::Time(since) => format!("{} {:<5} ", Utc(since), level.name().to_uppercase()),
+        Start::Priority => format!("<{}>", level.priority()),
+    };
+    line.push_str(phrase);
     for (key, value) in facts {
         let value = value.to_string();
         let plain = |c: char| c.is_alphanumeric() || "-_./:[]@+,%".contains(c);
@@ -185,41 +233,49 @@ pub fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + u64::from(month <= 2), month, date)
 }
 
-/// Lets a repeated line through once a period and counts the others.
+/// Lets a repeated line through a few times a period and counts the others.
 #[derive(Debug)]
 pub struct RateLimit {
+    lines: u64,
     period_ms: u64,
-    next_ms: AtomicU64,
+    /// When the period is over, and how many lines were asked for in it.
+    end_ms: AtomicU64,
+    asked: AtomicU64,
     suppressed: AtomicU64,
 }
 
 impl RateLimit {
     /// One line each `period`.
     pub const fn new(period: Duration) -> RateLimit {
-        let period_ms = period.as_millis() as u64;
+        RateLimit::burst(1, period)
+    }
+
+    /// So many lines each `period`, which begins with the first of them.
+    pub const fn burst(lines: u64, period: Duration) -> RateLimit {
         RateLimit {
-            period_ms,
-            next_ms: AtomicU64::new(0),
+            lines,
+            period_ms: period.as_millis() as u64,
+            end_ms: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
             suppressed: AtomicU64::new(0),
         }
     }
 
     /// Whether a line may be written now; how many were not since the last one that was.
     pub fn pass(&self) -> Option<u64> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let now_ms = now.as_millis() as u64;
-        let next_ms = self.next_ms.load(Ordering::Relaxed);
-        let swap = |next| {
-            self.next_ms.compare_exchange(
-                next,
-                now_ms + self.period_ms,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            )
-        };
-        if now_ms < next_ms || swap(next_ms).is_err() {
+        let now_ms = sys::monotonic().as_millis() as u64;
+        let end_ms = self.end_ms.load(Ordering::Relaxed);
+        let next_ms = now_ms + self.period_ms;
+        let (all, this) = (Ordering::AcqRel, Ordering::Acquire);
+        if now_ms >= end_ms
+            && self
+                .end_ms
+                .compare_exchange(end_ms, next_ms, all, this)
+                .is_ok()
+        {
+            self.asked.store(0, Ordering::Release);
+        }
+        if self.asked.fetch_add(1, Ordering::AcqRel) >= self.lines {
             self.suppressed.fetch_add(1, Ordering::Relaxed);
             return None;
         }
@@ -248,7 +304,7 @@ mod tests {
     #[test]
     fn lines_hold_whatever_is_put_in_them() {
         let facts: [(&str, &dyn Display); 3] = [("a", &"x/y"), ("b", &"q \"\n\u{1}"), ("c", &"")];
-        let zero = Duration::ZERO;
+        let zero = Start::Time(Duration::ZERO);
         assert_eq!(
             text_line(zero, Level::Info, "phrase", &facts),
             "1970-01-01T00:00:00.000Z INFO  phrase a=x/y b=\"q \\\"\\n\\u0001\" c=\"\"\n"
@@ -261,12 +317,37 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_line_passes_once_a_period() {
-        let limit = RateLimit::new(Duration::from_secs(3600));
-        assert_eq!(limit.pass(), Some(0));
-        assert_eq!(limit.pass(), None);
-        assert_eq!(limit.pass(), None);
-        limit.next_ms.store(0, Ordering::Relaxed);
-        assert_eq!(limit.pass(), Some(2));
+    fn the_journal_gets_priorities_instead_of_times() {
+        let facts: [(&str, &dyn Display); 1] = [("a", &"b c")];
+        let levels = [
+            (Level::Debug, "debug", 7),
+            (Level::Info, "info", 6),
+            (Level::Warn, "warn", 4),
+            (Level::Error, "error", 3),
+        ];
+        for (level, name, priority) in levels {
+            assert_eq!(
+                text_line(Start::Priority, level, "phrase", &facts),
+                format!("<{priority}>phrase a=\"b c\"\n")
+            );
+            assert_eq!(
+                json_line(Start::Priority, level, "phrase", &facts),
+                format!("<{priority}>{{\"level\":\"{name}\",\"msg\":\"phrase\",\"a\":\"b c\"}}\n")
+            );
+        }
+    }
+
+    #[test]
+    fn a_repeated_line_passes_a_few_times_a_period() {
+        for lines in [1, 3] {
+            let limit = RateLimit::burst(lines, Duration::from_secs(3600));
+            for _ in 0..lines {
+                assert_eq!(limit.pass(), Some(0));
+            }
+            assert_eq!(limit.pass(), None);
+            assert_eq!(limit.pass(), None);
+            limit.end_ms.store(0, Ordering::Relaxed);
+            assert_eq!(limit.pass(), Some(2));
+        }
     }
 }
