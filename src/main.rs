@@ -4,7 +4,11 @@ use rtmp_server::args::{self, Action, Config};
 use rtmp_server::log;
 use rtmp_server::server::Server;
 use rtmp_server::sys::{Signal, Signals};
+use rtmp_server::systemd::{self, Heartbeat, Notifier};
+use std::io;
 use std::process::{self, ExitCode};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 /// Could not start, or had to be forced to stop.
@@ -27,12 +31,12 @@ fn main() -> ExitCode {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(FAILED),
             Err(error) => {
-                eprintln!("rtmp-server: {error}");
+                log::complain(&error);
                 ExitCode::from(FAILED)
             }
         },
         Err(error) => {
-            eprintln!("rtmp-server: {error}");
+            log::complain(&error);
             ExitCode::from(USAGE)
         }
     }
@@ -41,27 +45,28 @@ fn main() -> ExitCode {
 /// Serves until told to stop. `false`: something was still under way when time was up.
 fn run(config: &Config) -> Result<bool, String> {
     log::init(config.log_level, config.log_format);
-    let mut signals =
-        Signals::install().map_err(|error| format!("cannot handle signals: {error}"))?;
-    let server = Server::start(config, Vec::new())?;
-    loop {
-        match signals.wait() {
+    let signals = signals().map_err(|error| format!("cannot handle signals: {error}"))?;
+    let passed = systemd::passed_listeners()?;
+    if !passed.metrics.is_empty() {
+        return Err("a socket named metrics was passed, and -metrics-addr is not there yet".into());
+    }
+    let server = Server::start(config, passed.rtmp)?;
+    let notifier = Arc::new(Notifier::from_env());
+    notifier.ready();
+    let _heartbeat = Heartbeat::start(&notifier, status(&server))
+        .map_err(|error| format!("cannot start a thread: {error}"))?;
+    // They end only with the process.
+    while let Ok(signal) = signals.recv() {
+        match signal {
             Signal::Stop => break,
-            Signal::Reload => match server.reload() {
-                Ok(any) => log!(Info, "reloaded"; anything = any),
-                Err(error) => log!(Warn, "cannot reload, the old state stays"; error = error),
-            },
+            Signal::Reload => reload(&server, &notifier),
             Signal::Reconnect => {
                 let asked = server.ask_to_reconnect();
                 log!(Info, "asked clients to reconnect"; clients = asked);
             }
         }
     }
-    // Whoever asks twice does not want to wait.
-    thread::spawn(move || {
-        while signals.wait() != Signal::Stop {}
-        process::exit(i32::from(FAILED));
-    });
+    notifier.stopping();
     log!(Info, "stopping");
     let whole = server.stop(config.shutdown_timeout);
     if whole {
@@ -70,4 +75,42 @@ fn run(config: &Config) -> Result<bool, String> {
         log!(Warn, "stopped before everything was done");
     }
     Ok(whole)
+}
+
+/// The signals, from now on. Whoever asks twice to stop does not want to wait, whatever we are at.
+fn signals() -> io::Result<Receiver<Signal>> {
+    let mut signals = Signals::install()?;
+    let (sender, receiver) = mpsc::channel();
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let mut stopping = false;
+            loop {
+                let signal = signals.wait();
+                if signal == Signal::Stop && std::mem::replace(&mut stopping, true) {
+                    process::exit(i32::from(FAILED));
+                }
+                // Nobody receives any more while the server stops.
+                let _ = sender.send(signal);
+            }
+        })?;
+    Ok(receiver)
+}
+
+fn reload(server: &Server, notifier: &Notifier) {
+    notifier.reloading();
+    match server.reload() {
+        Ok(any) => log!(Info, "reloaded"; anything = any),
+        Err(error) => log!(Warn, "cannot reload, the old state stays"; error = error),
+    }
+    notifier.ready();
+}
+
+/// What the server is doing, in a line.
+fn status(server: &Server) -> impl FnMut() -> String + Send + 'static + use<> {
+    let count = server.counter();
+    move || {
+        let (_, streams, viewers) = count();
+        format!("{streams} streams, {viewers} viewers")
+    }
 }

@@ -3,7 +3,10 @@
 mod support;
 
 use rtmp_server::amf0::Value;
-use std::process::{Command, Output};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use support::process::ServerProcess;
 use support::{Client, wait_until};
@@ -143,6 +146,67 @@ fn a_hangup_signal_reads_the_tokens_again() {
         [answer("x?token=old"), answer("x?token=new")],
         [denied, "begin 1"]
     );
+    std::fs::remove_file(&path).expect("remove");
+}
+
+/// A server whose file of tokens is a pipe: it hangs whenever it reads them, until somebody writes.
+fn start_with_pipe(name: &str) -> (PathBuf, Child) {
+    let path = std::env::temp_dir().join(format!("rtmp-server-{name}-{}", std::process::id()));
+    let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+    assert!(made.success());
+    let child = Command::new(env!("CARGO_BIN_EXE_rtmp-server"))
+        .args(["-listen", "127.0.0.1:0", "-auth-mode", "file", "-auth-file"])
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    (path, child)
+}
+
+/// Waits until somebody reads the pipe.
+fn open_pipe(path: &Path) -> File {
+    File::options().write(true).open(path).expect("open")
+}
+
+fn kill(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args([name, &pid]).status();
+    assert!(sent.expect("kill").success());
+}
+
+#[test]
+fn signals_before_it_is_up_are_obeyed_when_it_is() {
+    let (path, mut child) = start_with_pipe("early");
+    let stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut lines = stdout.lines().map_while(Result::ok);
+    let mut pipe = open_pipe(&path);
+    for name in ["-HUP", "-USR1", "-TERM"] {
+        kill(&child, name);
+    }
+    pipe.write_all(b"{}").expect("write");
+    drop(pipe);
+    assert!(lines.any(|line| line.contains("listening")));
+    open_pipe(&path).write_all(b"{}").expect("write");
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().expect("wait").code(), Some(0), "{rest:?}");
+    let phrases = ["reloaded", "asked clients", "stopping", "stopped"];
+    let all = rest
+        .iter()
+        .zip(phrases)
+        .all(|(line, phrase)| line.contains(phrase));
+    assert!(all && rest.len() == phrases.len(), "{rest:?}");
+    std::fs::remove_file(&path).expect("remove");
+}
+
+#[test]
+fn who_asks_twice_does_not_wait_for_a_start_either() {
+    let (path, mut child) = start_with_pipe("hung");
+    let _pipe = open_pipe(&path);
+    wait_until("the end", || {
+        kill(&child, "-TERM");
+        child.try_wait().expect("wait").is_some()
+    });
+    assert_eq!(child.wait().expect("wait").code(), Some(1));
     std::fs::remove_file(&path).expect("remove");
 }
 

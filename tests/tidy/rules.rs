@@ -47,6 +47,11 @@ const LAYERS: &[(&[&str], &[&str], &[&str])] = &[
         &["crate::server", "crate::registry", "crate::queue", "crate::rtmp", "crate::args", "crate::hooks"],
     ),
     (&["src/queue"], &[], &["std::net", "crate::registry", "crate::server"]),
+    (
+        &["src/systemd", "src/log.rs", "src/sys.rs"],
+        &[],
+        &["crate::server", "crate::registry", "crate::queue", "crate::rtmp", "crate::hooks", "crate::auth", "crate::http", "crate::child"],
+    ),
     (&["src/"], &["src/main.rs", "src/server"], &["crate::args", "rtmp_server::args"]),
 ];
 
