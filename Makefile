@@ -1,8 +1,14 @@
-TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+# Whoever installs may have no compiler.
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+TARGET := $(or $(HOST),$(shell uname -m)-unknown-linux-gnu)
 BINARY := $(abspath $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release/rtmp-server)
 TABLE := target/interop/table.txt
 
-.PHONY: build run test check interop bench tools
+PREFIX ?= /usr/local
+BIN_DIR = $(PREFIX)/bin
+UNIT_DIR = $(PREFIX)/lib/systemd/system
+
+.PHONY: build run test check interop systemd bench tools install uninstall
 
 # The server as one file that needs no other.
 build:
@@ -13,6 +19,19 @@ build:
 # Starts the server on port 1935; more flags in ARGS.
 run:
 	cargo run --release -- $(ARGS)
+
+# Puts the server and its units below PREFIX, or below DESTDIR/PREFIX for a package. It is built
+# before, unless there is no compiler here and `build` was run by somebody who has one.
+install: $(if $(HOST),build)
+	install -D -m 755 $(BINARY) $(DESTDIR)$(BIN_DIR)/rtmp-server
+	install -d $(DESTDIR)$(UNIT_DIR)
+	sed 's|@BINDIR@|$(BIN_DIR)|' src/systemd/rtmp-server.service.in >$(DESTDIR)$(UNIT_DIR)/rtmp-server.service
+	install -m 644 src/systemd/rtmp-server.socket $(DESTDIR)$(UNIT_DIR)/rtmp-server.socket
+	chmod 644 $(DESTDIR)$(UNIT_DIR)/rtmp-server.service
+
+uninstall:
+	rm -f $(DESTDIR)$(BIN_DIR)/rtmp-server
+	rm -f $(DESTDIR)$(UNIT_DIR)/rtmp-server.service $(DESTDIR)$(UNIT_DIR)/rtmp-server.socket
 
 # All tests. Those end to end run against what `build` makes.
 test: tools build
@@ -34,6 +53,10 @@ interop: tools build
 	INTEROP_SERVER=$(BINARY) cargo test --test interop -- --test-threads 3 || status=$$?; \
 	test ! -e $(TABLE) || sort $(TABLE); \
 	exit $$status
+
+# What `install` puts in place, run by a real systemd in namespaces of its own. As root.
+systemd: build
+	@tests/systemd/boot.sh
 
 # What the server costs: CPU time, latency, memory, losses; PEER=nginx runs nginx-rtmp beside it.
 # ROUNDS and SECONDS are environment variables too; ARGS picks some of: chunks amf0 fan-out streams

@@ -22,7 +22,8 @@ A live RTMP server. Streams are published to and played from rtmp://HOST/APP/NAM
 
   -listen ADDR                 address to listen on, repeatable; :PORT means all addresses (default :1935)
   -log-level LEVEL             debug, info, warn or error (default info)
-  -log-format FORMAT           text, json or auto: text on a terminal, json elsewhere (default auto)
+  -log-format FORMAT           text, json or auto: text on a terminal and in systemd's journal, json elsewhere
+                               (default auto)
   -chunk-size N                bytes per chunk sent, 128 to 65536 (default 4096)
   -gop-cache BOOL              start viewers at once, from the last keyframe (default true)
   -merge D                     how long a publisher's messages may wait for others, to be sent on together:

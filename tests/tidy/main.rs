@@ -193,6 +193,33 @@ fn every_flag_is_in_the_readme() {
     );
 }
 
+/// A unit as the README shows it once it is installed.
+fn shown(unit: &str) -> String {
+    let unit = unit.replace("@BINDIR@", "/usr/local/bin");
+    let indent = |line: &str| {
+        let indent = if line.is_empty() { "" } else { "    " };
+        format!("{indent}{line}\n")
+    };
+    unit.lines().map(indent).collect()
+}
+
+#[test]
+fn the_readme_shows_the_units_that_are_installed() {
+    let readme = read(&root().join("README.md"));
+    let units = ["service.in", "socket"].map(|kind| format!("src/systemd/rtmp-server.{kind}"));
+    let differs = |path: &String| !readme.contains(&shown(&read(&root().join(path))));
+    let differing = units.iter().filter(|path| differs(path));
+    report(
+        differing
+            .map(|path| format!("{path}: units: README.md shows another text"))
+            .collect(),
+    );
+    assert_eq!(
+        shown("[A]\nb=@BINDIR@/c\n\nd\n"),
+        "    [A]\n    b=/usr/local/bin/c\n\n    d\n"
+    );
+}
+
 /// A rule that finds nothing may be one that looks nowhere: here each has something to find.
 #[test]
 fn the_rules_find_what_they_look_for() {
