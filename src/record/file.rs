@@ -31,7 +31,7 @@ pub struct Recorded {
     file: File,
     path: PathBuf,
     script: Script,
-    /// As they are in the file, and as they should be.
+    /// As they are in the file, and as what was written asks for.
     flags: (Flags, Flags),
     /// What is to be written next: tags, behind the header if that is not written yet.
     gathered: Vec<u8>,
@@ -50,8 +50,8 @@ struct Tag {
     /// Where it begins and ends among the gathered bytes.
     start: usize,
     end: usize,
+    kind: MessageType,
     time_ms: u32,
-    is_media: bool,
     is_entry: bool,
 }
 
@@ -80,8 +80,8 @@ impl Recorded {
         let beginning = Tag {
             start: 0,
             end: gathered.len(),
+            kind: MessageType::DATA,
             time_ms: 0,
-            is_media: false,
             is_entry: false,
         };
         Recorded {
@@ -134,11 +134,10 @@ impl Recorded {
         self.gathered_tags.push(Tag {
             start,
             end: self.gathered.len(),
+            kind,
             time_ms,
-            is_media: matches!(kind, MessageType::AUDIO | MessageType::VIDEO),
             is_entry,
         });
-        self.flags.1.insert(kind);
         if self.gathered.len() < GATHERED_MAX {
             return Ok(());
         }
@@ -175,7 +174,8 @@ impl Recorded {
                 break;
             }
             self.len = before + tag.end as u64;
-            if tag.is_media {
+            self.flags.1.insert(tag.kind);
+            if tag.kind != MessageType::DATA && tag.kind != MessageType::DATA_AMF3 {
                 self.duration_ms = self.duration_ms.max(tag.time_ms);
             }
             if tag.is_entry {
@@ -241,7 +241,6 @@ impl Recorded {
         });
         let body_at = (HEADER_LEN + TAG_HEADER_LEN) as u64;
         self.file.write_all_at(&body, body_at)?;
-        self.patch_flags()?;
         self.sync()
     }
 }

@@ -188,6 +188,7 @@ impl<'a> Writer<'a> {
     /// Ends the file that is there, and begins one whose first media is of that kind.
     fn begin_file(&mut self, kind: MessageType) -> Result<(), Failure> {
         if self.file.is_some() {
+            // Before it is closed: a failure ends more than this file.
             self.flush()?;
             self.end_file(None);
         }
