@@ -2,7 +2,7 @@
 
 use rtmp_server::args::{self, Action, Config};
 use rtmp_server::log;
-use rtmp_server::server::Server;
+use rtmp_server::server::{Load, Server};
 use rtmp_server::sys::{Signal, Signals};
 use rtmp_server::systemd::{self, Heartbeat, Notifier};
 use std::io;
@@ -10,6 +10,7 @@ use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Instant;
 
 /// Could not start, or had to be forced to stop.
 const FAILED: u8 = 1;
@@ -47,10 +48,7 @@ fn run(config: &Config) -> Result<bool, String> {
     log::init(config.log_level, config.log_format);
     let signals = signals().map_err(|error| format!("cannot handle signals: {error}"))?;
     let passed = systemd::passed_listeners()?;
-    if !passed.metrics.is_empty() {
-        return Err("a socket named metrics was passed, and -metrics-addr is not there yet".into());
-    }
-    let server = Server::start(config, passed.rtmp)?;
+    let server = Server::start(config, passed)?;
     let notifier = Arc::new(Notifier::from_env());
     notifier.ready();
     let _heartbeat = Heartbeat::start(&notifier, status(&server))
@@ -108,9 +106,16 @@ fn reload(server: &Server, notifier: &Notifier) {
 
 /// What the server is doing, in a line.
 fn status(server: &Server) -> impl FnMut() -> String + Send + 'static + use<> {
-    let count = server.counter();
+    let watch = server.watch();
+    let (mut asked, mut sent) = (Instant::now(), watch.load().bytes_sent);
     move || {
-        let (_, streams, viewers) = count();
-        format!("{streams} streams, {viewers} viewers")
+        let (load, now) = (watch.load(), Instant::now());
+        let bits = (load.bytes_sent - sent) as f64 * 8.0;
+        let rate = bits / now.duration_since(asked).as_secs_f64().max(0.001) / 1e6;
+        (asked, sent) = (now, load.bytes_sent);
+        let Load {
+            streams, viewers, ..
+        } = load;
+        format!("{streams} streams, {viewers} viewers, {rate:.0} Mbit/s out")
     }
 }

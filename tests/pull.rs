@@ -4,6 +4,7 @@ mod support;
 
 use rtmp_server::amf0::Value;
 use rtmp_server::stats::{LinkState, PullStats};
+use rtmp_server::web::Source;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 use support::{Client, TestServer, wait_until};
@@ -67,7 +68,8 @@ fn viewers_stay_when_the_origin_is_lost_and_comes_back() {
     // Its connections are cut, as by a crash: nobody is told anything.
     let edges = origin.server().snapshot().connections;
     let pulling = edges.iter().find(|conn| conn.role == "subscriber");
-    assert!(origin.server().hang_up(&pulling.expect("the pull").id));
+    let watch = origin.server().watch();
+    assert!(watch.hang_up_connection(&pulling.expect("the pull").id));
     viewer.expect(&["dry 1", "begin 1", "V head 1 @140", "V key 1 @140"]);
     drop(publisher);
     assert!(origin.stop(Duration::from_secs(5)));

@@ -106,6 +106,13 @@ impl Feed {
     }
 }
 
+impl Feed {
+    /// Whether there is a consumer that can keep up.
+    pub fn is_open(&self) -> bool {
+        self.0.lock().life == Life::Open
+    }
+}
+
 impl Drop for Feed {
     fn drop(&mut self) {
         let mut state = self.0.lock();

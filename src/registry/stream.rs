@@ -490,7 +490,7 @@ impl Stream {
             publisher,
             uptime: self.since.elapsed(),
             viewers: players().count(),
-            recording: !self.feeds.is_empty(),
+            recording: self.feeds.iter().any(Feed::is_open),
             video_codec: self.traffic.video_codec,
             audio_codec: self.traffic.audio_codec,
             metadata: stats::metadata(self.cache.metadata()),

@@ -12,6 +12,7 @@ use rtmp_server::rtmp::command::Call;
 use rtmp_server::rtmp::control::{Control, UserControl};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, handshake, status};
 use rtmp_server::server::Server;
+use rtmp_server::systemd::Passed;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -38,7 +39,7 @@ impl TestServer {
             panic!("{line}")
         };
         rtmp_server::log::init(config.log_level, config.log_format);
-        let server = Server::start(&config, Vec::new()).expect("start");
+        let server = Server::start(&config, Passed::default()).expect("start");
         let addr = server.addrs()[0];
         TestServer {
             server: Some(server),

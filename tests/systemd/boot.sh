@@ -99,12 +99,12 @@ checks_of_the_service() {
     configure "-hook-script publish_start=/usr/local/bin/hook"
     in_box systemctl start rtmp-server || true
     check "starts and says that it is ready" "systemctl is-active rtmp-server"
-    check "has a status" "systemctl status rtmp-server | grep -q 'Status: \"0 streams, 0 viewers\"'"
+    check "has a status" "systemctl status rtmp-server | grep -q 'Status: \"0 streams, 0 viewers, 0 Mbit/s out\"'"
     check "logs with priorities and without times" "$(log_has 6 'listening addr=[::]:1935')"
     in_box ffmpeg -loglevel quiet -re -f lavfi -i testsrc=size=64x64 -c:v flv \
         -f flv rtmp://127.0.0.1/live/x </dev/null &
     local publisher=$!
-    check "is published to" "systemctl status rtmp-server | grep -q 'Status: \"1 streams, 0 viewers\"'"
+    check "is published to" "systemctl status rtmp-server | grep -q 'Status: \"1 streams, 0 viewers, 0 Mbit/s out\"'"
     check "runs hooks in its directory, as a user without rights, who can write nowhere else" \
         "test -e /var/lib/rtmp-server/done && test \$(cat /var/lib/rtmp-server/user) -gt 60000"
     check "runs without rights" "grep -q 'CapBnd:.0000000000000000' /proc/\$(systemctl show rtmp-server -P MainPID)/status"

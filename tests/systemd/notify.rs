@@ -82,13 +82,13 @@ fn the_life_of_a_service_is_told() {
         let flags = format!("-auth-mode file -auth-file {}", tokens.display());
         let mut service = systemd.start("", &flags);
         assert_eq!(systemd.told(), "READY=1");
-        assert_eq!(systemd.told(), "STATUS=0 streams, 0 viewers");
+        assert_eq!(systemd.told(), "STATUS=0 streams, 0 viewers, 0 Mbit/s out");
 
         let addr = addr(&service);
         let _publisher = Client::publishing(addr, "x?token=t");
-        assert_eq!(systemd.told(), "STATUS=1 streams, 0 viewers");
+        assert_eq!(systemd.told(), "STATUS=1 streams, 0 viewers, 0 Mbit/s out");
         let _player = Client::playing(addr, "x?token=t");
-        assert_eq!(systemd.told(), "STATUS=1 streams, 1 viewers");
+        assert_eq!(systemd.told(), "STATUS=1 streams, 1 viewers, 0 Mbit/s out");
 
         // It says when it reads, and that it is done, whether that went well or not.
         for text in [r#"{"live/*":"u"}"#, "{"] {
@@ -146,7 +146,11 @@ fn signs_of_life_are_only_for_who_asked() {
         let systemd = Systemd::abstracted("others");
         let _service = systemd.start(before, "");
         assert_eq!(systemd.told(), "READY=1", "{what}");
-        assert_eq!(systemd.told(), "STATUS=0 streams, 0 viewers", "{what}");
+        assert_eq!(
+            systemd.told(),
+            "STATUS=0 streams, 0 viewers, 0 Mbit/s out",
+            "{what}"
+        );
         assert_eq!(
             systemd.told_within(Duration::from_millis(300)),
             None,

@@ -78,9 +78,8 @@ fn a_wrong_descriptor_is_one_line_and_no_start() {
     let two = PASS_ONE.replace("FDS=1", "FDS=2");
     let huge = PASS_ONE.replace("FDS=1", "FDS=2147483644");
     let no_number = PASS_ONE.replace("FDS=1", "FDS=one");
-    let named = format!("{PASS_ONE} LISTEN_FDNAMES=metrics");
     let not = "not a TCP socket that listens";
-    let rows: [(&str, OwnedFd, &str); 8] = [
+    let rows: [(&str, OwnedFd, &str); 7] = [
         (
             PASS_ONE,
             connected.into(),
@@ -92,7 +91,6 @@ fn a_wrong_descriptor_is_one_line_and_no_start() {
         (&two, tcp(), "passed descriptor 4"),
         (&huge, tcp(), "passed descriptor 4"),
         (&no_number, tcp(), "LISTEN_FDS \"one\": must be a number"),
-        (&named, tcp(), "named metrics"),
     ];
     for (before, passed, words) in rows {
         let output = run(before, Some(passed), "");
@@ -102,6 +100,24 @@ fn a_wrong_descriptor_is_one_line_and_no_start() {
         assert!(text.contains(words), "{words}: {text}");
     }
     drop(socket);
+}
+
+#[test]
+fn a_passed_socket_that_is_named_so_serves_metrics() {
+    let (socket, addr) = socket();
+    let passed = socket.try_clone().expect("clone").into();
+    let before = format!("{PASS_ONE} LISTEN_FDNAMES=metrics");
+    let flags = "-log-format json -listen 127.0.0.1:0";
+    let service = Service::start(&before, Some(passed), flags);
+    let lines = service.lines_until("serving HTTP");
+    let serving = lines.last().and_then(|line| fact(line, "addr"));
+    assert_eq!(serving, Some(&*addr.to_string()));
+    let mut client = TcpStream::connect(addr).expect("connect");
+    let request = b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    client.write_all(request).expect("a request");
+    let mut response = String::new();
+    client.read_to_string(&mut response).expect("a response");
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
 }
 
 /// Connects again and again; how many times that was refused.

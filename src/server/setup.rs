@@ -1,0 +1,142 @@
+//! From a configuration to what the server is made of.
+
+use super::events::{RecordEvents, RelayEvents, StreamEvents};
+use super::pull::Pulls;
+use super::roster::Roster;
+use super::watch::Watch;
+use super::{Context, capacity, listener};
+use crate::args::{self, Auth, Config, OnDuplicate, Secret};
+use crate::auth::Authenticator;
+use crate::hooks::{Hooks, Supervisor};
+use crate::log;
+use crate::record::Recorder;
+use crate::registry::{Registry, Settings};
+use crate::remote::{Relays, Setting};
+use crate::socket::Gathering;
+use crate::stats::Counters;
+use crate::sys;
+use crate::web::Web;
+use std::hash::{BuildHasher, RandomState};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// All sockets to listen on.
+pub fn listeners(config: &Config, passed: Vec<TcpListener>) -> Result<Vec<TcpListener>, String> {
+    let bind = |addr: &str| {
+        listener::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}"))
+    };
+    let mut listeners = passed;
+    if listeners.is_empty() && config.listen.is_empty() {
+        listeners.push(bind(args::LISTEN)?);
+    }
+    for addr in &config.listen {
+        listeners.push(bind(addr)?);
+    }
+    Ok(listeners)
+}
+
+/// Raises the limit of open files, and says so if the system allows fewer connections than wanted.
+pub fn warn_of_bound(wanted: usize) {
+    let descriptors = sys::raise_descriptor_limit();
+    if let Err(error) = &descriptors {
+        log!(Warn, "cannot raise the limit of open files"; error = error);
+    }
+    if let Some(bound) =
+        capacity::lowest_bound(descriptors.ok()).filter(|bound| bound.connections < wanted as u64)
+    {
+        log!(Warn, "the system allows fewer connections than -max-connections"; max_connections = wanted,
+            possible = bound.connections, bound_by = bound.by);
+    }
+}
+
+pub fn context(config: &Config, alive: Sender<()>) -> Result<Context, String> {
+    let settings = Settings {
+        gop_cache: config.gop_cache,
+        takeover: config.on_duplicate == OnDuplicate::Takeover,
+        grace: config.grace,
+        wait: config.wait_stream,
+        chunk_size: config.chunk_size,
+    };
+    let hooks = Arc::new(Hooks::new(&config.hooks).map_err(|error| format!("hooks: {error}"))?);
+    let auth = match &config.auth {
+        Auth::None => Authenticator::None,
+        Auth::Token(tokens) => {
+            Authenticator::token(tokens).map_err(|error| format!("-auth-token: {error}"))?
+        }
+        Auth::File(path) => {
+            Authenticator::file(path).map_err(|error| format!("-auth-file: {error}"))?
+        }
+        Auth::Callback(url, timeout) => Authenticator::callback(url, *timeout)
+            .map_err(|error| format!("-auth-callback: {error}"))?,
+    };
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let counters = Arc::new(Counters::default());
+    let setting = Setting {
+        chunk_size: config.chunk_size,
+        gathering: Gathering::new(config.merge),
+        counters: Arc::clone(&counters),
+        name: format!("{:016x}", RandomState::new().hash_one(0)),
+    };
+    let listener = Arc::new(RelayEvents(Arc::clone(&hooks)));
+    let relays = Relays::new(config.relay_to.clone(), setting.clone(), listener);
+    let pulls = Pulls::new(config.pull.clone(), config.pull_on_demand);
+    let observer = StreamEvents {
+        hooks: Arc::clone(&hooks),
+        relays: relays.clone(),
+        pulls: pulls.clone(),
+    };
+    Ok(Context {
+        auth,
+        supervisor: config.run_on_publish.as_deref().map(Supervisor::new),
+        registry: Registry::new(settings, Arc::new(observer), Arc::clone(&counters)),
+        recorder: recorder(config, &hooks),
+        relays,
+        pulls,
+        setting,
+        hooks,
+        counters,
+        roster: Arc::new(Roster::new(
+            config.max_connections,
+            config.max_connections_per_ip,
+        )),
+        chunk_size: config.chunk_size,
+        gathering: Gathering::new(config.merge),
+        epoch: Instant::now(),
+        seed: since_1970.as_nanos() as u64,
+        next_number: AtomicU64::new(1),
+        stopping: AtomicBool::new(false),
+        alive: Mutex::new(Some(alive)),
+    })
+}
+
+pub fn recorder(config: &Config, hooks: &Arc<Hooks>) -> Option<Recorder> {
+    let settings = config.record.clone()?;
+    Some(Recorder::new(
+        settings,
+        Arc::new(RecordEvents(Arc::clone(hooks))),
+    ))
+}
+
+/// The HTTP servers: on the address of the configuration, and on sockets that were `passed`.
+pub fn webs(
+    config: &Config,
+    passed: Vec<TcpListener>,
+    context: &Arc<Context>,
+) -> Result<Vec<Web>, String> {
+    let token = config.api_token.as_ref().map(Secret::reveal);
+    let source = || Arc::new(Watch(Arc::clone(context)));
+    let mut webs = Vec::new();
+    for listener in passed {
+        let web = Web::serve(listener, token.map(str::to_owned), source());
+        webs.push(web.map_err(|error| format!("cannot serve on a passed socket: {error}"))?);
+    }
+    if let Some(addr) = &config.metrics_addr {
+        webs.push(Web::start(addr, token.map(str::to_owned), source())?);
+    }
+    Ok(webs)
+}

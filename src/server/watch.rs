@@ -1,0 +1,101 @@
+//! What others may know of a running server, and may ask of it.
+
+use super::Context;
+use crate::hooks::Supervisor;
+use crate::log;
+use crate::record::Recorder;
+use crate::rtmp::key::Key;
+use crate::stats::{Snapshot, StreamStats, Totals};
+use crate::web::Source;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Connections.
+    pub connections: usize,
+    /// Streams that are published.
+    pub streams: usize,
+    /// Who plays, or waits for a stream.
+    pub viewers: usize,
+    /// Bytes sent to clients since the start.
+    pub bytes_sent: u64,
+}
+
+/// A running server, for those who only look at it, for as long as they like.
+#[derive(Clone)]
+pub struct Watch(pub Arc<Context>);
+
+impl Watch {
+    /// How much there is to do now.
+    pub fn load(&self) -> Load {
+        let (streams, viewers) = self.0.registry.count();
+        Load {
+            connections: self.0.roster.total(),
+            streams,
+            viewers,
+            bytes_sent: self.0.counters.bytes_egress.get(),
+        }
+    }
+}
+
+impl Source for Watch {
+    fn snapshot(&self) -> Snapshot {
+        self.0.snapshot()
+    }
+
+    fn hang_up_connection(&self, id: &str) -> bool {
+        let peer = self.0.roster.peer(id);
+        peer.inspect(|peer| peer.outbox.hang_up()).is_some()
+    }
+
+    fn hang_up_stream(&self, key: &str) -> bool {
+        Key::new(key).is_ok_and(|key| self.0.registry.end(&key))
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Relaxed)
+    }
+}
+
+impl Context {
+    /// What can be told of the server now.
+    pub fn snapshot(&self) -> Snapshot {
+        let hooks = self.hooks.counters();
+        let supervisor = self.supervisor.as_ref();
+        let (children, child_restarts) = supervisor.map_or((0, 0), Supervisor::counts);
+        let recorder = self.recorder.as_ref();
+        let recorded = recorder.map(Recorder::counters).unwrap_or_default();
+        let peers = self.roster.peers();
+        let mut connections: Vec<_> = peers.iter().map(|peer| peer.stats()).collect();
+        connections.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
+        Snapshot {
+            uptime: self.epoch.elapsed(),
+            totals: Totals {
+                hook_events: hooks.fired,
+                hook_drops: hooks.dropped,
+                hook_failures: hooks.failed,
+                child_restarts,
+                recordings: recorded.files,
+                recording_errors: recorded.errors,
+                ..self.counters.totals()
+            },
+            streams: self.registry.stats(),
+            connections,
+            relays: self.relays.stats(),
+            pulls: self.pulls.stats(),
+            recordings: recorder.map(Recorder::snapshot).unwrap_or_default(),
+            hooks_waiting: hooks.waiting,
+            children,
+        }
+    }
+}
+
+/// Logs what has passed through a stream.
+pub fn report(stream: &StreamStats) {
+    log!(Debug, "stream statistics"; stream_key = stream.key,
+        uptime_sec = stream.uptime.as_secs(), viewers = stream.viewers,
+        audio_packets = stream.audio_messages, video_packets = stream.video_messages,
+        bytes_in = stream.bytes_in, bytes_out = stream.bytes_out, dropped = stream.drops);
+}
