@@ -6,6 +6,7 @@ use super::roster::{NO_ROLE, Peer, Place};
 use super::{Context, HANDSHAKE_LIMIT, READ_LIMIT, SETUP_LIMIT, events};
 use crate::auth::{Action, Authenticator};
 use crate::log;
+use crate::log::RateLimit;
 use crate::queue::{self, Outbox, Toward, Wire, Writer};
 use crate::registry::{Origin, Part, Publisher, Recipient};
 use crate::rtmp::chunk::Decoder;
@@ -18,7 +19,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes that are read at a time: a viewer says little, a publisher much.
 const READ_LEN: usize = 1 << 10;
@@ -29,6 +30,15 @@ const HOPS_MAX: usize = 16;
 
 /// What a server is told that brings us our own stream.
 const LOOP: &str = "This stream has come through this server already.";
+
+/// Lines that anyone can cause, as often as they like: so many of each are written in that time.
+const FLOOD_LINES: u64 = 100;
+const FLOOD_PERIOD: Duration = Duration::from_secs(10);
+
+static FAILURES: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
+static DENIALS: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
+static REFUSALS: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
+static DEVIATIONS: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
 
 /// Stack of a writer thread; it calls nothing deep.
 const WRITER_STACK_LEN: usize = 64 << 10;
@@ -60,8 +70,16 @@ pub fn serve(context: &Context, number: u64, line: &Arc<Line>, addr: SocketAddr,
             log!(Info, "connection closed"; conn_id = id, peer_addr = addr, reason = error, duration_sec = duration_sec);
         }
         error => {
-            log!(Warn, "connection failed"; conn_id = id, peer_addr = addr, layer = error.layer(), error = error,
-                duration_sec = duration_sec);
+            // One that published or played was let in, and how that ended is always told.
+            let passed = if role == NO_ROLE {
+                FAILURES.pass()
+            } else {
+                Some(0)
+            };
+            if let Some(more) = passed {
+                log!(Warn, "connection failed"; conn_id = id, peer_addr = addr, layer = error.layer(), error = error,
+                    duration_sec = duration_sec, suppressed = more);
+            }
         }
     }
 }
@@ -320,9 +338,9 @@ impl<'a> Conn<'a> {
     fn is_loop(&self, request: &Request) -> bool {
         let name = &self.context.setting.name;
         let comes_back = self.via.contains(name) || self.via.len() >= HOPS_MAX;
-        if comes_back {
+        if comes_back && let Some(more) = REFUSALS.pass() {
             log!(Warn, "relay loop refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                stream_key = request.address.key, hops = self.via.len());
+                stream_key = request.address.key, hops = self.via.len(), suppressed = more);
         }
         comes_back
     }
@@ -353,7 +371,7 @@ impl<'a> Conn<'a> {
         };
         let Ok(publication) = self.context.registry.publish(&key, publisher) else {
             let text = format!("{name} is already being published.");
-            return self.reject(&request, code::BAD_NAME, &text);
+            return self.refuse(&request, code::BAD_NAME, &text);
         };
         log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
         let event = events::publish_started(&self.peer.id, &key, &self.app, name);
@@ -390,7 +408,7 @@ impl<'a> Conn<'a> {
         let registry = &self.context.registry;
         let Ok(subscription) = registry.subscribe(&key, self.outbox(), recipient) else {
             let text = format!("{name} not found.");
-            return self.reject(&request, code::STREAM_NOT_FOUND, &text);
+            return self.refuse(&request, code::STREAM_NOT_FOUND, &text);
         };
         log!(Info, "player started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
         self.context
@@ -414,17 +432,26 @@ impl<'a> Conn<'a> {
             (Ok(()), _) => counters.auth_successes.add(1),
         }
         if let Err(denied) = &checked {
-            log!(Warn, "access denied"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                stream_key = address.key, action = action.name(), error = denied);
+            if let Some(more) = DENIALS.pass() {
+                log!(Warn, "access denied"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+                    stream_key = address.key, action = action.name(), error = denied, suppressed = more);
+            }
             let event = events::auth_failed(&self.peer.id, &address.key, action, denied);
             self.context.hooks.fire(event);
         }
         checked.is_ok()
     }
 
+    /// Rejects a request that would have been allowed at another time.
+    fn refuse(&mut self, request: &Request, code: &str, description: &str) -> Result<(), Error> {
+        if let Some(more) = REFUSALS.pass() {
+            log!(Info, "request refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+                stream_key = request.address.key, code = code, suppressed = more);
+        }
+        self.reject(request, code, description)
+    }
+
     fn reject(&mut self, request: &Request, code: &str, description: &str) -> Result<(), Error> {
-        log!(Info, "request refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-            stream_key = request.address.key, code = code);
         let mut events = Vec::new();
         self.session
             .reject(request.stream, code, description, &mut events);
@@ -445,9 +472,11 @@ impl<'a> Conn<'a> {
         for (_, active) in std::mem::take(&mut self.active) {
             active.end(self.context, &self.peer.id, Ending::Lost);
         }
-        if self.chunks.tolerated() > 0 {
+        if self.chunks.tolerated() > 0
+            && let Some(more) = DEVIATIONS.pass()
+        {
             log!(Info, "peer deviated from the specification"; conn_id = self.peer.id,
-                deviation = "control chunk stream opened by a header of format 1");
+                deviation = "control chunk stream opened by a header of format 1", suppressed = more);
         }
         // Wakes a writer that waits for the socket.
         let _ = self.socket.shutdown(Shutdown::Both);

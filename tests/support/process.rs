@@ -77,6 +77,17 @@ impl ServerProcess {
         }
     }
 
+    /// The log lines up to and including the next that holds this.
+    pub fn lines_until(&self, part: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            lines.push(self.wait_for_line(""));
+            if lines[lines.len() - 1].contains(part) {
+                return lines;
+            }
+        }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -1,0 +1,84 @@
+//! How much is logged: all that happens once, nothing that happens all the time.
+
+mod support;
+
+use rtmp_server::amf0::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+use support::process::{ServerProcess, fact};
+
+/// The phrases of these lines.
+fn phrases(lines: &[String]) -> Vec<&str> {
+    let phrase = |line| fact(line, "msg").expect("a phrase");
+    lines.iter().map(|line| phrase(line)).collect()
+}
+
+#[test]
+fn media_is_not_logged() {
+    let server = ServerProcess::start("-merge 0");
+    let mut publisher = server.publisher("x");
+    publisher.send_media(&["V head 1 @0", "A head 1 @0", "V key 1 @0"]);
+    let mut viewer = server.playing("x");
+    viewer.expect(&["V head 1 @0", "A head 1 @0", "V key 1 @0"]);
+    server.wait_for_line("player started");
+    let kinds = ["V inter", "A sound", "V key", "D text"];
+    for round in 0..125 {
+        let lines = kinds.map(|kind| format!("{kind} {round} @{}", round * 40));
+        let lines = lines.each_ref().map(String::as_str);
+        publisher.send_media(&lines);
+        viewer.expect(&lines);
+    }
+    publisher.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+    let lines = server.lines_until("publisher stopped");
+    assert_eq!(phrases(&lines), ["publisher stopped"]);
+    assert_eq!(fact(&lines[0], "video_packets"), Some("252"), "{lines:?}");
+}
+
+#[test]
+fn floods_are_counted_and_not_logged() {
+    const TRIES: usize = 150;
+    let server = ServerProcess::start("-auth-mode token -auth-token live/x=t");
+    let began = Instant::now();
+    for _ in 0..TRIES {
+        let mut stranger = server.connected();
+        stranger.call(1, "publish", 0.0, vec![Value::text("x?token=wrong")]);
+        stranger.expect(&["error@1 NetStream.Publish.Denied"]);
+        let mut probe = TcpStream::connect(server.addr).expect("connect");
+        probe.write_all(b"GET / HTTP/1.1").expect("send");
+        // A reset is an end as well.
+        let _ = probe.read_to_end(&mut Vec::new());
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "too slow to be a flood"
+    );
+    let _publisher = server.publisher("x?token=t");
+    let lines = server.lines_until("publisher started");
+    let phrases = phrases(&lines);
+    let count = |phrase| phrases.iter().filter(|other| **other == phrase).count();
+    assert_eq!(count("access denied"), 100);
+    assert_eq!(count("connection failed"), 100);
+    assert_eq!(count("request refused"), 0, "that was said already");
+    assert_eq!(
+        count("client connected"),
+        TRIES + 1,
+        "these are told one by one"
+    );
+}
+
+#[test]
+fn a_publisher_is_told_of_even_in_a_flood() {
+    let server = ServerProcess::start("");
+    let mut publisher = server.publisher("x");
+    for _ in 0..110 {
+        let mut probe = TcpStream::connect(server.addr).expect("connect");
+        probe.write_all(b"GET / HTTP/1.1").expect("send");
+        // A reset is an end as well.
+        let _ = probe.read_to_end(&mut Vec::new());
+    }
+    // A chunk that goes on with nothing.
+    publisher.send_bytes(&[0xc9]);
+    let lines = server.lines_until("\"layer\":\"chunk\"");
+    assert_eq!(phrases(&lines).last(), Some(&"connection failed"));
+}
