@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A connection that lasted so long did not fail at once.
-const STEADY: Duration = Duration::from_secs(10);
+const STEADY: Duration = Duration::from_secs(3);
 
 /// How long a relay waits for the one of the stream's last publication to be gone.
 const TURN_LIMIT: Duration = Duration::from_secs(5);

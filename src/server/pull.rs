@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 pub const UNWATCHED_MAX: Duration = Duration::from_secs(30);
 
 /// A connection that lasted so long did not fail at once.
-const STEADY: Duration = Duration::from_secs(10);
+const STEADY: Duration = Duration::from_secs(3);
 
 /// How long a pull waits for the one before it to be gone.
 const TURN_LIMIT: Duration = Duration::from_secs(5);
