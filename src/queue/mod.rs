@@ -33,6 +33,10 @@ pub const RELAY_QUEUE_MESSAGES: usize = 1000;
 /// Bytes of payload that wait for a peer, beyond which the queue counts as full for media.
 pub const QUEUE_BYTES_MAX: usize = 16 << 20;
 
+/// Messages of our own that wait for a peer, beyond which the queue counts as full for those: they
+/// are small, but a peer can ask for as many as it likes.
+pub const REPLIES_MAX: usize = 1000;
+
 /// How long a connection's own replies wait for room in its queue.
 pub const REPLY_WAIT: Duration = Duration::from_millis(200);
 
@@ -94,6 +98,8 @@ struct Egress {
     waiting: usize,
     /// Their payload, in bytes.
     waiting_bytes: usize,
+    /// How many messages of our own are among them.
+    waiting_replies: usize,
     closing: Closing,
 }
 
@@ -177,6 +183,7 @@ pub fn outbox(
         encoder: Encoder::default(),
         waiting: 0,
         waiting_bytes: 0,
+        waiting_replies: 0,
         closing: Closing::Open,
     };
     let roles = AtomicUsize::new(0);
@@ -247,8 +254,11 @@ impl Outbox {
         if !matches!(egress.closing, Closing::Open) {
             return Offer::Closed;
         }
-        let media = stream.is_some();
-        if media && egress.waiting > 0 && egress.waiting_bytes >= QUEUE_BYTES_MAX {
+        let full = match stream {
+            Some(_) => egress.waiting_bytes >= QUEUE_BYTES_MAX,
+            None => egress.waiting_replies >= REPLIES_MAX,
+        };
+        if egress.waiting > 0 && full {
             return Offer::Full;
         }
         let mut from = 0;
@@ -367,11 +377,12 @@ impl Outbox {
     }
 
     fn enqueue(&self, egress: &mut Egress, item: Item) -> Offer {
-        let len = item.payload_len();
+        let (len, replies) = (item.payload_len(), item.replies());
         match self.queue.try_send(item) {
             Ok(()) => {
                 egress.waiting += 1;
                 egress.waiting_bytes += len;
+                egress.waiting_replies += replies;
                 Offer::Queued
             }
             Err(TrySendError::Full(_)) => Offer::Full,
@@ -400,6 +411,14 @@ impl Outbox {
 }
 
 impl Item {
+    /// How many messages of our own it holds.
+    fn replies(&self) -> usize {
+        match self {
+            Item::Messages(rest) if rest.stream.is_none() => rest.messages.len() - rest.from,
+            _ => 0,
+        }
+    }
+
     fn payload_len(&self) -> usize {
         match self {
             Item::Rest(bytes) => bytes.len(),

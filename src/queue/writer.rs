@@ -91,6 +91,7 @@ impl Writer {
         while let Some(item) = next.take() {
             finished.items += 1;
             finished.bytes += item.payload_len();
+            finished.replies += item.replies();
             self.take(item, piece, socket)?;
             let more = piece.len() < PIECE_LEN;
             next = if more {
@@ -158,6 +159,7 @@ impl Writer {
         let mut egress = outbox.lock();
         egress.waiting -= finished.items;
         egress.waiting_bytes -= finished.bytes;
+        egress.waiting_replies -= finished.replies;
         if egress.waiting > 0 {
             return None;
         }
@@ -182,4 +184,5 @@ impl Writer {
 struct Finished {
     items: usize,
     bytes: usize,
+    replies: usize,
 }
