@@ -6,7 +6,8 @@ mod support;
 use rtmp_server::amf0::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::{Client, TestServer, wait_until};
+use support::process::ServerProcess;
+use support::{Client, TestServer, media, wait_until};
 
 /// A directory that is removed in the end.
 struct Dir(PathBuf);
@@ -49,10 +50,14 @@ fn tags(path: &Path) -> Vec<(u8, u32)> {
     let mut tags = Vec::new();
     while let Some([kind, a, b, c, d, e, f, g, ..]) = rest.first_chunk::<11>() {
         let len = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        // After a crash the last may have been cut.
+        let Some(next) = rest.get(11 + len + 4..) else {
+            break;
+        };
         if matches!(kind, 8 | 9) {
             tags.push((*kind, u32::from_be_bytes([*g, *d, *e, *f])));
         }
-        rest = rest.get(11 + len + 4..).expect("a whole tag");
+        rest = next;
     }
     tags
 }
@@ -184,4 +189,51 @@ fn a_disk_that_takes_nothing_ends_the_recording_and_not_the_stream() {
     viewer.expect(&["V inter 2 @40"]);
     let snapshot = server.server().snapshot();
     assert!(!snapshot.streams[0].recording && snapshot.recordings.is_empty());
+}
+
+/// Publishes a picture each millisecond until that is impossible; how many were sent.
+fn publish_until_killed(mut publisher: Client) -> usize {
+    publisher.send_media(&["V head 1 @0", "V key 0 @0"]);
+    let inter = media("V inter 1 @0");
+    for time in 1.. {
+        let mut message = inter.clone();
+        message.timestamp.0 = time;
+        if publisher.try_send(&message).is_err() {
+            return time as usize;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    unreachable!("there are not so many milliseconds")
+}
+
+#[test]
+fn a_server_that_is_killed_leaves_all_but_the_last_moment() {
+    for round in 0..10 {
+        let dir = Dir::new(&format!("killed-{round}"));
+        let flags = format!("-merge 0 -record-all true -record-dir {}", dir.0.display());
+        let server = ServerProcess::start(&flags);
+        let publisher = server.publisher("cam");
+        let publishing = std::thread::spawn(move || publish_until_killed(publisher));
+        server.wait_for_line("recording started");
+        std::thread::sleep(Duration::from_millis(31 * round));
+        let pid = server.pid().to_string();
+        let killed = std::process::Command::new("kill")
+            .args(["-9", &pid])
+            .status();
+        assert!(killed.expect("kill").success());
+        let sent = publishing.join().expect("published");
+        let files = dir.files();
+        assert_eq!(files.len(), 1, "round {round}");
+        let tags = tags(&files[0]);
+        let (header, pictures) = tags.split_first().expect("a header");
+        assert_eq!(*header, (9, 0));
+        let whole = pictures
+            .iter()
+            .zip(0..)
+            .all(|(tag, time)| *tag == (9, time));
+        assert!(whole, "round {round}: {pictures:?}");
+        let lost = sent.saturating_sub(pictures.len());
+        println!("round {round}: {sent} sent, {lost} lost");
+        assert!(lost < 300, "round {round}: {sent} sent, {lost} lost");
+    }
 }

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
-    ffmpeg rtmpdump vlc-bin vlc-plugin-base python3 python3-pip curl openssl procps util-linux
+    nginx libnginx-mod-rtmp ffmpeg rtmpdump vlc-bin vlc-plugin-base python3 python3-pip curl openssl procps util-linux
     chromium
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 )
@@ -13,12 +13,13 @@ packages=(
 missing() {
     local name
     for name in ffmpeg ffprobe rtmpdump vlc python3 gst-launch-1.0 gst-inspect-1.0 \
-        curl openssl ps setpriv prlimit chromium; do
+        curl openssl ps setpriv prlimit chromium nginx; do
         command -v "$name" >/dev/null || echo "$name"
     done
     if ! python3 -m pip --version >/dev/null 2>&1; then
         echo "pip"
     fi
+    [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || echo "the RTMP module of nginx"
     for name in filesrc filesink queue flvdemux flvmux rtmpsink rtmp2sink rtmp2src; do
         gst-inspect-1.0 --exists "$name" 2>/dev/null || echo "GStreamer's $name"
     done

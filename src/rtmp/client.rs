@@ -182,8 +182,12 @@ impl Client {
     pub fn handle(&mut self, message: Message, out: &mut Vec<Event>) -> Result<(), Error> {
         match message.kind {
             MessageType::COMMAND | MessageType::COMMAND_AMF3 => {
-                let call = Call::parse(message.kind, &message.payload).map_err(Error::Command)?;
-                self.command(&call, out)?;
+                match Call::parse(message.kind, &message.payload) {
+                    Ok(call) => self.command(&call, out)?,
+                    // ffmpeg, when it listens, says `onFCPublish` and nothing more.
+                    Err(command::Error::NoTransaction) => {}
+                    Err(error) => return Err(Error::Command(error)),
+                }
             }
             MessageType(1..=6) => {
                 let control =
