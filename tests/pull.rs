@@ -145,9 +145,7 @@ fn a_server_does_not_pull_from_itself() {
     let mut publisher = server.publisher("b");
     publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
     wait_until("a refusal", || {
-        pulls(&server)[0]
-            .last_error
-            .contains("come through this server")
+        pulls(&server)[0].last_error.contains("Relay loop")
     });
 }
 
@@ -183,4 +181,51 @@ fn an_unwatched_stream_is_given_up_after_30_s() {
     let mut viewer = edge.player("cam");
     viewer.expect(&PLAYING);
     viewer.expect(&["V head 1 @0", "V key 1 @0"]);
+}
+
+#[test]
+fn a_stream_does_not_go_in_a_circle() {
+    // The edge sends to the origin what it has from there.
+    let origin = TestServer::start("");
+    let flags = format!(
+        "-pull live/cam=rtmp://{0}/live/cam -relay-to rtmp://{0}/live",
+        origin.addr
+    );
+    let edge = TestServer::start(&flags);
+    let mut publisher = origin.publisher("cam");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    let mut viewer = edge.player("cam");
+    viewer.expect(&PLAYING);
+    viewer.expect(&["V head 1 @0", "V key 1 @0"]);
+    let refused = |edge: &TestServer| {
+        let relays = edge.server().snapshot().relays;
+        relays
+            .iter()
+            .any(|relay| relay.last_error.contains("Relay loop"))
+    };
+    wait_until("a refusal", || refused(&edge));
+    publisher.send_media(&["V inter 2 @40"]);
+    viewer.expect(&["V inter 2 @40"]);
+    // It has from the origin, under another name, what it has sent there.
+    let flags = format!(
+        "-pull back/cam=rtmp://{0}/copy/cam -relay-to rtmp://{0}/copy",
+        origin.addr
+    );
+    let edge = TestServer::start(&flags);
+    origin.wait_for_count((3, 1, 2));
+    let mut publisher = edge.publisher("cam");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    wait_until("a relay", || {
+        let relays = edge.server().snapshot().relays;
+        relays
+            .iter()
+            .any(|relay| relay.state == LinkState::Connected)
+    });
+    wait_until("a refusal", || {
+        pulls(&edge)[0].last_error.contains("Relay loop")
+    });
+    publisher.send_media(&["V inter 2 @40"]);
+    wait_until("what was sent, and nothing that has come back", || {
+        edge.server().snapshot().totals.messages_video == 3
+    });
 }

@@ -66,6 +66,8 @@ pub enum Refusal {
     InUse,
     /// Nobody publishes it, and viewers do not wait.
     NotFound,
+    /// The stream would go to a server that it has come through.
+    Loop,
 }
 
 type Streams = HashMap<Key, Arc<Mutex<Stream>>>;
@@ -109,10 +111,14 @@ impl Registry {
     /// # Errors
     ///
     /// [`Refusal::InUse`] if somebody else is and takeover is not wanted. What comes from another
-    /// server never takes a stream over.
+    /// server never takes a stream over. [`Refusal::Loop`] if a server that it has come through has
+    /// the stream from here.
     pub fn publish(&self, key: &Key, publisher: Publisher) -> Result<Publication, Refusal> {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let place = self.with_stream(key, |stream| {
+            if stream.would_loop(&publisher.via) {
+                return Err(Refusal::Loop);
+            }
             let may_take = self.0.settings.takeover && !publisher.origin.is_server();
             if stream.is_live() && !may_take {
                 return Err(Refusal::InUse);
@@ -133,7 +139,8 @@ impl Registry {
     /// # Errors
     ///
     /// [`Refusal::NotFound`] if nobody publishes and viewers do not wait. Servers never do, unless
-    /// somebody published a moment ago.
+    /// somebody published a moment ago. [`Refusal::Loop`] if the stream has come through the server
+    /// that asks for it.
     pub fn subscribe(
         &self,
         key: &Key,
@@ -149,6 +156,9 @@ impl Registry {
             };
             if missing {
                 return Err(Refusal::NotFound);
+            }
+            if recipient.goes_to(&stream.via()) {
+                return Err(Refusal::Loop);
             }
             if let Part::Player { .. } = recipient.part {
                 self.0.counters.subscribers.add(1);

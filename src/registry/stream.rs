@@ -178,6 +178,12 @@ impl Stream {
         matches!(self.life, Life::Vacant)
     }
 
+    /// Whether a publication that has come through the servers `via` would come back to one that
+    /// gets it from here already.
+    pub fn would_loop(&self, via: &[String]) -> bool {
+        !self.is_vacant() && self.viewers.iter().any(|viewer| viewer.goes_to(via))
+    }
+
     /// The servers that the stream has come through.
     pub fn via(&self) -> Vec<String> {
         match &self.life {
@@ -206,6 +212,13 @@ impl Stream {
         if let Life::Live { role, origin, .. } = &last {
             let how = "was taken over by another publisher.";
             role.outbox().finish(origin.farewell(how));
+        }
+        if let Life::Live { via, .. } = &self.life {
+            // They wait for what they have themselves.
+            let looped = |viewer: &mut Viewer| viewer.goes_to(via);
+            for viewer in self.viewers.extract_if(.., looped) {
+                viewer.end();
+            }
         }
         self.shared.counters.publishers.add(1);
         self.since = Instant::now();

@@ -25,6 +25,15 @@ pub struct Recipient {
     pub stream: StreamId,
     /// What it is to us.
     pub part: Part,
+    /// The servers that what it is sent goes to, if it is a server that says so.
+    pub via: Vec<String>,
+}
+
+impl Recipient {
+    /// Whether what it is sent goes to one of these servers.
+    pub fn goes_to(&self, servers: &[String]) -> bool {
+        self.via.iter().any(|server| servers.contains(server))
+    }
 }
 
 /// What a recipient is to us, and thereby what it is told besides the media.
@@ -117,6 +126,11 @@ impl Viewer {
     /// Whether it is one of the audience: a client that plays or waits.
     pub fn is_player(&self) -> bool {
         matches!(self.recipient.part, Part::Player { .. })
+    }
+
+    /// Whether what it is sent goes to one of these servers.
+    pub fn goes_to(&self, servers: &[String]) -> bool {
+        self.recipient.goes_to(servers)
     }
 
     /// Bytes that its connection was sent since the publication began, or it came.

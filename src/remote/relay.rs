@@ -269,6 +269,7 @@ impl Use for Sender<'_> {
             conn_id: format!("relay to {to}"),
             stream,
             part: Part::Server { end },
+            via: Vec::new(),
         };
         let subscription = self.registry.subscribe(key, outbox, recipient);
         self.phase = Phase::Up(subscription.map_err(|_| LinkError::Stopped)?);

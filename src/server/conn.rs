@@ -8,7 +8,7 @@ use crate::auth::{Action, Authenticator};
 use crate::log;
 use crate::log::RateLimit;
 use crate::queue::{self, Outbox, Toward, Wire, Writer};
-use crate::registry::{Origin, Part, Publisher, Recipient};
+use crate::registry::{Origin, Part, Publisher, Recipient, Refusal};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::session::{Event, Request, Session};
 use crate::rtmp::status::code;
@@ -28,8 +28,8 @@ const PUBLISHER_READ_LEN: usize = 64 << 10;
 /// Servers that a stream may have come through.
 const HOPS_MAX: usize = 16;
 
-/// What a server is told that brings us our own stream.
-const LOOP: &str = "This stream has come through this server already.";
+/// What a server is told that a stream would go through twice.
+const LOOP: &str = "Relay loop: the stream would come back to a server that it has come through.";
 
 /// Lines that anyone can cause, as often as they like: so many of each are written in that time.
 const FLOOD_LINES: u64 = 100;
@@ -333,21 +333,23 @@ impl<'a> Conn<'a> {
         self.reader.set_each(READ_LIMIT).map_err(Error::Io)
     }
 
-    /// Whether the peer is a server that brings us our own stream, or fetches it for us. The log
-    /// is told so.
-    fn is_loop(&self, request: &Request) -> bool {
-        let name = &self.context.setting.name;
-        let comes_back = self.via.contains(name) || self.via.len() >= HOPS_MAX;
-        if comes_back && let Some(more) = REFUSALS.pass() {
+    /// Whether the peer is a server that brings us our own stream, or fetches it for us.
+    fn is_loop(&self) -> bool {
+        self.via.contains(&self.context.setting.name) || self.via.len() >= HOPS_MAX
+    }
+
+    /// Refuses a server that would send a stream round and round.
+    fn refuse_loop(&mut self, request: &Request, code: &str) -> Result<(), Error> {
+        if let Some(more) = REFUSALS.pass() {
             log!(Warn, "relay loop refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
                 stream_key = request.address.key, hops = self.via.len(), suppressed = more);
         }
-        comes_back
+        self.reject(request, code, LOOP)
     }
 
     fn publish(&mut self, request: Request) -> Result<(), Error> {
-        if self.is_loop(&request) {
-            return self.reject(&request, code::BAD_NAME, LOOP);
+        if self.is_loop() {
+            return self.refuse_loop(&request, code::BAD_NAME);
         }
         if !self.is_allowed(Action::Publish, &request) {
             return self.reject(&request, code::PUBLISH_DENIED, "Access denied.");
@@ -369,9 +371,13 @@ impl<'a> Conn<'a> {
             origin,
             via: self.via.clone(),
         };
-        let Ok(publication) = self.context.registry.publish(&key, publisher) else {
-            let text = format!("{name} is already being published.");
-            return self.refuse(&request, code::BAD_NAME, &text);
+        let publication = match self.context.registry.publish(&key, publisher) {
+            Ok(publication) => publication,
+            Err(Refusal::Loop) => return self.refuse_loop(&request, code::BAD_NAME),
+            Err(Refusal::InUse | Refusal::NotFound) => {
+                let text = format!("{name} is already being published.");
+                return self.refuse(&request, code::BAD_NAME, &text);
+            }
         };
         log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
         let event = events::publish_started(&self.peer.id, &key, &self.app, name);
@@ -383,8 +389,8 @@ impl<'a> Conn<'a> {
     }
 
     fn play(&mut self, request: Request) -> Result<(), Error> {
-        if self.is_loop(&request) {
-            return self.reject(&request, code::PLAY_FAILED, LOOP);
+        if self.is_loop() {
+            return self.refuse_loop(&request, code::PLAY_FAILED);
         }
         if !self.is_allowed(Action::Play, &request) {
             return self.reject(&request, code::PLAY_FAILED, "Access denied.");
@@ -404,11 +410,16 @@ impl<'a> Conn<'a> {
             conn_id,
             stream: *stream,
             part,
+            via: self.via.clone(),
         };
         let registry = &self.context.registry;
-        let Ok(subscription) = registry.subscribe(&key, self.outbox(), recipient) else {
-            let text = format!("{name} not found.");
-            return self.refuse(&request, code::STREAM_NOT_FOUND, &text);
+        let subscription = match registry.subscribe(&key, self.outbox(), recipient) {
+            Ok(subscription) => subscription,
+            Err(Refusal::Loop) => return self.refuse_loop(&request, code::PLAY_FAILED),
+            Err(Refusal::InUse | Refusal::NotFound) => {
+                let text = format!("{name} not found.");
+                return self.refuse(&request, code::STREAM_NOT_FOUND, &text);
+            }
         };
         log!(Info, "player started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
         self.context
