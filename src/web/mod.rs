@@ -174,7 +174,6 @@ impl Web {
         web.spawn("http-listener", move || {
             conn::accept_loop(&listener, &state, &alive);
         })?;
-        log!(Info, "listening for HTTP"; addr = addr);
         Ok(web)
     }
 
