@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Snapshot {
     /// Since the server started.
     pub uptime: Duration,
+    /// Where clients are waited for.
+    pub listening: Vec<SocketAddr>,
     /// What only grows.
     pub totals: Totals,
     /// By key.

@@ -74,6 +74,8 @@ pub struct Context {
     chunk_size: u32,
     /// How long a publisher's bytes may wait.
     gathering: Option<Gathering>,
+    /// Where clients are waited for.
+    listening: Vec<SocketAddr>,
     /// Where our clock starts.
     epoch: Instant,
     /// Makes the handshakes of this run differ from those of others.
@@ -123,7 +125,7 @@ impl Server {
     pub fn start(config: &Config, passed: Passed) -> Result<Server, String> {
         let listeners = setup::listeners(config, passed.rtmp)?;
         let (alive, everyone) = mpsc::channel();
-        let context = Arc::new(setup::context(config, alive)?);
+        let context = Arc::new(setup::context(config, addrs(&listeners), alive)?);
         let webs = setup::webs(config, passed.metrics, &context)?;
         let failed = |error: io::Error| format!("cannot start: {error}");
         let (accepting, stop) = UnixStream::pair().map_err(failed)?;
@@ -166,10 +168,7 @@ impl Server {
 
     /// Where it listens.
     pub fn addrs(&self) -> Vec<SocketAddr> {
-        self.listeners
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect()
+        addrs(&self.listeners)
     }
 
     /// How many connections, published streams and viewers there are.
@@ -216,6 +215,13 @@ impl Server {
     pub fn reload(&self) -> Result<bool, String> {
         self.context.auth.reload().map_err(String::from)
     }
+}
+
+fn addrs(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    let listeners = listeners.iter();
+    listeners
+        .filter_map(|listener| listener.local_addr().ok())
+        .collect()
 }
 
 /// Looks at the time limits that no thread waits for, until the server stops.

@@ -17,7 +17,7 @@ use crate::stats::Counters;
 use crate::sys;
 use crate::web::Web;
 use std::hash::{BuildHasher, RandomState};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
@@ -52,7 +52,11 @@ pub fn warn_of_bound(wanted: usize) {
     }
 }
 
-pub fn context(config: &Config, alive: Sender<()>) -> Result<Context, String> {
+pub fn context(
+    config: &Config,
+    listening: Vec<SocketAddr>,
+    alive: Sender<()>,
+) -> Result<Context, String> {
     let settings = Settings {
         gop_cache: config.gop_cache,
         takeover: config.on_duplicate == OnDuplicate::Takeover,
@@ -106,6 +110,7 @@ pub fn context(config: &Config, alive: Sender<()>) -> Result<Context, String> {
         )),
         chunk_size: config.chunk_size,
         gathering: Gathering::new(config.merge),
+        listening,
         epoch: Instant::now(),
         seed: since_1970.as_nanos() as u64,
         next_number: AtomicU64::new(1),

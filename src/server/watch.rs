@@ -72,6 +72,7 @@ impl Context {
         connections.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
         Snapshot {
             uptime: self.epoch.elapsed(),
+            listening: self.listening.clone(),
             totals: Totals {
                 hook_events: hooks.fired,
                 hook_drops: hooks.dropped,

@@ -39,6 +39,10 @@ pub fn status(snapshot: &Snapshot, rates: &Rates, stopping: bool) -> Value {
         ("version", env!("CARGO_PKG_VERSION").into()),
         ("uptime_sec", seconds(snapshot.uptime)),
         ("stopping", stopping.into()),
+        (
+            "listening",
+            list(&snapshot.listening, |addr| addr.to_string().into()),
+        ),
         ("connections", snapshot.connections.len().into()),
         ("streams", snapshot.streams.len().into()),
         ("publishers", snapshot.publishers().into()),

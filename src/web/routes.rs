@@ -15,7 +15,7 @@ const PAGE: &str = include_str!("page.html");
 /// What the page may do: run its own script, use its own style, ask this server. The digests are
 /// those of the text between the tags.
 const PAGE_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-HpqdmJJz1bWOMSxJHRynYPjUlA3eQVA4lujYWLahmS0='; \
+    script-src 'sha256-jXtqcg0xp92gl5KIDYmSaiNaBGdSe6B1Bee07eJWlGk='; \
     style-src 'sha256-hfiKYvUrJmmumlgOz8dHwiYFE4MMfGI+Bzh8PV/CMW0='; \
     connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -112,12 +112,18 @@ fn a_passed_socket_that_is_named_so_serves_metrics() {
     let lines = service.lines_until("serving HTTP");
     let serving = lines.last().and_then(|line| fact(line, "addr"));
     assert_eq!(serving, Some(&*addr.to_string()));
+    let told = lines.iter().filter(|line| fact(line, "addr") == serving);
+    assert_eq!(told.count(), 1, "once: {lines:?}");
     let mut client = TcpStream::connect(addr).expect("connect");
-    let request = b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    let request = b"GET /api/status HTTP/1.0\r\nHost: localhost\r\n\r\n";
     client.write_all(request).expect("a request");
     let mut response = String::new();
     client.read_to_string(&mut response).expect("a response");
     assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    let listening = lines.iter().find(|line| line.contains("\"listening\""));
+    let rtmp = listening.and_then(|line| fact(line, "addr")).expect("addr");
+    let told = format!("\"listening\":[\"{rtmp}\"]");
+    assert!(response.contains(&told), "{told} in {response}");
 }
 
 /// Connects again and again; how many times that was refused.

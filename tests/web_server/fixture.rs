@@ -162,8 +162,8 @@ fn totals() -> Totals {
 /// The keys of [`busy`], among them such as only strangers choose.
 pub fn keys(streams: usize) -> Vec<String> {
     let odd = [
-        "live/<img src=x onerror=document.title='hit'>".to_owned(),
-        "live/\"quoted\\\" & \u{1f600} caf\u{e9}".to_owned(),
+        "live/d<img src=x onerror=document.title='hit'>".to_owned(),
+        "live/e\"quoted\\\" & \u{1f600} caf\u{e9}".to_owned(),
         format!("live/{}", "long-".repeat(40)),
     ];
     let plain = (0..).map(|number| format!("live/cam{number:02}"));
@@ -200,6 +200,7 @@ pub fn busy(streams: usize) -> Snapshot {
     });
     let mut snapshot = Snapshot {
         uptime: Duration::from_millis(93_784_900),
+        listening: vec![([192, 0, 2, 1], 1936).into()],
         totals: totals(),
         streams: streams.map(|(number, key)| stream(number, key)).collect(),
         connections: connections.collect(),

@@ -1,7 +1,7 @@
 //! The page: what it is made of, and what a browser makes of it.
 
 use crate::Site;
-use crate::fixture::{Fixture, keys};
+use crate::fixture::{Fixture, busy, keys};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -168,15 +168,38 @@ fn a_browser_shows_the_numbers() {
 
 #[test]
 fn a_browser_shows_that_there_is_nothing_and_that_it_is_over() {
-    let site = Site::telling(Fixture::default());
-    site.fixture
-        .stopping
-        .store(true, std::sync::atomic::Ordering::Relaxed);
-    let document = document(&site);
-    let text = plain(&document);
-    assert!(
-        text.contains("no streams; publish to rtmp://127.0.0.1/app/name"),
-        "{text}"
-    );
-    assert_eq!(by_id(&document, "notice"), "The server is stopping.");
+    // The address that is listened on, and where the page says to publish to.
+    for (listening, place) in [
+        ("0.0.0.0:1935", "rtmp://127.0.0.1/app/name"),
+        ("[::]:21935", "rtmp://127.0.0.1:21935/app/name"),
+    ] {
+        let mut fixture = Fixture::default();
+        let snapshot = fixture.snapshot.get_mut().unwrap();
+        snapshot.listening = vec![listening.parse().expect("an address")];
+        let site = Site::telling(fixture);
+        site.fixture
+            .stopping
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        let document = document(&site);
+        let text = plain(&document);
+        let want = format!("no streams; publish to {place}");
+        assert!(text.contains(&want), "{want} in {text}");
+        assert_eq!(by_id(&document, "notice"), "The server is stopping.");
+    }
+}
+
+#[test]
+fn a_browser_counts_cameras_as_people_do() {
+    let mut fixture = Fixture::new(busy(3));
+    let snapshot = fixture.snapshot.get_mut().unwrap();
+    for (stream, key) in snapshot.streams.iter_mut().zip(["cam1", "cam10", "cam2"]) {
+        stream.key = key.to_owned();
+    }
+    let names = cells(&document(&Site::telling(fixture)), "name");
+    let order = ["cam1", "cam2", "cam10"];
+    let same = names.iter().zip(order).all(|(name, key)| {
+        let rest = name.strip_prefix(key);
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    assert!(same && names.len() == order.len(), "{names:?}");
 }
