@@ -216,9 +216,14 @@ impl Pull {
                 break;
             }
             let pause = jittered(backoff.pause(began));
-            log!(Warn, "pull failed"; conn_id = self.id, stream_key = self.key, source = self.source.url,
-                layer = error.layer(), error = error,
-                retry_in_sec = format_args!("{:.1}", pause.as_secs_f32()));
+            let retry_in_sec = format_args!("{:.1}", pause.as_secs_f32());
+            if let LinkError::Ended = error {
+                log!(Info, "pull ended"; conn_id = self.id, stream_key = self.key, source = self.source.url,
+                    retry_in_sec = retry_in_sec);
+            } else {
+                log!(Warn, "pull failed"; conn_id = self.id, stream_key = self.key, source = self.source.url,
+                    layer = error.layer(), error = error, retry_in_sec = retry_in_sec);
+            }
             self.progress.waiting(error.to_string());
             self.switch.pause(pause);
         }
