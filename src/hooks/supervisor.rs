@@ -4,6 +4,7 @@ use super::event::{Event, Fired};
 use super::failure::Failure;
 use super::journal::Journal;
 use super::script::{HALT_GRACE, set_env};
+use crate::backoff::Backoff;
 use crate::child::{self, Group, Output};
 use crate::log;
 use std::collections::HashSet;
@@ -14,10 +15,6 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// The pause before a program is started again: the first, doubled each time up to the longest.
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
 /// A program that ran for so long gets the first pause again.
 const STEADY: Duration = Duration::from_secs(60);
@@ -192,22 +189,19 @@ impl Shared {
         let Some(_turn) = self.turn(&fired.event.stream_key, stopped) else {
             return;
         };
-        let mut backoff = BACKOFF_MIN;
+        let mut backoff = Backoff::new(STEADY);
         loop {
             let began = Instant::now();
             let End::Itself(why) = self.run(fired, stopped) else {
                 return;
             };
-            if began.elapsed() >= STEADY {
-                backoff = BACKOFF_MIN;
-            }
+            let pause = backoff.pause(began);
             log!(Info, "child ended"; hook = NAME, stream_key = fired.event.stream_key, reason = why,
-                restart_in_sec = backoff.as_secs());
-            if !self.pause(stopped, backoff) {
+                restart_in_sec = pause.as_secs());
+            if !self.pause(stopped, pause) {
                 return;
             }
             self.restarts.fetch_add(1, Ordering::Relaxed);
-            backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
 
