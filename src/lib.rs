@@ -7,7 +7,7 @@
 //! others of events; both stand on [`http`], [`json`] and [`child`]. [`record`] puts streams into files,
 //! whose form is [`flv`]; [`remote`] has connections to other servers; [`web`] shows a browser, and
 //! whoever gathers metrics, what [`stats`] there are. Beside all of them are [`args`], [`backoff`],
-//! [`listen`], [`mod@log`], [`socket`], [`sys`] and [`systemd`].
+//! [`mod@log`], [`socket`], [`sys`] and [`systemd`].
 
 pub mod amf0;
 pub mod args;
@@ -19,7 +19,6 @@ pub mod flv;
 pub mod hooks;
 pub mod http;
 pub mod json;
-pub mod listen;
 pub mod log;
 pub mod media;
 pub mod queue;

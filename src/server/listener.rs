@@ -2,7 +2,6 @@
 
 use super::roster::Full;
 use super::{Context, WRITE_LIMIT, conn};
-use crate::listen;
 use crate::log;
 use crate::log::RateLimit;
 use crate::socket::Line;
@@ -18,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Connections that may wait to be accepted.
-const BACKLOG: u16 = 4096;
+pub const BACKLOG: u16 = 4096;
 
 /// Stack of a reader thread: AMF nests at most 32 deep.
 const READER_STACK_LEN: usize = 256 << 10;
@@ -32,15 +31,6 @@ const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 
 static REFUSALS: RateLimit = RateLimit::new(Duration::from_secs(10));
-
-/// Opens a listening socket; `:PORT` means all addresses of both families.
-///
-/// # Errors
-///
-/// When the address is not ours, taken, or not to be had.
-pub fn bind(addr: &str) -> io::Result<TcpListener> {
-    listen::bind(addr, BACKLOG)
-}
 
 /// Accepts connections until `stop` can be read or ends, each into a thread of its own. Those that
 /// still wait then are left to whoever else has the socket.

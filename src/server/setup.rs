@@ -12,7 +12,7 @@ use crate::log;
 use crate::record::Recorder;
 use crate::registry::{Registry, Settings};
 use crate::remote::{Relays, Setting};
-use crate::socket::Gathering;
+use crate::socket::{self, Gathering};
 use crate::stats::Counters;
 use crate::sys;
 use crate::web::Web;
@@ -26,7 +26,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// All sockets to listen on.
 pub fn listeners(config: &Config, passed: Vec<TcpListener>) -> Result<Vec<TcpListener>, String> {
     let bind = |addr: &str| {
-        listener::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}"))
+        socket::bind(addr, listener::BACKLOG)
+            .map_err(|error| format!("cannot listen on {addr}: {error}"))
     };
     let mut listeners = passed;
     if listeners.is_empty() && config.listen.is_empty() {

@@ -1,11 +1,13 @@
-//! Sockets as this server uses them: read within limits of time, shared by threads, and made by
-//! name.
+//! Sockets as this server uses them: opened to listen, read within limits of time, shared by
+//! threads, and made by name.
 
 mod deadline;
 mod dial;
+mod listen;
 
 pub use deadline::{Gathering, Reader};
 pub use dial::{DialError, HostPort, HostPortError, dial};
+pub use listen::bind;
 
 use crate::queue::{Done, Wire, Writer};
 use crate::sys;

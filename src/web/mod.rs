@@ -20,8 +20,8 @@ pub use conn::{CONNECTIONS_MAX, IDLE_LIMIT, READ_LIMIT, WRITE_LIMIT};
 pub use rates::WINDOW;
 pub use request::{BODY_LEN_MAX, HEAD_LEN_MAX};
 
-use crate::listen;
 use crate::log;
+use crate::socket;
 use crate::stats::Snapshot;
 use conn::Crowd;
 use rates::Rates;
@@ -132,7 +132,7 @@ impl Web {
         token: Option<String>,
         source: Arc<dyn Source>,
     ) -> Result<Web, String> {
-        listen::bind(addr, BACKLOG)
+        socket::bind(addr, BACKLOG)
             .and_then(|listener| Web::serve(listener, token, source))
             .map_err(|error| format!("cannot listen on {addr}: {error}"))
     }
