@@ -187,12 +187,6 @@ impl Registry {
         stream.is_some_and(|stream| !lock(&stream).is_vacant())
     }
 
-    /// How many play the stream `key` or wait for it.
-    pub fn audience(&self, key: &Key) -> usize {
-        let stream = lock(&self.0.streams).get(key).cloned();
-        stream.map_or(0, |stream| lock(&stream).audience())
-    }
-
     /// Ends a stream: its publisher and its viewers are told and hung up on. `false`: nobody
     /// publishes it.
     pub fn end(&self, key: &Key) -> bool {
