@@ -230,7 +230,7 @@ fn the_rules_find_what_they_look_for() {
         ("src/rtmp/x.rs", "use std::net::TcpStream;", "1: layering: this layer may not name std::net"),
         ("src/rtmp/x.rs", "use std::{\n    fmt,\n    net::{self, TcpStream},\n};", "1: layering: this layer may not name std::net"),
         ("src/amf0.rs", "fn f() {\n    crate::log!(Info, \"\");\n}", "2: layering: this layer may not name crate::log"),
-        ("src/media.rs", "fn f() {\n    log!(Info, \"\");\n}", "2: layering: this layer may not name log!"),
+        ("src/media/x.rs", "fn f() {\n    log!(Info, \"\");\n}", "2: layering: this layer may not name log!"),
         ("src/flv.rs", "use std::fs::File;", "1: layering: this layer may not name std::fs"),
         ("src/bytes.rs", "type T = std::sync::Mutex<u8>;", "1: layering: this layer may not name Mutex"),
         ("src/rtmp/x.rs", "// Mutex", ""),

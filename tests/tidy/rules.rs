@@ -12,7 +12,7 @@ pub const FUNCTION_LINES: usize = 70;
 #[rustfmt::skip]
 const LAYERS: &[(&[&str], &[&str], &[&str])] = &[
     (
-        &["src/rtmp/", "src/amf0.rs", "src/media.rs", "src/flv.rs", "src/bytes.rs"],
+        &["src/rtmp/", "src/amf0.rs", "src/media/", "src/flv.rs", "src/bytes.rs"],
         &[],
         &["std::net", "std::thread", "std::fs", "std::time", "Instant", "SystemTime", "Mutex", "RwLock", "crate::log", "log!", "crate::server", "crate::registry", "crate::queue"],
     ),
