@@ -143,6 +143,50 @@ fn ends_in_any_order_leave_nothing_behind() {
 }
 
 #[test]
+fn what_outlives_a_stream_leaves_its_successor_alone() {
+    let finish =
+        |client: &mut Client| client.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+    let viewer = |server: &TestServer| {
+        let mut publisher = server.publisher("x");
+        let mut viewer = server.playing("x");
+        finish(&mut publisher);
+        viewer.expect(&["eof 1", "status@1 NetStream.Play.UnpublishNotify", "end"]);
+        viewer
+    };
+    let waiting = |server: &TestServer| {
+        let mut player = server.player("x");
+        player.expect(&["error@1 NetStream.Play.StreamNotFound", "end"]);
+        player
+    };
+    let taken_over = |server: &TestServer| {
+        let mut first = server.publisher("x");
+        let mut second = server.publisher("x");
+        first.expect(&["error@1 NetStream.Publish.BadName", "end"]);
+        finish(&mut second);
+        settle(&mut second);
+        first
+    };
+    // Each holds on to a stream that is over, since it has not closed its side yet.
+    type Lingering<'a> = &'a dyn Fn(&TestServer) -> Client;
+    let rows: [(&str, &str, Lingering); 3] = [
+        ("a viewer", "", &viewer),
+        ("one who waited in vain", "-wait-stream 1ms", &waiting),
+        ("a publisher that was taken over", "", &taken_over),
+    ];
+    for (what, flags, lingering) in rows {
+        let server = TestServer::start(flags);
+        let last = lingering(&server);
+        let mut publisher = server.publisher("x");
+        drop(last);
+        server.wait_for_count((1, 1, 0));
+        publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+        settle(&mut publisher);
+        server.playing("x").expect(&["V head 1 @0", "V key 1 @0"]);
+        assert_eq!(server.server().count().1, 1, "{what}");
+    }
+}
+
+#[test]
 fn stopping_tells_everyone_and_flushes() {
     let mut server = TestServer::start("-reconnect-url rtmp://b.example/live");
     let mut publisher = server.publisher("x");

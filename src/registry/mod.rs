@@ -275,10 +275,14 @@ impl Registry {
         }
     }
 
-    /// Forgets a stream that nobody publishes or watches.
-    fn release(&self, key: &Key, stream: &Mutex<Stream>) {
+    /// Forgets a stream that nobody publishes or watches. One that was forgotten before may have a
+    /// successor under the same key, which stays.
+    fn release(&self, key: &Key, stream: &Arc<Mutex<Stream>>) {
         let mut streams = lock(&self.0.streams);
-        if lock(stream).retire() {
+        let is_registered = streams
+            .get(key)
+            .is_some_and(|registered| Arc::ptr_eq(registered, stream));
+        if is_registered && lock(stream).retire() {
             streams.remove(key);
         }
     }

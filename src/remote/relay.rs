@@ -92,15 +92,16 @@ impl Relays {
         {
             return;
         }
-        let last = relays.insert(place.clone(), Arc::clone(&relay));
+        let last = relays.insert(place, Arc::clone(&relay));
         drop(relays);
         let (shared, registry) = (Arc::clone(&self.0), registry.clone());
+        let own = Arc::clone(&relay);
         let builder = thread::Builder::new()
             .name("relay".to_owned())
             .stack_size(STACK_LEN);
-        let spawned = builder.spawn(move || shared.run(relay, &place, last, &registry, present));
-        if let Err(error) = spawned {
-            self.0.lock().remove(&(key.clone(), index));
+        let run = move || shared.run(own, index, last, &registry, present);
+        if let Err(error) = builder.spawn(run) {
+            self.0.forget(&relay, index);
             log!(Error, "cannot start relay"; stream_key = key, destination = destination, error = error);
         }
     }
@@ -147,7 +148,7 @@ impl Shared {
     fn run(
         &self,
         relay: Arc<Relay>,
-        place: &(Key, usize),
+        index: usize,
         last: Option<Arc<Relay>>,
         registry: &Registry,
         present: Present,
@@ -156,15 +157,20 @@ impl Shared {
         if relay.switch.pause_for(&last, TURN_LIMIT) {
             self.keep_connected(&relay, registry);
         }
+        self.forget(&relay, index);
+        drop((relay, present));
+    }
+
+    /// Takes a relay off the list, unless another has its place by now.
+    fn forget(&self, relay: &Arc<Relay>, index: usize) {
+        let place = (relay.key.clone(), index);
         let mut relays = self.lock();
         if relays
-            .get(place)
-            .is_some_and(|held| Arc::ptr_eq(held, &relay))
+            .get(&place)
+            .is_some_and(|held| Arc::ptr_eq(held, relay))
         {
-            relays.remove(place);
+            relays.remove(&place);
         }
-        drop(relays);
-        drop((relay, present));
     }
 
     fn keep_connected(&self, relay: &Relay, registry: &Registry) {

@@ -122,12 +122,12 @@ impl Pulls {
             unwatched: Mutex::new(None),
         });
         let last = self.0.lock().insert(key.clone(), Arc::clone(&pull));
-        let shared = Arc::clone(&self.0);
+        let (shared, own) = (Arc::clone(&self.0), Arc::clone(&pull));
         let builder = thread::Builder::new()
             .name("pull".to_owned())
             .stack_size(STACK_LEN);
-        if let Err(error) = builder.spawn(move || shared.run(pull, last, present)) {
-            self.0.lock().remove(key);
+        if let Err(error) = builder.spawn(move || shared.run(own, last, present)) {
+            self.0.forget(&pull);
             log!(Error, "cannot start pull"; stream_key = key, source = source.url, error = error);
         }
     }
@@ -174,15 +174,19 @@ impl Shared {
         if let Some(context) = context.filter(|_| pull.switch.pause_for(&last, TURN_LIMIT)) {
             pull.keep_connected(&context);
         }
+        self.forget(&pull);
+        drop((pull, present));
+    }
+
+    /// Takes a pull off the list, unless another has its place by now.
+    fn forget(&self, pull: &Arc<Pull>) {
         let mut pulls = self.lock();
         if pulls
             .get(&pull.key)
-            .is_some_and(|held| Arc::ptr_eq(held, &pull))
+            .is_some_and(|held| Arc::ptr_eq(held, pull))
         {
             pulls.remove(&pull.key);
         }
-        drop(pulls);
-        drop((pull, present));
     }
 }
 
