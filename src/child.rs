@@ -2,11 +2,14 @@
 //! and is never left behind as a zombie.
 
 use crate::sys::{self, GroupSignal};
-use std::io::{self, Read, Write};
+use std::collections::HashSet;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::mem;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,8 +27,11 @@ const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// How long a killed process is waited for by whoever killed it.
 const REAP_LIMIT: Duration = Duration::from_secs(1);
 
-/// What an empty pipe takes at once, however small the system made it (pipe(7), PIPE_BUF).
+/// What a pipe with any room takes at once, however small the system made it (pipe(7), PIPE_BUF).
 const PIPE_LEN_MIN: usize = 4096;
+
+/// How long [`kill_all`] waits for processes that are just being started.
+const START_LIMIT: Duration = Duration::from_millis(200);
 
 /// Stack of the threads that only pass bytes and lines on.
 const STACK_LEN: usize = 128 << 10;
@@ -40,11 +46,98 @@ const PRIVATE_ENV: [&str; 6] = [
     "LISTEN_FDNAMES",
 ];
 
+/// All groups of this process.
+static GROUPS: Groups = Groups {
+    state: Mutex::new(None),
+    started: Condvar::new(),
+};
+
+struct Groups {
+    state: Mutex<Option<GroupsState>>,
+    /// No process is being started any more.
+    started: Condvar,
+}
+
+#[derive(Default)]
+struct GroupsState {
+    ids: HashSet<u32>,
+    /// Processes that are being started, and are not among the groups yet.
+    starting: usize,
+    /// Set when no process is to be started any more.
+    closed: bool,
+}
+
+impl Groups {
+    fn with<T>(&self, change: impl FnOnce(&mut GroupsState) -> T) -> T {
+        change(self.lock().get_or_insert_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<GroupsState>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Kills every process group that was started here and is still held, at once, and lets no other
+/// begin: for a process that is about to exit without waiting for anyone.
+pub fn kill_all() {
+    let mut state = GROUPS.lock();
+    state.get_or_insert_default().closed = true;
+    let starting =
+        |state: &mut Option<GroupsState>| state.as_ref().is_some_and(|state| state.starting > 0);
+    let waited = GROUPS
+        .started
+        .wait_timeout_while(state, START_LIMIT, starting);
+    let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+    for id in state.iter().flat_map(|state| &state.ids) {
+        sys::signal_group(*id, GroupSignal::Kill);
+    }
+}
+
+/// A process that is being started, counted until this is dropped.
+struct Starting;
+
+impl Starting {
+    fn begin() -> io::Result<Starting> {
+        let closed = GROUPS.with(|state| {
+            state.starting += usize::from(!state.closed);
+            state.closed
+        });
+        match closed {
+            true => Err(io::Error::other("the server is about to exit")),
+            false => Ok(Starting),
+        }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        GROUPS.with(|state| state.starting -= 1);
+        GROUPS.started.notify_all();
+    }
+}
+
+/// A group in the list of all, until this is dropped.
+#[derive(Debug)]
+struct Listed(u32);
+
+impl Listed {
+    fn new(id: u32) -> Listed {
+        GROUPS.with(|state| state.ids.insert(id));
+        Listed(id)
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        GROUPS.with(|state| state.ids.remove(&self.0));
+    }
+}
+
 /// A child and the process group that it leads. When dropped before the child has ended, all of
 /// the group is killed.
 #[derive(Debug)]
 pub struct Group {
-    id: u32,
+    id: Listed,
     stdin: Option<ChildStdin>,
     leader: Leader,
 }
@@ -62,14 +155,15 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// When there is no such program, or no room for a process.
+    /// When there is no such program, or no room for a process, or after [`kill_all`].
     pub fn spawn(mut command: Command) -> io::Result<Group> {
+        let _starting = Starting::begin()?;
         for name in PRIVATE_ENV {
             command.env_remove(name);
         }
         let mut child = command.process_group(0).spawn()?;
         Ok(Group {
-            id: child.id(),
+            id: Listed::new(child.id()),
             stdin: child.stdin.take(),
             leader: Leader::Running(child),
         })
@@ -77,7 +171,7 @@ impl Group {
 
     /// The number of the child and of its group.
     pub fn id(&self) -> u32 {
-        self.id
+        self.id.0
     }
 
     /// Our end of the child's standard input, if that is a pipe; the first time it is asked for.
@@ -144,7 +238,7 @@ impl Group {
     fn signal(&mut self, signal: GroupSignal) -> bool {
         // A child that has ended but was not waited for would count as one that is there.
         let _ = self.try_wait();
-        sys::signal_group(self.id, signal)
+        sys::signal_group(self.id(), signal)
     }
 }
 
@@ -174,14 +268,19 @@ pub fn sleep(pause: Duration) -> bool {
     true
 }
 
-/// What a child writes, read by a thread of its own.
+/// What a child writes, read by a thread of its own. When dropped, that thread ends and lets go of
+/// the pipe, even if the child has left somebody behind who can still write to it.
 #[derive(Debug)]
-pub struct Output(Receiver<()>);
+pub struct Output {
+    over: Receiver<()>,
+    /// Nothing is ever written.
+    _stop: PipeWriter,
+}
 
 impl Output {
     /// Has standard output and standard error of `command` go to `on_line`, line by line, for as
-    /// long as anyone can write to them. Lines end with LF or CR; empty ones are left out, and
-    /// those longer than [`LINE_LEN_MAX`] come in pieces.
+    /// long as anyone can write to them and this is held. Lines end with LF or CR; empty ones are
+    /// left out, and those longer than [`LINE_LEN_MAX`] come in pieces.
     ///
     /// # Errors
     ///
@@ -191,26 +290,27 @@ impl Output {
         mut on_line: impl FnMut(&str) + Send + 'static,
     ) -> io::Result<Output> {
         let (reader, writer) = io::pipe()?;
-        let (over, done) = mpsc::channel::<()>();
+        let (stopped, stop) = io::pipe()?;
+        let (done, over) = mpsc::channel::<()>();
         let builder = thread::Builder::new()
             .name("child-output".to_owned())
             .stack_size(STACK_LEN);
         builder.spawn(move || {
-            read_lines(reader, &mut on_line);
-            drop(over);
+            read_lines(&reader, &stopped, &mut on_line);
+            drop(done);
         })?;
         command.stdout(writer.try_clone()?).stderr(writer);
-        Ok(Output(done))
+        Ok(Output { over, _stop: stop })
     }
 
     /// Waits until all is read, for `limit` at most: what the child has left running may hold its
-    /// output open.
+    /// output open. What comes after that is not read.
     pub fn finish(self, limit: Duration) {
-        let _ = self.0.recv_timeout(limit);
+        let _ = self.over.recv_timeout(limit);
     }
 }
 
-fn read_lines(mut input: impl Read, on_line: &mut dyn FnMut(&str)) {
+fn read_lines(mut input: &PipeReader, stopped: &PipeReader, on_line: &mut dyn FnMut(&str)) {
     let mut buffer = [0; LINE_LEN_MAX];
     let mut line = Vec::new();
     let mut flush = |line: &mut Vec<u8>| {
@@ -219,7 +319,10 @@ fn read_lines(mut input: impl Read, on_line: &mut dyn FnMut(&str)) {
             line.clear();
         }
     };
-    loop {
+    while matches!(
+        sys::wait_for_either(stopped.as_fd(), input.as_fd()),
+        Ok(false)
+    ) {
         let len = match input.read(&mut buffer) {
             Ok(0) => break,
             Ok(len) => len,
@@ -239,19 +342,36 @@ fn read_lines(mut input: impl Read, on_line: &mut dyn FnMut(&str)) {
     flush(&mut line);
 }
 
+/// What a child is still to be given. When dropped, it gets no more of it: the child may have left
+/// somebody behind who holds its input and does not read.
+#[derive(Debug)]
+#[must_use = "dropped, it ends the input"]
+pub struct Input {
+    /// Nothing is ever written.
+    _stop: Option<PipeWriter>,
+}
+
 /// Writes `bytes` to a child and closes its input, without waiting for a child that does not read:
 /// that it does not want them is no error.
-pub fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) {
+pub fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) -> Input {
     if bytes.len() <= PIPE_LEN_MIN {
         let _ = stdin.write_all(&bytes);
-        return;
+        return Input { _stop: None };
     }
+    // Without a pipe or a thread the child finds its input closed.
+    let Ok((stopped, stop)) = io::pipe() else {
+        return Input { _stop: None };
+    };
     let builder = thread::Builder::new()
         .name("child-input".to_owned())
         .stack_size(STACK_LEN);
-    // Without a thread the child finds its input closed. With one that is stuck, the end of the
-    // child is the end of the thread.
-    let _ = builder.spawn(move || stdin.write_all(&bytes));
+    let _ = builder.spawn(move || {
+        let mut pieces = bytes.chunks(PIPE_LEN_MIN);
+        let has_room = || sys::wait_for_room(stopped.as_fd(), stdin.as_fd());
+        let write = |piece| has_room().is_ok_and(|room| room) && (&stdin).write_all(piece).is_ok();
+        pieces.all(write)
+    });
+    Input { _stop: Some(stop) }
 }
 
 #[cfg(test)]
@@ -389,7 +509,7 @@ mod tests {
             let mut command = shell(script);
             command.stdin(Stdio::piped());
             let mut group = Group::spawn(command).unwrap();
-            feed(group.stdin().unwrap(), input.to_vec());
+            let _input = feed(group.stdin().unwrap(), input.to_vec());
             let status = group.wait(within(Duration::from_secs(10)), sleep).unwrap();
             let got = status.and_then(|status| status.code());
             assert_eq!(got, Some(code), "{script}");

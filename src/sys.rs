@@ -33,6 +33,7 @@ const F_DUPFD_CLOEXEC: c_int = 1030;
 const FD_CLOEXEC: c_int = 1;
 
 const POLLIN: i16 = 1;
+const POLLOUT: i16 = 4;
 
 const CLOCK_MONOTONIC: c_int = 1;
 
@@ -238,16 +239,32 @@ pub fn set_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
 ///
 /// When the system has no memory for it. A signal is none.
 pub fn wait_for_either(first: BorrowedFd, second: BorrowedFd) -> io::Result<bool> {
-    let mut fds = [first, second].map(|fd| PollFd {
+    poll_two([(first, POLLIN), (second, POLLIN)]).map(|[first, _]| first)
+}
+
+/// Waits until the pipe `to` takes something, or nobody reads it any more; returns `false` if
+/// `stop` has something to read first, or has ended.
+///
+/// # Errors
+///
+/// When the system has no memory for it. A signal is none.
+pub fn wait_for_room(stop: BorrowedFd, to: BorrowedFd) -> io::Result<bool> {
+    poll_two([(stop, POLLIN), (to, POLLOUT)]).map(|[stop, _]| !stop)
+}
+
+/// Waits until either of two descriptors has come to what is asked of it, or to its end; returns
+/// which of them have.
+fn poll_two(asked: [(BorrowedFd, i16); 2]) -> io::Result<[bool; 2]> {
+    let mut fds = asked.map(|(fd, events)| PollFd {
         fd: fd.as_raw_fd(),
-        events: POLLIN,
+        events,
         revents: 0,
     });
     loop {
         // SAFETY: the pointer is to a live array of two that the kernel only fills in, and both
         // descriptors are open as long as they are borrowed.
         if unsafe { poll(fds.as_mut_ptr(), 2, -1) } > 0 {
-            return Ok(fds[0].revents != 0);
+            return Ok(fds.map(|fd| fd.revents != 0));
         }
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {

@@ -45,7 +45,8 @@ impl Script {
     }
 
     /// Runs it and waits for its end, or for that of what it may take; sooner when `halt` is set.
-    /// What it leaves running in the background is its own affair, unless it has to be ended.
+    /// What it leaves running in the background is its own affair, unless it has to be ended; input
+    /// and output are closed to it.
     ///
     /// # Errors
     ///
@@ -53,9 +54,8 @@ impl Script {
     pub fn run(&self, fired: &Fired, halt: &AtomicBool) -> Result<(), Failure> {
         let end = Instant::now() + self.timeout;
         let (mut group, output) = self.start(fired).map_err(Failure::Start)?;
-        if let Some(stdin) = group.stdin() {
-            child::feed(stdin, (fired.json() + "\n").into_bytes());
-        }
+        let json = || (fired.json() + "\n").into_bytes();
+        let _input = group.stdin().map(|stdin| child::feed(stdin, json()));
         let pause = |pause| {
             thread::sleep(pause);
             !halt.load(Ordering::Relaxed)

@@ -50,9 +50,8 @@ pub fn post(curl: &Path, url: &Url, post: &Post, end: Instant) -> Result<Reply, 
         .stdout(writer)
         .stderr(Stdio::null());
     let mut group = Group::spawn(command).map_err(Error::Io)?;
-    if let Some(stdin) = group.stdin() {
-        child::feed(stdin, config(url, post, limit).into_bytes());
-    }
+    let config = config(url, post, limit).into_bytes();
+    let _input = group.stdin().map(|stdin| child::feed(stdin, config));
     let Ok(output) = read_in_thread(reader)?.recv_timeout(limit) else {
         group.end(GRACE, child::sleep);
         return Err(Error::TimedOut);

@@ -84,6 +84,8 @@ fn in_a_process_of_its_own() {
             assert!(hooks.close(within(10)));
             println!("dropped={}", hooks.counters().dropped);
         }
+        "left behind" => script::leave_behind(&variable("DIR")),
+        "kill all" => script::kill_all(&variable("DIR")),
         _ => {}
     }
 }

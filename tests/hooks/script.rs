@@ -2,7 +2,8 @@
 
 use super::web::{Dir, wait_for};
 use super::{hooks, in_a_process, publish, runs, within};
-use rtmp_server::hooks::{Event, Kind};
+use rtmp_server::child;
+use rtmp_server::hooks::{Event, Kind, Supervisor};
 use rtmp_server::json::{self, Value};
 use std::net::TcpListener;
 use std::path::Path;
@@ -172,4 +173,66 @@ fn a_script_that_takes_too_long_is_ended_with_all_it_started() {
         let there = Path::new("/proc").join(pids[0]).exists();
         assert!(!there, "{name}: no zombie is left");
     }
+}
+
+/// Runs a script that leaves a process behind, which has all that the script had.
+pub fn leave_behind(dir: &str) {
+    let script = format!("{dir}/script");
+    let text = format!("exec 3<&0\nsetsid sleep 61 <&3 &\necho $! > {dir}/pid\n");
+    std::fs::write(&script, text).unwrap();
+    let hooks = hooks(&[("auth_failed", &script)], &[], 10_000);
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = descriptors();
+    let text = "x".repeat(200_000);
+    hooks.fire(Event::new(Kind::AuthFailed).with("error", text.as_str()));
+    assert!(hooks.close(within(10)));
+    wait_for("the threads of the script are gone", || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let names = tasks.map(|task| std::fs::read_to_string(task.path().join("comm")));
+        (!names.flatten().any(|name| name.starts_with("child-"))).then_some(())
+    });
+    assert_eq!(descriptors(), before);
+}
+
+#[test]
+fn whom_a_script_leaves_behind_costs_no_thread_and_no_descriptor() {
+    let dir = Dir::new("behind");
+    let output = in_a_process("left behind", |command| {
+        command.env("DIR", dir.as_ref());
+    });
+    let pid = dir.lines("pid")[0].clone();
+    let ended = Command::new("kill").arg(&pid).status();
+    assert!(output.status.success(), "{output:?}");
+    assert!(ended.unwrap().success(), "it runs on");
+}
+
+/// Kills a script and a program beside a stream, both of which end for nothing less.
+pub fn kill_all(dir: &str) {
+    let stubborn = |name: &str| format!("trap '' TERM\necho $$ > {dir}/{name}\nsleep 61 & wait\n");
+    let path = format!("{dir}/script");
+    std::fs::write(&path, stubborn("hook")).unwrap();
+    let hooks = hooks(&[("publish_start", &path)], &[], 60_000);
+    let supervisor = Supervisor::new(&stubborn("child"));
+    hooks.fire(publish("live/cam"));
+    let _child = supervisor.start(publish("live/cam"));
+    let pid = |name: &str| {
+        let text = std::fs::read_to_string(format!("{dir}/{name}")).ok();
+        text.and_then(|text| text.strip_suffix('\n').map(str::to_owned))
+    };
+    let pids = ["hook", "child"].map(|name| wait_for("it runs", || pid(name)));
+    child::kill_all();
+    for pid in pids {
+        wait_for("it is killed", || (!runs(&pid)).then_some(()));
+    }
+    let refused = child::Group::spawn(Command::new("true"));
+    assert!(refused.is_err(), "nothing begins any more");
+}
+
+#[test]
+fn a_process_that_is_about_to_exit_leaves_no_script_running() {
+    let dir = Dir::new("kill-all");
+    let output = in_a_process("kill all", |command| {
+        command.env("DIR", dir.as_ref());
+    });
+    assert!(output.status.success(), "{output:?}");
 }
