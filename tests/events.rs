@@ -203,6 +203,43 @@ fn a_stream_whose_publisher_comes_back_is_one_stream() {
 }
 
 #[test]
+fn the_end_of_a_publication_is_told_where_it_happens() {
+    let told = Told::start("");
+    let mut first = told.connected();
+    ask(&mut first, "publish", "x");
+    first.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
+    first.send_media(&["V head 1 @0"]);
+    told.expect(&[
+        "connection_accept c000002 -",
+        "handshake_complete c000002 -",
+        "stream_create - live/x",
+        "publish_start c000002 live/x app=live publishing_name=x",
+        "codec_detected c000002 live/x video_codec=H264",
+    ]);
+    let mut second = told.connected();
+    ask(&mut second, "publish", "x");
+    second.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
+    // The first has not closed its side yet.
+    told.expect(&[
+        "connection_accept c000003 -",
+        "handshake_complete c000003 -",
+        "publish_stop c000002 live/x audio_codec= audio_packets=0 total_bytes=6 video_codec=H264 video_packets=1",
+        "publish_start c000003 live/x app=live publishing_name=x",
+    ]);
+    drop(first);
+    told.expect(&["connection_close c000002 - role=publisher"]);
+    let pid = told.child.id().to_string();
+    let asked = Command::new("kill").arg(pid).status().expect("kill");
+    assert!(asked.success());
+    told.expect(&[
+        "publish_stop c000003 live/x audio_codec= audio_packets=0 total_bytes=0 video_codec= video_packets=0",
+        "stream_delete - live/x",
+    ]);
+    drop(second);
+    told.expect(&["connection_close c000003 - role=publisher"]);
+}
+
+#[test]
 fn whoever_lacks_the_token_is_refused_and_hooks_are_told() {
     let told = Told::start("-auth-mode token -auth-token live/x=right");
     let rows = [

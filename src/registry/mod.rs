@@ -5,13 +5,15 @@
 //! stream. Nothing under either of them waits for a peer.
 
 mod cache;
+mod ending;
 mod fan_out;
 mod stats;
 mod stream;
 mod timeline;
 mod viewer;
 
-pub use stream::{Origin, Publisher, Standing, Traffic};
+pub use ending::{AtEnd, Ended, Reason};
+pub use stream::{Origin, Publisher, Traffic};
 pub use viewer::{BEHIND_MAX, Part, Recipient};
 
 use crate::media::Codec;
@@ -19,7 +21,6 @@ use crate::queue::{Feed, Outbox};
 use crate::rtmp::key::Key;
 use crate::rtmp::{Message, MessageType};
 use crate::stats::{Counters, StreamStats};
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -126,11 +127,7 @@ impl Registry {
             stream.publish(id, publisher);
             Ok(())
         })?;
-        Ok(Publication {
-            place,
-            id,
-            traffic: Cell::default(),
-        })
+        Ok(Publication { place, id })
     }
 
     /// Adds a viewer to the stream `key`. It is told what its `recipient` says and sent the stream's
@@ -306,8 +303,6 @@ impl Drop for Place {
 pub struct Publication {
     place: Place,
     id: u64,
-    /// What had passed through when the stream was last ours.
-    traffic: Cell<Traffic>,
 }
 
 impl Publication {
@@ -318,19 +313,15 @@ impl Publication {
         let ours = stream.is_publication(self.id);
         if ours {
             stream.send(messages, Instant::now());
-            self.traffic.set(stream.traffic());
         }
         ours
     }
 
-    /// What passed through.
-    pub fn traffic(&self) -> Traffic {
-        self.traffic.get()
-    }
-
-    /// How it stands.
-    pub fn standing(&self) -> Standing {
-        lock(&self.place.stream).standing(self.id)
+    /// Calls `begin` unless the publication has ended already; what that returns is called when it
+    /// ends. Both are called under the stream's lock and must not wait for anything: so nothing of
+    /// the next publication is told before the end of this one. `false`: it has ended.
+    pub fn begin(&self, begin: impl FnOnce() -> AtEnd) -> bool {
+        lock(&self.place.stream).begin(self.id, begin)
     }
 
     /// Has everything that is sent from now on pushed into `feed` too, until the publication ends.

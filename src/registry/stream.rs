@@ -1,6 +1,7 @@
 //! One stream: its publisher, its audience, and what it keeps for late joiners.
 
 use super::cache::{Cache, Media};
+use super::ending::{AtEnd, Ended, Reason};
 use super::timeline::Timeline;
 use super::viewer::{Recipient, Viewer};
 use super::{Shared, fan_out, stats};
@@ -80,20 +81,10 @@ enum Life {
         role: Role,
         origin: Origin,
         via: Vec<String>,
+        at_end: Option<AtEnd>,
     },
     /// The publisher was lost; viewers stay until then.
     Lost(Instant),
-}
-
-/// How a publication stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It has the stream, and so many viewers watch.
-    Live(usize),
-    /// Another publication has the stream.
-    TakenOver,
-    /// The stream was ended from outside.
-    Ended,
 }
 
 /// What passed through a publication.
@@ -207,7 +198,9 @@ impl Stream {
             role: outbox.take_role(),
             origin,
             via,
+            at_end: None,
         };
+        self.tell_end(Reason::TakenOver);
         let last = std::mem::replace(&mut self.life, live);
         if let Life::Live { role, origin, .. } = &last {
             let how = "was taken over by another publisher.";
@@ -267,23 +260,39 @@ impl Stream {
         }
     }
 
-    /// How publication `id` stands.
-    pub fn standing(&self, id: u64) -> Standing {
-        match &self.life {
-            Life::Live { id: current, .. } if *current == id => Standing::Live(self.audience()),
-            Life::Live { .. } => Standing::TakenOver,
-            Life::Vacant | Life::Lost(_) => Standing::Ended,
+    /// Calls `begin` if publication `id` is still the one; what that returns is called when the
+    /// publication ends. `false`: it has ended already.
+    pub fn begin(&mut self, id: u64, begin: impl FnOnce() -> AtEnd) -> bool {
+        match &mut self.life {
+            Life::Live {
+                id: current,
+                at_end,
+                ..
+            } if *current == id => {
+                *at_end = Some(begin());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Tells that the publication at hand, if there is one, is over.
+    fn tell_end(&mut self, reason: Reason) {
+        let (viewers, traffic) = (self.audience(), self.traffic);
+        if let Life::Live { at_end, .. } = &mut self.life
+            && let Some(at_end) = at_end.take()
+        {
+            at_end(Ended {
+                reason,
+                viewers,
+                traffic,
+            });
         }
     }
 
     /// Whether publication `id` is still the one.
     pub fn is_publication(&self, id: u64) -> bool {
         matches!(self.life, Life::Live { id: current, .. } if current == id)
-    }
-
-    /// What passed through the publication at hand.
-    pub fn traffic(&self) -> Traffic {
-        self.traffic
     }
 
     /// Sends messages of the publisher to everyone, and waits for no one.
@@ -402,8 +411,9 @@ impl Stream {
         self.feeds.clear();
         self.cache = Cache::new(settings.gop_cache);
         if self.viewers.is_empty() || settings.grace.is_zero() {
-            return self.end();
+            return self.end(Reason::Lost);
         }
+        self.tell_end(Reason::Lost);
         self.life = Life::Lost(now + settings.grace);
         for viewer in &self.viewers {
             viewer.tell(UserControl::StreamDry(viewer.stream()).message());
@@ -413,7 +423,7 @@ impl Stream {
     /// The publisher of publication `id` has finished: viewers are told and leave.
     pub fn finish(&mut self, id: u64) {
         if self.is_publication(id) {
-            self.end();
+            self.end(Reason::Finished);
         }
     }
 
@@ -425,12 +435,13 @@ impl Stream {
                 .finish(origin.farewell("was ended by the server."));
         }
         let any = !self.is_vacant();
-        self.end();
+        self.end(Reason::EndedByServer);
         any
     }
 
     /// The stream is over. Players who only wait for it to begin go on waiting.
-    pub fn end(&mut self) {
+    fn end(&mut self, reason: Reason) {
+        self.tell_end(reason);
         let last = std::mem::replace(&mut self.life, Life::Vacant);
         self.feeds.clear();
         self.cache = Cache::new(self.shared.settings.gop_cache);
@@ -446,7 +457,7 @@ impl Stream {
 
     /// Takes leave of everyone, the publisher excepted, who is told by the server.
     pub fn close(&mut self) {
-        self.end();
+        self.end(Reason::EndedByServer);
         self.viewers.drain(..).for_each(|viewer| viewer.end());
     }
 
@@ -522,7 +533,7 @@ impl Stream {
     /// Whether nobody publishes or watches after that.
     pub fn expire(&mut self, now: Instant) -> bool {
         if matches!(self.life, Life::Lost(until) if until <= now || self.viewers.is_empty()) {
-            self.end();
+            self.end(Reason::Lost);
         }
         let waited = self
             .viewers

@@ -1,11 +1,12 @@
 //! What a message stream of a peer is used for, from its beginning to its end.
 
 use super::{Context, events};
-use crate::hooks::{Child, Event};
+use crate::hooks::{Child, Event, Hooks};
 use crate::log;
+use crate::media::Codec;
 use crate::queue::{self, Outbox};
 use crate::record;
-use crate::registry::{Publication, Standing, Subscription};
+use crate::registry::{Ended, Publication, Subscription};
 use crate::rtmp::key::Key;
 use crate::rtmp::session::Medium;
 use std::sync::Arc;
@@ -19,16 +20,22 @@ pub enum Active {
     Playing(Playing),
 }
 
-/// A publication, with all that lasts as long as it does.
+/// A publication.
 pub struct Publishing {
     /// The right to publish.
     pub publication: Publication,
     /// Of which stream.
     pub key: Key,
-    /// Since when.
-    pub since: Instant,
+}
+
+/// What lasts as long as a publication does, wherever that ends.
+struct Beside {
+    hooks: Arc<Hooks>,
+    conn_id: String,
+    key: Key,
+    since: Instant,
     /// The program that runs beside it.
-    pub child: Option<Child>,
+    child: Option<Child>,
 }
 
 /// A playback.
@@ -90,7 +97,7 @@ impl Active {
     /// Ends it, and tells the log and the hooks.
     pub fn end(self, context: &Context, conn_id: &str, ending: Ending) {
         match self {
-            Active::Publishing(publishing) => publishing.end(context, conn_id, ending),
+            Active::Publishing(publishing) => publishing.end(ending),
             Active::Playing(playing) => playing.end(context, conn_id, ending),
         }
     }
@@ -105,57 +112,62 @@ impl Publishing {
         key: Key,
         event: Event,
     ) -> Publishing {
-        context.hooks.fire(event.clone());
-        let supervisor = context.supervisor.as_ref();
-        let child = supervisor.map(|supervisor| supervisor.start(event));
-        if let Some(recorder) = &context.recorder {
-            let (feed, intake) = queue::feed(record::FEED_LIMITS);
-            publication.attach(feed);
-            recorder.start(&key, intake);
+        let begun = publication.begin(|| {
+            let beside = Beside::start(context, &key, event);
+            Box::new(move |ended| beside.end(&ended))
+        });
+        if begun {
+            if let Some(recorder) = &context.recorder {
+                let (feed, intake) = queue::feed(record::FEED_LIMITS);
+                publication.attach(feed);
+                recorder.start(&key, intake);
+            }
+            context.relays.start(&key, &context.registry);
         }
-        context.relays.start(&key, &context.registry);
-        Publishing {
-            publication,
-            key,
+        Publishing { publication, key }
+    }
+
+    /// Ends it.
+    pub fn end(self, ending: Ending) {
+        match ending {
+            Ending::Finished => self.publication.finish(),
+            Ending::Lost => drop(self.publication),
+        }
+    }
+}
+
+impl Beside {
+    fn start(context: &Context, key: &Key, event: Event) -> Beside {
+        context.hooks.fire(event.clone());
+        let conn_id = event.conn_id.clone();
+        let supervisor = context.supervisor.as_ref();
+        Beside {
+            hooks: Arc::clone(&context.hooks),
+            conn_id,
+            key: key.clone(),
             since: Instant::now(),
-            child,
+            child: supervisor.map(|supervisor| supervisor.start(event)),
         }
     }
 
-    /// Ends it, and tells the log and the hooks.
-    pub fn end(self, context: &Context, conn_id: &str, ending: Ending) {
-        let Publishing {
-            publication,
+    /// Tells the log and the hooks.
+    fn end(self, ended: &Ended) {
+        let Beside {
+            hooks,
+            conn_id,
             key,
             since,
             child,
         } = self;
-        let traffic = publication.traffic();
-        let (how, viewers) = match (publication.standing(), ending) {
-            (Standing::TakenOver, _) => ("taken over", 0),
-            (Standing::Ended, _) => ("ended by the server", 0),
-            (Standing::Live(viewers), Ending::Finished) => ("finished", viewers),
-            (Standing::Live(viewers), Ending::Lost) => ("lost", viewers),
-        };
-        let codec = |codec: Option<crate::media::Codec>| {
-            codec.map_or("-".to_owned(), |codec| codec.to_string())
-        };
-        log!(Info, "publisher stopped"; conn_id = conn_id, stream_key = key, how = how,
-            duration_sec = format_args!("{:.1}", since.elapsed().as_secs_f32()),
+        let (traffic, duration) = (&ended.traffic, since.elapsed());
+        let codec = |codec: Option<Codec>| codec.map_or("-".to_owned(), |codec| codec.to_string());
+        log!(Info, "publisher stopped"; conn_id = conn_id, stream_key = key, how = ended.reason,
+            duration_sec = format_args!("{:.1}", duration.as_secs_f32()),
             audio_codec = codec(traffic.audio_codec), audio_packets = traffic.audio,
             video_codec = codec(traffic.video_codec), video_packets = traffic.video,
-            total_bytes = traffic.bytes, viewers = viewers, dropped = traffic.dropped);
-        context.hooks.fire(events::publish_stopped(
-            conn_id,
-            &key,
-            &traffic,
-            since.elapsed(),
-        ));
+            total_bytes = traffic.bytes, viewers = ended.viewers, dropped = traffic.dropped);
+        hooks.fire(events::publish_stopped(&conn_id, &key, traffic, duration));
         drop(child);
-        match ending {
-            Ending::Finished => publication.finish(),
-            Ending::Lost => drop(publication),
-        }
     }
 }
 

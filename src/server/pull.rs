@@ -335,7 +335,7 @@ impl Use for Receiver<'_> {
             _ => Ending::Lost,
         };
         if let Some(publishing) = self.publishing.take() {
-            publishing.end(self.context, &self.pull.id, ending);
+            publishing.end(ending);
         }
         self.way = None;
         self.pull.progress.settle();
