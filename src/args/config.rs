@@ -1,0 +1,136 @@
+//! What the command line asks for, once it has been checked.
+
+use super::secret::Secret;
+use crate::hooks;
+use crate::log::{Format, Level};
+use crate::record;
+use crate::remote::{Destination, Source};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the server listens if nobody says anything else.
+pub const LISTEN: &str = ":1935";
+
+/// What to do with a second publisher of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDuplicate {
+    /// It gets the stream; the first one is hung up on.
+    Takeover,
+    /// It is refused.
+    Reject,
+}
+
+/// Who may publish and play.
+#[derive(Clone, PartialEq)]
+pub enum Auth {
+    /// Everyone.
+    None,
+    /// Whoever knows the token: key or pattern, and token.
+    Token(Vec<(String, String)>),
+    /// The same, in a file.
+    File(PathBuf),
+    /// Whoever a web service lets in, and how long it may take.
+    Callback(String, Duration),
+}
+
+/// Without what may be secret.
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Auth::None => "None",
+            Auth::Token(_) => "Token",
+            Auth::File(_) => "File",
+            Auth::Callback(..) => "Callback",
+        })
+    }
+}
+
+/// How the server is to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `-auth-mode` and what belongs to it.
+    pub auth: Auth,
+    /// `-hook-…`.
+    pub hooks: hooks::Settings,
+    /// `-run-on-publish`.
+    pub run_on_publish: Option<String>,
+    /// `-relay-to`.
+    pub relay_to: Vec<Destination>,
+    /// `-pull`.
+    pub pull: Vec<Source>,
+    /// `-pull-on-demand`.
+    pub pull_on_demand: bool,
+    /// `-record-all` and what belongs to it; `None`: nothing is recorded.
+    pub record: Option<record::Settings>,
+    /// `-listen`; without any, and without sockets that were passed, it is [`LISTEN`].
+    pub listen: Vec<String>,
+    /// `-log-level`.
+    pub log_level: Level,
+    /// `-log-format`.
+    pub log_format: Format,
+    /// `-chunk-size`, in bytes.
+    pub chunk_size: u32,
+    /// `-gop-cache`.
+    pub gop_cache: bool,
+    /// `-merge`; `None` for auto.
+    pub merge: Option<Duration>,
+    /// `-on-duplicate`.
+    pub on_duplicate: OnDuplicate,
+    /// `-grace`.
+    pub grace: Duration,
+    /// `-wait-stream`.
+    pub wait_stream: Duration,
+    /// `-max-connections`.
+    pub max_connections: usize,
+    /// `-max-connections-per-ip`; 0 for no limit.
+    pub max_connections_per_ip: usize,
+    /// `-metrics-addr`; `None` for no HTTP server.
+    pub metrics_addr: Option<String>,
+    /// `-api-token`.
+    pub api_token: Option<Secret>,
+    /// `-reconnect-url`.
+    pub reconnect_url: Option<String>,
+    /// `-shutdown-timeout`.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            auth: Auth::None,
+            hooks: hooks::Settings::default(),
+            run_on_publish: None,
+            relay_to: Vec::new(),
+            pull: Vec::new(),
+            pull_on_demand: false,
+            record: None,
+            listen: Vec::new(),
+            log_level: Level::Info,
+            log_format: Format::Auto,
+            chunk_size: 4096,
+            gop_cache: true,
+            merge: None,
+            on_duplicate: OnDuplicate::Takeover,
+            grace: Duration::from_secs(10),
+            wait_stream: Duration::from_secs(10),
+            max_connections: 4096,
+            max_connections_per_ip: 0,
+            metrics_addr: None,
+            api_token: None,
+            reconnect_url: None,
+            shutdown_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Run the server.
+    Run(Box<Config>),
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+}
