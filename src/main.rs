@@ -21,7 +21,7 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     match args::parse(std::env::args().skip(1)) {
         Ok(Action::Help) => {
-            print!("{}", args::HELP);
+            print!("{}", args::help());
             ExitCode::SUCCESS
         }
         Ok(Action::Version) => {

@@ -3,7 +3,7 @@
 #[path = "web/mod.rs"]
 mod web;
 
-use rtmp_server::args::{Action, Auth, Config, HELP, OnDuplicate, parse};
+use rtmp_server::args::{Action, Auth, Config, OnDuplicate, help, parse};
 use rtmp_server::log::{Format, Level};
 use rtmp_server::record::{self, Pattern, Segments};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use web::Dir;
 
 fn run(line: &str) -> Result<Action, String> {
-    parse(line.split_whitespace().map(str::to_owned))
+    parse(line.split_whitespace().map(str::to_owned)).map_err(|error| error.to_string())
 }
 
 fn config(line: &str) -> Config {
@@ -362,7 +362,8 @@ const WRONG: &[(&str, &str)] = &[
 
 #[test]
 fn every_flag_of_the_help_is_known() {
-    let flags = HELP.lines().filter_map(|line| line.strip_prefix("  -"));
+    let help = help();
+    let flags = help.lines().filter_map(|line| line.strip_prefix("  -"));
     let names: Vec<&str> = flags
         .filter_map(|line| line.split_whitespace().next())
         .collect();

@@ -1,5 +1,6 @@
 //! Values that nobody is to see.
 
+use super::error::Invalid;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -29,18 +30,18 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// One line that names the flag, and perhaps the file, but nothing of the text.
-    pub fn read(flag: &str, value: &str) -> Result<Secret, String> {
+    /// [`Invalid`], which may name the file, but has nothing of the text.
+    pub fn read(value: &str) -> Result<Secret, Invalid> {
         let text = match value.strip_prefix('@') {
             Some(path) => read_file(path)
-                .map_err(|error| format!("-{flag}: cannot read {path:?}: {error}"))?,
+                .map_err(|error| Invalid::because(format!("cannot read {path:?}: {error}")))?,
             None => value.to_owned(),
         };
         let text = text.trim();
         let plain = |byte: u8| (b'!'..=b'~').contains(&byte);
         if text.is_empty() || !text.bytes().all(plain) {
-            return Err(format!(
-                "-{flag}: must be a text of ASCII characters without spaces, or @FILE with such a text in it"
+            return Err(Invalid::must_be(
+                "a text of ASCII characters without spaces, or @FILE with such a text in it",
             ));
         }
         Ok(Secret(text.to_owned()))

@@ -1,39 +1,31 @@
-//! The values of flags: text in, checked values out, or a line that names the flag.
+//! The values of flags: text in, checked values out, or what is wrong with it.
 
+use super::error::Invalid;
 use crate::hooks::Kind;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What is wrong with a value, and what would not be.
-pub fn bad(flag: &str, value: &str, allowed: &str) -> String {
-    format!("-{flag} {value:?}: must be {allowed}")
-}
-
 /// One of several words.
-pub fn choice<T: Copy, const N: usize>(
-    flag: &str,
-    value: &str,
-    choices: [(&str, T); N],
-) -> Result<T, String> {
+pub fn choice<T: Copy, const N: usize>(value: &str, choices: [(&str, T); N]) -> Result<T, Invalid> {
     let found = choices
         .iter()
         .find(|(name, _)| *name == value)
         .map(|(_, choice)| *choice);
-    found.ok_or_else(|| bad(flag, value, &choices.map(|(name, _)| name).join(" or ")))
+    found.ok_or_else(|| Invalid::must_be(choices.map(|(name, _)| name).join(" or ")))
 }
 
 /// True or false, in the words of Go.
-pub fn boolean(flag: &str, value: &str) -> Result<bool, String> {
+pub fn boolean(value: &str) -> Result<bool, Invalid> {
     match value {
         "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
-        _ => Err(bad(flag, value, "true or false")),
+        _ => Err(Invalid::must_be("true or false")),
     }
 }
 
 /// A number within bounds.
-pub fn number<T>(flag: &str, value: &str, min: T, max: T) -> Result<T, String>
+pub fn number<T>(value: &str, min: T, max: T) -> Result<T, Invalid>
 where
     T: FromStr + PartialOrd + fmt::Display,
 {
@@ -41,20 +33,20 @@ where
         .parse::<T>()
         .ok()
         .filter(|number| *number >= min && *number <= max);
-    number.ok_or_else(|| bad(flag, value, &format!("a number from {min} to {max}")))
+    number.ok_or_else(|| Invalid::must_be(format!("a number from {min} to {max}")))
 }
 
 /// `:PORT`, `HOST:PORT` or `[IPV6]:PORT`. Names are looked up when the server starts.
-pub fn address(flag: &str, value: &str) -> Result<String, String> {
+pub fn address(value: &str) -> Result<String, Invalid> {
     let port = value.rsplit_once(':').map(|(_, port)| port);
     match port.and_then(|port| port.parse::<u16>().ok()) {
         Some(_) => Ok(value.to_owned()),
-        None => Err(bad(flag, value, "HOST:PORT or :PORT")),
+        None => Err(Invalid::must_be("HOST:PORT or :PORT")),
     }
 }
 
 /// A URL of an RTMP server.
-pub fn rtmp_url(flag: &str, value: &str) -> Result<String, String> {
+pub fn rtmp_url(value: &str) -> Result<String, Invalid> {
     let host = value
         .strip_prefix("rtmp://")
         .or_else(|| value.strip_prefix("rtmps://"));
@@ -62,17 +54,15 @@ pub fn rtmp_url(flag: &str, value: &str) -> Result<String, String> {
         Some(host) if !host.is_empty() && !value.chars().any(char::is_control) => {
             Ok(value.to_owned())
         }
-        _ => Err(bad(
-            flag,
-            value,
+        _ => Err(Invalid::must_be(
             "a URL that begins with rtmp:// or rtmps://",
         )),
     }
 }
 
 /// A duration in Go's notation: numbers with units, `1h30m`, `1.5s`, or a bare 0.
-pub fn duration(flag: &str, value: &str) -> Result<Duration, String> {
-    go_duration(value).ok_or_else(|| bad(flag, value, "a duration such as 500ms, 2s, 5m or 1h30m"))
+pub fn duration(value: &str) -> Result<Duration, Invalid> {
+    go_duration(value).ok_or_else(|| Invalid::must_be("a duration such as 500ms, 2s, 5m or 1h30m"))
 }
 
 /// A duration in Go's notation; `None` if it is none.
@@ -107,27 +97,41 @@ pub fn go_duration(value: &str) -> Option<Duration> {
 }
 
 /// `EVENT=…`, with an event that there is.
-pub fn of_event(flag: &str, value: &str, allowed: &str) -> Result<(String, String), String> {
+pub fn of_event(value: &str, allowed: &str) -> Result<(String, String), Invalid> {
     let (event, rest) = value
         .split_once('=')
-        .ok_or_else(|| bad(flag, value, allowed))?;
+        .ok_or_else(|| Invalid::must_be(allowed))?;
     if Kind::from_name(event).is_none() {
         let names = Kind::ALL.map(Kind::name).join(" ");
-        return Err(bad(
-            flag,
-            value,
-            &format!("{allowed} with one of the events {names}"),
-        ));
+        return Err(Invalid::must_be(format!(
+            "{allowed} with one of the events {names}"
+        )));
     }
     if rest.is_empty() {
-        return Err(bad(flag, value, allowed));
+        return Err(Invalid::must_be(allowed));
     }
     Ok((event.to_owned(), rest.to_owned()))
 }
 
+/// `KEY=TOKEN`.
+pub fn token_of_key(value: &str) -> Result<(String, String), Invalid> {
+    match value.split_once('=') {
+        Some((key, token)) if !key.is_empty() && !token.is_empty() => {
+            Ok((key.to_owned(), token.to_owned()))
+        }
+        _ => Err(Invalid::must_be("KEY=TOKEN")),
+    }
+}
+
+/// Any text but an empty one.
+pub fn filled(value: &str, allowed: &str) -> Result<String, Invalid> {
+    let text = (!value.is_empty()).then(|| value.to_owned());
+    text.ok_or_else(|| Invalid::must_be(allowed))
+}
+
 /// A duration that is longer than nothing.
-pub fn positive(flag: &str, value: &str) -> Result<Duration, String> {
-    let duration = duration(flag, value)?;
+pub fn positive(value: &str) -> Result<Duration, Invalid> {
+    let duration = duration(value)?;
     let longer = (!duration.is_zero()).then_some(duration);
-    longer.ok_or_else(|| bad(flag, value, "longer than 0"))
+    longer.ok_or_else(|| Invalid::must_be("longer than 0"))
 }

@@ -1,0 +1,78 @@
+//! What is wrong with a command line.
+
+use std::fmt;
+
+/// Why a value is refused: what follows the flag in an error. It names neither the flag nor where
+/// the value was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid(String);
+
+impl Invalid {
+    /// Says what is allowed.
+    pub(super) fn must_be(allowed: impl fmt::Display) -> Invalid {
+        Invalid(format!("must be {allowed}"))
+    }
+
+    /// Says what another module finds wrong.
+    pub(super) fn because(error: impl fmt::Display) -> Invalid {
+        Invalid(error.to_string())
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a command line is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// An argument without a dash.
+    Stray(String),
+    /// There is no flag of that name.
+    Unknown(String),
+    /// Other servers have this flag; here a program in front does the work.
+    NotServed(&'static str),
+    /// The value is missing.
+    NoValue(&'static str),
+    /// The value is wrong.
+    Invalid {
+        /// The name of the flag.
+        flag: &'static str,
+        /// The value; `None`: it may be secret.
+        value: Option<String>,
+        /// What is wrong with it.
+        why: Invalid,
+    },
+    /// The first flag means nothing without the second.
+    Needs(String, String),
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Error::Stray(arg) => write!(f, "{arg:?} is not a flag; -help lists the flags"),
+            Error::Unknown(flag) => write!(f, "unknown flag -{flag}; -help lists the flags"),
+            Error::NotServed(flag) => write!(
+                f,
+                "-{flag} is not served: put a TLS terminator in front, such as stunnel or HAProxy, \
+                 that connects to -listen"
+            ),
+            Error::NoValue(flag) => write!(f, "-{flag} needs a value"),
+            Error::Invalid {
+                flag,
+                value: Some(value),
+                why,
+            } => write!(f, "-{flag} {value:?}: {why}"),
+            Error::Invalid {
+                flag,
+                value: None,
+                why,
+            } => write!(f, "-{flag}: {why}"),
+            Error::Needs(flag, other) => write!(f, "-{flag} needs -{other}"),
+        }
+    }
+}
