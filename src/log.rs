@@ -2,6 +2,7 @@
 //!
 //! The format and the lowest level are the process's and are set once, at its start.
 
+use crate::json;
 use crate::sys;
 use std::env;
 use std::fmt::{self, Display, Write as _};
@@ -109,22 +110,94 @@ pub fn enabled(level: Level) -> bool {
     level as u8 >= LOWEST.load(Ordering::Relaxed)
 }
 
-/// Writes a line: `log!(Info, "publishing"; conn_id = id, stream_key = key)`.
+/// Writes a line: `log!(Info, "publishing"; conn_id = id, stream_key = key)`. Values whose type is
+/// [`Bare`] are numbers and booleans in JSON as well; all others are text.
 #[macro_export]
 macro_rules! log {
     ($level:ident, $phrase:literal $(; $($key:ident = $value:expr),+ $(,)?)?) => {
         if $crate::log::enabled($crate::log::Level::$level) {
+            #[allow(unused_imports)] // one kind of value, or none, may be all there is
+            use $crate::log::{BareFact as _, TextFact as _};
             $crate::log::write(
                 $crate::log::Level::$level,
                 $phrase,
-                &[$($((stringify!($key), &$value as &dyn std::fmt::Display)),+)?],
+                &[$($((stringify!($key), (&$crate::log::Fact(&$value)).value())),+)?],
             );
         }
     };
 }
 
+/// The value of a fact, as it stands in a line.
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    /// A number or a boolean: what it displays is JSON.
+    Bare(&'a dyn Display),
+    /// Anything else.
+    Text(&'a dyn Display),
+}
+
+/// What [`log!`](crate::log!) asks for the kind of its value: `(&Fact(&x)).value()` is found in
+/// [`BareFact`] first, and for types that are not [`Bare`] in [`TextFact`].
+#[derive(Debug)]
+pub struct Fact<'a, T>(pub &'a T);
+
+/// Types whose values are numbers or booleans, and display as JSON has them.
+pub trait Bare: Display {}
+
+impl<T: Bare> Bare for &T {}
+
+macro_rules! bare {
+    ($($name:ty)+) => { $(impl Bare for $name {})+ };
+}
+
+bare!(bool u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize Seconds);
+
+/// The value of a fact that is a number or a boolean.
+pub trait BareFact<'a> {
+    /// The value.
+    fn value(&self) -> Value<'a>;
+}
+
+impl<'a, T: Bare> BareFact<'a> for Fact<'a, T> {
+    fn value(&self) -> Value<'a> {
+        Value::Bare(self.0)
+    }
+}
+
+impl<'a> BareFact<'a> for Fact<'a, f64> {
+    /// JSON has no number that is not finite.
+    fn value(&self) -> Value<'a> {
+        match self.0.is_finite() {
+            true => Value::Bare(self.0),
+            false => Value::Text(self.0),
+        }
+    }
+}
+
+/// The value of a fact that is text.
+pub trait TextFact<'a> {
+    /// The value.
+    fn value(&self) -> Value<'a>;
+}
+
+impl<'a, T: Display> TextFact<'a> for &Fact<'a, T> {
+    fn value(&self) -> Value<'a> {
+        Value::Text(self.0)
+    }
+}
+
+/// A time in seconds, to a tenth.
+#[derive(Clone, Copy, Debug)]
+pub struct Seconds(pub Duration);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{:.1}", self.0.as_secs_f64())
+    }
+}
+
 /// Writes a line. Use [`log!`](crate::log!) instead, which asks for the level first.
-pub fn write(level: Level, phrase: &str, facts: &[(&str, &dyn Display)]) {
+pub fn write(level: Level, phrase: &str, facts: &[(&str, Value)]) {
     let start = if JOURNAL.load(Ordering::Relaxed) {
         Start::Priority
     } else {
@@ -148,59 +221,46 @@ enum Start {
     Priority,
 }
 
-fn json_line(start: Start, level: Level, phrase: &str, facts: &[(&str, &dyn Display)]) -> String {
+fn json_line(start: Start, level: Level, phrase: &str, facts: &[(&str, Value)]) -> String {
     let name = level.name();
     let mut line = match start {
-        Start::Time(since) => format!(r#"{{"time":"{}","level":"{name}","msg":""#, Utc(since)),
-        Start::Priority => format!(r#"<{}>{{"level":"{name}","msg":""#, level.priority()),
+        Start::Time(since) => format!(r#"{{"time":"{}","level":"{name}","msg":"#, Utc(since)),
+        Start::Priority => format!(r#"<{}>{{"level":"{name}","msg":"#, level.priority()),
     };
-    escape(&mut line, phrase);
-    line.push('"');
+    // Writing to a String cannot fail.
+    let _ = write!(line, "{}", json::Quoted(phrase));
     for (key, value) in facts {
-        let _ = write!(line, r#","{key}":""#); // writing to a String cannot fail
-        escape(&mut line, &value.to_string());
-        line.push('"');
+        let _ = match value {
+            Value::Bare(value) => write!(line, r#","{key}":{value}"#),
+            Value::Text(value) => {
+                write!(line, r#","{key}":{}"#, json::Quoted(&value.to_string()))
+            }
+        };
     }
     line.push_str("}\n");
     line
 }
 
-fn text_line(start: Start, level: Level, phrase: &str, facts: &[(&str, &dyn Display)]) -> String {
+fn text_line(start: Start, level: Level, phrase: &str, facts: &[(&str, Value)]) -> String {
     let mut line = match start {
         Start::Time(since) => format!("{} {:<5} ", Utc(since), level.name().to_uppercase()),
         Start::Priority => format!("<{}>", level.priority()),
     };
     line.push_str(phrase);
     for (key, value) in facts {
+        let (Value::Bare(value) | Value::Text(value)) = value;
         let value = value.to_string();
-        let plain = |c: char| c.is_alphanumeric() || "-_./:[]@+,%".contains(c);
-        if !value.is_empty() && value.chars().all(plain) {
-            let _ = write!(line, " {key}={value}"); // writing to a String cannot fail
+        let plain =
+            |c: char| c.is_alphanumeric() && !json::is_hidden(c) || "-_./:[]@+,%".contains(c);
+        // Writing to a String cannot fail.
+        let _ = if !value.is_empty() && value.chars().all(plain) {
+            write!(line, " {key}={value}")
         } else {
-            let _ = write!(line, " {key}=\"");
-            escape(&mut line, &value);
-            line.push('"');
-        }
+            write!(line, " {key}={}", json::Quoted(&value))
+        };
     }
     line.push('\n');
     line
-}
-
-/// Appends `text` as the inside of a JSON string.
-fn escape(line: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '"' => line.push_str("\\\""),
-            '\\' => line.push_str("\\\\"),
-            '\n' => line.push_str("\\n"),
-            '\r' => line.push_str("\\r"),
-            '\t' => line.push_str("\\t"),
-            c if c.is_control() => {
-                let _ = write!(line, "\\u{:04x}", u32::from(c)); // writing to a String cannot fail
-            }
-            c => line.push(c),
-        }
-    }
 }
 
 /// A time since 1970 in UTC, by RFC 3339 with milliseconds.
@@ -303,22 +363,51 @@ mod tests {
 
     #[test]
     fn lines_hold_whatever_is_put_in_them() {
-        let facts: [(&str, &dyn Display); 3] = [("a", &"x/y"), ("b", &"q \"\n\u{1}"), ("c", &"")];
+        let facts = [
+            ("a", Value::Text(&"x/y")),
+            ("b", Value::Text(&"q \"\n\u{1}\u{2028}")),
+            ("c", Value::Text(&"")),
+        ];
         let zero = Start::Time(Duration::ZERO);
         assert_eq!(
             text_line(zero, Level::Info, "phrase", &facts),
-            "1970-01-01T00:00:00.000Z INFO  phrase a=x/y b=\"q \\\"\\n\\u0001\" c=\"\"\n"
+            "1970-01-01T00:00:00.000Z INFO  phrase a=x/y b=\"q \\\"\\n\\u0001\\u2028\" c=\"\"\n"
         );
         assert_eq!(
             json_line(zero, Level::Warn, "phrase", &facts),
             "{\"time\":\"1970-01-01T00:00:00.000Z\",\"level\":\"warn\",\"msg\":\"phrase\",\
-             \"a\":\"x/y\",\"b\":\"q \\\"\\n\\u0001\",\"c\":\"\"}\n"
+             \"a\":\"x/y\",\"b\":\"q \\\"\\n\\u0001\\u2028\",\"c\":\"\"}\n"
         );
     }
 
     #[test]
+    fn numbers_and_booleans_are_bare_by_their_type() {
+        let zero = Start::Time(Duration::ZERO);
+        macro_rules! end {
+            ($value:expr) => {{
+                let line = json_line(zero, Level::Info, "", &[("v", (&Fact(&$value)).value())]);
+                let (_, end) = line.split_once(r#""v":"#).unwrap();
+                end.trim_end_matches("}\n").to_owned()
+            }};
+        }
+        let (count, text, tenth) = (7_u64, "8", Seconds(Duration::from_millis(23_540)));
+        let displayed: &dyn Display = &9;
+        assert_eq!(end!(count), "7");
+        assert_eq!(end!(&count), "7");
+        assert_eq!(end!(-1_i32), "-1");
+        assert_eq!(end!(true), "true");
+        assert_eq!(end!(tenth), "23.5");
+        assert_eq!(end!(0.25), "0.25");
+        assert_eq!(end!(f64::NAN), r#""NaN""#);
+        assert_eq!(end!(text), r#""8""#);
+        assert_eq!(end!(text.to_owned()), r#""8""#);
+        assert_eq!(end!(displayed), r#""9""#);
+        assert_eq!(end!(format_args!("{count}")), r#""7""#);
+    }
+
+    #[test]
     fn the_journal_gets_priorities_instead_of_times() {
-        let facts: [(&str, &dyn Display); 1] = [("a", &"b c")];
+        let facts = [("a", Value::Text(&"b c"))];
         let levels = [
             (Level::Debug, "debug", 7),
             (Level::Info, "info", 6),

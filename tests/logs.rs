@@ -3,8 +3,10 @@
 mod support;
 
 use rtmp_server::amf0::Value;
+use rtmp_server::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use support::process::{ServerProcess, fact};
 
@@ -81,4 +83,36 @@ fn a_publisher_is_told_of_even_in_a_flood() {
     publisher.send_bytes(&[0xc9]);
     let lines = server.lines_until("\"layer\":\"chunk\"");
     assert_eq!(phrases(&lines).last(), Some(&"connection failed"));
+}
+
+#[test]
+fn a_line_has_numbers_and_booleans_and_no_hidden_characters() {
+    let server = ServerProcess::start("");
+    let mut publisher = server.publisher("x\u{2028}\u{202e}y");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    publisher.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+    let line = server.wait_for_line("publisher stopped");
+    let value = json::parse(line.as_bytes()).expect("JSON");
+    assert!(
+        matches!(value.get("total_bytes"), Some(json::Value::Int(1..))),
+        "{line}"
+    );
+    assert!(
+        matches!(value.get("viewers"), Some(json::Value::Int(0))),
+        "{line}"
+    );
+    assert!(
+        matches!(value.get("duration_sec"), Some(json::Value::Float(_))),
+        "{line}"
+    );
+    assert!(
+        line.contains(r#""stream_key":"live/x\u2028\u202ey""#),
+        "{line}"
+    );
+    let output = Command::new("kill")
+        .args(["-HUP", &server.pid().to_string()])
+        .status();
+    assert!(output.expect("kill").success());
+    let line = server.wait_for_line("reloaded");
+    assert!(line.ends_with(r#""anything":false}"#), "{line}");
 }

@@ -1,6 +1,7 @@
 //! Events on standard error, for whoever runs us to read.
 
 use super::event::Fired;
+use crate::json;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -52,11 +53,11 @@ impl Format {
 /// `value` so that a shell takes it for what it is, on one line. Names of streams are the clients'
 /// choice: read by a shell, a name must not become a command.
 fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:[]@+,%=".contains(c);
+    let plain = |c: char| c.is_alphanumeric() && !json::is_hidden(c) || "-_./:[]@+,%=".contains(c);
     if value.chars().all(plain) {
         return value.to_owned();
     }
-    let visible = value.replace(|c: char| c.is_control(), " ");
+    let visible = value.replace(json::is_hidden, " ");
     format!("'{}'", visible.replace('\'', r"'\''"))
 }
 
@@ -96,6 +97,7 @@ mod tests {
             ("$(reboot)`x`;&|<>*?~#!\\\"", "$(reboot)`x`;&|<>*?~#!\\\""),
             ("it's", "it's"),
             ("a\nRTMP_X=1", "a RTMP_X=1"),
+            ("a\u{2028}b\u{202e}c", "a b c"),
             ("", ""),
         ];
         for (value, want) in rows {

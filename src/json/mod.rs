@@ -98,7 +98,7 @@ impl fmt::Display for Value {
             // What Rust writes to debug a float is JSON, and what it reads back is the same float.
             Value::Float(number) if number.is_finite() => write!(f, "{number:?}"),
             Value::Float(_) => f.write_str("null"),
-            Value::String(text) => write_string(f, text),
+            Value::String(text) => write!(f, "{}", Quoted(text)),
             Value::Array(values) => {
                 f.write_char('[')?;
                 for (index, value) in values.iter().enumerate() {
@@ -111,8 +111,7 @@ impl fmt::Display for Value {
                 f.write_char('{')?;
                 for (index, (name, value)) in members.iter().enumerate() {
                     f.write_str(if index > 0 { "," } else { "" })?;
-                    write_string(f, name)?;
-                    write!(f, ":{value}")?;
+                    write!(f, "{}:{value}", Quoted(name))?;
                 }
                 f.write_char('}')
             }
@@ -120,22 +119,46 @@ impl fmt::Display for Value {
     }
 }
 
-/// Writes `text` as a JSON string. Control characters are escaped beyond what is required, so that
-/// a line stays one on every terminal.
-fn write_string(f: &mut fmt::Formatter, text: &str) -> fmt::Result {
-    f.write_char('"')?;
-    for c in text.chars() {
-        match c {
-            '"' => f.write_str("\\\"")?,
-            '\\' => f.write_str("\\\\")?,
-            '\n' => f.write_str("\\n")?,
-            '\r' => f.write_str("\\r")?,
-            '\t' => f.write_str("\\t")?,
-            c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
-            c => f.write_char(c)?,
+/// Text as a JSON string. What is [hidden](is_hidden) is escaped beyond what is required, so that a
+/// line stays one, and reads as it is, on every terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_char('"')?;
+        for c in self.0.chars() {
+            match c {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                c if is_hidden(c) => {
+                    let mut units = [0; 2];
+                    for unit in c.encode_utf16(&mut units) {
+                        write!(f, "\\u{unit:04x}")?;
+                    }
+                }
+                c => f.write_char(c)?,
+            }
         }
+        f.write_char('"')
     }
-    f.write_char('"')
+}
+
+/// Whether a character is not shown itself, but ends a line or changes how the text around it is
+/// shown: controls, line and paragraph separators, format characters (Unicode 16, categories Cc,
+/// Zl, Zp and Cf), and fillers that look like a space.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+            | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{180e}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -164,6 +187,10 @@ mod tests {
             (
                 Value::from("a\"b\\c\n\r\t\u{1}\u{7f}\u{85}/\u{e9}\u{1f600}"),
                 "\"a\\\"b\\\\c\\n\\r\\t\\u0001\\u007f\\u0085/\u{e9}\u{1f600}\"",
+            ),
+            (
+                Value::from("\u{2028}\u{202e}\u{200f}\u{feff}\u{e0041}\u{2027}\u{202f}"),
+                "\"\\u2028\\u202e\\u200f\\ufeff\\udb40\\udc41\u{2027}\u{202f}\"",
             ),
             (Value::Array(Vec::new()), "[]"),
             (Value::Object(Vec::new()), "{}"),
@@ -207,7 +234,7 @@ mod tests {
         #[test]
         fn what_is_written_reads_back(value in values()) {
             let text = value.to_string();
-            prop_assert!(!text.contains(char::is_control));
+            prop_assert!(!text.contains(is_hidden));
             prop_assert_eq!(parse(text.as_bytes()), Ok(value));
         }
 

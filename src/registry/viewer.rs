@@ -434,9 +434,9 @@ impl Viewer {
 
     fn caught_up(&mut self, now: Instant) {
         if let Some(episode) = self.episode.take() {
-            let seconds = now.saturating_duration_since(episode.since).as_secs_f32();
+            let behind_sec = log::Seconds(now.saturating_duration_since(episode.since));
             log!(Warn, "viewer was too slow"; conn_id = self.recipient.conn_id,
-                dropped = episode.dropped, behind_sec = format_args!("{seconds:.1}"));
+                dropped = episode.dropped, behind_sec = behind_sec);
         }
     }
 

@@ -162,7 +162,7 @@ impl Beside {
         let (traffic, duration) = (&ended.traffic, since.elapsed());
         let codec = |codec: Option<Codec>| codec.map_or("-".to_owned(), |codec| codec.to_string());
         log!(Info, "publisher stopped"; conn_id = conn_id, stream_key = key, how = ended.reason,
-            duration_sec = format_args!("{:.1}", duration.as_secs_f32()),
+            duration_sec = log::Seconds(duration),
             audio_codec = codec(traffic.audio_codec), audio_packets = traffic.audio,
             video_codec = codec(traffic.video_codec), video_packets = traffic.video,
             total_bytes = traffic.bytes, viewers = ended.viewers, dropped = traffic.dropped);
@@ -198,7 +198,7 @@ impl Playing {
         };
         drop(subscription);
         log!(Info, "player stopped"; conn_id = conn_id, stream_key = key, how = how,
-            duration_sec = format_args!("{:.1}", since.elapsed().as_secs_f32()),
+            duration_sec = log::Seconds(since.elapsed()),
             total_bytes = outbox.bytes() - bytes, dropped = outbox.drops() - drops);
         context
             .hooks

@@ -63,8 +63,7 @@ pub fn serve(context: &Context, number: u64, line: &Arc<Line>, addr: SocketAddr,
     context
         .hooks
         .fire(events::closed(&id, role, began.elapsed()));
-    let seconds = began.elapsed().as_secs_f32();
-    let duration_sec = format_args!("{seconds:.1}");
+    let duration_sec = log::Seconds(began.elapsed());
     match error {
         error if error.is_ordinary() => {
             log!(Info, "connection closed"; conn_id = id, peer_addr = addr, reason = error, duration_sec = duration_sec);

@@ -220,7 +220,7 @@ impl Pull {
                 break;
             }
             let pause = jittered(backoff.pause(began));
-            let retry_in_sec = format_args!("{:.1}", pause.as_secs_f32());
+            let retry_in_sec = log::Seconds(pause);
             if let LinkError::Ended = error {
                 log!(Info, "pull ended"; conn_id = self.id, stream_key = self.key, source = self.source.url,
                     retry_in_sec = retry_in_sec);

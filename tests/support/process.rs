@@ -155,8 +155,11 @@ fn reachable_by_all(program: &str, wrapper: &str) -> PathBuf {
     copy
 }
 
-/// The value of a fact in a log line.
+/// The value of a fact in a log line: what is between its quotes, or all of a number.
 pub fn fact<'a>(line: &'a str, key: &str) -> Option<&'a str> {
-    let (_, rest) = line.split_once(&format!("\"{key}\":\""))?;
-    rest.split('"').next()
+    let (_, rest) = line.split_once(&format!("\"{key}\":"))?;
+    match rest.strip_prefix('"') {
+        Some(text) => text.split('"').next(),
+        None => rest.split([',', '}']).next(),
+    }
 }
