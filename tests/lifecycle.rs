@@ -3,11 +3,17 @@
 mod support;
 
 use rtmp_server::amf0::Value;
-use rtmp_server::rtmp::chunk::Encoder;
+use rtmp_server::queue::{self, Done, Toward};
+use rtmp_server::rtmp::chunk::{Decoder, Encoder};
+use rtmp_server::rtmp::control::UserControl;
 use rtmp_server::rtmp::{StreamId, status};
-use std::net::TcpStream;
+use rtmp_server::socket::{self, Line};
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
-use support::{Client, TestServer};
+use support::{Client, TestServer, describe};
 
 fn publish(client: &mut Client, stream: u32, name: &str) {
     client.call(stream, "publish", 0.0, vec![Value::text(name)]);
@@ -183,6 +189,42 @@ fn what_outlives_a_stream_leaves_its_successor_alone() {
         settle(&mut publisher);
         server.playing("x").expect(&["V head 1 @0", "V key 1 @0"]);
         assert_eq!(server.server().count().1, 1, "{what}");
+    }
+}
+
+#[test]
+fn two_roles_that_end_at_once_take_leave_once() {
+    let message = |stream| UserControl::StreamEof(StreamId(stream)).message();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("addr");
+    for round in 0..1000 {
+        let mut peer = TcpStream::connect(addr).expect("connect");
+        peer.set_read_timeout(Some(support::PATIENCE))
+            .expect("timeout");
+        let line = Arc::new(Line(listener.accept().expect("accept").0));
+        let (outbox, writer) = queue::outbox(line.clone(), Toward::Client, Arc::default());
+        let roles = [outbox.take_role(), outbox.take_role()];
+        let sending = thread::spawn(move || socket::send_all(&line, writer));
+        let together = Barrier::new(roles.len());
+        thread::scope(|scope| {
+            for (role, stream) in roles.into_iter().zip(1..) {
+                let together = &together;
+                scope.spawn(move || {
+                    together.wait();
+                    role.end(vec![message(stream)]);
+                });
+            }
+        });
+        let mut bytes = Vec::new();
+        peer.read_to_end(&mut bytes).expect("bytes");
+        let (mut chunks, mut input) = (Decoder::default(), &bytes[..]);
+        let next = || chunks.decode(&mut input).expect("chunks");
+        let mut told: Vec<String> = std::iter::from_fn(next).map(|it| describe(&it)).collect();
+        told.sort();
+        assert_eq!(told, ["eof 1", "eof 2"], "round {round}");
+        drop((peer, outbox));
+        let done = sending.join().expect("a writer").expect("sent");
+        assert_eq!(done, Done::Farewell, "round {round}");
     }
 }
 

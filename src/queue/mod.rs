@@ -18,7 +18,6 @@ use crate::rtmp::chunk::Encoder;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -100,6 +99,8 @@ struct Egress {
     waiting_bytes: usize,
     /// How many messages of our own are among them.
     waiting_replies: usize,
+    /// Publications and subscriptions that the connection has.
+    roles: usize,
     closing: Closing,
 }
 
@@ -151,23 +152,34 @@ pub struct Outbox {
     sent: Sent,
     /// Those of the whole server.
     counters: Arc<Counters>,
-    /// Publications and subscriptions that the connection has.
-    roles: AtomicUsize,
 }
 
 /// One publication or subscription of a connection, as long as it is held.
-pub struct Role(Arc<Outbox>);
+pub struct Role {
+    outbox: Arc<Outbox>,
+    /// Whether it is counted no more.
+    ended: bool,
+}
 
 impl Role {
     /// The way to whoever has the role.
     pub fn outbox(&self) -> &Arc<Outbox> {
-        &self.0
+        &self.outbox
+    }
+
+    /// The stream that it was about is over: tells the peer, and takes leave of it if it has no
+    /// other role.
+    pub fn end(mut self, messages: Vec<Message>) {
+        self.ended = true;
+        self.outbox.end_role(messages);
     }
 }
 
 impl Drop for Role {
     fn drop(&mut self) {
-        self.0.roles.fetch_sub(1, Ordering::Relaxed);
+        if !self.ended {
+            self.outbox.lock().roles -= 1;
+        }
     }
 }
 
@@ -184,9 +196,9 @@ pub fn outbox(
         waiting: 0,
         waiting_bytes: 0,
         waiting_replies: 0,
+        roles: 0,
         closing: Closing::Open,
     };
-    let roles = AtomicUsize::new(0);
     let outbox = Outbox {
         egress: Mutex::new(egress),
         wire: Arc::clone(&wire),
@@ -194,7 +206,6 @@ pub fn outbox(
         toward,
         sent: Sent::default(),
         counters,
-        roles,
     };
     let outbox = Arc::new(outbox);
     // Weakly: its hold on the queue would keep the queue, and thereby itself, alive.
@@ -241,16 +252,29 @@ impl Outbox {
     /// Offers messages that belong together as one item: as messages of `stream`, or as they are.
     /// Never waits; what does not fit into the first piece is left to the writer thread.
     pub fn push(&self, stream: Option<StreamId>, messages: Vec<Message>) -> Offer {
+        self.push_locked(&mut self.lock(), stream, messages)
+    }
+
+    fn push_locked(
+        &self,
+        egress: &mut Egress,
+        stream: Option<StreamId>,
+        messages: Vec<Message>,
+    ) -> Offer {
         let count = messages.len();
-        let offer = self.push_messages(stream, messages);
+        let offer = self.push_messages(egress, stream, messages);
         if matches!(offer, Offer::Sent | Offer::Queued) {
             self.count_messages(count);
         }
         offer
     }
 
-    fn push_messages(&self, stream: Option<StreamId>, messages: Vec<Message>) -> Offer {
-        let mut egress = self.lock();
+    fn push_messages(
+        &self,
+        egress: &mut Egress,
+        stream: Option<StreamId>,
+        messages: Vec<Message>,
+    ) -> Offer {
         if !matches!(egress.closing, Closing::Open) {
             return Offer::Closed;
         }
@@ -265,7 +289,7 @@ impl Outbox {
         if egress.waiting == 0 {
             let mut bytes = Vec::new();
             from = encode_piece(&mut egress.encoder, stream, &messages, 0, &mut bytes);
-            let sent = self.send(&mut egress, &bytes);
+            let sent = self.send(egress, &bytes);
             if from == messages.len() || sent == Offer::Closed {
                 return sent;
             }
@@ -275,7 +299,7 @@ impl Outbox {
             messages,
             from,
         };
-        self.enqueue(&mut egress, Item::Messages(Box::new(remaining)))
+        self.enqueue(egress, Item::Messages(Box::new(remaining)))
     }
 
     /// Sends replies of the connection itself, from its own thread, which may wait a little for
@@ -294,31 +318,36 @@ impl Outbox {
     /// Takes leave: everything that waits is sent, then these messages, then the connection is
     /// closed. Nothing is taken after that. Never waits.
     pub fn finish(&self, messages: Vec<Message>) {
-        let mut egress = self.lock();
+        self.finish_locked(&mut self.lock(), messages);
+    }
+
+    fn finish_locked(&self, egress: &mut Egress, messages: Vec<Message>) {
         match &mut egress.closing {
             Closing::Open => {
                 egress.closing = Closing::Farewell(messages);
                 // When there is no room for it, the writer has enough to do to look by itself.
-                self.enqueue(&mut egress, Item::Wake);
+                self.enqueue(egress, Item::Wake);
             }
             Closing::Farewell(farewell) => farewell.extend(messages),
             Closing::Closed => {}
         }
     }
 
-    /// The stream that a role was about is over: tells the peer, and takes leave of it if it has
-    /// no other role.
-    pub fn end_role(&self, messages: Vec<Message>) {
-        let only_role = self.roles.load(Ordering::Relaxed) <= 1;
-        if only_role || self.push(None, messages.clone()) == Offer::Full {
-            self.finish(messages);
+    /// One step, so that of two roles that end at once exactly one is the last.
+    fn end_role(&self, messages: Vec<Message>) {
+        let mut egress = self.lock();
+        egress.roles -= 1;
+        let is_last = egress.roles == 0;
+        if is_last || self.push_locked(&mut egress, None, messages.clone()) == Offer::Full {
+            self.finish_locked(&mut egress, messages);
         }
     }
 
     /// Counts a publication or subscription of this connection for as long as it lasts.
     pub fn take_role(self: &Arc<Self>) -> Role {
-        self.roles.fetch_add(1, Ordering::Relaxed);
-        Role(Arc::clone(self))
+        self.lock().roles += 1;
+        let (outbox, ended) = (Arc::clone(self), false);
+        Role { outbox, ended }
     }
 
     /// Ends the connection at once.

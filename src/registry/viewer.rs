@@ -189,14 +189,16 @@ impl Viewer {
     }
 
     /// The stream is over: says so and takes leave.
-    pub fn end(&self) {
+    pub fn end(self) {
         let stream = self.recipient.stream;
-        let messages = match (&self.recipient.part, &self.phase) {
-            (Part::Player { name, .. }, Phase::Waiting(_)) => vec![status::not_found(stream, name)],
-            (Part::Player { name, .. }, _) => status::play_end(stream, name).into(),
-            (Part::Server { end }, _) => end.clone(),
+        let messages = match (self.recipient.part, self.phase) {
+            (Part::Player { name, .. }, Phase::Waiting(_)) => {
+                vec![status::not_found(stream, &name)]
+            }
+            (Part::Player { name, .. }, _) => status::play_end(stream, &name).into(),
+            (Part::Server { end }, _) => end,
         };
-        self.role.outbox().end_role(messages);
+        self.role.end(messages);
     }
 
     /// The message stream on which it is sent.
