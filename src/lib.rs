@@ -7,7 +7,7 @@
 //! others of events; both stand on [`http`], [`json`] and [`child`]. [`record`] puts streams into files,
 //! whose form is [`flv`]; [`remote`] has connections to other servers; [`web`] shows a browser, and
 //! whoever gathers metrics, what [`stats`] there are. Beside all of them are [`args`], [`backoff`],
-//! [`mod@log`], [`socket`], [`sys`] and [`systemd`].
+//! [`mod@log`], [`socket`], [`sys`], [`systemd`] and [`text`].
 
 pub mod amf0;
 pub mod args;
@@ -31,4 +31,5 @@ pub mod socket;
 pub mod stats;
 pub mod sys;
 pub mod systemd;
+pub mod text;
 pub mod web;

@@ -1,5 +1,6 @@
 //! What the command line asks for, once it has been checked.
 
+use super::error::Error;
 use super::secret::Secret;
 use crate::hooks;
 use crate::log::{Format, Level};
@@ -121,6 +122,21 @@ impl Default for Config {
             reconnect_url: None,
             shutdown_timeout: Duration::from_secs(5),
         }
+    }
+}
+
+impl Config {
+    /// Applies the rules that depend on whether sockets for HTTP were passed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Needs`].
+    pub fn check_passed(&self, serves_http: bool) -> Result<(), Error> {
+        if self.api_token.is_some() && self.metrics_addr.is_none() && !serves_http {
+            let other = "metrics-addr, or a passed socket named metrics";
+            return Err(Error::Needs("api-token".to_owned(), other.to_owned()));
+        }
+        Ok(())
     }
 }
 

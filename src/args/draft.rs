@@ -38,9 +38,6 @@ impl Draft {
     pub fn finish(mut self) -> Result<Config, Error> {
         self.config.pull = self.pull()?;
         self.config.record = self.record();
-        if self.config.api_token.is_some() && self.config.metrics_addr.is_none() {
-            return Err(needs("api-token", "metrics-addr"));
-        }
         self.config.auth = self.auth()?;
         Ok(self.config)
     }

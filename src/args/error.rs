@@ -1,5 +1,6 @@
 //! What is wrong with a command line.
 
+use crate::text::without_secrets;
 use std::fmt;
 
 /// Why a value is refused: what follows the flag in an error. It names neither the flag nor where
@@ -54,8 +55,15 @@ impl std::error::Error for Error {}
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Error::Stray(arg) => write!(f, "{arg:?} is not a flag; -help lists the flags"),
-            Error::Unknown(flag) => write!(f, "unknown flag -{flag}; -help lists the flags"),
+            // Both may belong to a value that holds a secret.
+            Error::Stray(arg) => {
+                let arg = without_secrets(arg, &[]);
+                write!(f, "{arg:?} is not a flag; -help lists the flags")
+            }
+            Error::Unknown(flag) => {
+                let flag = without_secrets(flag, &[]);
+                write!(f, "unknown flag -{flag}; -help lists the flags")
+            }
             Error::NotServed(flag) => write!(
                 f,
                 "-{flag} is not served: put a TLS terminator in front, such as stunnel or HAProxy, \

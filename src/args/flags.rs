@@ -150,7 +150,7 @@ pub const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "auth-callback",
-        takes: One("URL"),
+        takes: OneSecret("URL"),
         help: "callback mode: a web service that is asked; 200 lets the client in",
         set: |draft, value| put(&mut draft.auth_callback, Ok(Some(value.to_owned()))),
     },
@@ -173,7 +173,7 @@ pub const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "hook-webhook",
-        takes: Many("EVENT=URL"),
+        takes: ManySecrets("EVENT=URL"),
         help: "post each event of that name to a web service, repeatable",
         set: |draft, value| {
             add(
@@ -305,7 +305,7 @@ pub const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "reconnect-url",
-        takes: One("URL"),
+        takes: OneSecret("URL"),
         help: "where clients that can are sent on SIGUSR1",
         set: |draft, value| put(&mut draft.config.reconnect_url, rtmp_url(value).map(Some)),
     },

@@ -27,8 +27,8 @@ Usage: rtmp-server [flags]
 A live RTMP server. Streams are published to and played from rtmp://HOST/APP/NAME.
 
 {}
-Durations are written 500ms, 2s, 5m, 1h30m. A flag may have one dash or two, and its value after a
-space or after =.
+Durations are written 500ms, 2s, 5m, 1h30m, and are 8760h at most. A flag may have one dash or two,
+and its value after a space or after =.
 ",
         flags::help()
     )

@@ -60,9 +60,15 @@ pub fn rtmp_url(value: &str) -> Result<String, Invalid> {
     }
 }
 
+/// Longest duration, in hours: a year. A moment that much later can always be reckoned.
+const HOURS_MAX: u64 = 365 * 24;
+
 /// A duration in Go's notation: numbers with units, `1h30m`, `1.5s`, or a bare 0.
 pub fn duration(value: &str) -> Result<Duration, Invalid> {
-    go_duration(value).ok_or_else(|| Invalid::must_be("a duration such as 500ms, 2s, 5m or 1h30m"))
+    let duration = go_duration(value)
+        .ok_or_else(|| Invalid::must_be("a duration such as 500ms, 2s, 5m or 1h30m"))?;
+    let bounded = (duration <= Duration::from_secs(HOURS_MAX * 60 * 60)).then_some(duration);
+    bounded.ok_or_else(|| Invalid::must_be(format!("{HOURS_MAX}h at most")))
 }
 
 /// A duration in Go's notation; `None` if it is none.
@@ -92,7 +98,8 @@ pub fn go_duration(value: &str) -> Option<Duration> {
     if value.is_empty() {
         None
     } else {
-        Duration::try_from_secs_f64(seconds).ok()
+        // What is too long even for that is the longest there is.
+        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
     }
 }
 

@@ -35,7 +35,7 @@ use webhook::Webhook;
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which hooks there are, and how they are run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Settings {
     /// Scripts: the name of the event, and the path.
     pub scripts: Vec<(String, String)>,
@@ -47,6 +47,19 @@ pub struct Settings {
     pub timeout: Duration,
     /// How many scripts and web services may be at work at a time.
     pub concurrency: usize,
+}
+
+/// Without the web services: their URLs may hold passwords.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("scripts", &self.scripts)
+            .field("webhooks", &self.webhooks.len())
+            .field("stdio", &self.stdio)
+            .field("timeout", &self.timeout)
+            .field("concurrency", &self.concurrency)
+            .finish()
+    }
 }
 
 impl Default for Settings {

@@ -99,10 +99,12 @@ impl Destination {
     /// Any [`DestinationError`].
     pub fn parse(text: &str) -> Result<Destination, DestinationError> {
         let (filter, url) = match text.split_once('=') {
-            Some((filter, url)) if !filter.contains("://") => (Filter::parse(filter)?, url),
-            _ => (Filter::All, text),
+            Some((filter, url)) if !filter.contains("://") => (Some(filter), url),
+            _ => (None, text),
         };
+        // The URL first: what stands before a `=` is a filter, which may be shown, only if it is one.
         let url = Url::parse(url).map_err(DestinationError::Url)?;
+        let filter = filter.map_or(Ok(Filter::All), Filter::parse)?;
         Ok(Destination {
             filter,
             url,
@@ -164,11 +166,12 @@ impl Source {
             .split_once('=')
             .filter(|(key, _)| !key.contains("://"))
             .ok_or(DestinationError::NoKey)?;
+        // First, for the same reason.
+        let url = Url::parse(url).map_err(DestinationError::Url)?;
         let filter = Filter::parse(key)?;
         if !on_demand && !matches!(filter, Filter::One(_)) {
             return Err(DestinationError::Pattern(key.to_owned()));
         }
-        let url = Url::parse(url).map_err(DestinationError::Url)?;
         Ok(Source { filter, url })
     }
 

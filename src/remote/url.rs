@@ -33,6 +33,8 @@ pub enum UrlError {
     Tls,
     /// It has white space or control characters.
     Character,
+    /// A user and perhaps a password stand before the host.
+    UserInfo,
     /// There is no host, or a bad one.
     Host,
     /// The port is no number from 1 to 65535.
@@ -49,6 +51,9 @@ impl fmt::Display for UrlError {
                 "rtmps:// is not spoken: have a TLS client such as stunnel or socat in between, and give its rtmp:// address"
             }
             UrlError::Character => "URL has white space or a control character",
+            UrlError::UserInfo => {
+                "URL has a user or a password before the @: RTMP sends neither; give the server what it asks for in the query"
+            }
             UrlError::Host => "URL has no host, or a bad one",
             UrlError::Port => "URL has a bad port",
             UrlError::Path => "URL names no application",
@@ -85,6 +90,9 @@ impl Url {
             _ => return Err(UrlError::Scheme),
         }
         let (place, path) = rest.split_once('/').ok_or(UrlError::Path)?;
+        if place.contains('@') {
+            return Err(UrlError::UserInfo);
+        }
         let HostPort { host, port } = HostPort::parse(place)?;
         let (path, query) = match path.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),
@@ -209,7 +217,9 @@ mod tests {
             ("rtmp://a", Err(UrlError::Path)),
             ("rtmp://a/", Err(UrlError::Path)),
             ("rtmp:///live", Err(UrlError::Host)),
-            ("rtmp://user:pw@a/live", Err(UrlError::Port)),
+            ("rtmp://user:pw@a/live", Err(UrlError::UserInfo)),
+            ("rtmp://user:1@a:1/live", Err(UrlError::UserInfo)),
+            ("rtmp://user@a/live", Err(UrlError::UserInfo)),
             ("rtmp://a:0/live", Err(UrlError::Port)),
             ("rtmp://a/li ve", Err(UrlError::Character)),
         ];

@@ -1,0 +1,170 @@
+//! Text from outside - replies of other servers, output of programs, URLs - before anybody is shown it.
+
+/// Longest text from outside that is shown, in bytes, its mark included.
+pub const SHOWN_LEN_MAX: usize = 256;
+
+/// Ends a text that was cut.
+const CUT: &str = "…";
+
+/// Stands for what may be secret.
+const HIDDEN: &str = "***";
+
+/// A secret that is shorter than this is hidden only where it is a word of its own.
+const PART_LEN_MIN: usize = 4;
+
+/// `text` with control characters escaped, at most [`SHOWN_LEN_MAX`] bytes of it.
+pub fn shown(text: &str) -> String {
+    let mut out = String::new();
+    // Where it is cut if it turns out to be too long.
+    let mut end = 0;
+    for c in text.chars() {
+        if out.len() + CUT.len() <= SHOWN_LEN_MAX {
+            end = out.len();
+        }
+        match is_printable(c) {
+            true => out.push(c),
+            false => out.extend(c.escape_default()),
+        }
+        if out.len() > SHOWN_LEN_MAX {
+            out.truncate(end);
+            out.push_str(CUT);
+            break;
+        }
+    }
+    out
+}
+
+/// Control characters, and those that change the direction or the line of what stands beside them.
+fn is_printable(c: char) -> bool {
+    let invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !c.is_control() && !invisible
+}
+
+/// The same without what may be secret: each of `secrets`, queries, users and passwords in URLs, and
+/// the names of streams in URLs of scheme `rtmp`.
+pub fn without_secrets(text: &str, secrets: &[&str]) -> String {
+    let mut secrets: Vec<&str> = secrets.iter().copied().filter(|s| !s.is_empty()).collect();
+    // One may be a part of another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let mut text = text.to_owned();
+    for secret in secrets {
+        text = without(&text, secret);
+    }
+    let ends = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>(),;".contains(c);
+    let words = text.split_inclusive(ends).map(|word| {
+        let end = word.len()
+            - word
+                .chars()
+                .next_back()
+                .filter(|c| ends(*c))
+                .map_or(0, char::len_utf8);
+        [&reduced(&word[..end]), &word[end..]].concat()
+    });
+    shown(&words.collect::<String>())
+}
+
+/// `text` with `secret` hidden.
+fn without(text: &str, secret: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(secret) {
+        let (before, found) = rest.split_at(at);
+        let after = &found[secret.len()..];
+        let joined = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let part = joined(before.chars().next_back()) || joined(after.chars().next());
+        out.push_str(before);
+        out.push_str(match part && secret.len() < PART_LEN_MIN {
+            true => secret,
+            false => HIDDEN,
+        });
+        rest = after;
+    }
+    out + rest
+}
+
+/// A word without its query, and if it is a URL, without the other parts that may be secret.
+fn reduced(word: &str) -> String {
+    let (word, query) = match word.split_once('?') {
+        Some((word, query)) if !query.is_empty() => (word, format!("?{HIDDEN}")),
+        _ => (word, String::new()),
+    };
+    let (scheme, rest) = match word.find("://") {
+        Some(at) => word.split_at(at + "://".len()),
+        None => ("", word),
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let authority = match authority.rsplit_once('@') {
+        Some((user, place)) if !scheme.is_empty() || user.contains(':') => {
+            format!("{HIDDEN}@{place}")
+        }
+        _ => authority.to_owned(),
+    };
+    let rtmp = scheme.rsplit(|c: char| !c.is_alphanumeric()).nth(3);
+    let path = match (rtmp.is_some_and(is_rtmp), path.match_indices('/').nth(1)) {
+        (true, Some((at, _))) if path.len() > at + 1 => format!("{}/{HIDDEN}", &path[..at]),
+        _ => path.to_owned(),
+    };
+    [scheme, &authority, &path, &query].concat()
+}
+
+fn is_rtmp(scheme: &str) -> bool {
+    scheme.to_ascii_lowercase().starts_with("rtmp")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_and_escaped() {
+        let long = "x".repeat(SHOWN_LEN_MAX);
+        let rows = [
+            ("plain \u{e9} text", "plain \u{e9} text".to_owned()),
+            ("a\nb\u{1b}[31m\u{0}", "a\\nb\\u{1b}[31m\\u{0}".to_owned()),
+            (
+                "\u{202e}a\u{2028}b\u{200b}",
+                "\\u{202e}a\\u{2028}b\\u{200b}".to_owned(),
+            ),
+            (&long, long.clone()),
+            (&format!("{long}y"), format!("{}{CUT}", &long[..253])),
+            (
+                &"\u{e9}".repeat(200),
+                format!("{}{CUT}", "\u{e9}".repeat(126)),
+            ),
+            (&"\u{1}".repeat(70), format!("{}{CUT}", "\\u{1}".repeat(50))),
+        ];
+        for (text, want) in rows {
+            let got = shown(text);
+            assert!(got.len() <= SHOWN_LEN_MAX, "{text:?}: {}", got.len());
+            assert_eq!(got, want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_secret_is_hidden() {
+        let secrets = ["abcd-efgh?t=1", "abcd-efgh", "x", ""];
+        let rows = [
+            ("nothing of it", "nothing of it"),
+            ("Stream abcd-efgh is taken", "Stream *** is taken"),
+            ("[abcd-efgh?t=1]", "[***]"),
+            ("liveabcd-efghs", "live***s"),
+            ("x is no extra, x.", "*** is no extra, ***."),
+            ("see rtmp://h/app/other now", "see rtmp://h/app/*** now"),
+            ("rtmp://u:p@h:1/app", "rtmp://***@h:1/app"),
+            ("at rtmp://u@h/app/", "at rtmp://***@h/app/"),
+            ("'RTMPS://h/a/b/c?d'", "'RTMPS://h/a/***?***'"),
+            ("url=rtmp://h/a/b", "url=rtmp://h/a/***"),
+            (
+                "https://u:p@h/a/b?c=d, again",
+                "https://***@h/a/b?***, again",
+            ),
+            ("u:p@h", "***@h"),
+            ("mail me@h", "mail me@h"),
+            ("name?token=s3cret&a=b", "name?***"),
+            ("who is it? me", "who is it? me"),
+        ];
+        for (text, want) in rows {
+            assert_eq!(without_secrets(text, &secrets), want, "{text}");
+        }
+    }
+}
