@@ -31,9 +31,13 @@ fn main() -> ExitCode {
         Ok(Action::Run(config)) => match run(&config) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(FAILED),
-            Err(error) => {
+            Err(Failure::Start(error)) => {
                 log::complain(&error);
                 ExitCode::from(FAILED)
+            }
+            Err(Failure::Usage(error)) => {
+                log::complain(&error);
+                ExitCode::from(USAGE)
             }
         },
         Err(error) => {
@@ -43,11 +47,27 @@ fn main() -> ExitCode {
     }
 }
 
+/// Why the server does not run.
+enum Failure {
+    /// It could not start.
+    Start(String),
+    /// The command line does not fit the sockets that were passed.
+    Usage(args::Error),
+}
+
+impl From<String> for Failure {
+    fn from(error: String) -> Failure {
+        Failure::Start(error)
+    }
+}
+
 /// Serves until told to stop. `false`: something was still under way when time was up.
-fn run(config: &Config) -> Result<bool, String> {
+fn run(config: &Config) -> Result<bool, Failure> {
     log::init(config.log_level, config.log_format);
     let signals = signals().map_err(|error| format!("cannot handle signals: {error}"))?;
     let passed = systemd::passed_listeners()?;
+    let serves_http = !passed.metrics.is_empty();
+    config.check_passed(serves_http).map_err(Failure::Usage)?;
     let server = Server::start(config, passed)?;
     let notifier = Arc::new(Notifier::from_env());
     notifier.ready();

@@ -39,10 +39,15 @@ fn help_and_version_are_printed_and_all_is_well() {
 fn what_cannot_be_is_one_line_on_standard_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = taken.local_addr().expect("an address").to_string();
-    let rows: [(&[&str], i32, &str); 6] = [
+    let rows: [(&[&str], i32, &str); 7] = [
         (&["-nonsense"], 2, "unknown flag -nonsense"),
         (&["-chunk-size", "1"], 2, "-chunk-size"),
         (&["-relay-to", "x"], 2, "-relay-to: URL must begin"),
+        (
+            &["-api-token", "s3cret"],
+            2,
+            "-api-token needs -metrics-addr",
+        ),
         (&["-tls-cert", "x"], 2, "-tls-cert is not served"),
         (&["-listen", &addr], 1, "cannot listen on"),
         (

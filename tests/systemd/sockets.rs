@@ -107,7 +107,7 @@ fn a_passed_socket_that_is_named_so_serves_metrics() {
     let (socket, addr) = socket();
     let passed = socket.try_clone().expect("clone").into();
     let before = format!("{PASS_ONE} LISTEN_FDNAMES=metrics");
-    let flags = "-log-format json -listen 127.0.0.1:0";
+    let flags = "-log-format json -listen 127.0.0.1:0 -api-token s3cret";
     let service = Service::start(&before, Some(passed), flags);
     let lines = service.lines_until("serving HTTP");
     let serving = lines.last().and_then(|line| fact(line, "addr"));
