@@ -1,0 +1,208 @@
+//! The commands to a message stream (RTMP §7.2.2).
+
+use super::{Event, Medium, Request, Role, refuse};
+use crate::amf0::Value;
+use crate::rtmp::command::{Call, Command};
+use crate::rtmp::key::{Address, split_query};
+use crate::rtmp::status::{self, Level, code};
+use crate::rtmp::{Message, StreamId};
+use std::collections::BTreeMap;
+
+/// A command to one message stream of a connected client, and all that it may touch.
+pub struct NetStream<'a> {
+    pub app: &'a str,
+    pub streams: &'a mut BTreeMap<StreamId, Role>,
+    /// The stream that the command came on.
+    pub stream: StreamId,
+    pub call: &'a Call,
+    pub out: &'a mut Vec<Event>,
+}
+
+impl NetStream<'_> {
+    /// Does what the command asks for.
+    pub fn command(mut self, command: Command) {
+        match command {
+            Command::DeleteStream(Some(stream)) => {
+                self.end(stream);
+                self.streams.remove(&stream);
+            }
+            // GStreamer sends the stream's name here, and closes the connection next.
+            Command::DeleteStream(None) => {
+                self.out.push(Event::Ignored("deleteStream without an id"))
+            }
+            Command::CloseStream => self.end(self.stream),
+            Command::FcUnpublish(name) => self.unpublish(name),
+            Command::Publish(name) => self.publish(name),
+            Command::Play { name, reset, .. } => self.play(name, reset),
+            Command::Play2 => self.fail(code::PLAY_FAILED, "There is one bit rate only."),
+            Command::Seek => {
+                let text = "A live stream cannot seek.";
+                self.send(status::error(
+                    self.stream,
+                    self.call.transaction,
+                    "NetStream.Seek.Failed",
+                    text,
+                ));
+            }
+            Command::Pause { paused, .. } => self.pause(paused),
+            Command::ReceiveAudio(on) => self.receive(Medium::Audio, on),
+            Command::ReceiveVideo(on) => self.receive(Medium::Video, on),
+            // A live stream has no length; ffmpeg would warn its user of an error.
+            Command::GetStreamLength => self.answer(Value::Number(0.0)),
+            Command::Courtesy => self.answer(Value::Null),
+            _ => {
+                let text = format!("Method not found: {}", self.call.name);
+                refuse(self.stream, self.call, &text, self.out);
+            }
+        }
+    }
+
+    fn send(&mut self, message: Message) {
+        self.out.push(Event::Send(message));
+    }
+
+    /// `_result`, if the call wants one.
+    fn answer(&mut self, value: Value) {
+        if self.call.transaction != 0.0 {
+            self.send(status::result(self.call.transaction, value));
+        }
+    }
+
+    fn fail(&mut self, code: &str, description: &str) {
+        self.send(status::on_status(
+            self.stream,
+            Level::Error,
+            code,
+            description,
+        ));
+    }
+
+    /// Ends what `stream` does; it can be used again.
+    fn end(&mut self, stream: StreamId) {
+        let Some(role) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        match std::mem::replace(role, Role::Idle) {
+            Role::Publishing(_) | Role::Playing(_) => self.out.push(Event::Ended(stream)),
+            _ => {}
+        }
+    }
+
+    fn unpublish(&mut self, name: Option<String>) {
+        let name = name.as_deref().map(|name| split_query(name).0);
+        let publishing = self.streams.iter().find(|(_, role)| {
+            matches!(role, Role::Publishing(request) if Some(request.name.as_str()) == name)
+        });
+        if let Some(stream) = publishing.map(|(stream, _)| *stream) {
+            self.end(stream);
+        }
+    }
+
+    /// The stream that publish or play is for: some clients name the connection itself, and mean
+    /// the stream they created last.
+    fn target(&self) -> Option<StreamId> {
+        match self.stream {
+            StreamId::CONTROL => self.streams.keys().next_back().copied(),
+            stream => self.streams.contains_key(&stream).then_some(stream),
+        }
+    }
+
+    /// What the client means by `name`, or an error of `code` sent and the client hung up on.
+    fn request(&mut self, name: Option<String>, code: &str) -> Option<Request> {
+        let Some(stream) = self.target() else {
+            self.fail("NetStream.Failed", "There is no such stream.");
+            self.out.push(Event::Close);
+            return None;
+        };
+        self.stream = stream;
+        let address = match &name {
+            Some(name) => Address::new(self.app, name).map_err(|error| error.to_string()),
+            None => Err("stream name is missing".to_owned()),
+        };
+        match address {
+            Ok(address) => {
+                let name = name.unwrap_or_default();
+                Some(Request {
+                    stream,
+                    name: split_query(&name).0.to_owned(),
+                    address,
+                })
+            }
+            Err(text) => {
+                self.fail(code, &text);
+                self.out.push(Event::Close);
+                None
+            }
+        }
+    }
+
+    fn publish(&mut self, name: Option<String>) {
+        let Some(request) = self.request(name, code::BAD_NAME) else {
+            return;
+        };
+        let holder = self.streams.iter().find(|(_, role)| {
+            matches!(role, Role::Publishing(held) if held.address.key == request.address.key)
+        });
+        match holder.map(|(stream, _)| *stream) {
+            // Asked twice: it is so already.
+            Some(holder) if holder == self.stream => {
+                self.send(status::publish_start(self.stream, &request.name));
+            }
+            Some(_) => {
+                let text = format!("{} is already being published.", request.name);
+                self.fail(code::BAD_NAME, &text);
+            }
+            None => {
+                self.end(self.stream);
+                self.streams
+                    .insert(self.stream, Role::PublishRequested(request.clone()));
+                self.out.push(Event::Publish(request));
+            }
+        }
+    }
+
+    fn play(&mut self, name: Option<String>, reset: Option<bool>) {
+        let playing = self.target().and_then(|stream| self.streams.get(&stream));
+        if reset == Some(false) && matches!(playing, Some(Role::Playing(_))) {
+            return self.fail(code::PLAY_FAILED, "Playlists are not supported.");
+        }
+        let Some(request) = self.request(name, code::STREAM_NOT_FOUND) else {
+            return;
+        };
+        self.end(self.stream);
+        let role = Role::PlayRequested(request.clone(), reset == Some(true));
+        self.streams.insert(self.stream, role);
+        self.out.push(Event::Play(request));
+    }
+
+    fn playing(&self) -> Option<&str> {
+        match self.streams.get(&self.stream)? {
+            Role::Playing(request) => Some(&request.name),
+            _ => None,
+        }
+    }
+
+    fn pause(&mut self, paused: bool) {
+        let Some(name) = self.playing() else {
+            return refuse(self.stream, self.call, "Nothing is playing.", self.out);
+        };
+        let (code, text) = match paused {
+            true => ("NetStream.Pause.Notify", format!("Paused {name}.")),
+            false => ("NetStream.Unpause.Notify", format!("Playing {name} again.")),
+        };
+        self.send(status::on_status(self.stream, Level::Status, code, &text));
+        self.out.push(Event::Pause(self.stream, paused));
+    }
+
+    /// Turning a medium off is not answered; turning it on is, with two statuses (§7.2.2.4).
+    fn receive(&mut self, medium: Medium, on: bool) {
+        let Some(name) = self.playing() else {
+            return refuse(self.stream, self.call, "Nothing is playing.", self.out);
+        };
+        if on {
+            let messages = status::play_again(self.stream, name);
+            self.out.extend(messages.map(Event::Send));
+        }
+        self.out.push(Event::Receive(self.stream, medium, on));
+    }
+}
