@@ -52,6 +52,8 @@ pub struct Totals {
     pub connections_refused: u64,
     /// Handshakes that failed.
     pub handshake_failures: u64,
+    /// Commands that could not be read and were passed over.
+    pub commands_unreadable: u64,
     /// Connections that were ended because their peer said or took nothing for too long.
     pub zombies: u64,
     /// Publications.
@@ -117,6 +119,7 @@ pub struct Counters {
     pub connections: Counter,
     pub connections_refused: Counter,
     pub handshake_failures: Counter,
+    pub commands_unreadable: Counter,
     pub zombies: Counter,
     pub publishers: Counter,
     pub subscribers: Counter,
@@ -140,6 +143,7 @@ impl Counters {
             connections: self.connections.get(),
             connections_refused: self.connections_refused.get(),
             handshake_failures: self.handshake_failures.get(),
+            commands_unreadable: self.commands_unreadable.get(),
             zombies: self.zombies.get(),
             publishers: self.publishers.get(),
             subscribers: self.subscribers.get(),

@@ -3,9 +3,12 @@
 
 mod support;
 
+use rtmp_server::amf0::Value;
+use rtmp_server::rtmp::control::Control;
 use rtmp_server::rtmp::handshake;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use support::TestServer;
 use support::process::{ServerProcess, fact};
 
 struct Row {
@@ -15,10 +18,11 @@ struct Row {
     words: &'static str,
 }
 
-fn rows() -> Vec<Row> {
-    let (_, text) = include_str!("../testdata/server/malformed.txt")
-        .split_once("\n\n")
-        .expect("rows");
+const MALFORMED: &str = include_str!("../testdata/server/malformed.txt");
+const PASSED_OVER: &str = include_str!("../testdata/server/passed_over.txt");
+
+fn rows(table: &'static str) -> Vec<Row> {
+    let (_, text) = table.split_once("\n\n").expect("rows");
     let lines: Vec<&str> = text.lines().collect();
     let row = |pair: &[&'static str]| {
         let columns: Vec<&str> = pair[1].split(" | ").collect();
@@ -65,7 +69,7 @@ fn each_fault_ends_its_own_connection_with_an_error_of_its_layer() {
             layer,
             words,
         },
-    ) in rows().into_iter().enumerate()
+    ) in rows(MALFORMED).into_iter().enumerate()
     {
         let mut client = server.client();
         client.send_bytes(&bytes);
@@ -79,6 +83,54 @@ fn each_fault_ends_its_own_connection_with_an_error_of_its_layer() {
     }
 }
 
+/// Each row comes on a connection that then publishes, and from a publisher in mid-stream.
+#[test]
+fn a_command_that_cannot_be_read_is_passed_over() {
+    let server = ServerProcess::start("-log-level debug");
+    let expect_line = |Row {
+                           name, layer, words, ..
+                       }: &Row| {
+        let line = server.wait_for_line("message ignored");
+        assert_eq!(fact(&line, "layer"), Some(*layer), "{name}: {line}");
+        assert!(line.contains(words), "{name}: {line}");
+    };
+    for (index, row) in rows(PASSED_OVER).into_iter().enumerate() {
+        let mut client = server.client();
+        client.send_bytes(&row.bytes);
+        // What a row says of its own chunks does not hold for those that follow.
+        client.send(&Control::SetChunkSize(128).message());
+        expect_line(&row);
+        client.connect("live");
+        client.create_stream();
+        let key = format!("row{index}");
+        client.call(1, "publish", 0.0, vec![Value::text(&key)]);
+        client.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
+        client.send_media(&["V key 1 @0"]);
+        let mut viewer = server.playing(&key);
+        viewer.expect(&["V key 1 @0"]);
+        client.send_bytes(&row.bytes);
+        client.send(&Control::SetChunkSize(128).message());
+        expect_line(&row);
+        client.send_media(&["V inter 2 @40"]);
+        viewer.expect(&["V inter 2 @40"]);
+    }
+}
+
+#[test]
+fn commands_that_cannot_be_read_are_counted() {
+    let server = TestServer::start("");
+    let mut client = server.connected();
+    let rows = rows(PASSED_OVER);
+    for row in &rows {
+        client.send_bytes(&row.bytes);
+        client.send(&Control::SetChunkSize(128).message());
+    }
+    client.call(0, "settle", 9.0, vec![]);
+    client.expect(&["_error 9"]);
+    let totals = server.server().snapshot().totals;
+    assert_eq!(totals.commands_unreadable, rows.len() as u64);
+}
+
 #[test]
 fn faults_of_a_publisher_end_it_and_nothing_else() {
     let server = ServerProcess::start("");
@@ -87,7 +139,7 @@ fn faults_of_a_publisher_end_it_and_nothing_else() {
         Row {
             name, bytes, layer, ..
         },
-    ) in rows().into_iter().enumerate()
+    ) in rows(MALFORMED).into_iter().enumerate()
     {
         let key = format!("row{index}");
         let mut publisher = server.publisher(&key);

@@ -2,10 +2,11 @@
 
 use super::switch::{Grip, Switch};
 use super::url::Url;
+use crate::log;
 use crate::queue::{self, Outbox, Toward, Wire};
 use crate::rtmp::chunk::{self, Decoder};
 use crate::rtmp::client::{self, Client, Event, Purpose, Target};
-use crate::rtmp::{Message, StreamId, handshake};
+use crate::rtmp::{Message, StreamId, command, handshake};
 use crate::socket::{self, DialError, Gathering, Line, Reader, dial};
 use crate::stats::Counters;
 use std::hash::{BuildHasher, RandomState};
@@ -181,6 +182,12 @@ impl Link<'_> {
         }
     }
 
+    /// A command that cannot be read is no reason to hang up.
+    fn pass_over(&self, error: command::Error) {
+        self.setting.counters.commands_unreadable.add(1);
+        log!(Debug, "message ignored"; url = self.url, layer = error.layer(), reason = error);
+    }
+
     fn connect(&self) -> Result<TcpStream, LinkError> {
         let end = Instant::now() + DIAL_LIMIT;
         let socket = dial(&self.url.host, self.url.port, end).map_err(LinkError::Dial)?;
@@ -258,6 +265,7 @@ impl Link<'_> {
                     Event::Send(message) => replies.push(message),
                     Event::Media(message) => media.push(message),
                     Event::Ended => ended = true,
+                    Event::Unreadable(error) => self.pass_over(error),
                     Event::Started(stream) => {
                         started = true;
                         self.switch.hold(Grip::Nothing);

@@ -35,8 +35,6 @@ pub struct Target {
 pub enum Error {
     /// A control message that is none.
     Control(control::Error),
-    /// A command that cannot be read.
-    Command(command::Error),
     /// It said no: code and description.
     Refused(String, String),
     /// `createStream` was answered with something that is no stream id.
@@ -47,7 +45,6 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Error::Control(error) => write!(f, "{error}"),
-            Error::Command(error) => write!(f, "{error}"),
             Error::Refused(code, text) => write!(f, "server refused: {code}: {text}"),
             Error::NoStreamId => write!(f, "server gave no stream id"),
         }
@@ -65,6 +62,8 @@ pub enum Event {
     Media(Message),
     /// The server says that the stream is over.
     Ended,
+    /// A command that cannot be read, which has no effect.
+    Unreadable(command::Error),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,8 +184,7 @@ impl Client {
                 match Call::parse(message.kind, &message.payload) {
                     Ok(call) => self.command(&call, out)?,
                     // ffmpeg, when it listens, says `onFCPublish` and nothing more.
-                    Err(command::Error::NoTransaction) => {}
-                    Err(error) => return Err(Error::Command(error)),
+                    Err(error) => out.push(Event::Unreadable(error)),
                 }
             }
             MessageType(1..=6) => {

@@ -17,6 +17,16 @@ pub enum Error {
     NoTransaction,
 }
 
+impl Error {
+    /// The layer, as logs name it.
+    pub fn layer(&self) -> &'static str {
+        match self {
+            Error::Amf(_) => "amf",
+            Error::Amf3Format(_) | Error::NoName | Error::NoTransaction => "protocol",
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
@@ -47,7 +57,7 @@ impl Call {
     ///
     /// # Errors
     ///
-    /// Any [`Error`] is a violation by the peer; drop the connection.
+    /// Any [`Error`]: pass the message over. The connection can go on, as its chunks are in order.
     pub fn parse(kind: MessageType, payload: &[u8]) -> Result<Call, Error> {
         let body = match (kind, payload.split_first()) {
             (MessageType::COMMAND_AMF3, Some((0, body))) => body,

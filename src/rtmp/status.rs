@@ -116,8 +116,9 @@ pub fn error(stream: StreamId, transaction: f64, code: &str, description: &str) 
     )
 }
 
-/// The answer to a `connect` that offers `caps_ex` (§7.2.1.1, Enhanced RTMP v2).
-pub fn connect_result(caps_ex: u32) -> Message {
+/// The answer to a `connect` that offers `caps_ex` (§7.2.1.1, Enhanced RTMP v2). Its transaction
+/// should be 1, but what a client waits for is its own.
+pub fn connect_result(transaction: f64, caps_ex: u32) -> Message {
     let forward_all = || Value::object([("*", Value::Number(CAN_FORWARD))]);
     let properties = Value::object([
         ("fmsVer", Value::text("FMS/3,0,1,123")),
@@ -136,7 +137,7 @@ pub fn connect_result(caps_ex: u32) -> Message {
     call(
         StreamId::CONTROL,
         "_result",
-        1.0,
+        transaction,
         properties,
         vec![information],
     )

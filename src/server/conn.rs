@@ -310,6 +310,10 @@ impl<'a> Conn<'a> {
             Event::Ignored(why) => {
                 log!(Debug, "message ignored"; conn_id = self.peer.id, reason = why);
             }
+            Event::Unreadable(error) => {
+                self.context.counters.commands_unreadable.add(1);
+                log!(Debug, "message ignored"; conn_id = self.peer.id, layer = error.layer(), reason = error);
+            }
             Event::Send(_) | Event::Media(_) => {} // handed over by the caller
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Why a connection ended.
 
-use crate::rtmp::{chunk, command, handshake, session};
+use crate::rtmp::{chunk, control, handshake};
 use std::{fmt, io};
 
 /// The end of a connection, by layer. Logged once, where the connection ends.
@@ -16,8 +16,8 @@ pub enum Error {
     Handshake(handshake::Error),
     /// Chunks that cannot be followed.
     Chunk(chunk::Error),
-    /// Messages that may not be.
-    Session(session::Error),
+    /// A malformed control message.
+    Control(control::Error),
     /// Not in time; with what.
     Timeout(&'static str),
     /// No room for a reply in the peer's own queue.
@@ -33,8 +33,7 @@ impl Error {
             Error::Closed | Error::Reset | Error::HungUp => "none",
             Error::Handshake(_) => "handshake",
             Error::Chunk(_) => "chunk",
-            Error::Session(session::Error::Command(command::Error::Amf(_))) => "amf",
-            Error::Session(_) => "protocol",
+            Error::Control(_) => "protocol",
             Error::Timeout(_) | Error::QueueFull => "timeout",
             Error::Io(_) => "io",
         }
@@ -64,7 +63,7 @@ impl fmt::Display for Error {
             Error::HungUp => write!(f, "hung up"),
             Error::Handshake(error) => write!(f, "{error}"),
             Error::Chunk(error) => write!(f, "{error}"),
-            Error::Session(error) => write!(f, "{error}"),
+            Error::Control(error) => write!(f, "{error}"),
             Error::Timeout(what) => write!(f, "timed out waiting for {what}"),
             Error::QueueFull => write!(f, "peer does not take its replies"),
             Error::Io(error) => write!(f, "{error}"),
@@ -84,8 +83,8 @@ impl From<chunk::Error> for Error {
     }
 }
 
-impl From<session::Error> for Error {
-    fn from(error: session::Error) -> Self {
-        Error::Session(error)
+impl From<control::Error> for Error {
+    fn from(error: control::Error) -> Self {
+        Error::Control(error)
     }
 }

@@ -211,6 +211,7 @@ fn totals(totals: &Totals) -> Value {
         ("connections", totals.connections.into()),
         ("connections_refused", totals.connections_refused.into()),
         ("handshake_failures", totals.handshake_failures.into()),
+        ("commands_unreadable", totals.commands_unreadable.into()),
         ("zombies", totals.zombies.into()),
         ("publishers", totals.publishers.into()),
         ("subscribers", totals.subscribers.into()),

@@ -113,6 +113,7 @@ fn counters(text: &mut Text, snapshot: &Snapshot) {
         ("rtmp_connections_total", "Connections accepted.", totals.connections),
         ("rtmp_connections_refused_total", "Connections refused for want of room.", totals.connections_refused),
         ("rtmp_handshake_failures_total", "Handshakes that failed.", totals.handshake_failures),
+        ("rtmp_unreadable_commands_total", "Commands that could not be read and were passed over.", totals.commands_unreadable),
         ("rtmp_zombie_connections_total", "Connections ended because their peer said or took nothing for too long.", totals.zombies),
         ("rtmp_publishers_total", "Publications.", totals.publishers),
         ("rtmp_subscribers_total", "Playbacks.", totals.subscribers),

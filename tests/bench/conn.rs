@@ -186,6 +186,7 @@ impl Conn {
                 }
                 take(message);
             }
+            Event::Unreadable(_) => {}
             Event::Ended => return Err("server has ended the stream".to_owned()),
         }
         Ok(())

@@ -20,6 +20,7 @@ pub fn event(event: &Event) -> String {
         Event::Receive(stream, medium, on) => format!("receive {} {medium:?} {on}", stream.0),
         Event::Close => "close".to_owned(),
         Event::Ignored(why) => format!("ignored: {why}"),
+        Event::Unreadable(error) => format!("unreadable: {error}"),
     }
 }
 

@@ -139,16 +139,24 @@ fn read_aggregate(row: &Row, message: &Message) -> Outcome {
     same(aggregate::split(message), Ok(want))
 }
 
-/// The error of the chunk layer, or that of the aggregate it hands up.
+/// The error of the chunk layer, or that of the command or aggregate it hands up.
 fn refusal(bytes: &[u8]) -> String {
     let messages = match decoded(128, bytes) {
         Ok(messages) => messages,
         Err(error) => return format!("{error:?}"),
     };
-    let Some(message) = messages.iter().find(|m| m.kind == MessageType::AGGREGATE) else {
-        return format!("{messages:?}");
-    };
-    format!("{:?}", aggregate::split(message).expect_err("an error"))
+    match messages.first() {
+        Some(message) if message.kind == MessageType::AGGREGATE => {
+            format!("{:?}", aggregate::split(message).expect_err("an error"))
+        }
+        Some(message) if message.kind == MessageType::COMMAND => {
+            format!(
+                "{:?}",
+                Call::parse(message.kind, &message.payload).expect_err("an error")
+            )
+        }
+        _ => format!("{messages:?}"),
+    }
 }
 
 /// A basic header says which format and which chunk stream: both come back in the error for a

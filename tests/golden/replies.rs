@@ -20,7 +20,7 @@ fn replies_are_their_vectors() {
     let replies: [(&str, Message); 15] = [
         ("E02-begin1", play(0)),
         ("E03-eof1", end(0)),
-        ("G06-result-connect-ertmp", status::connect_result(15)),
+        ("G06-result-connect-ertmp", status::connect_result(1.0, 15)),
         (
             "G07-error-connect",
             status::error(
@@ -71,7 +71,7 @@ fn connect_is_answered_with_the_capabilities_both_have() {
         (0x18, 8.0),
     ];
     for (caps_ex, want) in offered {
-        let reply = status::connect_result(caps_ex);
+        let reply = status::connect_result(1.0, caps_ex);
         let values = rtmp_server::amf0::decode(&reply.payload).expect("AMF0");
         let got = values[2].get("capsEx").and_then(|value| value.as_number());
         assert_eq!(got, Some(want), "{caps_ex:#x}");

@@ -164,7 +164,7 @@ impl Peer {
             match event {
                 Event::Send(message) => self.send(&[message])?,
                 Event::Started(stream) => self.started = Some(stream),
-                Event::Media(_) | Event::Ended => {}
+                Event::Media(_) | Event::Ended | Event::Unreadable(_) => {}
             }
         }
         let due = self.client.acknowledgement();

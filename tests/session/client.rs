@@ -32,7 +32,7 @@ const CONVERSATIONS: [(&str, Purpose, Steps); 6] = [
         (r#"command 0 @0 "_result", 3, null, null"#, ""),
         (STREAM_3, r#"> publish 0 null "cam" "live" on 3"#),
         (r#"command 0 @0 "onFCPublish", 0, null, {}"#, ""),
-        (r#"command 0 @0 "onFCPublish""#, ""),
+        (r#"command 0 @0 "onFCPublish""#, "unreadable: command has no transaction number"),
         (r#"command 3 @0 "onStatus", 0, null, {level: "status", code: "NetStream.Publish.Start"}"#, "started 3"),
         (r#"command 0 @0 "onBWDone", 0, null"#, ""),
     ]),

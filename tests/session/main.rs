@@ -12,7 +12,8 @@ mod states;
 mod steps;
 
 use notation::Notation;
-use rtmp_server::rtmp::session::{Error, Event, Session};
+use rtmp_server::rtmp::control::Error;
+use rtmp_server::rtmp::session::{Event, Session};
 
 /// A session that is spoken to in the notation of the vectors.
 struct Peer(Session);

@@ -118,6 +118,7 @@ pub fn client_event(event: &client::Event) -> String {
         client::Event::Started(stream) => format!("started {}", stream.0),
         client::Event::Media(message) => render::message(message),
         client::Event::Ended => "ended".to_owned(),
+        client::Event::Unreadable(error) => format!("unreadable: {error}"),
     }
 }
 
@@ -238,7 +239,7 @@ fn a_client_is_refused() {
         ),
     ];
     let welcome = [
-        status::connect_result(0),
+        status::connect_result(1.0, 0),
         status::result(4.0, rtmp_server::amf0::Value::Number(1.0)),
     ];
     for (steps, refusal, want) in rows {

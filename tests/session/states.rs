@@ -45,20 +45,32 @@ const PLAY: &str = "play live/cam on 1";
 const END_PLAY: &str = "ended 1; play live/cam on 1";
 const REJECTED: &str = "> _error 1 null error NetConnection.Connect.Rejected on 0; close";
 
-const CONNECTED: &str = concat!(
-    "> window 2500000; > bandwidth 2500000 hard; > set-chunk-size 4096; > begin 0; ",
-    r#"> _result 1 {fmsVer: "FMS/3,0,1,123", capabilities: 31, fourCcList: ["*"], "#,
-    r#"videoFourCcInfoMap: {"*": 4}, audioFourCcInfoMap: {"*": 4}, capsEx: 6} "#,
-    r#"status NetConnection.Connect.Success on 0; connected live/inst "me""#,
-);
+/// The answer to `connect` with transaction `$id`, which is whatever the client sent.
+macro_rules! connected {
+    ($id:literal) => {
+        concat!(
+            "> window 2500000; > bandwidth 2500000 hard; > set-chunk-size 4096; > begin 0; > _result ",
+            $id,
+            r#" {fmsVer: "FMS/3,0,1,123", capabilities: 31, fourCcList: ["*"], "#,
+            r#"videoFourCcInfoMap: {"*": 4}, audioFourCcInfoMap: {"*": 4}, capsEx: 6} "#,
+            r#"status NetConnection.Connect.Success on 0; connected live/inst "me""#,
+        )
+    };
+}
+
+const CONNECTED: &str = connected!("1");
+const CONNECTED_7: &str = connected!("7");
+const REJECTED_7: &str = "> _error 7 null error NetConnection.Connect.Rejected on 0; close";
 
 /// The stream a call arrives on, the call, and what follows in each of the [`STATES`].
 type Row = (u32, &'static str, [&'static str; 5]);
 
 /// Everything with an answer wanted, by transaction 7.
 #[rustfmt::skip]
-const ANSWERED: [Row; 36] = [
+const ANSWERED: [Row; 38] = [
     (0, r#""connect", 1, {app: "live/inst?k=v", flashVer: "me", capsEx: 22}"#, [CONNECTED, REJECTED, REJECTED, REJECTED, REJECTED]),
+    (0, r#""connect", 7, {app: "live/inst?k=v", flashVer: "me", capsEx: 22}"#, [CONNECTED_7, REJECTED_7, REJECTED_7, REJECTED_7, REJECTED_7]),
+    (0, r#""connect", 0.5, {app: 7}"#, ["> _error 0.5 null error NetConnection.Connect.Rejected on 0; close"; 5]),
     (0, r#""connect", 1, {flashVer: "me"}"#, [REJECTED; 5]),
     (0, r#""connect", 1, {app: 7}"#, [REJECTED; 5]),
     (0, r#""connect", 1"#, [REJECTED; 5]),

@@ -149,7 +149,7 @@ fn the_status_sums_up() {
     );
     let totals = status.get("totals").expect("totals");
     let members = totals.as_object().expect("an object");
-    assert_eq!(members.len(), 23, "all counters");
+    assert_eq!(members.len(), 24, "all counters");
     expect(
         totals,
         &[

@@ -136,6 +136,7 @@ fn totals() -> Totals {
         connections: 101,
         connections_refused: 102,
         handshake_failures: 103,
+        commands_unreadable: 124,
         zombies: 104,
         publishers: 105,
         subscribers: 106,

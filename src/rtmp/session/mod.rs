@@ -14,31 +14,12 @@ use super::status::{self, Level, code};
 use super::{Message, MessageType, StreamId};
 use net_stream::NetStream;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Message streams that a client may have at a time.
 pub const STREAMS_MAX: u32 = 16;
 
 /// The window, in bytes, that we ask peers to acknowledge and to keep to.
 pub const WINDOW_ACK_SIZE: u32 = 2_500_000;
-
-/// A violation after which the connection is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// A control message that is none.
-    Control(control::Error),
-    /// A command that cannot be read.
-    Command(command::Error),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Error::Control(error) => write!(f, "{error}"),
-            Error::Command(error) => write!(f, "{error}"),
-        }
-    }
-}
 
 /// What a client wants to publish or play, for the server to decide on.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +71,8 @@ pub enum Event {
     Close,
     /// A message without effect; why.
     Ignored(&'static str),
+    /// A command that cannot be read, which has no effect either.
+    Unreadable(command::Error),
 }
 
 /// What a message stream is used for.
@@ -161,8 +144,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Any [`Error`]: drop the connection.
-    pub fn handle(&mut self, message: Message, out: &mut Vec<Event>) -> Result<(), Error> {
+    /// A malformed control message: drop the connection.
+    pub fn handle(&mut self, message: Message, out: &mut Vec<Event>) -> Result<(), control::Error> {
         match message.kind {
             MessageType::AUDIO
             | MessageType::VIDEO
@@ -171,13 +154,13 @@ impl Session {
                 self.media(message, out);
             }
             MessageType::COMMAND | MessageType::COMMAND_AMF3 => {
-                let call = Call::parse(message.kind, &message.payload).map_err(Error::Command)?;
-                self.call(message.stream, call, out);
+                match Call::parse(message.kind, &message.payload) {
+                    Ok(call) => self.call(message.stream, call, out),
+                    Err(error) => out.push(Event::Unreadable(error)),
+                }
             }
             MessageType(1..=6) => {
-                let control =
-                    Control::parse(message.kind, &message.payload).map_err(Error::Control)?;
-                self.control(control, out);
+                self.control(Control::parse(message.kind, &message.payload)?, out);
             }
             MessageType::AGGREGATE => match aggregate::split(&message) {
                 Ok(parts) => parts.into_iter().for_each(|part| self.media(part, out)),
@@ -317,7 +300,7 @@ impl Session {
             .message(),
             Control::SetChunkSize(self.chunk_size).message(),
             UserControl::StreamBegin(StreamId::CONTROL).message(),
-            status::connect_result(connect.caps_ex),
+            status::connect_result(call.transaction, connect.caps_ex),
         ];
         out.extend(replies.map(Event::Send));
         let name = split_query(&app).0.to_owned();
