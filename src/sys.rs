@@ -408,13 +408,23 @@ pub fn local_time(unix_seconds: u64) -> LocalTime {
     }
 }
 
-/// Raises the limit of open descriptors as far as it may be raised; returns what it then is.
-pub fn raise_descriptor_limit() -> io::Result<u64> {
+/// How many descriptors may be open.
+pub fn descriptor_limit() -> io::Result<u64> {
+    Ok(descriptor_limits()?.soft)
+}
+
+fn descriptor_limits() -> io::Result<Rlimit> {
     let mut limit = Rlimit { soft: 0, hard: 0 };
     // SAFETY: `limit` is a live `struct rlimit` that the kernel fills in.
     if unsafe { getrlimit(RLIMIT_NOFILE, &mut limit) } != 0 {
         return Err(io::Error::last_os_error());
     }
+    Ok(limit)
+}
+
+/// Raises the limit of open descriptors as far as it may be raised; returns what it then is.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let mut limit = descriptor_limits()?;
     limit.soft = limit.hard;
     // SAFETY: `limit` is a live `struct rlimit` that the kernel only reads.
     if unsafe { setrlimit(RLIMIT_NOFILE, &limit) } != 0 {

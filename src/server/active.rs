@@ -1,5 +1,6 @@
 //! What a message stream of a peer is used for, from its beginning to its end.
 
+use super::capacity::Share;
 use super::{Context, events};
 use crate::hooks::{Child, Event, Hooks};
 use crate::log;
@@ -36,6 +37,8 @@ struct Beside {
     since: Instant,
     /// The program that runs beside it.
     child: Option<Child>,
+    /// Room in the system for what runs beside it.
+    share: Share,
 }
 
 /// A playback.
@@ -111,9 +114,10 @@ impl Publishing {
         publication: Publication,
         key: Key,
         event: Event,
+        share: Share,
     ) -> Publishing {
         let begun = publication.begin(|| {
-            let beside = Beside::start(context, &key, event);
+            let beside = Beside::start(context, &key, event, share);
             Box::new(move |ended| beside.end(&ended))
         });
         if begun {
@@ -137,7 +141,7 @@ impl Publishing {
 }
 
 impl Beside {
-    fn start(context: &Context, key: &Key, event: Event) -> Beside {
+    fn start(context: &Context, key: &Key, event: Event, share: Share) -> Beside {
         context.hooks.fire(event.clone());
         let conn_id = event.conn_id.clone();
         let supervisor = context.supervisor.as_ref();
@@ -147,6 +151,7 @@ impl Beside {
             key: key.clone(),
             since: Instant::now(),
             child: supervisor.map(|supervisor| supervisor.start(event)),
+            share,
         }
     }
 
@@ -158,6 +163,7 @@ impl Beside {
             key,
             since,
             child,
+            share: _share,
         } = self;
         let (traffic, duration) = (&ended.traffic, since.elapsed());
         let codec = |codec: Option<Codec>| codec.map_or("-".to_owned(), |codec| codec.to_string());

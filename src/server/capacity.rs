@@ -1,98 +1,271 @@
-//! How many connections the system allows.
+//! How many threads the system has room for, and who may start them.
+//!
+//! A thread that cannot map the memory it needs aborts the process while it starts, so newcomers
+//! have to be refused before the system's limits are reached, not by failing there.
 
-use std::fs;
+use super::machine::{self, Limit, Usage};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Threads of a connection: a reader and a writer.
-const THREADS: u64 = 2;
+pub const CONNECTION_THREADS: usize = 2;
 
-/// Memory mappings of a connection: for each thread its stack, its signal stack, and a guard page
-/// for both.
-const MAPPINGS: u64 = 4 * THREADS;
+/// Memory mappings of a thread: its stack, its signal stack, and a guard page for each.
+const THREAD_MAPPINGS: usize = 4;
 
-/// What the process needs for itself, of anything.
-const RESERVED: u64 = 64;
+/// Threads that connections leave free, half of them for what runs beside publications and half
+/// for HTTP, hooks, fan-out, and whatever else starts between two looks. It is an eighth of a limit
+/// that is too low for that.
+const RESERVED_THREADS: usize = 1024;
 
-/// A limit of the system, and how many connections it leaves room for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How often what is in use is looked at again; more rarely if a look takes long.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The time between two looks is at least this many times what the last one took: to count many
+/// mappings takes some hundredths of a second.
+const LOOK_SHARE: u32 = 50;
+
+/// A limit of the system, in threads that connections and publications may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// Whose limit it is.
     pub by: &'static str,
-    /// How many connections fit.
-    pub connections: u64,
+    /// How many threads connections may have, with what runs beside publications.
+    pub threads: usize,
+    /// How many more what runs beside publications may have.
+    pub beside: usize,
 }
 
 impl Bound {
-    fn new(by: &'static str, limit: Option<u64>, each: u64) -> Option<Bound> {
-        Some(Bound {
+    /// How many connections fit.
+    pub fn connections(self) -> usize {
+        self.threads / CONNECTION_THREADS
+    }
+}
+
+/// The lowest bound under these limits when `running` threads are counted against it already.
+fn lowest(limits: &[Limit], running: Running) -> Option<Bound> {
+    let bound = |limit: &Limit| {
+        let (units, per_units) = match limit.counts {
+            Usage::Mappings => (THREAD_MAPPINGS, 1),
+            Usage::Tasks => (1, 1),
+            Usage::Descriptors => (1, CONNECTION_THREADS),
+        };
+        let own = match limit.counts {
+            Usage::Descriptors => running.connections,
+            _ => running.threads * units / per_units,
+        };
+        let others = limit.used.saturating_sub(own);
+        let reserve = (limit.max / 8).min(RESERVED_THREADS * units / per_units);
+        let left = limit.max.saturating_sub(reserve).saturating_sub(others);
+        Bound {
+            by: limit.by,
+            threads: left / units * per_units,
+            beside: reserve / units * per_units / 2,
+        }
+    };
+    limits.iter().map(bound).min_by_key(|bound| bound.threads)
+}
+
+/// What runs now of all that has a [`Share`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Running {
+    /// Connections, each of which has a descriptor.
+    pub connections: usize,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// The threads that connections and publications may have, and those that are given out.
+#[derive(Debug)]
+pub struct Capacity {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    bound: Bound,
+    taken: usize,
+    /// Those of them that are not a connection's.
+    taken_beside: usize,
+    next_look: Instant,
+}
+
+/// The right to start some threads, given back when dropped.
+#[derive(Debug)]
+pub struct Share {
+    capacity: Arc<Capacity>,
+    threads: usize,
+    beside: bool,
+}
+
+impl Capacity {
+    /// What the system has room for now.
+    pub fn new() -> Capacity {
+        let bound = lowest(&machine::limits(), Running::default());
+        Capacity::with_bound(bound.unwrap_or(Bound {
+            by: "the system",
+            threads: usize::MAX,
+            beside: 0,
+        }))
+    }
+
+    fn with_bound(bound: Bound) -> Capacity {
+        let state = State {
+            bound,
+            taken: 0,
+            taken_beside: 0,
+            next_look: Instant::now() + LOOK_INTERVAL,
+        };
+        Capacity {
+            state: Mutex::new(state),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What bounds it now.
+    pub fn bound(&self) -> Bound {
+        self.lock().bound
+    }
+
+    /// Looks again at what the system allows and what is in use of it, if it is time to; `running`
+    /// are the connections and their threads.
+    pub fn look_if_due(&self, running: impl FnOnce() -> Running) {
+        let began = Instant::now();
+        if self.lock().next_look > began {
+            return;
+        }
+        let (running, limits) = (running(), machine::limits());
+        let took = began.elapsed();
+        let mut state = self.lock();
+        let running = Running {
+            threads: running.threads + state.taken_beside,
+            ..running
+        };
+        if let Some(bound) = lowest(&limits, running) {
+            state.bound = bound;
+        }
+        state.next_look = began + LOOK_INTERVAL.max(took * LOOK_SHARE);
+    }
+
+    /// Takes the threads of a connection.
+    ///
+    /// # Errors
+    ///
+    /// The limit that leaves no room for them.
+    pub fn connection(self: &Arc<Self>) -> Result<Share, &'static str> {
+        self.take(CONNECTION_THREADS, false)
+    }
+
+    /// Takes `threads` for what runs beside connections.
+    ///
+    /// # Errors
+    ///
+    /// The limit that leaves no room for them.
+    pub fn beside(self: &Arc<Self>, threads: usize) -> Result<Share, &'static str> {
+        self.take(threads, true)
+    }
+
+    fn take(self: &Arc<Self>, threads: usize, beside: bool) -> Result<Share, &'static str> {
+        let mut state = self.lock();
+        let Bound {
             by,
-            connections: limit?.saturating_sub(RESERVED) / each,
+            threads: shared,
+            beside: more,
+        } = state.bound;
+        let room = shared.saturating_add(if beside { more } else { 0 });
+        if threads > 0 && state.taken.saturating_add(threads) > room {
+            return Err(by);
+        }
+        state.taken += threads;
+        state.taken_beside += if beside { threads } else { 0 };
+        Ok(Share {
+            capacity: Arc::clone(self),
+            threads,
+            beside,
         })
     }
 }
 
-/// The lowest of the system's limits, with `descriptors` open files allowed.
-pub fn lowest_bound(descriptors: Option<u64>) -> Option<Bound> {
-    let bounds = [
-        Bound::new("open files (ulimit -n)", descriptors, 1),
-        Bound::new(
-            "kernel.pid_max",
-            number("/proc/sys/kernel/pid_max"),
-            THREADS,
-        ),
-        Bound::new(
-            "kernel.threads-max",
-            number("/proc/sys/kernel/threads-max"),
-            THREADS,
-        ),
-        Bound::new(
-            "pids.max of the control group (TasksMax)",
-            tasks_max(),
-            THREADS,
-        ),
-        Bound::new(
-            "vm.max_map_count",
-            number("/proc/sys/vm/max_map_count"),
-            MAPPINGS,
-        ),
-    ];
-    bounds
-        .into_iter()
-        .flatten()
-        .min_by_key(|bound| bound.connections)
-}
-
-fn number(path: &str) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
-}
-
-/// The limit of our own control group; `max` is none.
-fn tasks_max() -> Option<u64> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    number(&format!("/sys/fs/cgroup{group}/pids.max"))
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut state = self.capacity.lock();
+        state.taken -= self.threads;
+        state.taken_beside -= if self.beside { self.threads } else { 0 };
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn descriptors_bound_first_when_they_are_few() {
-        let bound = lowest_bound(Some(104)).unwrap();
-        assert_eq!(
-            bound,
-            Bound {
-                by: "open files (ulimit -n)",
-                connections: 40
-            }
-        );
-        assert_eq!(lowest_bound(Some(10)).unwrap().connections, 0);
+    fn limit(counts: Usage, max: usize, used: usize) -> Limit {
+        Limit {
+            by: "x",
+            counts,
+            max,
+            used,
+        }
     }
 
     #[test]
-    fn without_that_something_else_does() {
-        let bound = lowest_bound(None).unwrap();
-        assert_ne!(bound.by, "open files (ulimit -n)");
-        assert!(bound.connections > 100, "{bound:?}");
+    fn each_limit_leaves_a_reserve_and_what_others_use() {
+        let none = Running::default();
+        let some = Running {
+            connections: 1000,
+            threads: 2000,
+        };
+        let rows = [
+            (limit(Usage::Mappings, 65_530, 100), none, 15_333),
+            // What connections use themselves is room of theirs.
+            (limit(Usage::Mappings, 65_530, 8100), some, 15_333),
+            (limit(Usage::Mappings, 65_530, 28_100), some, 10_333),
+            (limit(Usage::Mappings, 0, 100), none, 0),
+            (limit(Usage::Tasks, 32_768, 300), none, 31_444),
+            (limit(Usage::Tasks, 100, 8), none, 80),
+            (limit(Usage::Tasks, 100, 200), none, 0),
+            (limit(Usage::Descriptors, 20_000, 20), none, 38_936),
+            (limit(Usage::Descriptors, 20_000, 1020), some, 38_936),
+            (limit(Usage::Descriptors, 40, 10), none, 50),
+        ];
+        for (limit, running, threads) in rows {
+            let bound = lowest(&[limit], running).unwrap();
+            assert_eq!(bound.threads, threads, "{limit:?} {running:?}");
+        }
+        let both = [
+            limit(Usage::Tasks, 100, 8),
+            limit(Usage::Mappings, 65_530, 100),
+        ];
+        assert_eq!(lowest(&both, none).unwrap().threads, 80);
+    }
+
+    #[test]
+    fn threads_are_given_out_up_to_the_bound_and_come_back() {
+        let bound = Bound {
+            by: "kernel.pid_max",
+            threads: 5,
+            beside: 2,
+        };
+        let capacity = Arc::new(Capacity::with_bound(bound));
+        let first = capacity.connection().unwrap();
+        let second = capacity.beside(2).unwrap();
+        assert_eq!(capacity.connection().unwrap_err(), "kernel.pid_max");
+        // Publications have a reserve of their own.
+        let third = capacity.beside(3).unwrap();
+        assert_eq!(capacity.beside(1).unwrap_err(), "kernel.pid_max");
+        assert!(capacity.beside(0).is_ok());
+        drop((second, third));
+        let second = capacity.connection().unwrap();
+        drop((first, second));
+        assert!(capacity.beside(7).is_ok());
+    }
+
+    #[test]
+    fn the_system_has_room_now() {
+        let bound = Capacity::new().bound();
+        assert!(bound.connections() > 20, "{bound:?}");
     }
 }

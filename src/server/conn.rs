@@ -31,6 +31,9 @@ const HOPS_MAX: usize = 16;
 /// What a server is told that a stream would go through twice.
 const LOOP: &str = "Relay loop: the stream would come back to a server that it has come through.";
 
+/// What a publisher is told when the system has no threads left for its recording and the like.
+const NO_ROOM: &str = "The server has no room for another publication.";
+
 /// Lines that anyone can cause, as often as they like: so many of each are written in that time.
 const FLOOD_LINES: u64 = 100;
 const FLOOD_PERIOD: Duration = Duration::from_secs(10);
@@ -357,6 +360,9 @@ impl<'a> Conn<'a> {
         if !self.is_allowed(Action::Publish, &request) {
             return self.reject(&request, code::PUBLISH_DENIED, "Access denied.");
         }
+        let Ok(share) = self.context.room_for_publication() else {
+            return self.refuse(&request, code::PUBLISH_DENIED, NO_ROOM);
+        };
         let Request {
             stream,
             name,
@@ -384,7 +390,7 @@ impl<'a> Conn<'a> {
         };
         log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
         let event = events::publish_started(&self.peer.id, &key, &self.app, name);
-        let publishing = Publishing::start(self.context, publication, key, event);
+        let publishing = Publishing::start(self.context, publication, key, event, share);
         self.replies.extend(self.session.accept(*stream));
         self.set_active(*stream, Active::Publishing(publishing))?;
         self.reader.gather(self.context.gathering);

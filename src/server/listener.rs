@@ -86,6 +86,10 @@ fn admit(context: &Arc<Context>, socket: TcpStream, addr: SocketAddr) {
         }
         Err(Full::Closed) => return,
     };
+    let share = match context.capacity.connection() {
+        Ok(share) => share,
+        Err(by) => return refused(context, "the system has no room", &by),
+    };
     let builder = thread::Builder::new()
         .name(format!("c{number:06}-r"))
         .stack_size(READER_STACK_LEN);
@@ -95,6 +99,7 @@ fn admit(context: &Arc<Context>, socket: TcpStream, addr: SocketAddr) {
     let spawned = builder.spawn(move || {
         conn::serve(&shared, number, &line, addr, &place);
         drop(place);
+        drop(share);
         drop(alive);
     });
     if let Err(error) = spawned {

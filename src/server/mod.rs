@@ -6,6 +6,7 @@ mod conn;
 mod error;
 mod events;
 mod listener;
+mod machine;
 mod pull;
 mod roster;
 mod setup;
@@ -23,6 +24,7 @@ use crate::socket::Gathering;
 use crate::stats::{Counters, Snapshot};
 use crate::systemd::Passed;
 use crate::web::Web;
+use capacity::{Capacity, Share};
 use pull::Pulls;
 use roster::Roster;
 use std::io;
@@ -64,6 +66,10 @@ pub struct Context {
     hooks: Arc<Hooks>,
     supervisor: Option<Supervisor>,
     registry: Registry,
+    /// What the system has room for.
+    capacity: Arc<Capacity>,
+    /// Threads and processes that a publication has beside its connection.
+    publication_threads: usize,
     roster: Arc<Roster>,
     counters: Arc<Counters>,
     recorder: Option<Recorder>,
@@ -90,6 +96,15 @@ impl Context {
     /// Our clock, in ms.
     fn clock_ms(&self) -> u32 {
         self.epoch.elapsed().as_millis() as u32
+    }
+
+    /// Room for what runs beside a publication.
+    ///
+    /// # Errors
+    ///
+    /// The limit of the system that leaves none.
+    fn room_for_publication(&self) -> Result<Share, &'static str> {
+        self.capacity.beside(self.publication_threads)
     }
 
     /// Proof that a thread is still at work; `None` when the server waits for the last of them.
@@ -140,7 +155,6 @@ impl Server {
         };
         server.spawn_threads(&stop).map_err(failed)?;
         server.context.pulls.start(&server.context);
-        setup::warn_of_bound(config.max_connections);
         for addr in server.addrs() {
             log!(Info, "listening"; addr = addr);
         }
@@ -233,6 +247,7 @@ fn tick(context: &Context) {
         thread::sleep(TICK);
         context.registry.expire(Instant::now());
         context.pulls.expire(Instant::now());
+        context.capacity.look_if_due(|| context.roster.running());
         if ticks.is_multiple_of(TICKS_PER_PING) {
             context
                 .roster

@@ -16,6 +16,7 @@ use crate::rtmp::key::Key;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::PullStats;
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
@@ -286,16 +287,21 @@ impl Receiver<'_> {
             origin: Origin::Server { end: end.clone() },
             via: Vec::new(),
         };
+        let share = self.context.room_for_publication().map_err(no_room)?;
         let publication = self.context.registry.publish(key, publisher);
         let publication = publication.map_err(|_| LinkError::Superseded)?;
         log!(Info, "pull started"; conn_id = id, stream_key = key, source = self.pull.source.url);
         let (app, name) = split_key(key);
         let event = events::publish_started(id, key, app, name);
-        let publishing = Publishing::start(self.context, publication, key.clone(), event);
+        let publishing = Publishing::start(self.context, publication, key.clone(), event, share);
         self.publishing = Some(publishing);
         self.pull.progress.connected(outbox);
         Ok(())
     }
+}
+
+fn no_room(by: &'static str) -> LinkError {
+    LinkError::Io(io::Error::other(format!("the system has no room: {by}")))
 }
 
 impl Use for Receiver<'_> {

@@ -1,5 +1,6 @@
 //! All connections there are, and how many there may be.
 
+use super::capacity::Running;
 use crate::queue::{Outbox, Wire};
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
@@ -213,6 +214,15 @@ impl Roster {
             .values()
             .find(|peer| peer.id == id)
             .cloned()
+    }
+
+    /// The connections and the threads that they have now: one, and another since the handshake.
+    pub fn running(&self) -> Running {
+        let peers = self.lock();
+        Running {
+            connections: peers.total,
+            threads: peers.total + peers.known.len(),
+        }
     }
 
     /// How many connections there are.

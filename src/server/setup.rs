@@ -1,10 +1,11 @@
 //! From a configuration to what the server is made of.
 
+use super::capacity::Capacity;
 use super::events::{RecordEvents, RelayEvents, StreamEvents};
 use super::pull::Pulls;
 use super::roster::Roster;
 use super::watch::Watch;
-use super::{Context, capacity, listener};
+use super::{Context, listener};
 use crate::args::{self, Auth, Config, OnDuplicate, Secret};
 use crate::auth::Authenticator;
 use crate::hooks::{Hooks, Supervisor};
@@ -39,18 +40,31 @@ pub fn listeners(config: &Config, passed: Vec<TcpListener>) -> Result<Vec<TcpLis
     Ok(listeners)
 }
 
-/// Raises the limit of open files, and says so if the system allows fewer connections than wanted.
-pub fn warn_of_bound(wanted: usize) {
-    let descriptors = sys::raise_descriptor_limit();
-    if let Err(error) = &descriptors {
+/// What the system has room for, once the limit of open files is raised. Says so if that is less
+/// than wanted.
+fn capacity(wanted: usize) -> Capacity {
+    if let Err(error) = sys::raise_descriptor_limit() {
         log!(Warn, "cannot raise the limit of open files"; error = error);
     }
-    if let Some(bound) =
-        capacity::lowest_bound(descriptors.ok()).filter(|bound| bound.connections < wanted as u64)
-    {
+    let capacity = Capacity::new();
+    let bound = capacity.bound();
+    if bound.connections() < wanted {
         log!(Warn, "the system allows fewer connections than -max-connections"; max_connections = wanted,
-            possible = bound.connections, bound_by = bound.by);
+            possible = bound.connections(), bound_by = bound.by);
     }
+    capacity
+}
+
+/// Threads and processes that a publication has beside its connection, at most. A recording counts
+/// as two for its file; a program has a thread that waits for it and two for its output.
+fn publication_threads(config: &Config) -> usize {
+    let recording = if config.record.is_some() { 2 } else { 0 };
+    let program = if config.run_on_publish.is_some() {
+        4
+    } else {
+        0
+    };
+    recording + program + 2 * config.relay_to.len()
 }
 
 pub fn context(
@@ -105,6 +119,8 @@ pub fn context(
         setting,
         hooks,
         counters,
+        capacity: Arc::new(capacity(config.max_connections)),
+        publication_threads: publication_threads(config),
         roster: Arc::new(Roster::new(
             config.max_connections,
             config.max_connections_per_ip,
