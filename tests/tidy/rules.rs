@@ -27,7 +27,7 @@ const LAYERS: &[(&[&str], &[&str], &[&str])] = &[
         &["crate::server", "crate::registry", "crate::queue"],
     ),
     (
-        &["src/socket", "src/stats.rs"],
+        &["src/socket", "src/stats"],
         &[],
         &["crate::server", "crate::registry", "crate::rtmp", "crate::http", "crate::hooks", "crate::log"],
     ),

@@ -1,4 +1,4 @@
-//! What can be told of a running server, as plain data: metrics, lists and pages are made of it.
+//! The state of a running server at one moment.
 
 use crate::media::Codec;
 use std::net::SocketAddr;
