@@ -400,7 +400,7 @@ impl Outbox {
     fn count_bytes(&self, bytes: usize) {
         self.sent.bytes.add(bytes as u64);
         match self.toward {
-            Toward::Client => self.counters.bytes_egress.add(bytes as u64),
+            Toward::Client => self.counters.bytes_out.add(bytes as u64),
             Toward::Server => self.counters.relay_bytes.add(bytes as u64),
         }
     }

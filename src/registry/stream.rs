@@ -329,7 +329,7 @@ impl Stream {
             _ => {}
         }
         self.traffic.bytes += message.payload.len() as u64;
-        counters.bytes_ingested.add(message.payload.len() as u64);
+        counters.bytes_in.add(message.payload.len() as u64);
         let message = match Data::new(message) {
             Data::Retain { name, message } => return Some(Media::retained(name, message)),
             Data::Clear(name) => {

@@ -35,7 +35,7 @@ impl Watch {
             connections: self.0.roster.total(),
             streams,
             viewers,
-            bytes_sent: self.0.counters.bytes_egress.get(),
+            bytes_sent: self.0.counters.bytes_out.get(),
         }
     }
 }

@@ -1,8 +1,12 @@
 //! What can be told of a running server, as plain data: metrics, lists and pages are made of it.
 
+mod counters;
+mod gauges;
 mod snapshot;
 
+pub use counters::{COUNTERS, Counter, CounterNames, Counters, Totals};
+pub use gauges::{GAUGES, Gauge};
 pub use snapshot::{
-    ConnectionStats, Counter, Counters, LinkState, Metadata, PullStats, QUEUE_DEPTHS,
-    RecordingStats, RelayStats, Snapshot, StreamStats, Totals,
+    ConnectionStats, LinkState, Metadata, PullStats, QUEUE_DEPTHS, RecordingStats, RelayStats,
+    Snapshot, StreamStats,
 };

@@ -1,8 +1,8 @@
 //! The state of a running server at one moment.
 
+use super::counters::Totals;
 use crate::media::Codec;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// All of it, at one moment.
@@ -40,126 +40,6 @@ impl Snapshot {
     /// How many viewers all streams have.
     pub fn viewers(&self) -> usize {
         self.streams.iter().map(|stream| stream.viewers).sum()
-    }
-}
-
-/// Counters since the server started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Connections that were accepted.
-    pub connections: u64,
-    /// Connections that were refused: too many, or no room in the system.
-    pub connections_refused: u64,
-    /// Handshakes that failed.
-    pub handshake_failures: u64,
-    /// Commands that could not be read and were passed over.
-    pub commands_unreadable: u64,
-    /// Connections that were ended because their peer said or took nothing for too long.
-    pub zombies: u64,
-    /// Publications.
-    pub publishers: u64,
-    /// Playbacks.
-    pub subscribers: u64,
-    /// Messages left out for slow viewers, counted for each of them.
-    pub subscriber_drops: u64,
-    /// Clients that were let in by the authentication.
-    pub auth_successes: u64,
-    /// Clients that were not.
-    pub auth_failures: u64,
-    /// Audio messages from publishers.
-    pub messages_audio: u64,
-    /// Video messages from publishers.
-    pub messages_video: u64,
-    /// Payload bytes from publishers.
-    pub bytes_ingested: u64,
-    /// Bytes sent to clients, headers and all.
-    pub bytes_egress: u64,
-    /// Recordings that ended before their stream did.
-    pub recording_errors: u64,
-    /// Files that were recorded and closed.
-    pub recordings: u64,
-    /// Messages sent to relays' destinations.
-    pub relay_messages: u64,
-    /// Messages left out for slow destinations.
-    pub relay_drops: u64,
-    /// Bytes sent to destinations.
-    pub relay_bytes: u64,
-    /// Connections to destinations that were lost or refused.
-    pub relay_failures: u64,
-    /// Events fired that any hook is for.
-    pub hook_events: u64,
-    /// Events lost, since too many waited.
-    pub hook_drops: u64,
-    /// Runs of a hook that failed.
-    pub hook_failures: u64,
-    /// Programs beside streams that were started again.
-    pub child_restarts: u64,
-}
-
-/// A number that only grows, added to from any thread.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds to it.
-    pub fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    /// What it has come to.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What is counted where it happens; see [`Totals`] for what each means.
-#[derive(Debug, Default)]
-#[allow(missing_docs)] // the names are those of Totals
-pub struct Counters {
-    pub connections: Counter,
-    pub connections_refused: Counter,
-    pub handshake_failures: Counter,
-    pub commands_unreadable: Counter,
-    pub zombies: Counter,
-    pub publishers: Counter,
-    pub subscribers: Counter,
-    pub subscriber_drops: Counter,
-    pub auth_successes: Counter,
-    pub auth_failures: Counter,
-    pub messages_audio: Counter,
-    pub messages_video: Counter,
-    pub bytes_ingested: Counter,
-    pub bytes_egress: Counter,
-    pub relay_messages: Counter,
-    pub relay_drops: Counter,
-    pub relay_bytes: Counter,
-    pub relay_failures: Counter,
-}
-
-impl Counters {
-    /// What they have come to. Recordings, hooks and programs count for themselves.
-    pub fn totals(&self) -> Totals {
-        Totals {
-            connections: self.connections.get(),
-            connections_refused: self.connections_refused.get(),
-            handshake_failures: self.handshake_failures.get(),
-            commands_unreadable: self.commands_unreadable.get(),
-            zombies: self.zombies.get(),
-            publishers: self.publishers.get(),
-            subscribers: self.subscribers.get(),
-            subscriber_drops: self.subscriber_drops.get(),
-            auth_successes: self.auth_successes.get(),
-            auth_failures: self.auth_failures.get(),
-            messages_audio: self.messages_audio.get(),
-            messages_video: self.messages_video.get(),
-            bytes_ingested: self.bytes_ingested.get(),
-            bytes_egress: self.bytes_egress.get(),
-            relay_messages: self.relay_messages.get(),
-            relay_drops: self.relay_drops.get(),
-            relay_bytes: self.relay_bytes.get(),
-            relay_failures: self.relay_failures.get(),
-            ..Totals::default()
-        }
     }
 }
 

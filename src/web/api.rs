@@ -4,7 +4,7 @@ use super::rates::Rates;
 use crate::json::Value;
 use crate::media::Codec;
 use crate::stats::{
-    ConnectionStats, PullStats, RecordingStats, RelayStats, Snapshot, StreamStats, Totals,
+    COUNTERS, ConnectionStats, PullStats, RecordingStats, RelayStats, Snapshot, StreamStats, Totals,
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -207,32 +207,8 @@ fn recording(recording: &RecordingStats) -> Value {
 }
 
 fn totals(totals: &Totals) -> Value {
-    object([
-        ("connections", totals.connections.into()),
-        ("connections_refused", totals.connections_refused.into()),
-        ("handshake_failures", totals.handshake_failures.into()),
-        ("commands_unreadable", totals.commands_unreadable.into()),
-        ("zombies", totals.zombies.into()),
-        ("publishers", totals.publishers.into()),
-        ("subscribers", totals.subscribers.into()),
-        ("subscriber_drops", totals.subscriber_drops.into()),
-        ("auth_successes", totals.auth_successes.into()),
-        ("auth_failures", totals.auth_failures.into()),
-        ("messages_audio", totals.messages_audio.into()),
-        ("messages_video", totals.messages_video.into()),
-        ("bytes_in", totals.bytes_ingested.into()),
-        ("bytes_out", totals.bytes_egress.into()),
-        ("recordings", totals.recordings.into()),
-        ("recording_errors", totals.recording_errors.into()),
-        ("relay_messages", totals.relay_messages.into()),
-        ("relay_drops", totals.relay_drops.into()),
-        ("relay_bytes", totals.relay_bytes.into()),
-        ("relay_failures", totals.relay_failures.into()),
-        ("hook_events", totals.hook_events.into()),
-        ("hook_drops", totals.hook_drops.into()),
-        ("hook_failures", totals.hook_failures.into()),
-        ("child_restarts", totals.child_restarts.into()),
-    ])
+    let counters = COUNTERS.iter();
+    object(counters.map(|counter| (counter.field, (counter.get)(totals).into())))
 }
 
 fn or_null(text: Option<&str>) -> Value {

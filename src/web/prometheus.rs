@@ -4,7 +4,8 @@ use super::api::plausible;
 use super::rates::Rates;
 use crate::media::Codec;
 use crate::stats::{
-    LinkState, PullStats, QUEUE_DEPTHS, RecordingStats, RelayStats, Snapshot, StreamStats,
+    COUNTERS, GAUGES, LinkState, PullStats, QUEUE_DEPTHS, RecordingStats, RelayStats, Snapshot,
+    StreamStats, Totals,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
@@ -19,7 +20,7 @@ type Labels<'a> = [(&'a str, &'a str)];
 pub fn render(snapshot: &Snapshot, rates: &Rates) -> String {
     let mut text = Text(String::new());
     server(&mut text, snapshot);
-    counters(&mut text, snapshot);
+    counters(&mut text, &snapshot.totals);
     streams(&mut text, snapshot);
     rates_of_streams(&mut text, snapshot, rates);
     queues(&mut text, snapshot);
@@ -93,51 +94,20 @@ fn server(text: &mut Text, snapshot: &Snapshot) {
     text.sample("rtmp_build_info", &[("version", env!("CARGO_PKG_VERSION"))], &1);
     let uptime = snapshot.uptime.as_secs_f64();
     text.single("rtmp_uptime_seconds", "gauge", "Time since the server started.", &uptime);
-    for (name, help, value) in [
-        ("rtmp_connections_active", "Connections that have shaken hands.", snapshot.connections.len()),
-        ("rtmp_streams_active", "Streams, with those that wait for their publisher to come back.", snapshot.streams.len()),
-        ("rtmp_publishers_active", "Streams that have a publisher now.", snapshot.publishers()),
-        ("rtmp_subscribers_active", "Viewers of all streams.", snapshot.viewers()),
-        ("rtmp_recordings_active", "Recordings that are being written.", snapshot.recordings.len()),
-        ("rtmp_hook_events_waiting", "Events that wait for a hook.", snapshot.hooks_waiting),
-        ("rtmp_children_active", "Programs that run beside streams.", snapshot.children),
-    ] {
-        text.single(name, "gauge", help, &value);
+    for gauge in &GAUGES {
+        text.single(gauge.metric, "gauge", gauge.help, &(gauge.get)(snapshot));
     }
 }
 
-#[rustfmt::skip]
-fn counters(text: &mut Text, snapshot: &Snapshot) {
-    let totals = &snapshot.totals;
-    for (name, help, value) in [
-        ("rtmp_connections_total", "Connections accepted.", totals.connections),
-        ("rtmp_connections_refused_total", "Connections refused for want of room.", totals.connections_refused),
-        ("rtmp_handshake_failures_total", "Handshakes that failed.", totals.handshake_failures),
-        ("rtmp_unreadable_commands_total", "Commands that could not be read and were passed over.", totals.commands_unreadable),
-        ("rtmp_zombie_connections_total", "Connections ended because their peer said or took nothing for too long.", totals.zombies),
-        ("rtmp_publishers_total", "Publications.", totals.publishers),
-        ("rtmp_subscribers_total", "Playbacks.", totals.subscribers),
-        ("rtmp_subscriber_drops_total", "Messages left out for slow viewers.", totals.subscriber_drops),
-        ("rtmp_auth_successes_total", "Clients let in by the authentication.", totals.auth_successes),
-        ("rtmp_auth_failures_total", "Clients refused by the authentication.", totals.auth_failures),
-        ("rtmp_received_bytes_total", "Payload bytes from publishers.", totals.bytes_ingested),
-        ("rtmp_sent_bytes_total", "Bytes sent to clients, headers and all.", totals.bytes_egress),
-        ("rtmp_recordings_total", "Files recorded and closed.", totals.recordings),
-        ("rtmp_recording_errors_total", "Recordings that ended before their stream did.", totals.recording_errors),
-        ("rtmp_relay_messages_total", "Messages sent to destinations of relays.", totals.relay_messages),
-        ("rtmp_relay_dropped_messages_total", "Messages left out for slow destinations.", totals.relay_drops),
-        ("rtmp_relay_sent_bytes_total", "Bytes sent to destinations of relays.", totals.relay_bytes),
-        ("rtmp_relay_failures_total", "Connections to destinations that were lost or refused.", totals.relay_failures),
-        ("rtmp_hook_events_total", "Events that any hook is for.", totals.hook_events),
-        ("rtmp_hook_dropped_events_total", "Events lost since too many waited.", totals.hook_drops),
-        ("rtmp_hook_failures_total", "Runs of hooks that failed.", totals.hook_failures),
-        ("rtmp_child_restarts_total", "Programs beside streams that were started again.", totals.child_restarts),
-    ] {
-        text.single(name, "counter", help, &value);
+fn counters(text: &mut Text, totals: &Totals) {
+    let mut family = "";
+    for counter in COUNTERS {
+        if counter.metric != family {
+            text.family(counter.metric, "counter", counter.help);
+        }
+        family = counter.metric;
+        text.sample(counter.metric, counter.labels, &(counter.get)(totals));
     }
-    text.family("rtmp_messages_total", "counter", "Messages from publishers.");
-    text.sample("rtmp_messages_total", &[("type", "audio")], &totals.messages_audio);
-    text.sample("rtmp_messages_total", &[("type", "video")], &totals.messages_video);
 }
 
 fn of_stream(stream: &StreamStats) -> Vec<(&str, &str)> {

@@ -75,8 +75,8 @@ impl Rates {
     pub fn add(&mut self, now: Instant, snapshot: &Snapshot) {
         self.total.add(Sample {
             at: now,
-            received: snapshot.totals.bytes_ingested,
-            sent: snapshot.totals.bytes_egress,
+            received: snapshot.totals.bytes_in,
+            sent: snapshot.totals.bytes_out,
         });
         let mut before = std::mem::take(&mut self.streams);
         for stream in &snapshot.streams {
@@ -121,7 +121,7 @@ mod tests {
             streams: vec![stream],
             ..Snapshot::default()
         };
-        snapshot.totals.bytes_ingested = 10 * bytes;
+        snapshot.totals.bytes_in = 10 * bytes;
         snapshot
     }
 

@@ -2,12 +2,12 @@
 
 use super::api::{object, seconds};
 use crate::json::Value;
-use crate::stats::{RelayStats, Snapshot, StreamStats};
+use crate::stats::{COUNTERS, GAUGES, RelayStats, Snapshot, StreamStats, Totals};
 use std::fmt::Write as _;
 
 /// All variables by name, one a line.
 pub fn render(snapshot: &Snapshot) -> String {
-    let mut vars = counters(snapshot);
+    let mut vars: Vec<_> = counters(&snapshot.totals).collect();
     vars.extend(gauges(snapshot));
     let streams = snapshot.streams.iter().map(stream).collect();
     let relays = snapshot.relays.iter().map(relay).collect();
@@ -30,38 +30,16 @@ pub fn render(snapshot: &Snapshot) -> String {
     text
 }
 
-fn gauges(snapshot: &Snapshot) -> Vec<(&'static str, Value)> {
-    vec![
-        ("rtmp_connections_active", snapshot.connections.len().into()),
-        ("rtmp_streams_active", snapshot.streams.len().into()),
-        ("rtmp_publishers_active", snapshot.publishers().into()),
-        ("rtmp_subscribers_active", snapshot.viewers().into()),
-        ("rtmp_recordings_active", snapshot.recordings.len().into()),
-    ]
+fn gauges(snapshot: &Snapshot) -> impl Iterator<Item = (&'static str, Value)> {
+    let gauges = GAUGES.iter().filter(|gauge| gauge.is_var);
+    gauges.map(|gauge| (gauge.metric, (gauge.get)(snapshot).into()))
 }
 
-fn counters(snapshot: &Snapshot) -> Vec<(&'static str, Value)> {
-    let totals = &snapshot.totals;
-    let counters = [
-        ("rtmp_connections_total", totals.connections),
-        ("rtmp_publishers_total", totals.publishers),
-        ("rtmp_subscribers_total", totals.subscribers),
-        ("rtmp_subscriber_drops_total", totals.subscriber_drops),
-        ("rtmp_auth_successes_total", totals.auth_successes),
-        ("rtmp_auth_failures_total", totals.auth_failures),
-        ("rtmp_messages_audio", totals.messages_audio),
-        ("rtmp_messages_video", totals.messages_video),
-        ("rtmp_bytes_ingested", totals.bytes_ingested),
-        ("rtmp_bytes_egress", totals.bytes_egress),
-        ("rtmp_handshake_failures_total", totals.handshake_failures),
-        ("rtmp_recording_errors_total", totals.recording_errors),
-        ("rtmp_zombie_connections_total", totals.zombies),
-        ("rtmp_relay_messages_sent", totals.relay_messages),
-        ("rtmp_relay_messages_dropped", totals.relay_drops),
-        ("rtmp_relay_bytes_sent", totals.relay_bytes),
-    ];
-    let counters = counters.into_iter();
-    counters.map(|(name, count)| (name, count.into())).collect()
+fn counters(totals: &Totals) -> impl Iterator<Item = (&'static str, Value)> {
+    let named = COUNTERS
+        .iter()
+        .filter_map(|counter| Some((counter.var?, counter)));
+    named.map(|(name, counter)| (name, (counter.get)(totals).into()))
 }
 
 fn stream(stream: &StreamStats) -> Value {

@@ -3,7 +3,7 @@
 use crate::Site;
 use crate::fixture::keys;
 use rtmp_server::json::{self, Value};
-use rtmp_server::stats::{LinkState, QUEUE_DEPTHS, Snapshot, StreamStats};
+use rtmp_server::stats::{COUNTERS, LinkState, QUEUE_DEPTHS, Snapshot, StreamStats};
 use std::time::{Duration, Instant};
 
 fn parsed(site: &Site, path: &str) -> Value {
@@ -149,7 +149,7 @@ fn the_status_sums_up() {
     );
     let totals = status.get("totals").expect("totals");
     let members = totals.as_object().expect("an object");
-    assert_eq!(members.len(), 24, "all counters");
+    assert_eq!(members.len(), COUNTERS.len(), "all counters");
     expect(
         totals,
         &[
@@ -271,6 +271,18 @@ const LINES: &[&str] = &[
     "rtmp_recording_duration_seconds{stream=\"live/cam00\"} 61.25",
 ];
 
+/// Names, helps and types that dashboards may rely on.
+const FAMILIES: &str = include_str!("families.txt");
+
+#[test]
+fn metrics_keep_their_names() {
+    let site = Site::start(5);
+    let body = site.get("/metrics").body;
+    for want in FAMILIES.lines() {
+        assert!(body.lines().any(|line| line == want), "{want} in\n{body}");
+    }
+}
+
 #[test]
 fn prometheus_reads_what_there_is() {
     let site = Site::start(5);
@@ -330,7 +342,7 @@ fn rates_follow_the_counters() {
     while seen < 5 {
         let due = start.elapsed().as_millis() as u64 * 100;
         let mut snapshot = site.fixture.snapshot.lock().unwrap();
-        snapshot.totals.bytes_ingested += due - added;
+        snapshot.totals.bytes_in += due - added;
         snapshot.streams[1].bytes_in += due - added;
         snapshot.streams[1].bytes_out += 2 * (due - added);
         drop(snapshot);
