@@ -24,6 +24,9 @@ pub enum Content {
     End,
     /// A command to the player, without picture or sound.
     Command,
+    /// A header without a configuration, a picture or a sound without a byte: nothing that a
+    /// decoder could use, nor anything that makes what came before obsolete.
+    Empty,
     /// Something that no specification explains.
     Unknown,
 }
@@ -128,7 +131,7 @@ pub struct Packet {
 
 impl Packet {
     /// Reads the front of an audio or video payload. Of any other type, and of a payload that ends
-    /// too early, the content is unknown; empty audio is silence.
+    /// too early, the content is unknown.
     pub fn new(kind: MessageType, payload: &[u8]) -> Packet {
         let unknown = Packet {
             content: Content::Unknown,
@@ -136,14 +139,13 @@ impl Packet {
             codec: None,
         };
         let Some(first) = payload.first() else {
-            let silence = Packet {
-                content: Content::Frame,
+            let empty = Packet {
+                content: Content::Empty,
                 ..unknown
             };
-            return if kind == MessageType::AUDIO {
-                silence
-            } else {
-                unknown
+            return match kind {
+                MessageType::AUDIO | MessageType::VIDEO => empty,
+                _ => unknown,
             };
         };
         let packet = match kind {
@@ -165,7 +167,7 @@ fn legacy_audio(payload: &[u8]) -> Result<Packet, Short> {
         _ => Content::Frame,
     };
     Ok(Packet {
-        content,
+        content: content.of(cursor.rest()),
         tracks: Tracks::one(0),
         codec: Some(Codec::LegacyAudio(format)),
     })
@@ -179,18 +181,41 @@ fn legacy_video(payload: &[u8]) -> Result<Packet, Short> {
         (COMMAND_FRAME, _) => Content::Command,
         // 7 is AVC; 12 is what some encoders call HEVC, laid out the same way.
         (_, 7 | 12) => match cursor.u8()? {
-            0 => Content::Header,
-            1 => picture(frame_type),
+            0 => Content::Header.of(behind_time(cursor.rest())),
+            1 => picture(frame_type).of(behind_time(cursor.rest())),
             2 => Content::End,
             _ => Content::Unknown,
         },
-        _ => picture(frame_type),
+        _ => picture(frame_type).of(cursor.rest()),
     };
     Ok(Packet {
         content,
         tracks: Tracks::one(0),
         codec: Some(Codec::LegacyVideo(codec)),
     })
+}
+
+impl Content {
+    /// What this is if `body` is all that it holds.
+    fn of(self, body: &[u8]) -> Content {
+        let needs_body = matches!(
+            self,
+            Content::Header
+                | Content::Config
+                | Content::Keyframe
+                | Content::Frame
+                | Content::Disposable
+        );
+        match needs_body && body.is_empty() {
+            true => Content::Empty,
+            false => self,
+        }
+    }
+}
+
+/// What follows a composition time, which is three bytes; all of a body that is too short for one.
+fn behind_time(body: &[u8]) -> &[u8] {
+    body.get(3..).unwrap_or(body)
 }
 
 /// The frame type that carries a command instead of a picture.
@@ -211,6 +236,8 @@ struct Numbers {
     content: fn(p: u8, frame_type: u8) -> Content,
     /// Whether packet type `p` with this frame type is a command, which has no FourCC.
     command: fn(p: u8, frame_type: u8) -> bool,
+    /// Whether packet type `p` of this codec begins with a composition time.
+    composition_time: fn(p: u8, codec: &[u8; 4]) -> bool,
 }
 
 /// ModEx has the same packet type in both.
@@ -227,6 +254,7 @@ const VIDEO: Numbers = Numbers {
     },
     // Metadata is no command, whatever its frame type says.
     command: |p, frame_type| p != 4 && frame_type == COMMAND_FRAME,
+    composition_time: |p, codec| p == 1 && matches!(codec, b"avc1" | b"hvc1" | b"vvc1"),
 };
 
 const AUDIO: Numbers = Numbers {
@@ -239,6 +267,7 @@ const AUDIO: Numbers = Numbers {
         _ => Content::Unknown,
     },
     command: |_, _| false,
+    composition_time: |_, _| false,
 };
 
 /// Reads the front of an ExAudio or ExVideo body (Enhanced RTMP v2).
@@ -260,11 +289,31 @@ fn enhanced(payload: &[u8], numbers: &Numbers) -> Result<Packet, Short> {
         if shape > MANY_TRACKS_MANY_CODECS || inner == numbers.multitrack {
             return Ok(packet);
         }
-        packet.content = (numbers.content)(inner, frame_type);
-        (packet.tracks, packet.codec) = tracks(&mut cursor, shape)?;
+        let parts = parts(&mut cursor, shape)?;
+        let content = |part: &Part| {
+            let body = part.body(numbers, inner);
+            (numbers.content)(inner, frame_type).of(body)
+        };
+        // Of a track whose part is empty the message holds nothing, unless all are.
+        let is_full = |part: &&Part| content(part) != Content::Empty;
+        let mut told: Vec<&Part> = parts.iter().filter(is_full).collect();
+        if told.is_empty() {
+            told.extend(&parts);
+        }
+        packet.content = told.first().map_or(Content::Unknown, |part| content(part));
+        packet.codec = parts.first().map(|part| Codec::FourCc(part.codec));
+        packet.tracks = Tracks::default();
+        told.iter()
+            .for_each(|part| packet.tracks.insert(part.track));
     } else {
-        packet.content = (numbers.content)(p, frame_type);
-        packet.codec = Some(Codec::FourCc(cursor.array()?));
+        let part = Part {
+            track: 0,
+            codec: cursor.array()?,
+            data: cursor.rest(),
+        };
+        let content = (numbers.content)(p, frame_type);
+        packet.content = content.of(part.body(numbers, p));
+        packet.codec = Some(Codec::FourCc(part.codec));
     }
     Ok(packet)
 }
@@ -285,27 +334,114 @@ fn skip_mod_ex(cursor: &mut Cursor, mut p: u8) -> Result<u8, Short> {
 const ONE_TRACK: u8 = 0;
 const MANY_TRACKS_MANY_CODECS: u8 = 2;
 
-/// The track ids of a multitrack body, and the first codec.
-fn tracks(cursor: &mut Cursor, shape: u8) -> Result<(Tracks, Option<Codec>), Short> {
-    let mut tracks = Tracks::default();
-    let mut codec = None;
+/// What a message holds of one track.
+struct Part<'a> {
+    track: u8,
+    codec: [u8; 4],
+    /// All that follows the FourCC and the track id.
+    data: &'a [u8],
+}
+
+impl<'a> Part<'a> {
+    /// What a decoder gets of it when it is of packet type `p`.
+    fn body(&self, numbers: &Numbers, p: u8) -> &'a [u8] {
+        match (numbers.composition_time)(p, &self.codec) {
+            true => behind_time(self.data),
+            false => self.data,
+        }
+    }
+}
+
+/// The parts of a multitrack body, in order.
+fn parts<'a>(cursor: &mut Cursor<'a>, shape: u8) -> Result<Vec<Part<'a>>, Short> {
+    let mut parts = Vec::new();
+    let mut codec = [0; 4];
     if shape != MANY_TRACKS_MANY_CODECS {
-        codec = Some(Codec::FourCc(cursor.array()?));
+        codec = cursor.array()?;
     }
     loop {
         if shape == MANY_TRACKS_MANY_CODECS {
-            let code = Codec::FourCc(cursor.array()?);
-            codec.get_or_insert(code);
+            codec = cursor.array()?;
         }
-        tracks.insert(cursor.u8()?);
-        if shape == ONE_TRACK {
-            break;
-        }
-        let size = cursor.u24()?;
-        cursor.take(size as usize)?;
+        let track = cursor.u8()?;
+        let data = match shape {
+            ONE_TRACK => cursor.take(cursor.rest().len())?,
+            _ => {
+                let size = cursor.u24()?;
+                cursor.take(size as usize)?
+            }
+        };
+        parts.push(Part { track, codec, data });
         if cursor.is_empty() {
             break;
         }
     }
-    Ok((tracks, codec))
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// For each codec a header and a picture or a sound, without what follows.
+    #[test]
+    fn what_has_nothing_behind_its_front_is_empty() {
+        let (audio, video) = (MessageType::AUDIO, MessageType::VIDEO);
+        let rows: [(MessageType, &[u8], Content); 24] = [
+            (video, &[0x17, 0, 0, 0, 0], Content::Header),
+            (video, &[0x17, 1, 0, 0, 0], Content::Keyframe),
+            (video, &[0x27, 1, 0, 0, 0], Content::Frame),
+            (video, &[0x37, 1, 0, 0, 0], Content::Disposable),
+            (video, &[0x1c, 0, 0, 0, 0], Content::Header),
+            (video, &[0x1c, 1, 0, 0, 0], Content::Keyframe),
+            (video, &[0x12], Content::Keyframe),
+            (video, b"\x90avc1", Content::Header),
+            (video, b"\x90hvc1", Content::Header),
+            (video, b"\x90av01", Content::Header),
+            (video, b"\x90vp09", Content::Header),
+            (video, b"\x95av01", Content::Header),
+            (video, b"\x94hvc1", Content::Config),
+            (video, b"\x91hvc1\0\0\0", Content::Keyframe),
+            (video, b"\x93hvc1", Content::Keyframe),
+            (video, b"\xa1av01", Content::Frame),
+            (video, b"\x97\x00\x00\x01hvc1\0\0\0", Content::Keyframe),
+            (video, b"\x96\x00avc1\x01", Content::Header),
+            (audio, &[0xaf, 0], Content::Header),
+            (audio, &[0xaf, 1], Content::Frame),
+            (audio, &[0x2f], Content::Frame),
+            (audio, b"\x90Opus", Content::Header),
+            (audio, b"\x91fLaC", Content::Frame),
+            (audio, b"\x94Opus", Content::Config),
+        ];
+        for (kind, front, full) in rows {
+            let content = |payload: &[u8]| Packet::new(kind, payload).content;
+            assert_eq!(content(front), Content::Empty, "{front:02x?}");
+            let with_body = [front, &[1]].concat();
+            assert_eq!(content(&with_body), full, "{with_body:02x?}");
+        }
+        assert_eq!(Packet::new(audio, &[]).content, Content::Empty);
+        assert_eq!(Packet::new(video, &[]).content, Content::Empty);
+    }
+
+    #[test]
+    fn of_several_tracks_those_without_anything_are_not_told() {
+        let rows: [(&[u8], Content, &[u8]); 3] = [
+            (
+                b"\x96\x10avc1\x00\0\0\0\x01\0\0\x01x",
+                Content::Header,
+                &[1],
+            ),
+            (
+                b"\x96\x10avc1\x00\0\0\x01x\x01\0\0\x01x",
+                Content::Header,
+                &[0, 1],
+            ),
+            (b"\x96\x10avc1\x00\0\0\0\x01\0\0\0", Content::Empty, &[0, 1]),
+        ];
+        for (payload, content, tracks) in rows {
+            let packet = Packet::new(MessageType::VIDEO, payload);
+            assert_eq!(packet.content, content, "{payload:02x?}");
+            assert_eq!(packet.tracks.iter().collect::<Vec<_>>(), tracks);
+        }
+    }
 }

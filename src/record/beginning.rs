@@ -23,6 +23,8 @@ pub enum Item {
     Metadata(Pairs),
     /// Other data: cue points, captions, time codes.
     Data,
+    /// A header without a configuration, a picture or a sound without a byte.
+    Empty,
     /// What a decoder needs before the first frame.
     Header(Packet),
     /// Any other audio or video.
@@ -45,6 +47,7 @@ impl Item {
                 let packet = Packet::new(*kind, payload);
                 match packet.content {
                     Content::Header | Content::Config => Item::Header(packet),
+                    Content::Empty => Item::Empty,
                     _ => Item::Media(packet),
                 }
             }
@@ -148,7 +151,7 @@ mod tests {
         let cue = amf0::encode(&[Value::text("onCuePoint"), Value::Null]);
         let (audio, video, data) = (MessageType::AUDIO, MessageType::VIDEO, MessageType::DATA);
         #[rustfmt::skip]
-        let rows: [(MessageType, &[u8], &str); 13] = [
+        let rows: [(MessageType, &[u8], &str); 16] = [
             (audio, &[], "Nothing"),
             (video, &[], "Nothing"),
             (data, &[], "Nothing"),
@@ -158,9 +161,12 @@ mod tests {
             (data, &metadata(Value::Null)[..13], "Nothing"),
             (data, &cue, "Data"),
             (MessageType::DATA_AMF3, &cue, "Data"),
-            (video, &[0x17, 0, 0, 0, 0], "Header"),
-            (video, b"\x84hvc1", "Header"),
-            (audio, &[0x2f], "Media"),
+            (video, &[0x17, 0, 0, 0, 0], "Empty"),
+            (video, &[0x17, 0, 0, 0, 0, 1], "Header"),
+            (video, b"\x84hvc1", "Empty"),
+            (video, b"\x84hvc1c", "Header"),
+            (audio, &[0x2f], "Empty"),
+            (audio, &[0x2f, 0], "Media"),
             (video, &[0x52, 1], "Media"),
         ];
         for (kind, payload, want) in rows {
@@ -174,10 +180,10 @@ mod tests {
     fn header(letter: char) -> Message {
         let (kind, payload): (_, &[u8]) = match letter {
             'a' => (MessageType::AUDIO, &[0xaf, 0, 1]),
-            'v' => (MessageType::VIDEO, &[0x17, 0, 0, 0, 0]),
+            'v' => (MessageType::VIDEO, &[0x17, 0, 0, 0, 0, 1]),
             'w' => (MessageType::VIDEO, b"\x90hvc1w"),
             'c' => (MessageType::VIDEO, b"\x94hvc1c"),
-            '1' => (MessageType::VIDEO, b"\x96\x00avc1\x01"),
+            '1' => (MessageType::VIDEO, b"\x96\x00avc1\x01x"),
             _ => (
                 MessageType::VIDEO,
                 b"\x96\x10avc1\x01\0\0\x01x\x02\0\0\x01y",
@@ -224,7 +230,7 @@ mod tests {
         for track in 0..=255 {
             let header = message(
                 MessageType::VIDEO,
-                &[b"\x96\x00avc1", &[track][..]].concat(),
+                &[b"\x96\x00avc1", &[track, 1][..]].concat(),
             );
             beginning.note_header(&header, Packet::new(header.kind, &header.payload));
         }

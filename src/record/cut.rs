@@ -151,11 +151,11 @@ mod tests {
         let (letter, time) = word.split_at(1);
         let (kind, payload): (_, &[u8]) = match letter {
             "a" => (MessageType::AUDIO, &[0x2f, 1]),
-            "k" => (MessageType::VIDEO, &[0x17, 1, 0, 0, 0]),
-            "p" => (MessageType::VIDEO, &[0x27, 1, 0, 0, 0]),
-            "h" => (MessageType::VIDEO, &[0x17, 0, 0, 0, 0]),
-            "K" => (MessageType::VIDEO, b"\x96\x01avc1\x01"),
-            "P" => (MessageType::VIDEO, b"\xa6\x01avc1\x01"),
+            "k" => (MessageType::VIDEO, &[0x17, 1, 0, 0, 0, 1]),
+            "p" => (MessageType::VIDEO, &[0x27, 1, 0, 0, 0, 1]),
+            "h" => (MessageType::VIDEO, &[0x17, 0, 0, 0, 0, 1]),
+            "K" => (MessageType::VIDEO, b"\x96\x01avc1\x01\0\0\0x"),
+            "P" => (MessageType::VIDEO, b"\xa6\x01avc1\x01\0\0\0x"),
             _ => (MessageType::DATA, &[5]),
         };
         Message {

@@ -130,6 +130,8 @@ impl<'a> Writer<'a> {
                 }
                 self.put(*kind, aside, payload, false)
             }
+            // It begins no file, and its time says nothing of the stream's.
+            Item::Empty => self.put(*kind, aside, payload, false),
             Item::Header(packet) => {
                 self.cutter.see(message, &packet);
                 self.beginning.note_header(message, packet);

@@ -163,6 +163,9 @@ impl Cache {
 
     /// Takes note of a message that passes, before any viewer gets it.
     pub fn note(&mut self, media: &Media) {
+        if media.packet.content == Content::Empty {
+            return;
+        }
         if media.is_video() {
             self.has_video = true;
             self.video_tracks.extend(media.packet.tracks);

@@ -66,7 +66,8 @@ fn is_frame(kind: u8, body: &[u8]) -> bool {
     let kind = MessageType(kind);
     let media = matches!(kind, MessageType::AUDIO | MessageType::VIDEO);
     let content = Packet::new(kind, body).content;
-    media && !body.is_empty() && !matches!(content, Content::Header | Content::Config)
+    let other = matches!(content, Content::Header | Content::Config | Content::Empty);
+    media && !other
 }
 
 fn frames<'a>(bodies: impl Iterator<Item = (u8, &'a [u8])>) -> Vec<(u8, &'a [u8])> {

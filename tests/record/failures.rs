@@ -18,7 +18,7 @@ const LIMIT: usize = 200_000;
 fn sound() -> Vec<Message> {
     let body = |number: usize| {
         let mut body = vec![0x2f];
-        body.extend((0..number % 700).map(|byte| byte as u8));
+        body.extend((0..=number % 700).map(|byte| byte as u8));
         body
     };
     let message = |number: usize| {

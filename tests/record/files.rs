@@ -24,9 +24,9 @@ const FILES: [(&str, f64, &str, &[&str]); 14] = [
     (
         "headers wait for what they are of",
         0.0,
-        "audio @0 af 00 01; video @0 17 00 00 00 00 01; audio @700 af 01 05; video @720 17 01 00 00 00",
+        "audio @0 af 00 01; video @0 17 00 00 00 00 01; audio @700 af 01 05; video @720 17 01 00 00 00 01",
         &[
-            "video @0 17 00 00 00 00 01; audio @0 af 00 01; audio @0 af 01 05; video @20 17 01 00 00 00",
+            "video @0 17 00 00 00 00 01; audio @0 af 00 01; audio @0 af 01 05; video @20 17 01 00 00 00 01",
         ],
     ),
     (
@@ -81,12 +81,12 @@ const FILES: [(&str, f64, &str, &[&str]); 14] = [
     (
         "segments begin at keyframes, with their headers",
         1.0,
-        "video @0 17 00 00 00 00 01; audio @0 af 00 01; video @0 17 01 00 00 00; audio @990 af 01 01; \
-         video @1010 27 01 00 00 00; audio @1030 af 01 02; video @1040 17 01 00 00 00; audio @1035 af 01 03",
+        "video @0 17 00 00 00 00 01; audio @0 af 00 01; video @0 17 01 00 00 00 01; audio @990 af 01 01; \
+         video @1010 27 01 00 00 00 01; audio @1030 af 01 02; video @1040 17 01 00 00 00 01; audio @1035 af 01 03",
         &[
-            "video @0 17 00 00 00 00 01; audio @0 af 00 01; video @0 17 01 00 00 00; audio @990 af 01 01; \
-             video @1010 27 01 00 00 00; audio @1030 af 01 02",
-            "video @0 17 00 00 00 00 01; audio @0 af 00 01; video @0 17 01 00 00 00; audio @0 af 01 03",
+            "video @0 17 00 00 00 00 01; audio @0 af 00 01; video @0 17 01 00 00 00 01; audio @990 af 01 01; \
+             video @1010 27 01 00 00 00 01; audio @1030 af 01 02",
+            "video @0 17 00 00 00 00 01; audio @0 af 00 01; video @0 17 01 00 00 00 01; audio @0 af 01 03",
         ],
     ),
     (
@@ -109,12 +109,12 @@ const FILES: [(&str, f64, &str, &[&str]); 14] = [
         "colour information and every track are repeated",
         1.0,
         "video @0 90 68 76 63 31 01; video @0 94 68 76 63 31 02; video @0 96 00 61 76 63 31 01 03; \
-         video @0 93 68 76 63 31; video @1000 93 68 76 63 31",
+         video @0 93 68 76 63 31 01; video @1000 93 68 76 63 31 01",
         &[
             "video @0 90 68 76 63 31 01; video @0 94 68 76 63 31 02; video @0 96 00 61 76 63 31 01 03; \
-             video @0 93 68 76 63 31",
+             video @0 93 68 76 63 31 01",
             "video @0 90 68 76 63 31 01; video @0 94 68 76 63 31 02; video @0 96 00 61 76 63 31 01 03; \
-             video @0 93 68 76 63 31",
+             video @0 93 68 76 63 31 01",
         ],
     ),
     (
@@ -231,7 +231,7 @@ fn a_kind_that_comes_late_is_in_the_flags_at_once() {
 #[test]
 fn an_index_has_room_for_all_or_evenly_many() {
     let folder = Folder::new();
-    let keyframe = || messages("video @0 17 01 00 00 00").remove(0);
+    let keyframe = || messages("video @0 17 01 00 00 00 01").remove(0);
     let sent: Vec<Message> = (0..3000).map(|index| at(keyframe(), index * 500)).collect();
     let files = recorded(whole(&folder), &sent);
     let index = files[0].index();

@@ -322,8 +322,8 @@ impl Client {
     }
 }
 
-/// A media message of stream 1: `V` key, inter, disposable, head, end; `A` sound or head; `D` data;
-/// then a number that tells it from others, and `@` its time. For example `V key 3 @40`.
+/// A media message of stream 1: `V` key, inter, disposable, head, end; `A` sound or head; any of
+/// them `bare-`, with nothing in it; `V` or `A` nothing, without a byte; `D` data; then a number that tells it from others, and `@` its time. For example `V key 3 @40`.
 pub fn media(line: &str) -> Message {
     let words: Vec<&str> = line.split(' ').collect();
     let [medium, what, number, time] = words[..] else {
@@ -340,6 +340,12 @@ pub fn media(line: &str) -> Message {
         ("V", "inter") => (MessageType::VIDEO, vec![0x27, 1, 0, 0, 0, number]),
         ("V", "disposable") => (MessageType::VIDEO, vec![0x37, 1, 0, 0, 0, number]),
         ("V", "end") => (MessageType::VIDEO, vec![0x17, 2, 0, 0, 0, number]),
+        ("V", "bare-head") => (MessageType::VIDEO, vec![0x17, 0, 0, 0, 0]),
+        ("V", "bare-key") => (MessageType::VIDEO, vec![0x17, 1, 0, 0, 0]),
+        ("V", "nothing") => (MessageType::VIDEO, vec![]),
+        ("A", "bare-head") => (MessageType::AUDIO, vec![0xaf, 0]),
+        ("A", "bare-sound") => (MessageType::AUDIO, vec![0xaf, 1]),
+        ("A", "nothing") => (MessageType::AUDIO, vec![]),
         ("A", "head") => (MessageType::AUDIO, vec![0xaf, 0, number]),
         ("A", "sound") => (MessageType::AUDIO, vec![0xaf, 1, number]),
         ("D", "meta") => (
