@@ -82,6 +82,36 @@ fn a_client_that_connects_and_does_nothing_ends_in_time() {
 }
 
 #[test]
+fn a_silent_publisher_gives_way_where_a_second_one_is_refused() {
+    let server = ServerProcess::start("-on-duplicate reject");
+    let mut first = server.publisher("x");
+    first.send_media(&["V head 1 @0", "V key 1 @0"]);
+    let silent_since = Instant::now();
+    let mut busy = server.publisher("busy");
+    busy.send_bytes(&[4, 0, 0, 0, 0, 0, 100, 9, 1, 0, 0, 0]);
+    let publish = |name: &str| {
+        let mut client = server.connected();
+        client.call(1, "publish", 0.0, vec![Value::text(name)]);
+        (client.next_line(), client)
+    };
+    let refusal = "error@1 NetStream.Publish.BadName";
+    let (mut second, took) = loop {
+        // A part of a message is a sign of life as well.
+        busy.send_bytes(&[0]);
+        let (answer, client) = publish("x");
+        if answer != refusal {
+            break (client, silent_since.elapsed());
+        }
+        assert!(silent_since.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    assert_between("giving way", took, 9_900, 13_000);
+    assert_eq!(publish("busy").0, refusal);
+    second.expect(&["status@1 NetStream.Publish.Start"]);
+    first.expect(&[refusal, "end"]);
+}
+
+#[test]
 fn quiet_peers_are_asked_and_only_dead_ones_end() {
     let server = ServerProcess::start("");
     let _publisher = server.publisher("x");

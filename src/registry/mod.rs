@@ -7,12 +7,14 @@
 mod cache;
 mod ending;
 mod fan_out;
+mod last_heard;
 mod stats;
 mod stream;
 mod timeline;
 mod viewer;
 
 pub use ending::{AtEnd, Ended, Reason};
+pub use last_heard::LastHeard;
 pub use stream::{Origin, Publisher, Traffic};
 pub use viewer::{BEHIND_MAX, Part, Recipient};
 
@@ -26,6 +28,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use stream::Stream;
+
+/// How long a publisher may send nothing, where a second one would be refused: after that it gives
+/// way. Most often it is the same encoder, on a connection that was cut.
+pub const SILENT_MAX: Duration = Duration::from_secs(10);
 
 /// How streams behave.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +117,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Refusal::InUse`] if somebody else is and takeover is not wanted. What comes from another
+    /// [`Refusal::InUse`] if somebody else is and takeover is not wanted, unless nothing came from
+    /// there for [`SILENT_MAX`]. What comes from another
     /// server never takes a stream over. [`Refusal::Loop`] if a server that it has come through has
     /// the stream from here.
     pub fn publish(&self, key: &Key, publisher: Publisher) -> Result<Publication, Refusal> {
@@ -120,7 +127,8 @@ impl Registry {
             if stream.would_loop(&publisher.via) {
                 return Err(Refusal::Loop);
             }
-            let may_take = self.0.settings.takeover && !publisher.origin.is_server();
+            let gives_way = self.0.settings.takeover || stream.silence() >= SILENT_MAX;
+            let may_take = gives_way && !publisher.origin.is_server();
             if stream.is_live() && !may_take {
                 return Err(Refusal::InUse);
             }

@@ -2,6 +2,7 @@
 
 use super::cache::{Cache, Media};
 use super::ending::{AtEnd, Ended, Reason};
+use super::last_heard::LastHeard;
 use super::timeline::Timeline;
 use super::viewer::{Recipient, Viewer};
 use super::{Shared, fan_out, stats};
@@ -15,7 +16,7 @@ use crate::rtmp::status::{self, Level, code};
 use crate::rtmp::{Message, MessageType, StreamId};
 use crate::stats::StreamStats;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Who publishes.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct Publisher {
     pub conn_id: String,
     /// The way to its connection.
     pub outbox: Arc<Outbox>,
+    /// When anything came from there.
+    pub heard: Arc<LastHeard>,
     /// What it is to us.
     pub origin: Origin,
     /// The servers that the stream has come through, by what they call themselves.
@@ -79,6 +82,7 @@ enum Life {
         id: u64,
         conn_id: String,
         role: Role,
+        heard: Arc<LastHeard>,
         origin: Origin,
         via: Vec<String>,
         at_end: Option<AtEnd>,
@@ -164,6 +168,14 @@ impl Stream {
         matches!(self.life, Life::Live { .. })
     }
 
+    /// For how long nothing has come from who publishes; none, if nobody does.
+    pub fn silence(&self) -> Duration {
+        match &self.life {
+            Life::Live { heard, .. } => heard.silence(),
+            Life::Vacant | Life::Lost(_) => Duration::ZERO,
+        }
+    }
+
     /// Whether nobody publishes, and nobody did a moment ago.
     pub fn is_vacant(&self) -> bool {
         matches!(self.life, Life::Vacant)
@@ -189,6 +201,7 @@ impl Stream {
         let Publisher {
             conn_id,
             outbox,
+            heard,
             origin,
             via,
         } = publisher;
@@ -196,6 +209,7 @@ impl Stream {
             id,
             conn_id,
             role: outbox.take_role(),
+            heard,
             origin,
             via,
             at_end: None,

@@ -377,6 +377,7 @@ impl<'a> Conn<'a> {
         let publisher = Publisher {
             conn_id,
             outbox,
+            heard: Arc::clone(&self.peer.heard),
             origin,
             via: self.via.clone(),
         };

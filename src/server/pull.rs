@@ -7,7 +7,7 @@ use super::events;
 use crate::backoff::{Backoff, jittered};
 use crate::log;
 use crate::queue::Outbox;
-use crate::registry::{Origin, Publisher};
+use crate::registry::{LastHeard, Origin, Publisher};
 use crate::remote::{
     Filter, Grip, Link, LinkError, Present, Progress, Roll, Source, Switch, Use, split_key,
 };
@@ -246,6 +246,7 @@ impl Pull {
         let mut receiver = Receiver {
             context,
             pull: self,
+            heard: Arc::new(LastHeard::now()),
             way: None,
             publishing: None,
         };
@@ -270,6 +271,7 @@ impl Pull {
 struct Receiver<'a> {
     context: &'a Context,
     pull: &'a Pull,
+    heard: Arc<LastHeard>,
     /// The way to the server and what to say at the end, once it plays.
     way: Option<(Arc<Outbox>, Vec<Message>)>,
     /// The publication here, once there is media: some servers play streams that are not there yet.
@@ -284,6 +286,7 @@ impl Receiver<'_> {
         let publisher = Publisher {
             conn_id: id.clone(),
             outbox: Arc::clone(outbox),
+            heard: Arc::clone(&self.heard),
             origin: Origin::Server { end: end.clone() },
             via: Vec::new(),
         };
@@ -320,6 +323,7 @@ impl Use for Receiver<'_> {
     }
 
     fn media(&mut self, messages: Vec<Message>, bytes: usize) -> Result<(), LinkError> {
+        self.heard.note();
         self.pull.progress.received(bytes);
         if messages.is_empty() || self.way.is_none() {
             return Ok(());

@@ -2,6 +2,7 @@
 
 use super::capacity::Running;
 use crate::queue::{Outbox, Wire};
+use crate::registry::LastHeard;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
 use crate::socket::Line;
@@ -40,11 +41,12 @@ pub struct Peer {
     pub outbox: Arc<Outbox>,
     /// Whether it announced that it can be told to reconnect.
     pub can_reconnect: AtomicBool,
+    /// When anything came from it.
+    pub heard: Arc<LastHeard>,
     received: Counter,
     since: Instant,
     purpose: Mutex<Use>,
-    /// When it was last heard of, and last asked, in ms since the server started.
-    heard_ms: AtomicU64,
+    /// When it was last asked, in ms since the server started.
     asked_ms: AtomicU64,
     epoch: Instant,
 }
@@ -52,13 +54,13 @@ pub struct Peer {
 impl Peer {
     /// A peer that was heard of just now, with times counted from `epoch`.
     pub fn new(id: String, addr: SocketAddr, outbox: Arc<Outbox>, epoch: Instant) -> Peer {
-        let now = AtomicU64::new(epoch.elapsed().as_millis() as u64);
         let asked_ms = AtomicU64::new(0);
         Peer {
             id,
             addr,
             outbox,
             can_reconnect: AtomicBool::new(false),
+            heard: Arc::new(LastHeard::now()),
             received: Counter::default(),
             since: Instant::now(),
             purpose: Mutex::new(Use {
@@ -66,7 +68,6 @@ impl Peer {
                 stream_key: String::new(),
                 flash_ver: String::new(),
             }),
-            heard_ms: now,
             asked_ms,
             epoch,
         }
@@ -101,17 +102,15 @@ impl Peer {
     /// So many bytes came from it.
     pub fn heard(&self, bytes: usize) {
         self.received.add(bytes as u64);
-        self.heard_ms
-            .store(self.epoch.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.heard.note();
     }
 
     /// Sends a ping if nothing came for long.
     pub fn ping_if_idle(&self) {
         let now = self.epoch.elapsed().as_millis() as u64;
-        let heard = self.heard_ms.load(Ordering::Relaxed);
         let asked = self.asked_ms.load(Ordering::Relaxed);
-        let after = PING_AFTER.as_millis() as u64;
-        if now.saturating_sub(heard.max(asked)) >= after {
+        let since_asked = Duration::from_millis(now.saturating_sub(asked));
+        if since_asked.min(self.heard.silence()) >= PING_AFTER {
             self.asked_ms.store(now, Ordering::Relaxed);
             // With a full queue the peer has enough to take; it will be asked again.
             self.outbox
