@@ -5,11 +5,11 @@ mod support;
 
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::control::Control;
-use rtmp_server::rtmp::handshake;
+use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, handshake};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use support::TestServer;
 use support::process::{ServerProcess, fact};
+use support::{Client, TestServer};
 
 struct Row {
     name: &'static str,
@@ -156,30 +156,15 @@ fn faults_of_a_publisher_end_it_and_nothing_else() {
 #[test]
 fn faults_in_the_handshake_are_named() {
     let server = ServerProcess::start("");
-    let hello = handshake::hello(0, &handshake::random(1));
-    let rows: [(&str, Vec<u8>, bool, &str); 5] = [
-        ("version 6", vec![6], false, "version 6 instead of 3"),
-        ("version 0", vec![0], false, "version 0"),
-        (
-            "HTTP",
-            b"GET / HTTP/1.1\r\n\r\n".to_vec(),
-            false,
-            "a text protocol",
-        ),
-        ("TLS", vec![0x16, 3, 1], false, "version 22"),
-        ("another's echo", [&[3][..], &hello].concat(), true, "echo"),
+    let rows: [(&str, &[u8], &str); 4] = [
+        ("version 6", &[6], "version 6 instead of 3"),
+        ("version 0", &[0], "version 0"),
+        ("HTTP", b"GET / HTTP/1.1\r\n\r\n", "a text protocol"),
+        ("TLS", &[0x16, 3, 1], "version 22"),
     ];
-    for (name, bytes, to_the_end, words) in rows {
+    for (name, bytes, words) in rows {
         let mut socket = TcpStream::connect(server.addr).expect("connect");
-        socket.write_all(&bytes).expect("send");
-        if to_the_end {
-            let mut answer = [0; 1 + 2 * handshake::PACKET_LEN];
-            socket.read_exact(&mut answer).expect("S0 S1 S2");
-            let mut wrong: handshake::Packet =
-                answer[1..=handshake::PACKET_LEN].try_into().expect("S1");
-            wrong[handshake::PACKET_LEN - 1] ^= 1;
-            socket.write_all(&wrong).expect("C2");
-        }
+        socket.write_all(bytes).expect("send");
         let mut rest = Vec::new();
         // A reset is an end as well: the peer may have sent what nobody read.
         let _ = socket.read_to_end(&mut rest);
@@ -187,5 +172,88 @@ fn faults_in_the_handshake_are_named() {
         let line = server.wait_for_line("connection failed");
         assert_eq!(fact(&line, "layer"), Some("handshake"), "{name}: {line}");
         assert!(line.contains(words), "{name}: {line}");
+    }
+}
+
+/// What a client sends as C2 does no harm to anything of ours.
+#[test]
+fn a_c2_that_is_no_echo_is_noted() {
+    let server = ServerProcess::start("-log-level debug");
+    type Forge = fn(c1: &handshake::Packet, s1: &handshake::Packet) -> handshake::Packet;
+    let rows: [(&str, Forge); 4] = [
+        ("its own C1", |c1, _| *c1),
+        ("zeros", |_, _| [0; handshake::PACKET_LEN]),
+        ("another time", |_, s1| {
+            let mut c2 = *s1;
+            c2[0] ^= 1;
+            c2
+        }),
+        ("one wrong byte", |_, s1| {
+            let mut c2 = *s1;
+            c2[handshake::PACKET_LEN - 1] ^= 1;
+            c2
+        }),
+    ];
+    for (name, forge) in rows {
+        let mut client = Client::shake_hands_with(server.addr, forge);
+        client.connect("live");
+        let line = server.wait_for_line("peer deviated");
+        assert!(line.contains("did not echo"), "{name}: {line}");
+        assert_eq!(fact(&line, "level"), Some("debug"), "{name}: {line}");
+    }
+}
+
+/// Encoders that repeat the header on each chunk of a message.
+#[test]
+fn a_message_goes_on_behind_a_header_of_format_1_or_2() {
+    let server = ServerProcess::start("");
+    for (index, fmt) in [0x40, 0x80].into_iter().enumerate() {
+        let name = format!("x{index}");
+        let mut publisher = server.publisher(&name);
+        let mut viewer = server.playing(&name);
+        let key = [&[0x17, 1, 0, 0, 0][..], &[7; 295]].concat();
+        let len_and_kind = [0, 1, 44, 9];
+        let mut bytes = vec![60, 0, 0, 40];
+        bytes.extend(len_and_kind);
+        bytes.extend([1, 0, 0, 0]);
+        bytes.extend(&key[..128]);
+        for piece in key[128..].chunks(128) {
+            bytes.extend([fmt | 60, 0, 0, 0]);
+            bytes.extend(len_and_kind.iter().filter(|_| fmt == 0x40));
+            bytes.extend(piece);
+        }
+        publisher.send_bytes(&bytes);
+        let message = viewer.receive().expect("a picture");
+        assert_eq!((message.timestamp.0, &message.payload[..]), (40, &key[..]));
+        publisher.vanish();
+        let line = server.wait_for_line("peer deviated");
+        assert!(line.contains("format 1 or 2"), "{line}");
+    }
+}
+
+/// A publisher that keeps to the bandwidth it was given and announces no window, or one of 0.
+#[test]
+fn a_publisher_that_announces_no_window_is_acknowledged() {
+    let server = TestServer::start("");
+    for window in [None, Some(0)] {
+        let mut publisher = server.publisher("x");
+        if let Some(control) = window.map(Control::WindowAckSize) {
+            publisher.send(&control.message());
+        }
+        let picture = Message {
+            timestamp: Timestamp(0),
+            kind: MessageType::VIDEO,
+            stream: StreamId(1),
+            payload: [&[0x17, 1, 0, 0, 0][..], &[0; 1_000_000]].concat().into(),
+        };
+        for _ in 0..3 {
+            publisher.send(&picture);
+        }
+        let line = publisher.next_line();
+        let acknowledged: u32 = line
+            .strip_prefix("ack ")
+            .and_then(|bytes| bytes.parse().ok())
+            .unwrap_or_else(|| panic!("{line}"));
+        assert!((2_500_000..3_100_000).contains(&acknowledged), "{line}");
     }
 }

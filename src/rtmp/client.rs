@@ -209,7 +209,7 @@ impl Client {
 
     fn control(&mut self, control: Control, out: &mut Vec<Event>) {
         match control {
-            Control::WindowAckSize(size) => self.acknowledgements.set_window(size),
+            Control::WindowAckSize(size) => self.acknowledgements.announce(size),
             Control::SetPeerBandwidth { size, .. }
                 if size > 0 && self.window_sent != Some(size) =>
             {

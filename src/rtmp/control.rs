@@ -72,8 +72,6 @@ pub enum Error {
     },
     /// Not one of the types 1 to 6.
     NotControl(u8),
-    /// A window of zero bytes would ask for an acknowledgement of each byte.
-    WindowOfZero,
 }
 
 impl fmt::Display for Error {
@@ -83,7 +81,6 @@ impl fmt::Display for Error {
                 write!(f, "control message of type {kind} has only {len} bytes")
             }
             Error::NotControl(kind) => write!(f, "type {kind} is not a control message"),
-            Error::WindowOfZero => write!(f, "acknowledgement window of 0 bytes"),
         }
     }
 }
@@ -105,10 +102,7 @@ impl Control {
             MessageType::SET_CHUNK_SIZE => Control::SetChunkSize(value(&mut cursor)?),
             MessageType::ABORT => Control::Abort(value(&mut cursor)?),
             MessageType::ACKNOWLEDGEMENT => Control::Acknowledgement(value(&mut cursor)?),
-            MessageType::WINDOW_ACK_SIZE => match value(&mut cursor)? {
-                0 => return Err(Error::WindowOfZero),
-                size => Control::WindowAckSize(size),
-            },
+            MessageType::WINDOW_ACK_SIZE => Control::WindowAckSize(value(&mut cursor)?),
             MessageType::SET_PEER_BANDWIDTH => {
                 let size = value(&mut cursor)?;
                 let limit = Limit(cursor.u8().map_err(truncated)?);
@@ -194,13 +188,17 @@ impl UserControl {
     }
 }
 
-/// The duty to acknowledge (§5.4.3): the peer's window and what has been received in it.
+/// The duty to acknowledge (§5.4.3): the window and what has been received in it.
+///
+/// The window is the one that the peer announced or, where it announced none, the one that we
+/// imposed on it: a peer that keeps to that sends no more until it is acknowledged.
 ///
 /// Counts from the first byte of the handshake, as §5.4.3 has it, and never starts anew; the wire
 /// shows the low 32 bits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Acknowledgements {
-    window: Option<u32>,
+    announced: Option<u32>,
+    imposed: Option<u32>,
     received: u64,
     acknowledged: u64,
 }
@@ -216,14 +214,22 @@ impl Acknowledgements {
         self.received
     }
 
-    /// The peer wants an acknowledgement for each `window` bytes from now on.
-    pub fn set_window(&mut self, window: u32) {
-        self.window = Some(window);
+    /// The peer wants an acknowledgement for each `window` bytes from now on. A window of 0, which
+    /// would be one for each byte, changes nothing.
+    pub fn announce(&mut self, window: u32) {
+        if window > 0 {
+            self.announced = Some(window);
+        }
+    }
+
+    /// The peer was told by Set Peer Bandwidth to leave no more than `window` bytes unacknowledged.
+    pub fn impose(&mut self, window: u32) {
+        self.imposed = Some(window);
     }
 
     /// The acknowledgement that is due, if one is. One is enough for any number of windows.
     pub fn due(&mut self) -> Option<Control> {
-        let window = u64::from(self.window?);
+        let window = u64::from(self.announced.or(self.imposed)?);
         if self.received - self.acknowledged < window {
             return None;
         }
@@ -241,7 +247,8 @@ mod tests {
         let mut acks = Acknowledgements::default();
         acks.count(10_000);
         assert_eq!(acks.due(), None, "no window, no duty");
-        acks.set_window(5000);
+        acks.announce(5000);
+        acks.announce(0);
         assert_eq!(acks.due(), Some(Control::Acknowledgement(10_000)));
         acks.count(4999);
         assert_eq!(acks.due(), None);
@@ -251,5 +258,20 @@ mod tests {
         assert_eq!(acks.due(), Some(Control::Acknowledgement(5)));
         acks.count(5000);
         assert_eq!(acks.due(), Some(Control::Acknowledgement(5005)));
+    }
+
+    #[test]
+    fn an_imposed_window_holds_until_one_is_announced() {
+        let mut acks = Acknowledgements::default();
+        acks.impose(5000);
+        acks.count(4999);
+        assert_eq!(acks.due(), None);
+        acks.count(1);
+        assert_eq!(acks.due(), Some(Control::Acknowledgement(5000)));
+        acks.announce(7000);
+        acks.count(6999);
+        assert_eq!(acks.due(), None);
+        acks.count(1);
+        assert_eq!(acks.due(), Some(Control::Acknowledgement(12_000)));
     }
 }

@@ -76,7 +76,8 @@ pub fn echo(peer: &Packet, read_at: u32) -> Packet {
 ///
 /// # Errors
 ///
-/// [`Error::TimeNotEchoed`], [`Error::RandomNotEchoed`]: not an RTMP peer; hang up.
+/// [`Error::TimeNotEchoed`], [`Error::RandomNotEchoed`]: worth a note. Some peers send other things
+/// and nothing of ours depends on it.
 pub fn check_echo(ours: &Packet, theirs: &Packet) -> Result<(), Error> {
     if ours[..4] != theirs[..4] {
         return Err(Error::TimeNotEchoed);

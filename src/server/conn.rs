@@ -105,7 +105,10 @@ fn shake_hands(context: &Context, number: u64, socket: &TcpStream) -> Result<(),
     let answer = handshake::answer(&theirs, context.clock_ms(), seed);
     (&mut &*socket).write_all(&answer).map_err(Error::Io)?;
     read(&mut theirs[..])?;
-    Ok(handshake::check_answered(&answer, &theirs)?)
+    if let Err(deviation) = handshake::check_answered(&answer, &theirs) {
+        log!(Debug, "peer deviated from the specification"; conn_id = format_args!("c{number:06}"), deviation = deviation);
+    }
+    Ok(())
 }
 
 /// Everything after the handshake.
@@ -493,11 +496,11 @@ impl<'a> Conn<'a> {
         for (_, active) in std::mem::take(&mut self.active) {
             active.end(self.context, &self.peer.id, Ending::Lost);
         }
-        if self.chunks.tolerated() > 0
-            && let Some(more) = DEVIATIONS.pass()
-        {
-            log!(Info, "peer deviated from the specification"; conn_id = self.peer.id,
-                deviation = "control chunk stream opened by a header of format 1", suppressed = more);
+        for (deviation, times) in self.chunks.tolerated().told() {
+            if let Some(more) = DEVIATIONS.pass() {
+                log!(Info, "peer deviated from the specification"; conn_id = self.peer.id,
+                    deviation = deviation, times = times, suppressed = more);
+            }
         }
         // Wakes a writer that waits for the socket.
         let _ = self.socket.shutdown(Shutdown::Both);

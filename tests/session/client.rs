@@ -49,6 +49,7 @@ const CONVERSATIONS: [(&str, Purpose, Steps); 6] = [
     ]),
     ("control", Purpose::Publish, &[
         ("window 5000", ""),
+        ("window 0", ""),
         ("bandwidth 7000 dynamic", "> window 7000"),
         ("bandwidth 7000 hard", ""),
         ("bandwidth 0 hard", ""),

@@ -190,6 +190,21 @@ fn bytes_are_acknowledged_as_the_client_asks() {
     assert_eq!(peer.0.received(), 5000);
 }
 
+/// Set Peer Bandwidth binds a client that announces no window of its own.
+#[test]
+fn bytes_are_acknowledged_in_the_window_that_was_imposed() {
+    let mut peer = connected();
+    peer.hears("window 0").expect("no violation");
+    peer.0.count_received(2_499_999);
+    assert_eq!(peer.0.acknowledgement(), None);
+    peer.0.count_received(1);
+    let sent = peer
+        .0
+        .acknowledgement()
+        .map(|message| crate::render::message(&message));
+    assert_eq!(sent.as_deref(), Some("ack 2500000"));
+}
+
 #[test]
 fn who_can_reconnect_said_so() {
     let rows = [

@@ -117,6 +117,14 @@ pub struct Client {
 
 impl Client {
     pub fn shake_hands(addr: SocketAddr) -> Client {
+        Self::shake_hands_with(addr, |_, s1| *s1)
+    }
+
+    /// As `shake_hands`, with a C2 made from C1 and S1.
+    pub fn shake_hands_with(
+        addr: SocketAddr,
+        c2: impl FnOnce(&handshake::Packet, &handshake::Packet) -> handshake::Packet,
+    ) -> Client {
         let mut socket = TcpStream::connect(addr).expect("connect");
         socket.set_nodelay(true).expect("nodelay");
         socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
@@ -126,9 +134,8 @@ impl Client {
             .expect("C0 C1");
         let mut answer = [0; 1 + 2 * handshake::PACKET_LEN];
         socket.read_exact(&mut answer).expect("S0 S1 S2");
-        socket
-            .write_all(&answer[1..1 + handshake::PACKET_LEN])
-            .expect("C2");
+        let s1 = answer[1..1 + handshake::PACKET_LEN].try_into().expect("S1");
+        socket.write_all(&c2(&hello, &s1)).expect("C2");
         Client {
             socket,
             decoder: Decoder::default(),

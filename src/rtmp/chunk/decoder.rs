@@ -25,7 +25,7 @@ pub enum Error {
         /// The format of the header.
         fmt: u8,
     },
-    /// A header of format 0, 1 or 2 stands inside a message of chunk stream `csid`.
+    /// A header that announces another message stands inside a message of chunk stream `csid`.
     HeaderInsideMessage {
         /// The chunk stream.
         csid: u32,
@@ -130,7 +130,33 @@ pub struct Decoder {
     /// The beginning of a header whose end has not arrived.
     stash: Vec<u8>,
     partial_bytes: usize,
-    tolerated: u32,
+    tolerated: Deviations,
+}
+
+/// How often headers were accepted that a peer should not have sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deviations {
+    /// The control chunk stream was opened by a header of format 1.
+    pub opened_by_format_1: u32,
+    /// A message went on behind a header of format 1 or 2 instead of 3.
+    pub continued_by_format_1_or_2: u32,
+}
+
+impl Deviations {
+    /// Those that there were, in words, and how often.
+    pub fn told(self) -> impl Iterator<Item = (&'static str, u32)> {
+        let all = [
+            (
+                "control chunk stream opened by a header of format 1",
+                self.opened_by_format_1,
+            ),
+            (
+                "message continued by a header of format 1 or 2",
+                self.continued_by_format_1_or_2,
+            ),
+        ];
+        all.into_iter().filter(|(_, times)| *times > 0)
+    }
 }
 
 impl Default for Decoder {
@@ -141,7 +167,7 @@ impl Default for Decoder {
             position: Position::Header,
             stash: Vec::with_capacity(HEADER_LEN_MAX),
             partial_bytes: 0,
-            tolerated: 0,
+            tolerated: Deviations::default(),
         }
     }
 }
@@ -177,8 +203,8 @@ impl Decoder {
         }
     }
 
-    /// How often a peer's header was accepted that the specification forbids it to send.
-    pub fn tolerated(&self) -> u32 {
+    /// How often a peer's header was accepted that it should not have sent.
+    pub fn tolerated(&self) -> Deviations {
         self.tolerated
     }
 
@@ -225,7 +251,7 @@ impl Decoder {
         };
         let known = self.streams.iter().find(|stream| stream.csid == csid);
         let open = known.is_some_and(|stream| stream.partial.is_some());
-        if open && fmt < 3 {
+        if open && fmt == 0 {
             return Ok(Err(Error::HeaderInsideMessage { csid, fmt }));
         }
         // librtmp opens the control stream with format 1 when its first message there is an
@@ -236,6 +262,11 @@ impl Decoder {
         }
         let last = known.map(|stream| stream.header).unwrap_or_default();
         let header = message_header(cursor, fmt, last, !open)?;
+        // Some encoders repeat the whole header on each chunk of a message. One that says the same
+        // as the first goes on with it; only its delta is news, for the message after this one.
+        if open && (header.len, header.kind) != (last.len, last.kind) {
+            return Ok(Err(Error::HeaderInsideMessage { csid, fmt }));
+        }
         Ok(Ok(Parsed { csid, fmt, header }))
     }
 
@@ -256,7 +287,8 @@ impl Decoder {
                 return Err(Error::TooManyChunkStreams);
             }
             None => {
-                self.tolerated += u32::from(fmt != 0);
+                let opened = &mut self.tolerated.opened_by_format_1;
+                *opened = opened.saturating_add(u32::from(fmt != 0));
                 let (partial, spare) = (None, Vec::new());
                 self.streams.push(ChunkStream {
                     csid,
@@ -268,6 +300,10 @@ impl Decoder {
             }
         };
         let stream = &mut self.streams[index];
+        if stream.partial.is_some() && fmt < 3 {
+            let continued = &mut self.tolerated.continued_by_format_1_or_2;
+            *continued = continued.saturating_add(1);
+        }
         stream.header = header;
         let spare = &mut stream.spare;
         let have = stream

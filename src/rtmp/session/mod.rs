@@ -238,7 +238,7 @@ impl Session {
 
     fn control(&mut self, control: Control, out: &mut Vec<Event>) {
         match control {
-            Control::WindowAckSize(size) => self.acknowledgements.set_window(size),
+            Control::WindowAckSize(size) => self.acknowledgements.announce(size),
             Control::SetPeerBandwidth { size, .. } if size > 0 && size != self.window_sent => {
                 self.window_sent = size;
                 out.push(Event::Send(Control::WindowAckSize(size).message()));
@@ -291,6 +291,7 @@ impl Session {
             return out.extend([Event::Send(error), Event::Close]);
         };
         self.window_sent = WINDOW_ACK_SIZE;
+        self.acknowledgements.impose(WINDOW_ACK_SIZE);
         let replies = [
             Control::WindowAckSize(WINDOW_ACK_SIZE).message(),
             Control::SetPeerBandwidth {
