@@ -3,11 +3,11 @@
 
 use std::ffi::{c_char, c_int, c_long, c_ulong};
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SIGHUP: c_int = 1;
 const SIGINT: c_int = 2;
@@ -21,10 +21,13 @@ const MSG_NOSIGNAL: c_int = 0x4000;
 
 const SOL_SOCKET: c_int = 1;
 const SO_TYPE: c_int = 3;
+const SO_ERROR: c_int = 4;
 const SO_RCVLOWAT: c_int = 18;
 const SO_ACCEPTCONN: c_int = 30;
 const SO_DOMAIN: c_int = 39;
 const SOCK_STREAM: c_int = 1;
+const SOCK_NONBLOCK: c_int = 0o4000;
+const SOCK_CLOEXEC: c_int = 0o2_000_000;
 const AF_INET: c_int = 2;
 const AF_INET6: c_int = 10;
 
@@ -41,6 +44,9 @@ const RLIMIT_NOFILE: c_int = 7;
 
 /// Linux' number for "no such process".
 const ESRCH: i32 = 3;
+
+/// Linux' number for "operation now in progress".
+const EINPROGRESS: i32 = 115;
 
 /// `struct rlimit` of 64-bit Linux.
 #[repr(C)]
@@ -74,6 +80,21 @@ struct Timespec {
     nanoseconds: i64,
 }
 
+/// `struct sockaddr_in` and `struct sockaddr_in6`: the beginning of both is the same, and the rest
+/// of the first is shorter. Port and address are in network order.
+#[repr(C)]
+struct SockAddr {
+    family: u16,
+    port: [u8; 2],
+    /// The address of IPv4, or the flow information of IPv6.
+    first: [u8; 4],
+    address: [u8; 16],
+    scope: u32,
+}
+
+/// The length of `struct sockaddr_in`.
+const SOCKADDR_IN_LEN: u32 = 16;
+
 /// `struct pollfd`.
 #[repr(C)]
 struct PollFd {
@@ -97,6 +118,8 @@ unsafe extern "C" {
         len: *mut u32,
     ) -> c_int;
     fn listen(socket: c_int, backlog: c_int) -> c_int;
+    fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
+    fn connect(socket: c_int, addr: *const SockAddr, len: u32) -> c_int;
     fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
     fn poll(fds: *mut PollFd, count: c_ulong, timeout_ms: c_int) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
@@ -239,7 +262,7 @@ pub fn set_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
 ///
 /// When the system has no memory for it. A signal is none.
 pub fn wait_for_either(first: BorrowedFd, second: BorrowedFd) -> io::Result<bool> {
-    poll_two([(first, POLLIN), (second, POLLIN)]).map(|[first, _]| first)
+    poll_two([(Some(first), POLLIN), (Some(second), POLLIN)], None).map(|[first, _]| first)
 }
 
 /// Waits until the pipe `to` takes something, or nobody reads it any more; returns `false` if
@@ -249,26 +272,136 @@ pub fn wait_for_either(first: BorrowedFd, second: BorrowedFd) -> io::Result<bool
 ///
 /// When the system has no memory for it. A signal is none.
 pub fn wait_for_room(stop: BorrowedFd, to: BorrowedFd) -> io::Result<bool> {
-    poll_two([(stop, POLLIN), (to, POLLOUT)]).map(|[stop, _]| !stop)
+    poll_two([(Some(stop), POLLIN), (Some(to), POLLOUT)], None).map(|[stop, _]| !stop)
+}
+
+/// Why a wait is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// What was waited for is there.
+    Ready,
+    /// It was stopped.
+    Stopped,
+    /// Time is up.
+    TimedOut,
+}
+
+/// Waits until `fd` has something to read or has ended, until `stop` has, or until `end`.
+///
+/// # Errors
+///
+/// When the system has no memory for it. A signal is none.
+pub fn wait_readable(fd: BorrowedFd, stop: Option<BorrowedFd>, end: Instant) -> io::Result<Woken> {
+    wait_until(fd, POLLIN, stop, end)
+}
+
+fn wait_until(
+    fd: BorrowedFd,
+    events: i16,
+    stop: Option<BorrowedFd>,
+    end: Instant,
+) -> io::Result<Woken> {
+    let asked = [(stop, POLLIN), (Some(fd), events)];
+    Ok(match poll_two(asked, Some(end))? {
+        [_, true] => Woken::Ready,
+        [true, false] => Woken::Stopped,
+        [false, false] => Woken::TimedOut,
+    })
 }
 
 /// Waits until either of two descriptors has come to what is asked of it, or to its end; returns
-/// which of them have.
-fn poll_two(asked: [(BorrowedFd, i16); 2]) -> io::Result<[bool; 2]> {
+/// which of them have. Neither has: it is `end`.
+fn poll_two(asked: [(Option<BorrowedFd>, i16); 2], end: Option<Instant>) -> io::Result<[bool; 2]> {
     let mut fds = asked.map(|(fd, events)| PollFd {
-        fd: fd.as_raw_fd(),
+        // The kernel passes over a negative one.
+        fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
         events,
         revents: 0,
     });
     loop {
-        // SAFETY: the pointer is to a live array of two that the kernel only fills in, and both
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        // Rounded up, not to spin during the last millisecond.
+        let left_ms = left.map(|left| left.as_nanos().div_ceil(1_000_000));
+        let timeout_ms = left_ms.map_or(-1, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX));
+        // SAFETY: the pointer is to a live array of two that the kernel only fills in, and the
         // descriptors are open as long as they are borrowed.
-        if unsafe { poll(fds.as_mut_ptr(), 2, -1) } > 0 {
+        let ready = unsafe { poll(fds.as_mut_ptr(), 2, timeout_ms) };
+        if ready > 0 || (ready == 0 && timeout_ms == 0) {
             return Ok(fds.map(|fd| fd.revents != 0));
         }
         let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
+        if ready < 0 && error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
+        }
+    }
+}
+
+/// Connects to `addr` until `end` at the latest. `None`: `stop` had something to read, or had ended,
+/// before; the standard library has no way to end a connect early.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::TimedOut`], and those of connect(2).
+pub fn connect_until(
+    addr: SocketAddr,
+    stop: Option<BorrowedFd>,
+    end: Instant,
+) -> io::Result<Option<TcpStream>> {
+    let (domain, len) = match addr {
+        SocketAddr::V4(_) => (AF_INET, SOCKADDR_IN_LEN),
+        SocketAddr::V6(_) => (AF_INET6, size_of::<SockAddr>() as u32),
+    };
+    let addr = SockAddr::new(addr);
+    // SAFETY: takes integers and touches no memory of ours.
+    let fd = unsafe { socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a moment ago the kernel made it for us, so nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: the kernel only reads the `len` bytes of `addr`, which has as many, and the
+    // descriptor is ours.
+    if unsafe { connect(fd.as_raw_fd(), &addr, len) } != 0 {
+        let error = io::Error::last_os_error();
+        // A signal does not end what has begun (connect(2), EINTR).
+        let begun =
+            error.raw_os_error() == Some(EINPROGRESS) || error.kind() == io::ErrorKind::Interrupted;
+        if !begun {
+            return Err(error);
+        }
+        match wait_until(fd.as_fd(), POLLOUT, stop, end)? {
+            Woken::Ready => {}
+            Woken::Stopped => return Ok(None),
+            Woken::TimedOut => return Err(io::ErrorKind::TimedOut.into()),
+        }
+        match socket_option(fd.as_fd(), SO_ERROR)? {
+            0 => {}
+            code => return Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+    let socket = TcpStream::from(fd);
+    socket.set_nonblocking(false)?;
+    Ok(Some(socket))
+}
+
+impl SockAddr {
+    fn new(addr: SocketAddr) -> SockAddr {
+        let port = addr.port().to_be_bytes();
+        match addr {
+            SocketAddr::V4(addr) => SockAddr {
+                family: AF_INET as u16,
+                port,
+                first: addr.ip().octets(),
+                address: [0; 16],
+                scope: 0,
+            },
+            SocketAddr::V6(addr) => SockAddr {
+                family: AF_INET6 as u16,
+                port,
+                first: addr.flowinfo().to_be_bytes(),
+                address: addr.ip().octets(),
+                scope: addr.scope_id(),
+            },
         }
     }
 }

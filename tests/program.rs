@@ -5,6 +5,7 @@ mod support;
 use rtmp_server::amf0::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -99,6 +100,47 @@ fn a_stop_that_takes_too_long_is_forced_and_its_code_says_so() {
         "took {:?}",
         began.elapsed()
     );
+}
+
+/// A listener that answers nobody: one connection waits to be accepted, and there is room for no
+/// other.
+fn full() -> (TcpListener, TcpStream, SocketAddr) {
+    let listener = rtmp_server::socket::bind("127.0.0.1:0", 0).expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let first = TcpStream::connect(addr).expect("connect");
+    (listener, first, addr)
+}
+
+#[test]
+fn a_stop_does_not_wait_for_another_server_to_answer() {
+    let (_listener, _first, addr) = full();
+    let rows = [
+        format!("-relay-to rtmp://{addr}/live"),
+        format!("-pull live/y=rtmp://{addr}/live/y"),
+    ];
+    for flags in rows {
+        let mut server = ServerProcess::start(&flags);
+        let publisher = server.publisher("x");
+        // Now it dials: nothing is logged of that.
+        wait_until("a dial", || dials(server.pid(), addr));
+        drop(publisher);
+        let began = Instant::now();
+        signal(&server, "TERM");
+        assert_eq!(server.wait(), Some(0), "{flags}");
+        assert!(
+            began.elapsed() < Duration::from_secs(1),
+            "{flags}: took {:?}",
+            began.elapsed()
+        );
+    }
+}
+
+/// Whether a process is connecting to `addr`.
+fn dials(pid: u32, addr: SocketAddr) -> bool {
+    let sockets = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).expect("sockets");
+    // The port as it stands there, and the state "SYN sent".
+    let wanted = format!(":{:04X} 02 ", addr.port());
+    sockets.lines().any(|line| line.contains(&wanted))
 }
 
 #[test]

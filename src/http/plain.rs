@@ -10,7 +10,7 @@ use std::time::Instant;
 
 /// Sends a request and reads the reply, until `end` at the latest.
 pub fn post(url: &Url, post: &Post, end: Instant) -> Result<Reply, Error> {
-    let socket = dial(&url.host, url.port, end).map_err(Error::from)?;
+    let socket = dial(&url.host, url.port, end, None).map_err(Error::from)?;
     let mut timed = Timed::new(&socket, end);
     let sent = timed.write_all(&request(url, post));
     if let Err(error) = &sent

@@ -12,6 +12,8 @@ use crate::stats::Counters;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
@@ -160,7 +162,7 @@ impl Link<'_> {
     pub fn run(&self, target: Target, user: &mut dyn Use) -> LinkError {
         let socket = match self.connect() {
             Ok(socket) => socket,
-            Err(error) => return error,
+            Err(error) => return self.unless_stopped(error),
         };
         let line = Arc::new(Line(socket));
         if !self.switch.hold(Grip::Line(Arc::clone(&line))) {
@@ -190,7 +192,13 @@ impl Link<'_> {
 
     fn connect(&self) -> Result<TcpStream, LinkError> {
         let end = Instant::now() + DIAL_LIMIT;
-        let socket = dial(&self.url.host, self.url.port, end).map_err(LinkError::Dial)?;
+        let (stop, stopped) = UnixStream::pair().map_err(LinkError::Io)?;
+        if !self.switch.hold(Grip::Dialling(stop)) {
+            return Err(LinkError::Stopped);
+        }
+        let socket = dial(&self.url.host, self.url.port, end, Some(stopped.as_fd()));
+        self.switch.hold(Grip::Nothing);
+        let socket = socket.map_err(LinkError::Dial)?;
         let limit = Some(WRITE_LIMIT);
         socket.set_write_timeout(limit).map_err(LinkError::Io)?;
         Ok(socket)

@@ -3,6 +3,7 @@
 use crate::queue::{Outbox, Wire};
 use crate::rtmp::Message;
 use crate::socket::Line;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub enum Grip {
     /// Nothing: there is no connection, or somebody else ends it.
     Nothing,
+    /// A connection that is being made: it is given up when this is dropped.
+    Dialling(UnixStream),
     /// A connection that nothing goes through yet: it is cut.
     Line(Arc<Line>),
     /// A connection that is in use: these messages are sent, and then it is closed.
@@ -54,6 +57,7 @@ impl Switch {
         state.off = true;
         match std::mem::replace(&mut state.grip, Grip::Nothing) {
             Grip::Nothing => {}
+            Grip::Dialling(stop) => drop(stop),
             Grip::Line(line) => line.hang_up(),
             Grip::Outbox(outbox, end) => outbox.finish(end),
         }

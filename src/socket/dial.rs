@@ -1,9 +1,12 @@
-//! Connecting to another machine by name, within a time.
+//! Connecting to another machine by name, within a time, or until it is not wanted any more.
 
+use crate::sys::{self, Woken};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
@@ -25,6 +28,8 @@ pub enum DialError {
     Connect(io::Error),
     /// Not done in time.
     TimedOut,
+    /// It is not wanted any more.
+    Stopped,
     /// The system failed.
     Io(io::Error),
 }
@@ -37,19 +42,32 @@ impl fmt::Display for DialError {
             DialError::NoAddress => write!(f, "host has no address"),
             DialError::Connect(error) => write!(f, "cannot connect: {error}"),
             DialError::TimedOut => write!(f, "timed out"),
+            DialError::Stopped => write!(f, "not wanted any more"),
             DialError::Io(error) => write!(f, "{error}"),
         }
     }
 }
 
-/// Connects to `host`, a name or an address, until `end` at the latest. The socket sends without
-/// delay.
+/// Connects to `host`, a name or an address, until `end` at the latest, and only until `stop` has
+/// something to read or has ended. The socket sends without delay.
 ///
 /// # Errors
 ///
 /// Any [`DialError`].
-pub fn dial(host: &str, port: u16, end: Instant) -> Result<TcpStream, DialError> {
-    connect(&resolve(host, port, end)?, end)
+pub fn dial(
+    host: &str,
+    port: u16,
+    end: Instant,
+    stop: Option<BorrowedFd>,
+) -> Result<TcpStream, DialError> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return connect(&[SocketAddr::new(ip, port)], end, stop);
+    }
+    let place = (host.to_owned(), port);
+    let addrs = look_up(end, stop, move || {
+        place.to_socket_addrs().map(|addrs| addrs.collect())
+    })?;
+    connect(&addrs, end, stop)
 }
 
 fn left_until(end: Instant) -> Result<Duration, DialError> {
@@ -60,26 +78,33 @@ fn left_until(end: Instant) -> Result<Duration, DialError> {
     Ok(left)
 }
 
-/// The addresses of the host; names are looked up in a thread of their own.
-fn resolve(host: &str, port: u16, end: Instant) -> Result<Vec<SocketAddr>, DialError> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
-    }
+/// Has `resolve` look up addresses in a thread of its own, which is left to itself when there is no
+/// more waiting for it.
+fn look_up(
+    end: Instant,
+    stop: Option<BorrowedFd>,
+    resolve: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+) -> Result<Vec<SocketAddr>, DialError> {
     let permit = Lookup::begin().ok_or(DialError::Busy)?;
     let (sender, found) = mpsc::sync_channel(1);
-    let place = (host.to_owned(), port);
+    let (done, looking) = UnixStream::pair().map_err(DialError::Io)?;
     let builder = thread::Builder::new().name("lookup".to_owned());
     let spawned = builder.spawn(move || {
-        let addrs = place.to_socket_addrs().map(|addrs| addrs.collect());
+        let addrs = resolve();
         drop(permit);
         // Nobody may wait for it any more.
         let _ = sender.send(addrs);
+        drop(looking);
     });
     spawned.map_err(DialError::Io)?;
-    match found.recv_timeout(left_until(end)?) {
-        Ok(addrs) => addrs.map_err(DialError::Resolve),
-        Err(RecvTimeoutError::Timeout) => Err(DialError::TimedOut),
-        Err(RecvTimeoutError::Disconnected) => Err(DialError::Busy),
+    match sys::wait_readable(done.as_fd(), stop, end).map_err(DialError::Io)? {
+        Woken::Ready => match found.try_recv() {
+            Ok(addrs) => addrs.map_err(DialError::Resolve),
+            // The thread has panicked.
+            Err(_) => Err(DialError::Busy),
+        },
+        Woken::Stopped => Err(DialError::Stopped),
+        Woken::TimedOut => Err(DialError::TimedOut),
     }
 }
 
@@ -101,16 +126,21 @@ impl Drop for Lookup {
 }
 
 /// Connects to the first address that answers. None of them may use up the time of the others.
-fn connect(addrs: &[SocketAddr], end: Instant) -> Result<TcpStream, DialError> {
+fn connect(
+    addrs: &[SocketAddr],
+    end: Instant,
+    stop: Option<BorrowedFd>,
+) -> Result<TcpStream, DialError> {
     let mut last = DialError::NoAddress;
     for (index, addr) in addrs.iter().enumerate() {
         let shares = (addrs.len() - index) as u32;
         let share = (left_until(end)? / shares).max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(addr, share) {
-            Ok(socket) => {
+        match sys::connect_until(*addr, stop, Instant::now() + share) {
+            Ok(Some(socket)) => {
                 socket.set_nodelay(true).map_err(DialError::Io)?;
                 return Ok(socket);
             }
+            Ok(None) => return Err(DialError::Stopped),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => last = DialError::TimedOut,
             Err(error) => last = DialError::Connect(error),
         }
@@ -187,7 +217,12 @@ fn split_ipv6(rest: &str) -> Result<(&str, Option<&str>), HostPortError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::socket::bind;
     use std::net::TcpListener;
+
+    fn in_5_s() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
 
     #[test]
     fn the_next_address_is_tried() {
@@ -196,14 +231,82 @@ mod tests {
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let closed = other.local_addr().unwrap();
         drop(other);
-        let end = Instant::now() + Duration::from_secs(5);
-        assert!(connect(&[closed, open], end).is_ok());
+        assert!(connect(&[closed, open], in_5_s(), None).is_ok());
         assert!(matches!(
-            connect(&[closed], end),
+            connect(&[closed], in_5_s(), None),
             Err(DialError::Connect(_))
         ));
-        assert!(matches!(connect(&[], end), Err(DialError::NoAddress)));
-        let late = connect(&[open], Instant::now());
+        assert!(matches!(
+            connect(&[], in_5_s(), None),
+            Err(DialError::NoAddress)
+        ));
+        let late = connect(&[open], Instant::now(), None);
         assert!(matches!(late, Err(DialError::TimedOut)));
+    }
+
+    #[test]
+    fn both_families_are_connected_to_and_block() {
+        for ip in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(ip) else {
+                continue; // no IPv6 here
+            };
+            let addr = listener.local_addr().unwrap();
+            let socket = dial(&addr.ip().to_string(), addr.port(), in_5_s(), None).unwrap();
+            assert_eq!(socket.peer_addr().unwrap(), addr);
+            let limit = Duration::from_millis(50);
+            socket.set_read_timeout(Some(limit)).unwrap();
+            let began = Instant::now();
+            let _ = io::Read::read(&mut &socket, &mut [0]);
+            assert!(began.elapsed() >= limit, "{ip}: it does not block");
+        }
+    }
+
+    /// A listener that answers nobody: one connection waits to be accepted, and there is room for
+    /// no other.
+    fn full() -> (TcpListener, TcpStream, SocketAddr) {
+        let listener = bind("127.0.0.1:0", 0).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let first = TcpStream::connect(addr).unwrap();
+        (listener, first, addr)
+    }
+
+    #[test]
+    fn a_dial_ends_when_it_is_not_wanted_any_more() {
+        let (listener, _first, addr) = full();
+        let connecting =
+            |end: Instant, stop: Option<BorrowedFd>| connect(&[addr], end, stop).map(drop);
+        let looking = |end: Instant, stop: Option<BorrowedFd>| {
+            let (keep, blocked) = mpsc::channel::<()>();
+            let never = move || {
+                let _ = blocked.recv();
+                Err(io::ErrorKind::Other.into())
+            };
+            let found = look_up(end, stop, never).map(drop);
+            drop(keep);
+            found
+        };
+        type Dial<'a> = &'a dyn Fn(Instant, Option<BorrowedFd>) -> Result<(), DialError>;
+        let rows: [(&str, Dial); 2] = [("connect", &connecting), ("look up", &looking)];
+        for (what, dialling) in rows {
+            let (stop, stopped) = UnixStream::pair().unwrap();
+            let began = Instant::now();
+            let short = dialling(began + Duration::from_millis(100), Some(stopped.as_fd()));
+            assert!(
+                matches!(short, Err(DialError::TimedOut)),
+                "{what}: {short:?}"
+            );
+            let ender = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(50));
+                drop(stop);
+            });
+            let ended = dialling(in_5_s(), Some(stopped.as_fd()));
+            assert!(
+                matches!(ended, Err(DialError::Stopped)),
+                "{what}: {ended:?}"
+            );
+            assert!(began.elapsed() < Duration::from_secs(1), "{what}");
+            ender.join().unwrap();
+        }
+        drop(listener);
     }
 }
