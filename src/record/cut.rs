@@ -11,6 +11,16 @@ pub const BACK_MAX: i64 = 1000;
 /// Steps forward that are longer begin a new file, in ms.
 pub const FORWARD_MAX: i64 = 10_000;
 
+/// A video track without a picture for this time is gone, or for the length of two segments if that
+/// is less, in ms. The next higher track stands in for it.
+const TRACK_GONE_MS: i64 = 10_000;
+
+/// The longest time between two keyframes that counts as usual, in ms.
+const KEYFRAME_GAP_MAX_MS: i64 = 30_000;
+
+/// What is taken for the usual time between two keyframes after the first, in ms.
+const KEYFRAME_GAP_MS: i64 = 5000;
+
 /// Where a message belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -28,8 +38,35 @@ pub struct Cutter {
     clock: Option<Clock>,
     /// When the last audio and the last video were due.
     last: [Option<Timestamp>; 2],
-    /// The lowest video track that has been seen.
-    video_track: Option<u8>,
+    /// When the last picture of any track was due.
+    last_picture: Option<Timestamp>,
+    pictures: Option<Pictures>,
+}
+
+/// The pictures of the track that decides.
+#[derive(Clone, Copy, Debug)]
+struct Pictures {
+    /// The lowest track that has any.
+    track: u8,
+    /// When its last picture was due.
+    last: Timestamp,
+    /// When its last keyframe was due; `None`: none has come, or not for so long that none is
+    /// waited for any more.
+    last_keyframe: Option<Timestamp>,
+    /// The longest time between two of its keyframes, in ms, if there were two.
+    gap_ms: Option<i64>,
+}
+
+impl Pictures {
+    /// With one more picture of the track.
+    fn with_next(mut self, time: Timestamp, keyframe: bool) -> Pictures {
+        self.last = time;
+        if keyframe && let Some(before) = self.last_keyframe.replace(time) {
+            let gap_ms = ms_between(before, time).min(KEYFRAME_GAP_MAX_MS);
+            self.gap_ms = self.gap_ms.max(Some(gap_ms));
+        }
+        self
+    }
 }
 
 /// The latest time of a file: the publisher's, and in the file, in ms.
@@ -50,6 +87,10 @@ impl Clock {
     }
 }
 
+fn ms_between(before: Timestamp, after: Timestamp) -> i64 {
+    i64::from(after.since(before))
+}
+
 /// Whether a clock that does this, in ms, is still the same clock.
 fn is_step(ms: i64) -> bool {
     (-BACK_MAX..=FORWARD_MAX).contains(&ms)
@@ -63,19 +104,46 @@ impl Cutter {
             segment_ms: segment.map(ms),
             clock: None,
             last: [None; 2],
-            video_track: None,
+            last_picture: None,
+            pictures: None,
         }
     }
 
-    /// Takes note of the tracks of any audio or video.
+    /// Takes note of the pictures in any audio or video.
     pub fn see(&mut self, message: &Message, packet: &Packet) {
         let picture = matches!(
             packet.content,
-            Content::Header | Content::Keyframe | Content::Frame | Content::Disposable
+            Content::Keyframe | Content::Frame | Content::Disposable
         );
-        if message.kind == MessageType::VIDEO && picture {
-            let lowest = packet.tracks.iter().next();
-            self.video_track = self.video_track.into_iter().chain(lowest).min();
+        let lowest = packet.tracks.iter().next();
+        let (MessageType::VIDEO, true, Some(lowest)) = (message.kind, picture, lowest) else {
+            return;
+        };
+        let time = message.timestamp;
+        self.last_picture = Some(time);
+        let gone_ms = self.segment_ms.map_or(TRACK_GONE_MS, |length| {
+            length.saturating_mul(2).min(TRACK_GONE_MS)
+        });
+        let decides = self.pictures.filter(|pictures| {
+            let silent = ms_between(pictures.last, time);
+            pictures.track == lowest || pictures.track < lowest && silent <= gone_ms
+        });
+        let keyframe = packet.content == Content::Keyframe;
+        match decides {
+            Some(pictures) if pictures.track == lowest => {
+                self.pictures = Some(pictures.with_next(time, keyframe));
+            }
+            Some(_) => {}
+            None => {
+                // One that stands in for another is expected to have keyframes as well.
+                let expected = keyframe || self.pictures.is_some();
+                self.pictures = Some(Pictures {
+                    track: lowest,
+                    last: time,
+                    last_keyframe: expected.then_some(time),
+                    gap_ms: None,
+                });
+            }
         }
     }
 
@@ -94,14 +162,16 @@ impl Cutter {
         if jump || ms > i64::from(TIME_MAX) {
             return self.begin(time);
         }
-        let due = self.segment_ms.is_some_and(|length| ms >= length);
+        let since_due_ms = self.segment_ms.map(|length| ms - length);
         if ms > clock.latest_ms {
             *clock = Clock {
                 latest: time,
                 latest_ms: ms,
             };
         }
-        if due && self.may_cut_at(message, packet) {
+        if let Some(late_ms @ 0..) = since_due_ms
+            && self.may_cut_at(message, packet, late_ms)
+        {
             return self.begin(time);
         }
         Place::Here(ms.max(0) as u32)
@@ -121,14 +191,34 @@ impl Cutter {
     /// Whether this is a keyframe of the track that decides.
     pub fn is_entry(&self, message: &Message, packet: &Packet) -> bool {
         let keyframe = message.kind == MessageType::VIDEO && packet.content == Content::Keyframe;
-        let of_track = |track| packet.tracks.contains(Tracks::one(track));
-        keyframe && self.video_track.is_some_and(of_track)
+        let of_track = |pictures: Pictures| packet.tracks.contains(Tracks::one(pictures.track));
+        keyframe && self.pictures.is_some_and(of_track)
     }
 
-    /// Whether a file can begin with this: a keyframe, or without video any sound.
-    fn may_cut_at(&self, message: &Message, packet: &Packet) -> bool {
-        let sound = message.kind == MessageType::AUDIO && self.video_track.is_none();
-        sound || self.is_entry(message, packet)
+    /// Whether a file can begin with this, so many ms after the one before was due to end: a
+    /// keyframe; any sound, if there are no pictures now or no keyframe can be waited for; and if
+    /// there is no sound either, any picture.
+    fn may_cut_at(&mut self, message: &Message, packet: &Packet, late_ms: i64) -> bool {
+        if self.is_entry(message, packet) {
+            return true;
+        }
+        let length = self.segment_ms.unwrap_or(i64::MAX);
+        let time = message.timestamp;
+        let is_over =
+            |last: Option<Timestamp>| last.is_none_or(|at| ms_between(at, time) >= length);
+        let waited = self.pictures.as_mut().is_none_or(|pictures| {
+            let waited = pictures.last_keyframe.is_none_or(|_| {
+                late_ms >= length.max(2 * pictures.gap_ms.unwrap_or(KEYFRAME_GAP_MS))
+            });
+            if waited {
+                pictures.last_keyframe = None;
+            }
+            waited
+        });
+        match message.kind {
+            MessageType::AUDIO => waited || is_over(self.last_picture),
+            _ => waited && is_over(self.last[0]),
+        }
     }
 
     fn begin(&mut self, time: Timestamp) -> Place {
@@ -241,11 +331,26 @@ mod tests {
             ("k4294967000 k1000 k1704", "| 1296 |"),
             ("k0 a1990 k2000 a1995 a2010", "| 1990 | 0 10"),
             ("a0 a1999 a2000 a2020", "| 1999 | 20"),
-            ("h0 a0 a2500 a5000 k5010", "0 | 2500 5000 |"),
+            // A header alone does not make pictures.
+            ("h0 a0 a1500 a2500 a4600 k4610", "0 | 1500 | | 10"),
             ("a0 a1000 k1500 a2500 k3000", "| 1000 1500 2500 |"),
             // The lowest track decides, from when it is seen.
             ("K0 K2000 k2100 K4200 k4300", "| | 100 2200 |"),
             ("k0 K10 K2010 p2020 k2030", "| 10 2010 2020 |"),
+            // And when it has stopped, the next one.
+            ("k0 K10 K2010 K4000 K4010 P5000 k5010 K6020 k6030", "| 10 2010 4000 | 990 1000 2010 |"),
+            ("k0 P2100 a3900 K4010 a5900 P5950 a6020 K6030", "| 2100 3900 | 1890 1940 2010 |"),
+            // The picture stops, the sound goes on.
+            ("k0 p900 a1000 a2000 a2899 a2900 a4800 a4900 k5000", "| 900 1000 2000 2899 | 1900 | 100"),
+            ("k0 a1000 a2000 k2100 a3000 a4100 a4200", "| 1000 | 100 1000 | 100"),
+            // No keyframe comes any more: it is waited for once, and no longer than usual.
+            ("k0 k500 p1900 a1910 p2500 a2510 p3990 a4000 p4010 a5990 a6010 p6020 k6100", "| 500 1900 1910 2500 2510 3990 | 10 1990 | 10 90"),
+            ("k0 p500 a510 p2100 a2110 p11980 a11990 a12000 p12010 a13990 a14000", "| 500 510 2100 2110 11980 11990 | 10 1990 |"),
+            // No keyframe has ever come, with sound and without.
+            ("p0 a10 p1990 a2000 p2010 a4010", "| 10 1990 | 10 |"),
+            ("p0 p1900 p2500 p3900 p4600", "| 1900 | 1400 |"),
+            // Keyframes that come seldom are waited for once it is known.
+            ("k0 p1500 k3000 p4500 p6000 a6100 p7500 k9000 p10500 p12000 a12500 p13500 a15100 k16000", "| 1500 | 1500 3000 3100 4500 | 1500 3000 3500 4500 6100 |"),
         ];
         for (words, want) in rows {
             assert_eq!(places(Some(2000), words), want, "{words}");

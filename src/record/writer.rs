@@ -133,7 +133,6 @@ impl<'a> Writer<'a> {
             // It begins no file, and its time says nothing of the stream's.
             Item::Empty => self.put(*kind, aside, payload, false),
             Item::Header(packet) => {
-                self.cutter.see(message, &packet);
                 self.beginning.note_header(message, packet);
                 self.put(*kind, aside, payload, false)
             }
