@@ -3,7 +3,9 @@
 mod web;
 
 use rtmp_server::hooks::{Event, Kind, Supervisor};
+use rtmp_server::stats::Counters;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use web::{Dir, wait_for};
 
@@ -28,6 +30,10 @@ fn pid(dir: &Dir, index: usize) -> String {
     wait_for("it was started", || dir.lines("pid").get(index).cloned())
 }
 
+fn restarts(counters: &Counters) -> u64 {
+    counters.child_restarts.get()
+}
+
 fn close(supervisor: &Supervisor) -> bool {
     supervisor.close(Instant::now() + Duration::from_secs(10))
 }
@@ -36,12 +42,14 @@ fn close(supervisor: &Supervisor) -> bool {
 fn a_program_runs_as_long_as_its_stream() {
     let dir = Dir::new("child");
     let here = dir.as_ref().display();
-    let supervisor = Supervisor::new(&format!(
+    let command = format!(
         "env | grep ^RTMP_ | sort > {here}/env; sleep 61 & echo $$ >> {here}/pid; echo $! >> {here}/pid; wait"
-    ));
+    );
+    let counters: Arc<Counters> = Arc::default();
+    let supervisor = Supervisor::new(&command, Arc::clone(&counters));
     let child = supervisor.start(published("live/cam"));
     let pids = [pid(&dir, 0), pid(&dir, 1)];
-    assert_eq!(supervisor.counts(), (1, 0));
+    assert_eq!((supervisor.children(), restarts(&counters)), (1, 0));
     let env = dir.lines("env");
     assert_eq!(
         env[..4],
@@ -61,7 +69,7 @@ fn a_program_runs_as_long_as_its_stream() {
     pids.iter().for_each(|pid| wait_gone(pid));
     assert!(start.elapsed() < Duration::from_secs(3));
     wait_for("it is forgotten", || {
-        (supervisor.counts() == (0, 0)).then_some(())
+        (supervisor.children() == 0).then_some(())
     });
     assert!(close(&supervisor));
 }
@@ -70,7 +78,9 @@ fn a_program_runs_as_long_as_its_stream() {
 fn a_program_that_ends_is_started_again() {
     let dir = Dir::new("restart");
     let here = dir.as_ref().display();
-    let supervisor = Supervisor::new(&format!("echo $$ >> {here}/pid; exec sleep 61"));
+    let command = format!("echo $$ >> {here}/pid; exec sleep 61");
+    let counters: Arc<Counters> = Arc::default();
+    let supervisor = Supervisor::new(&command, Arc::clone(&counters));
     let child = supervisor.start(published("live/cam"));
     let first = pid(&dir, 0);
     let killed = Command::new("kill").args(["-9", &first]).status();
@@ -79,7 +89,7 @@ fn a_program_that_ends_is_started_again() {
     let second = pid(&dir, 1);
     let pause = at.elapsed();
     assert!((900..3000).contains(&pause.as_millis()), "{pause:?}");
-    assert_eq!(supervisor.counts(), (1, 1));
+    assert_eq!((supervisor.children(), restarts(&counters)), (1, 1));
     assert!(!runs(&first) && runs(&second));
     drop(child);
     wait_gone(&second);
@@ -91,7 +101,8 @@ fn whoever_does_not_end_is_killed_and_the_next_waits_for_it() {
     let dir = Dir::new("stubborn");
     let here = dir.as_ref().display();
     let command = format!("trap '' TERM; echo $$ >> {here}/pid; while :; do sleep 61; done");
-    let supervisor = Supervisor::new(&command);
+    let counters: Arc<Counters> = Arc::default();
+    let supervisor = Supervisor::new(&command, Arc::clone(&counters));
     let first = supervisor.start(published("live/cam"));
     let first_pid = pid(&dir, 0);
     drop(first);
@@ -105,7 +116,7 @@ fn whoever_does_not_end_is_killed_and_the_next_waits_for_it() {
     let third_pid = pid(&dir, 2);
     assert!(!runs(&first_pid), "one at a time");
     assert!(at.elapsed() >= Duration::from_millis(1900));
-    assert_eq!(supervisor.counts(), (2, 0));
+    assert_eq!((supervisor.children(), restarts(&counters)), (2, 0));
     let start = Instant::now();
     assert!(
         !supervisor.close(Instant::now() + Duration::from_millis(300)),
@@ -120,11 +131,13 @@ fn whoever_does_not_end_is_killed_and_the_next_waits_for_it() {
 fn what_cannot_run_is_tried_again_only_after_a_while() {
     let dir = Dir::new("fails");
     let here = dir.as_ref().display();
-    let supervisor = Supervisor::new(&format!("echo $$ >> {here}/pid; exit 1"));
+    let command = format!("echo $$ >> {here}/pid; exit 1");
+    let counters: Arc<Counters> = Arc::default();
+    let supervisor = Supervisor::new(&command, Arc::clone(&counters));
     let child = supervisor.start(published("live/cam"));
     pid(&dir, 1);
     assert_eq!(dir.lines("pid").len(), 2);
-    assert_eq!(supervisor.counts(), (1, 1));
+    assert_eq!((supervisor.children(), restarts(&counters)), (1, 1));
     // The second pause is two seconds long, and is cut short.
     drop(child);
     let at = Instant::now();
@@ -132,5 +145,5 @@ fn what_cannot_run_is_tried_again_only_after_a_while() {
     assert!(at.elapsed() < Duration::from_secs(1));
     assert_eq!(dir.lines("pid").len(), 2);
     drop(supervisor.start(published("live/late")));
-    assert_eq!(supervisor.counts().0, 0, "closed");
+    assert_eq!(supervisor.children(), 0, "closed");
 }

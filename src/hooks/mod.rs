@@ -22,11 +22,11 @@ pub use supervisor::{Child, Supervisor};
 
 use crate::http;
 use crate::log;
+use crate::stats::Counters;
 use event::Fired;
 use pool::{Hook, Order, Pool, Target};
 use script::Script;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 use webhook::Webhook;
@@ -108,19 +108,6 @@ impl From<Error> for String {
     }
 }
 
-/// What came of the events so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Events fired that any hook is for.
-    pub fired: u64,
-    /// Events lost, since too many waited.
-    pub dropped: u64,
-    /// Runs of a hook that failed.
-    pub failed: u64,
-    /// Events that wait now.
-    pub waiting: usize,
-}
-
 /// All hooks.
 #[derive(Debug)]
 pub struct Hooks {
@@ -128,7 +115,7 @@ pub struct Hooks {
     workers: Pool,
     /// Standard error: by itself, so that it is in order and waits for no script.
     stdio: Pool,
-    fired: AtomicU64,
+    counters: Arc<Counters>,
 }
 
 impl Hooks {
@@ -137,7 +124,7 @@ impl Hooks {
     /// # Errors
     ///
     /// Any [`Error`]: a configuration that cannot be served.
-    pub fn new(settings: &Settings) -> Result<Hooks, Error> {
+    pub fn new(settings: &Settings, counters: &Arc<Counters>) -> Result<Hooks, Error> {
         let timeout = settings.timeout.min(TIMEOUT_MAX);
         let mut hooks = Vec::new();
         for (event, path) in &settings.scripts {
@@ -159,12 +146,12 @@ impl Hooks {
         }
         let stdio = settings.stdio.into_iter();
         let stdio = stdio.map(|format| Hook::new(None, Target::Stdio(format)));
-        let workers = Pool::start(hooks, settings.concurrency, Order::PerLane);
-        let stdio = Pool::start(stdio.collect(), 1, Order::Strict);
+        let workers = Pool::start(hooks, settings.concurrency, Order::PerLane, counters);
+        let stdio = Pool::start(stdio.collect(), 1, Order::Strict, counters);
         Ok(Hooks {
             workers: workers.map_err(Error::Threads)?,
             stdio: stdio.map_err(Error::Threads)?,
-            fired: AtomicU64::new(0),
+            counters: Arc::clone(counters),
         })
     }
 
@@ -179,23 +166,15 @@ impl Hooks {
         if !self.wants(event.kind) {
             return;
         }
-        self.fired.fetch_add(1, Ordering::Relaxed);
+        self.counters.hook_events.add(1);
         let fired = Arc::new(Fired::now(event));
         self.stdio.push(&fired);
         self.workers.push(&fired);
     }
 
-    /// What came of the events so far.
-    pub fn counters(&self) -> Counters {
-        let fired = self.fired.load(Ordering::Relaxed);
-        let (waiting, dropped, failed) = self.workers.counts();
-        let (stdio_waiting, stdio_dropped, stdio_failed) = self.stdio.counts();
-        Counters {
-            fired,
-            dropped: dropped + stdio_dropped,
-            failed: failed + stdio_failed,
-            waiting: waiting + stdio_waiting,
-        }
+    /// How many events wait.
+    pub fn waiting(&self) -> usize {
+        self.workers.waiting() + self.stdio.waiting()
     }
 
     /// Takes no more events, and waits until all are delivered. `false`: not by `deadline`; what

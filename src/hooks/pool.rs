@@ -8,8 +8,9 @@ use super::stdio;
 use super::webhook::Webhook;
 use crate::log;
 use crate::log::RateLimit;
+use crate::stats::Counters;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -106,9 +107,8 @@ struct Shared {
     idle: Condvar,
     /// Set when scripts that run have to end at once.
     halt: AtomicBool,
-    dropped: AtomicU64,
-    failed: AtomicU64,
     drops: RateLimit,
+    counters: Arc<Counters>,
 }
 
 #[derive(Debug)]
@@ -123,7 +123,12 @@ impl Pool {
     /// # Errors
     ///
     /// When there is no thread left.
-    pub fn start(hooks: Vec<Hook>, workers: usize, order: Order) -> io::Result<Pool> {
+    pub fn start(
+        hooks: Vec<Hook>,
+        workers: usize,
+        order: Order,
+        counters: &Arc<Counters>,
+    ) -> io::Result<Pool> {
         let workers = if hooks.is_empty() { 0 } else { workers.max(1) };
         let state = State {
             backlog: Backlog::new(BACKLOG_MAX),
@@ -136,9 +141,8 @@ impl Pool {
             work: Condvar::new(),
             idle: Condvar::new(),
             halt: AtomicBool::new(false),
-            dropped: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
             drops: RateLimit::new(DROPS_PERIOD),
+            counters: Arc::clone(counters),
         }));
         for number in 1..=workers {
             let shared = Arc::clone(&pool.0);
@@ -170,18 +174,17 @@ impl Pool {
             (0..hooks).for_each(|_| self.0.work.notify_one());
             return;
         }
-        let dropped = self.0.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+        let drops = &self.0.counters.hook_drops;
+        drops.add(1);
         if let Some(more) = self.0.drops.pass() {
             log!(Warn, "hook event dropped"; event = event.kind.name(), conn_id = event.conn_id,
-                stream_key = event.stream_key, dropped = dropped, suppressed = more);
+                stream_key = event.stream_key, dropped = drops.get(), suppressed = more);
         }
     }
 
-    /// How many events wait, were lost, and how many times a hook failed.
-    pub fn counts(&self) -> (usize, u64, u64) {
-        let waiting = self.0.lock().backlog.waiting();
-        let dropped = self.0.dropped.load(Ordering::Relaxed);
-        (waiting, dropped, self.0.failed.load(Ordering::Relaxed))
+    /// How many events wait.
+    pub fn waiting(&self) -> usize {
+        self.0.lock().backlog.waiting()
     }
 
     /// Takes no more events, and waits until all are delivered. `false`: not by `deadline`; what
@@ -273,7 +276,7 @@ impl Shared {
                     stream_key = event.stream_key, duration_ms = ms);
             }
             Err(failure) => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
+                self.counters.hook_failures.add(1);
                 if let Some(more) = hook.failures.pass() {
                     log!(Warn, "hook failed"; hook = hook.name, event = kind, conn_id = event.conn_id,
                         stream_key = event.stream_key, error = failure, duration_ms = ms, suppressed = more);
@@ -312,7 +315,7 @@ impl Shared {
     /// Drops what waits and ends what runs; returns how many events are lost.
     fn halt(&self) -> usize {
         let lost = self.lock().backlog.clear();
-        self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+        self.counters.hook_drops.add(lost as u64);
         self.halt.store(true, Ordering::Relaxed);
         self.work.notify_all();
         lost

@@ -7,10 +7,11 @@ use super::script::{HALT_GRACE, set_env};
 use crate::backoff::Backoff;
 use crate::child::{self, Group, Output};
 use crate::log;
+use crate::stats::Counters;
 use std::collections::HashSet;
 use std::io;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -42,7 +43,7 @@ struct Shared {
     closed: AtomicBool,
     /// Set when there is no more time for it.
     halt: AtomicBool,
-    restarts: AtomicU64,
+    counters: Arc<Counters>,
 }
 
 #[derive(Debug, Default)]
@@ -72,14 +73,14 @@ enum End {
 impl Supervisor {
     /// For `command`, which `/bin/sh -c` is to run. It has to stay in the foreground: what is left
     /// of it when the shell has ended is killed.
-    pub fn new(command: &str) -> Supervisor {
+    pub fn new(command: &str, counters: Arc<Counters>) -> Supervisor {
         Supervisor(Arc::new(Shared {
             command: command.to_owned(),
             state: Mutex::default(),
             gone: Condvar::new(),
             closed: AtomicBool::new(false),
             halt: AtomicBool::new(false),
-            restarts: AtomicU64::new(0),
+            counters,
         }))
     }
 
@@ -107,10 +108,9 @@ impl Supervisor {
         }
     }
 
-    /// How many programs are looked after, and how many times one was started again.
-    pub fn counts(&self) -> (usize, u64) {
-        let children = self.0.lock().children;
-        (children, self.0.restarts.load(Ordering::Relaxed))
+    /// How many programs are looked after.
+    pub fn children(&self) -> usize {
+        self.0.lock().children
     }
 
     /// Ends all programs and waits until they are gone. `false`: not by `deadline`; they were
@@ -201,7 +201,7 @@ impl Shared {
             if !self.pause(stopped, pause) {
                 return;
             }
-            self.restarts.fetch_add(1, Ordering::Relaxed);
+            self.counters.child_restarts.add(1);
         }
     }
 

@@ -19,7 +19,7 @@ pub use pattern::{Error as PatternError, Pattern};
 
 use crate::queue::{FeedLimits, Intake};
 use crate::rtmp::key::Key;
-use crate::stats::RecordingStats;
+use crate::stats::{Counters, RecordingStats};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -116,17 +116,6 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// What came of recordings so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Files that were recorded and closed, other than by an error.
-    pub files: u64,
-    /// Recordings that ended before their stream did.
-    pub errors: u64,
-    /// Files that are being written.
-    pub active: usize,
-}
-
 /// Records publications.
 #[derive(Clone)]
 pub struct Recorder(Arc<Shared>);
@@ -134,6 +123,7 @@ pub struct Recorder(Arc<Shared>);
 struct Shared {
     settings: Settings,
     listener: Arc<dyn Listener>,
+    counters: Arc<Counters>,
     state: Mutex<State>,
     /// A thread has ended.
     gone: Condvar,
@@ -149,7 +139,6 @@ struct State {
     ids: u64,
     /// Files that are being written, by recording.
     files: BTreeMap<u64, RecordingStats>,
-    counted: Counters,
 }
 
 /// A recording. It ends with its feed, whether this is dropped or not.
@@ -167,10 +156,15 @@ impl Recording {
 
 impl Recorder {
     /// Nothing is recorded yet, and no directory made.
-    pub fn new(settings: Settings, listener: Arc<dyn Listener>) -> Recorder {
+    pub fn new(
+        settings: Settings,
+        listener: Arc<dyn Listener>,
+        counters: Arc<Counters>,
+    ) -> Recorder {
         Recorder(Arc::new(Shared {
             settings,
             listener,
+            counters,
             state: Mutex::default(),
             gone: Condvar::new(),
         }))
@@ -203,15 +197,6 @@ impl Recorder {
         recording
     }
 
-    /// What came of recordings so far.
-    pub fn counters(&self) -> Counters {
-        let state = self.0.lock();
-        Counters {
-            active: state.files.len(),
-            ..state.counted
-        }
-    }
-
     /// The files that are being written, in the order in which their publications began.
     pub fn snapshot(&self) -> Vec<RecordingStats> {
         self.0.lock().files.values().cloned().collect()
@@ -240,9 +225,10 @@ impl Shared {
     }
 
     fn count(&self, failed: bool) {
-        let counted = &mut self.lock().counted;
-        counted.files += u64::from(!failed);
-        counted.errors += u64::from(failed);
+        match failed {
+            false => self.counters.recordings.add(1),
+            true => self.counters.recording_errors.add(1),
+        }
     }
 }
 

@@ -79,22 +79,12 @@ pub fn context(
         wait: config.wait_stream,
         chunk_size: config.chunk_size,
     };
-    let hooks = Arc::new(Hooks::new(&config.hooks).map_err(|error| format!("hooks: {error}"))?);
-    let auth = match &config.auth {
-        Auth::None => Authenticator::None,
-        Auth::Token(tokens) => {
-            Authenticator::token(tokens).map_err(|error| format!("-auth-token: {error}"))?
-        }
-        Auth::File(path) => {
-            Authenticator::file(path).map_err(|error| format!("-auth-file: {error}"))?
-        }
-        Auth::Callback(url, timeout) => Authenticator::callback(url, *timeout)
-            .map_err(|error| format!("-auth-callback: {error}"))?,
-    };
+    let counters = Arc::new(Counters::default());
+    let hooks = Hooks::new(&config.hooks, &counters).map_err(|error| format!("hooks: {error}"))?;
+    let hooks = Arc::new(hooks);
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let counters = Arc::new(Counters::default());
     let setting = Setting {
         chunk_size: config.chunk_size,
         gathering: Gathering::new(config.merge),
@@ -109,11 +99,13 @@ pub fn context(
         relays: relays.clone(),
         pulls: pulls.clone(),
     };
+    let run_on_publish = config.run_on_publish.as_deref();
+    let supervisor = run_on_publish.map(|command| Supervisor::new(command, Arc::clone(&counters)));
     Ok(Context {
-        auth,
-        supervisor: config.run_on_publish.as_deref().map(Supervisor::new),
+        auth: authenticator(&config.auth)?,
+        supervisor,
         registry: Registry::new(settings, Arc::new(observer), Arc::clone(&counters)),
-        recorder: recorder(config, &hooks),
+        recorder: recorder(config, &hooks, &counters),
         relays,
         pulls,
         setting,
@@ -136,12 +128,24 @@ pub fn context(
     })
 }
 
-pub fn recorder(config: &Config, hooks: &Arc<Hooks>) -> Option<Recorder> {
+fn authenticator(auth: &Auth) -> Result<Authenticator, String> {
+    match auth {
+        Auth::None => Ok(Authenticator::None),
+        Auth::Token(tokens) => {
+            Authenticator::token(tokens).map_err(|error| format!("-auth-token: {error}"))
+        }
+        Auth::File(path) => {
+            Authenticator::file(path).map_err(|error| format!("-auth-file: {error}"))
+        }
+        Auth::Callback(url, timeout) => Authenticator::callback(url, *timeout)
+            .map_err(|error| format!("-auth-callback: {error}")),
+    }
+}
+
+fn recorder(config: &Config, hooks: &Arc<Hooks>, counters: &Arc<Counters>) -> Option<Recorder> {
     let settings = config.record.clone()?;
-    Some(Recorder::new(
-        settings,
-        Arc::new(RecordEvents(Arc::clone(hooks))),
-    ))
+    let listener = Arc::new(RecordEvents(Arc::clone(hooks)));
+    Some(Recorder::new(settings, listener, Arc::clone(counters)))
 }
 
 /// The HTTP servers: on the address of the configuration, and on sockets that were `passed`.

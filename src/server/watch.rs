@@ -5,7 +5,7 @@ use crate::hooks::Supervisor;
 use crate::log;
 use crate::record::Recorder;
 use crate::rtmp::key::Key;
-use crate::stats::{Snapshot, StreamStats, Totals};
+use crate::stats::{Snapshot, StreamStats};
 use crate::web::Source;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,33 +62,22 @@ impl Source for Watch {
 impl Context {
     /// What can be told of the server now.
     pub fn snapshot(&self) -> Snapshot {
-        let hooks = self.hooks.counters();
         let supervisor = self.supervisor.as_ref();
-        let (children, child_restarts) = supervisor.map_or((0, 0), Supervisor::counts);
         let recorder = self.recorder.as_ref();
-        let recorded = recorder.map(Recorder::counters).unwrap_or_default();
         let peers = self.roster.peers();
         let mut connections: Vec<_> = peers.iter().map(|peer| peer.stats()).collect();
         connections.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
         Snapshot {
             uptime: self.epoch.elapsed(),
             listening: self.listening.clone(),
-            totals: Totals {
-                hook_events: hooks.fired,
-                hook_drops: hooks.dropped,
-                hook_failures: hooks.failed,
-                child_restarts,
-                recordings: recorded.files,
-                recording_errors: recorded.errors,
-                ..self.counters.totals()
-            },
+            totals: self.counters.totals(),
             streams: self.registry.stats(),
             connections,
             relays: self.relays.stats(),
             pulls: self.pulls.stats(),
             recordings: recorder.map(Recorder::snapshot).unwrap_or_default(),
-            hooks_waiting: hooks.waiting,
-            children,
+            hooks_waiting: self.hooks.waiting(),
+            children: supervisor.map_or(0, Supervisor::children),
         }
     }
 }

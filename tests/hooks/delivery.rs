@@ -72,17 +72,17 @@ fn a_burst_is_taken_at_once_and_what_is_too_much_is_counted() {
         took < Duration::from_secs(2),
         "{took:?}, the slowest {slowest:?}"
     );
-    let counters = hooks.counters();
-    assert_eq!(counters.fired, 10_000);
-    assert_eq!(counters.waiting, BACKLOG_MAX);
+    let totals = hooks.totals();
+    assert_eq!(totals.hook_events, 10_000);
+    assert_eq!(hooks.waiting(), BACKLOG_MAX);
     // Both workers may take one before the backlog is full, or after.
-    assert!((8998..=9000).contains(&counters.dropped), "{counters:?}");
+    assert!((8998..=9000).contains(&totals.hook_drops), "{totals:?}");
     let start = Instant::now();
     assert!(!hooks.close(Instant::now() + Duration::from_millis(100)));
     assert!(start.elapsed() < Duration::from_secs(1));
-    assert_eq!(hooks.counters().waiting, 0);
+    assert_eq!(hooks.waiting(), 0);
     hooks.fire(publish("live/late"));
-    assert!(hooks.counters().dropped >= 9999, "{:?}", hooks.counters());
+    assert!(hooks.totals().hook_drops >= 9999, "{:?}", hooks.totals());
 }
 
 #[test]
@@ -137,5 +137,5 @@ fn at_the_end_what_runs_is_ended_in_time() {
     assert!(!hooks.close(Instant::now() + Duration::from_millis(200)));
     assert!(start.elapsed() < Duration::from_millis(1500));
     wait_for("the process is gone", || (!runs(&pid)).then_some(()));
-    assert_eq!(hooks.counters().dropped, 1);
+    assert_eq!(hooks.totals().hook_drops, 1);
 }

@@ -7,11 +7,14 @@ mod web;
 mod webhook;
 
 use rtmp_server::hooks::{Event, Hooks, Kind, Settings, StdioFormat};
+use rtmp_server::stats::{Counters, Totals};
+use std::ops::Deref;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Hooks for one kind of event; `timeout_ms` for each, two at a time.
-fn hooks(scripts: &[(&str, &str)], webhooks: &[(&str, &str)], timeout_ms: u64) -> Hooks {
+fn hooks(scripts: &[(&str, &str)], webhooks: &[(&str, &str)], timeout_ms: u64) -> Counted {
     let owned = |pairs: &[(&str, &str)]| {
         let pairs = pairs.iter();
         pairs
@@ -25,7 +28,42 @@ fn hooks(scripts: &[(&str, &str)], webhooks: &[(&str, &str)], timeout_ms: u64) -
         concurrency: 2,
         ..Settings::default()
     };
-    Hooks::new(&settings).unwrap()
+    Counted::new(&settings)
+}
+
+/// Hooks, and what they have counted.
+struct Counted {
+    hooks: Hooks,
+    counters: Arc<Counters>,
+}
+
+impl Counted {
+    fn new(settings: &Settings) -> Counted {
+        let counters = Arc::default();
+        Counted {
+            hooks: Hooks::new(settings, &counters).unwrap(),
+            counters,
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        self.counters.totals()
+    }
+}
+
+impl Deref for Counted {
+    type Target = Hooks;
+
+    fn deref(&self) -> &Hooks {
+        &self.hooks
+    }
+}
+
+/// Why hooks cannot be set up.
+fn refused(settings: &Settings) -> String {
+    Hooks::new(settings, &Arc::default())
+        .unwrap_err()
+        .to_string()
 }
 
 fn within(seconds: u64) -> Instant {
@@ -61,7 +99,7 @@ fn in_a_process_of_its_own() {
             let hooks = hooks(&[], &[("publish_start", &variable("URL"))], 10_000);
             hooks.fire(publish("live/cam"));
             assert!(hooks.close(within(10)));
-            println!("failed={}", hooks.counters().failed);
+            println!("failed={}", hooks.totals().hook_failures);
         }
         "refused" => {
             let webhooks = vec![("publish_start".to_owned(), "https://127.0.0.1/".to_owned())];
@@ -69,20 +107,20 @@ fn in_a_process_of_its_own() {
                 webhooks,
                 ..Settings::default()
             };
-            println!("{}", Hooks::new(&settings).unwrap_err());
+            println!("{}", refused(&settings));
         }
         "burst" => {
             let settings = Settings {
                 stdio: Some(StdioFormat::Json),
                 ..Settings::default()
             };
-            let hooks = Hooks::new(&settings).unwrap();
+            let hooks = Counted::new(&settings);
             for number in 0..10_000_u64 {
                 let key = format!("live/{}", number % 7);
                 hooks.fire(publish(&key).with("number", number));
             }
             assert!(hooks.close(within(10)));
-            println!("dropped={}", hooks.counters().dropped);
+            println!("dropped={}", hooks.totals().hook_drops);
         }
         "left behind" => script::leave_behind(&variable("DIR")),
         "kill all" => script::kill_all(&variable("DIR")),
@@ -116,13 +154,13 @@ fn what_cannot_be_served_is_refused() {
             webhooks,
             ..Settings::default()
         };
-        let error = Hooks::new(&settings).unwrap_err().to_string();
+        let error = refused(&settings);
         assert!(error.starts_with(want), "{error}");
         let settings = Settings {
             scripts: vec![(event.to_owned(), String::new())],
             ..Settings::default()
         };
-        assert!(Hooks::new(&settings).is_err(), "{event}");
+        refused(&settings);
     }
     let output = in_a_process("refused", |command| _ = command.env("PATH", "/nowhere"));
     let output = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -132,10 +170,10 @@ fn what_cannot_be_served_is_refused() {
 
 #[test]
 fn without_hooks_events_cost_nothing() {
-    let hooks = Hooks::new(&Settings::default()).unwrap();
+    let hooks = Counted::new(&Settings::default());
     assert!(!hooks.wants(Kind::PublishStart));
     hooks.fire(publish("live/cam"));
-    assert_eq!(hooks.counters(), Default::default());
+    assert_eq!((hooks.totals(), hooks.waiting()), Default::default());
     assert!(hooks.close(Instant::now()));
 }
 

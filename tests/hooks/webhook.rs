@@ -33,7 +33,7 @@ fn web_services_are_told() {
         hooks.fire(Event::new(Kind::PublishStop));
         assert!(hooks.close(within(10)), "{manner:?}");
         assert_eq!(
-            (hooks.counters().fired, hooks.counters().failed),
+            (hooks.totals().hook_events, hooks.totals().hook_failures),
             (1, failed),
             "{manner:?}"
         );

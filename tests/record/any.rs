@@ -107,7 +107,7 @@ proptest! {
         });
         let settings = Settings { segments, ..whole(&folder) };
         let told = Arc::new(Told::default());
-        let recorder = Recorder::new(settings, told.clone());
+        let recorder = Recorder::new(settings, told.clone(), Arc::default());
         for (number, sent) in publications.iter().enumerate() {
             let (feed, intake) = feed(FEED_LIMITS);
             let key = Key::new(&format!("p{number}")).unwrap();

@@ -14,7 +14,11 @@ use std::time::Instant;
 /// A file as it is before it is complete, and afterwards.
 fn unfinished(sent: &[Message]) -> (Vec<u8>, Vec<u8>) {
     let folder = Folder::new();
-    let recorder = Recorder::new(whole(&folder), Arc::new(crate::Told::default()));
+    let recorder = Recorder::new(
+        whole(&folder),
+        Arc::new(crate::Told::default()),
+        Arc::default(),
+    );
     let (feed, intake) = feed(FEED_LIMITS);
     drop(recorder.start(&key(), intake));
     // All but the last go in one batch, and then the file waits.
@@ -145,7 +149,7 @@ pub fn record_without_end(folder: &Path) {
         dir: folder.to_owned(),
         segments: None,
     };
-    let recorder = Recorder::new(settings, Arc::new(crate::Told::default()));
+    let recorder = Recorder::new(settings, Arc::new(crate::Told::default()), Arc::default());
     let (feed, intake) = feed(FEED_LIMITS);
     drop(recorder.start(&key(), intake));
     for number in 0.. {

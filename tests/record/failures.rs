@@ -5,6 +5,7 @@ use crate::{Folder, Told, at, in_a_process, key, messages, record, segments, who
 use rtmp_server::queue::{FeedLimits, feed};
 use rtmp_server::record::{FEED_LIMITS, Finished, Pattern, Recorder, Segments, Settings};
 use rtmp_server::rtmp::Message;
+use rtmp_server::stats::Counters;
 use rtmp_server::sys::Signals;
 use std::fs;
 use std::path::Path;
@@ -46,7 +47,8 @@ pub fn record_beyond_the_limit(folder: &Path) {
         let dir = folder.join(name);
         let settings = Settings { dir, segments };
         let told = Arc::new(Told::default());
-        let recorder = Recorder::new(settings, told.clone());
+        let counters: Arc<Counters> = Arc::default();
+        let recorder = Recorder::new(settings, told.clone(), Arc::clone(&counters));
         let (feed, intake) = feed(FEED_LIMITS);
         drop(recorder.start(&key(), intake));
         for piece in sound().chunks(piece) {
@@ -56,11 +58,9 @@ pub fn record_beyond_the_limit(folder: &Path) {
         }
         drop(feed);
         assert!(recorder.close(within(30)));
-        let counters = recorder.counters();
-        assert_eq!(
-            (counters.errors, counters.files, counters.active),
-            (1, 0, 0)
-        );
+        let totals = counters.totals();
+        assert_eq!((totals.recording_errors, totals.recordings), (1, 0));
+        assert!(recorder.snapshot().is_empty());
         let files = told.files();
         assert_eq!(files.len(), 1, "told once");
         let error = files[0].error.clone().expect("an error");
@@ -130,7 +130,8 @@ fn a_directory_that_cannot_be_made_is_an_error() {
 fn a_disk_that_is_too_slow_ends_the_file() {
     let folder = Folder::new();
     let told = Arc::new(Told::default());
-    let recorder = Recorder::new(whole(&folder), told.clone());
+    let counters: Arc<Counters> = Arc::default();
+    let recorder = Recorder::new(whole(&folder), told.clone(), Arc::clone(&counters));
     let sent = sound();
     let fits: usize = sent[..50].iter().map(|message| message.payload.len()).sum();
     let (feed, intake) = feed(FeedLimits {
@@ -152,7 +153,7 @@ fn a_disk_that_is_too_slow_ends_the_file() {
     let flv = read(&bytes).unwrap();
     flv.check_complete(&bytes);
     assert_eq!(flv.media().count(), 50);
-    assert_eq!(recorder.counters().errors, 1);
+    assert_eq!(counters.recording_errors.get(), 1);
 }
 
 #[test]
@@ -173,7 +174,7 @@ fn a_clock_that_jumps_all_the_time_fills_no_disk() {
 fn a_recorder_that_is_closed_records_nothing_more() {
     let folder = Folder::new();
     let told = Arc::new(Told::default());
-    let recorder = Recorder::new(segments(&folder, 1.0), told.clone());
+    let recorder = Recorder::new(segments(&folder, 1.0), told.clone(), Arc::default());
     let (open, intake) = feed(FEED_LIMITS);
     drop(recorder.start(&key(), intake));
     open.push(&messages("audio @0 2f 01"), Instant::now());

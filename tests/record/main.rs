@@ -113,7 +113,7 @@ fn within(seconds: u64) -> Instant {
 /// Records one publication; what the listener is told of its files.
 fn record(settings: Settings, messages: &[Message]) -> Vec<Finished> {
     let told = Arc::new(Told::default());
-    let recorder = Recorder::new(settings, told.clone());
+    let recorder = Recorder::new(settings, told.clone(), Arc::default());
     let (feed, intake) = feed(FEED_LIMITS);
     feed.push(messages, Instant::now());
     drop(recorder.start(&key(), intake));
