@@ -1,5 +1,6 @@
 //! What a stream keeps for viewers who come later.
 
+use super::timeline::Timing;
 use crate::media::{Content, Packet, Tracks};
 use crate::rtmp::data::ON_META_DATA;
 use crate::rtmp::{Message, MessageType, Timestamp};
@@ -84,6 +85,25 @@ impl Media {
     /// Whether this is a picture that needs another.
     pub fn is_dependent_frame(&self) -> bool {
         self.is_video() && matches!(self.packet.content, Content::Frame | Content::Disposable)
+    }
+
+    /// Whether this is a picture.
+    pub fn is_picture(&self) -> bool {
+        self.is_keyframe() || self.is_dependent_frame()
+    }
+
+    /// Whether this is a sound.
+    pub fn is_sound(&self) -> bool {
+        self.message.kind == MessageType::AUDIO && self.packet.content == Content::Frame
+    }
+
+    /// What its time says.
+    pub fn timing(&self) -> Timing {
+        match (self.is_picture(), self.is_sound()) {
+            (true, _) => Timing::Picture,
+            (_, true) => Timing::Sound,
+            _ => Timing::Aside,
+        }
     }
 
     /// Whether every viewer needs it, however late it comes.

@@ -352,11 +352,9 @@ impl Stream {
             }
             Data::Pass(message) => message,
         };
-        let timestamp = self.timeline.place(message.timestamp)?;
-        let media = Media::new(Message {
-            timestamp,
-            ..message
-        });
+        let mut media = Media::new(message);
+        let time = media.message.timestamp;
+        media.message.timestamp = self.timeline.place(media.timing(), time)?;
         self.note_codec(&media);
         Some(media)
     }

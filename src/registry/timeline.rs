@@ -6,48 +6,119 @@ use crate::rtmp::Timestamp;
 const GAP_MS: u32 = 40;
 
 /// How far a new publication may reach back behind the last one's end, in ms; what does is left
-/// out, so that no viewer sees time run backward. Farther back is a jump that the publisher made.
+/// out, so that no viewer sees time run backward. Farther back is a jump that the publisher made,
+/// or a track that begins so much earlier than the other.
 const OVERLAP_MS_MAX: i32 = 5000;
 
-/// Moves the times of a publication behind those of the one before it, by one offset for all of
+/// For how long the offset of a new publication may still grow, in ms from the last one's end: its
+/// second kind of media may begin far before the first.
+const SETTLING_MS: i32 = 5000;
+
+/// Whether a message's time is that of the publisher's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// It is: a sound.
+    Sound,
+    /// It is: a picture.
+    Picture,
+    /// Headers, data and commands are dated as encoders like, often 0. They say nothing of the
+    /// clock, and are never left out.
+    Aside,
+}
+
+/// Moves the times of a publication behind those of the ones before it, by one offset for all of
 /// its tracks, modulo the wrap. The first publication is not touched.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timeline {
-    offset: u32,
+    /// What the times of the publication at hand are moved by; `None` until its first picture or
+    /// sound.
+    offset: Option<u32>,
+    sound: Track,
+    picture: Track,
+}
+
+/// The sound or the pictures of all publications that viewers have seen.
+#[derive(Clone, Copy, Debug, Default)]
+struct Track {
     /// The latest time that viewers were sent.
     last: Option<Timestamp>,
-    /// For the publication at hand: where the one before it ended, if viewers saw it.
-    resumes_at: Option<Timestamp>,
-    /// Whether the offset of the publication at hand is known.
-    settled: bool,
+    /// What that was when the publication at hand began.
+    end: Option<Timestamp>,
+    /// Whether it has begun in the publication at hand.
+    has_begun: bool,
 }
 
 impl Timeline {
-    /// A publication begins. `continues`: there are viewers who saw the last one.
+    /// A publication begins. `continues`: there are viewers who saw the ones before.
     pub fn begin(&mut self, continues: bool) {
-        let resumes_at = self.last.filter(|_| continues);
-        *self = Timeline {
-            resumes_at,
-            settled: resumes_at.is_none(),
-            ..Timeline::default()
-        };
+        if !continues {
+            *self = Timeline::default();
+        }
+        for track in [&mut self.sound, &mut self.picture] {
+            track.end = track.last;
+            track.has_begun = false;
+        }
+        self.offset = self.end().is_none().then_some(0);
     }
 
     /// The time at which viewers see what the publisher dates `time`; `None` to leave it out.
-    pub fn place(&mut self, time: Timestamp) -> Option<Timestamp> {
-        if let (false, Some(end)) = (self.settled, self.resumes_at) {
-            self.offset = end.plus(GAP_MS).since(time) as u32;
-            self.settled = true;
+    pub fn place(&mut self, timing: Timing, time: Timestamp) -> Option<Timestamp> {
+        let (end, latest_sent) = (self.end(), self.latest());
+        let track = match timing {
+            Timing::Sound => &mut self.sound,
+            Timing::Picture => &mut self.picture,
+            Timing::Aside => return Some(self.place_aside(time)),
+        };
+        let own_end = track.end.or(end);
+        let behind = |placed: Timestamp| own_end.map_or(0, |end| end.since(placed));
+        let mut offset = self.offset.unwrap_or_else(|| {
+            let start = end.unwrap_or_default().plus(GAP_MS);
+            start.since(time) as u32
+        });
+        let begins = !std::mem::replace(&mut track.has_begun, true);
+        let passed = latest_sent.zip(end).map_or(0, |(now, end)| now.since(end));
+        let reach = behind(time.plus(offset));
+        if begins && passed <= SETTLING_MS && reach > OVERLAP_MS_MAX {
+            offset = offset.wrapping_add(reach as u32).wrapping_add(GAP_MS);
         }
-        let placed = time.plus(self.offset);
-        let behind = self.resumes_at.map_or(0, |end| end.since(placed));
-        if (1..=OVERLAP_MS_MAX).contains(&behind) {
+        self.offset = Some(offset);
+        let placed = time.plus(offset);
+        if (1..=OVERLAP_MS_MAX).contains(&behind(placed)) {
             return None;
         }
-        if self.last.is_none_or(|last| placed.since(last) > 0) {
-            self.last = Some(placed);
-        }
+        track.last = later(track.last, Some(placed));
         Some(placed)
+    }
+
+    /// Where its own time puts it, but never behind what viewers were sent before the publication.
+    fn place_aside(&self, time: Timestamp) -> Timestamp {
+        let Some(end) = self.end() else { return time };
+        let Some(offset) = self.offset else {
+            return end.plus(GAP_MS);
+        };
+        let placed = time.plus(offset);
+        match end.since(placed) > 0 {
+            true => self.latest().unwrap_or(end),
+            false => placed,
+        }
+    }
+
+    /// Where the publications before this one ended, if viewers saw any.
+    fn end(&self) -> Option<Timestamp> {
+        later(self.sound.end, self.picture.end)
+    }
+
+    /// The latest time that viewers were sent.
+    fn latest(&self) -> Option<Timestamp> {
+        later(self.sound.last, self.picture.last)
+    }
+}
+
+/// The later of two times, of which any may be missing.
+fn later(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) if b.since(a) > 0 => Some(b),
+        (a, b) => a.or(b),
     }
 }
 
@@ -55,62 +126,80 @@ impl Timeline {
 mod tests {
     use super::*;
 
-    fn placed(timeline: &mut Timeline, times: &[u32]) -> Vec<Option<u32>> {
-        times
-            .iter()
-            .map(|time| timeline.place(Timestamp(*time)).map(|time| time.0))
-            .collect()
+    /// Publications with `|` between them, of which all but the first have viewers who saw the
+    /// last one. One message a word: s sound, p picture, h header, and its time. Where they are
+    /// placed, with a dash for what is left out.
+    fn placed(publications: &str) -> String {
+        let mut timeline = Timeline::default();
+        let mut lines = Vec::new();
+        for (index, words) in publications.split('|').enumerate() {
+            timeline.begin(index > 0);
+            let place = |word: &str| {
+                let (letter, time) = word.split_at(1);
+                let timing = match letter {
+                    "s" => Timing::Sound,
+                    "p" => Timing::Picture,
+                    _ => Timing::Aside,
+                };
+                let placed = timeline.place(timing, Timestamp(time.parse().unwrap()));
+                placed.map_or("-".to_owned(), |time| time.0.to_string())
+            };
+            let words: Vec<String> = words.split_whitespace().map(place).collect();
+            lines.push(words.join(" "));
+        }
+        lines.join(" | ")
     }
 
     #[test]
     fn a_first_publication_is_not_touched() {
-        let mut timeline = Timeline::default();
-        timeline.begin(true);
-        let times = [5000, 5040, 0, u32::MAX, 3];
-        assert_eq!(placed(&mut timeline, &times), times.map(Some));
+        let times = "p5000 s5040 h0 p0 s4294967295 p3";
+        assert_eq!(placed(times), "5000 5040 0 0 4294967295 3");
     }
 
     #[test]
     fn a_later_one_goes_on_with_one_offset() {
-        type Row = (&'static [u32], bool, &'static [u32], &'static [Option<u32>]);
-        let rows: [Row; 5] = [
-            (
-                &[1000, 2000],
-                true,
-                &[0, 10, 20],
-                &[Some(2040), Some(2050), Some(2060)],
-            ),
-            (
-                &[1000, 2000],
-                true,
-                &[700, 690, 640, 710],
-                &[Some(2040), Some(2030), None, Some(2050)],
-            ),
-            (&[1000, 2000], false, &[0, 10], &[Some(0), Some(10)]),
-            (&[u32::MAX], true, &[0, 10], &[Some(39), Some(49)]),
-            (
-                &[100],
-                true,
-                &[u32::MAX, 0, 1],
-                &[Some(140), Some(141), Some(142)],
-            ),
+        #[rustfmt::skip]
+        let rows = [
+            ("p1000 p2000 | p0 p10 p20", "1000 2000 | 2040 2050 2060"),
+            ("p1000 p2000 | p700 p690 p640 p710", "1000 2000 | 2040 2030 - 2050"),
+            ("p4294967295 | p0 p10", "4294967295 | 39 49"),
+            ("p100 | p4294967295 p0 p1", "100 | 140 141 142"),
+            // One without pictures or sound changes nothing.
+            ("p100000 p100040 | | p0 p40", "100000 100040 |  | 100080 100120"),
+            ("p100000 | h0 h7 | h0 p0", "100000 | 100040 100040 | 100040 100040"),
+            // A header says nothing of the clock.
+            ("p1000 | h0 h0 p36000000 s36000010", "1000 | 1040 1040 1040 1050"),
+            ("p1000 | h500 p0 p40", "1000 | 1040 1040 1080"),
+            // Nor is it left out where sound and pictures are.
+            ("p1000 s1000 | s5000 p4990 h4000 h0 h5050 p5010", "1000 1000 | 1040 1030 1040 1040 1090 1050"),
+            ("p1000 s1000 | s5000 h3000 p3000 p4000 p5000", "1000 1000 | 1040 1040 - - 1040"),
+            // Sound that lags as it did before.
+            ("p20000 s13000 | p10000 s3000 p10040 s3040", "20000 13000 | 20040 13040 20080 13080"),
+            // Sound that lags as it did not: both are moved so that it goes on as well.
+            ("p20000 s20000 | p10000 s3000 p10040 s3040", "20000 20000 | 20040 20040 27080 20080"),
+            ("p20000 | p10000 s3000 p10040", "20000 | 20040 20040 27080"),
+            ("s20000 p20000 | s10000 p3000 s10020", "20000 20000 | 20040 20040 27060"),
+            // Not when the pictures have gone on for long.
+            ("p20000 s20000 | p10000 p20000 s3000 p20040", "20000 20000 | 20040 30040 13040 30080"),
         ];
-        for (first, continues, second, want) in rows {
-            let mut timeline = Timeline::default();
-            timeline.begin(false);
-            placed(&mut timeline, first);
-            timeline.begin(continues);
-            assert_eq!(placed(&mut timeline, second), want, "{first:?} {second:?}");
+        for (publications, want) in rows {
+            assert_eq!(placed(publications), want, "{publications}");
         }
     }
 
     #[test]
-    fn a_publisher_that_jumps_far_back_is_followed() {
+    fn what_nobody_saw_does_not_count() {
         let mut timeline = Timeline::default();
         timeline.begin(false);
-        placed(&mut timeline, &[1_000_000]);
-        timeline.begin(true);
-        let got = placed(&mut timeline, &[900_000, 100_000]);
-        assert_eq!(got, [Some(1_000_040), Some(200_040)]);
+        timeline.place(Timing::Picture, Timestamp(5000));
+        timeline.begin(false);
+        let placed = timeline.place(Timing::Picture, Timestamp(10));
+        assert_eq!(placed, Some(Timestamp(10)));
+    }
+
+    #[test]
+    fn a_publisher_that_jumps_far_back_is_followed() {
+        let got = placed("p1000000 | p900000 p100000");
+        assert_eq!(got, "1000000 | 1000040 200040");
     }
 }
