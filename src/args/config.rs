@@ -47,81 +47,75 @@ impl fmt::Debug for Auth {
     }
 }
 
-/// How the server is to run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    /// `-auth-mode` and what belongs to it.
-    pub auth: Auth,
-    /// `-hook-…`.
-    pub hooks: hooks::Settings,
-    /// `-run-on-publish`.
-    pub run_on_publish: Option<String>,
-    /// `-relay-to`.
-    pub relay_to: Vec<Destination>,
-    /// `-pull`.
-    pub pull: Vec<Source>,
-    /// `-pull-on-demand`.
-    pub pull_on_demand: bool,
-    /// `-record-all` and what belongs to it; `None`: nothing is recorded.
-    pub record: Option<record::Settings>,
-    /// `-listen`; without any, and without sockets that were passed, it is [`LISTEN`].
-    pub listen: Vec<String>,
-    /// `-log-level`.
-    pub log_level: Level,
-    /// `-log-format`.
-    pub log_format: Format,
-    /// `-chunk-size`, in bytes.
-    pub chunk_size: u32,
-    /// `-gop-cache`.
-    pub gop_cache: bool,
-    /// `-merge`; `None` for auto.
-    pub merge: Option<Duration>,
-    /// `-on-duplicate`.
-    pub on_duplicate: OnDuplicate,
-    /// `-grace`.
-    pub grace: Duration,
-    /// `-wait-stream`.
-    pub wait_stream: Duration,
-    /// `-max-connections`.
-    pub max_connections: usize,
-    /// `-max-connections-per-ip`; 0 for no limit.
-    pub max_connections_per_ip: usize,
-    /// `-metrics-addr`; `None` for no HTTP server.
-    pub metrics_addr: Option<String>,
-    /// `-api-token`.
-    pub api_token: Option<Secret>,
-    /// `-reconnect-url`.
-    pub reconnect_url: Option<String>,
-    /// `-shutdown-timeout`.
-    pub shutdown_timeout: Duration,
+/// Declares a struct whose fields have their defaults beside them.
+macro_rules! with_defaults {
+    (
+        $(#[$outer:meta])*
+        pub struct $name:ident {
+            $($(#[$inner:meta])* pub $field:ident: $type:ty = $default:expr,)*
+        }
+    ) => {
+        $(#[$outer])*
+        pub struct $name {
+            $($(#[$inner])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> $name {
+                $name { $($field: $default,)* }
+            }
+        }
+    };
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            auth: Auth::None,
-            hooks: hooks::Settings::default(),
-            run_on_publish: None,
-            relay_to: Vec::new(),
-            pull: Vec::new(),
-            pull_on_demand: false,
-            record: None,
-            listen: Vec::new(),
-            log_level: Level::Info,
-            log_format: Format::Auto,
-            chunk_size: 4096,
-            gop_cache: true,
-            merge: None,
-            on_duplicate: OnDuplicate::Takeover,
-            grace: Duration::from_secs(10),
-            wait_stream: Duration::from_secs(10),
-            max_connections: 4096,
-            max_connections_per_ip: 0,
-            metrics_addr: None,
-            api_token: None,
-            reconnect_url: None,
-            shutdown_timeout: Duration::from_secs(5),
-        }
+with_defaults! {
+    /// How the server is to run.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Config {
+        /// `-auth-mode` and what belongs to it.
+        pub auth: Auth = Auth::None,
+        /// `-hook-…`.
+        pub hooks: hooks::Settings = hooks::Settings::default(),
+        /// `-run-on-publish`.
+        pub run_on_publish: Option<String> = None,
+        /// `-relay-to`.
+        pub relay_to: Vec<Destination> = Vec::new(),
+        /// `-pull`.
+        pub pull: Vec<Source> = Vec::new(),
+        /// `-pull-on-demand`.
+        pub pull_on_demand: bool = false,
+        /// `-record-all` and what belongs to it; `None`: nothing is recorded.
+        pub record: Option<record::Settings> = None,
+        /// `-listen`; without any, and without sockets that were passed, it is [`LISTEN`].
+        pub listen: Vec<String> = Vec::new(),
+        /// `-log-level`.
+        pub log_level: Level = Level::Info,
+        /// `-log-format`.
+        pub log_format: Format = Format::Auto,
+        /// `-chunk-size`, in bytes.
+        pub chunk_size: u32 = 4096,
+        /// `-gop-cache`.
+        pub gop_cache: bool = true,
+        /// `-merge`; `None` for auto.
+        pub merge: Option<Duration> = None,
+        /// `-on-duplicate`.
+        pub on_duplicate: OnDuplicate = OnDuplicate::Takeover,
+        /// `-grace`.
+        pub grace: Duration = Duration::from_secs(10),
+        /// `-wait-stream`.
+        pub wait_stream: Duration = Duration::from_secs(10),
+        /// `-max-connections`.
+        pub max_connections: usize = 4096,
+        /// `-max-connections-per-ip`; 0 for no limit.
+        pub max_connections_per_ip: usize = 0,
+        /// `-metrics-addr`; `None` for no HTTP server.
+        pub metrics_addr: Option<String> = None,
+        /// `-api-token`.
+        pub api_token: Option<Secret> = None,
+        /// `-reconnect-url`.
+        pub reconnect_url: Option<String> = None,
+        /// `-shutdown-timeout`.
+        pub shutdown_timeout: Duration = Duration::from_secs(5),
     }
 }
 
