@@ -3,6 +3,13 @@
 //! Legacy bodies by FLV E.4.2 and E.4.3, the rest by Enhanced RTMP v2. Nothing here changes a
 //! payload; what cannot be understood is [`Content::Unknown`] and passes through.
 
+pub mod colour;
+pub mod config;
+pub mod sample;
+pub mod tracks;
+
+mod bits;
+
 use crate::bytes::{Cursor, Short};
 use crate::rtmp::MessageType;
 use std::fmt;
@@ -275,7 +282,7 @@ fn enhanced(payload: &[u8], numbers: &Numbers) -> Result<Packet, Short> {
     let mut cursor = Cursor::new(payload);
     let first = cursor.u8()?;
     let frame_type = first >> 4 & 0x07;
-    let p = skip_mod_ex(&mut cursor, first & 0x0f)?;
+    let (p, _) = read_mod_ex(&mut cursor, first & 0x0f)?;
     let mut packet = Packet {
         content: Content::Unknown,
         tracks: Tracks::one(0),
@@ -318,17 +325,26 @@ fn enhanced(payload: &[u8], numbers: &Numbers) -> Result<Packet, Short> {
     Ok(packet)
 }
 
-/// Skips ModEx prefixes; returns the packet type behind the last of them.
-fn skip_mod_ex(cursor: &mut Cursor, mut p: u8) -> Result<u8, Short> {
+/// The ModEx that says how many nanoseconds later than its message a frame is due.
+const NANOSECOND_OFFSET: u8 = 0;
+
+/// Reads ModEx prefixes; returns the packet type behind the last of them, and the nanoseconds.
+fn read_mod_ex(cursor: &mut Cursor, mut p: u8) -> Result<(u8, u32), Short> {
+    let mut nanos = 0;
     while p == MOD_EX {
         let mut size = usize::from(cursor.u8()?) + 1;
         if size == 256 {
             size = usize::from(cursor.u16()?) + 1;
         }
-        cursor.take(size)?;
-        p = cursor.u8()? & 0x0f;
+        let data = cursor.take(size)?;
+        let next = cursor.u8()?;
+        if next >> 4 == NANOSECOND_OFFSET {
+            let offset = Cursor::new(data).u24().unwrap_or_default();
+            nanos = if offset < 1_000_000 { offset } else { 0 };
+        }
+        p = next & 0x0f;
     }
-    Ok(p)
+    Ok((p, nanos))
 }
 
 const ONE_TRACK: u8 = 0;

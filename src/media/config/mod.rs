@@ -1,0 +1,266 @@
+//! What a decoder has to know of a track before its first frame.
+//!
+//! A publisher sends it as a header of its own, or it stands in every frame. Here it becomes a
+//! [`Config`]: the record that MP4 keeps of it, and the figures that stand beside it there. The
+//! codecs' own languages are in the modules below, one each.
+
+mod aac;
+mod ac3;
+pub(super) mod av1;
+mod avc;
+mod flac;
+mod hevc;
+mod mpeg_audio;
+mod opus;
+mod vpx;
+
+use super::Codec;
+use super::colour::Colour;
+use super::sample::Medium;
+use std::fmt::Write;
+
+pub use mpeg_audio::{MPEG1_AUDIO, MPEG2_AUDIO};
+
+/// Longest configuration of a track, in bytes. Those that were seen have up to 2.5 kB, of which
+/// an encoder's name and settings are the most.
+pub const CONFIG_LEN_MAX: usize = 64 << 10;
+
+/// A codec whose frames have a place in MP4, whether it came in a legacy or an enhanced message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// H.264.
+    Avc,
+    /// H.265.
+    Hevc,
+    /// AV1.
+    Av1,
+    /// VP9.
+    Vp9,
+    /// VP8.
+    Vp8,
+    /// AAC of all profiles.
+    Aac,
+    /// MPEG-1 and MPEG-2 audio, layers I to III.
+    Mp3,
+    /// Opus.
+    Opus,
+    /// FLAC.
+    Flac,
+    /// AC-3.
+    Ac3,
+    /// E-AC-3.
+    Eac3,
+}
+
+impl Format {
+    /// The format of a codec; `None` if MP4 has no place for it.
+    pub fn new(codec: Codec) -> Option<Format> {
+        Some(match codec {
+            Codec::LegacyVideo(7) => Format::Avc,
+            Codec::LegacyVideo(12) => Format::Hevc,
+            Codec::LegacyAudio(10) => Format::Aac,
+            Codec::LegacyAudio(2 | 14) => Format::Mp3,
+            Codec::LegacyVideo(_) | Codec::LegacyAudio(_) => return None,
+            Codec::FourCc(code) => match &code {
+                b"avc1" => Format::Avc,
+                b"hvc1" => Format::Hevc,
+                b"av01" => Format::Av1,
+                b"vp09" => Format::Vp9,
+                b"vp08" => Format::Vp8,
+                b"mp4a" => Format::Aac,
+                b".mp3" => Format::Mp3,
+                b"Opus" => Format::Opus,
+                b"fLaC" => Format::Flac,
+                b"ac-3" => Format::Ac3,
+                b"ec-3" => Format::Eac3,
+                _ => return None,
+            },
+        })
+    }
+
+    /// Sound or pictures.
+    pub fn medium(self) -> Medium {
+        match self {
+            Format::Avc | Format::Hevc | Format::Av1 | Format::Vp9 | Format::Vp8 => Medium::Video,
+            _ => Medium::Audio,
+        }
+    }
+
+    /// Whether a header alone may say too little.
+    pub(super) fn needs_frame(self) -> bool {
+        matches!(
+            self,
+            Format::Av1 | Format::Vp9 | Format::Vp8 | Format::Mp3 | Format::Ac3 | Format::Eac3
+        )
+    }
+}
+
+/// The configuration of a track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The codec.
+    pub format: Format,
+    /// The record that MP4 keeps: avcC, hvcC, av1C; of vpcC what is behind version and flags; the
+    /// AudioSpecificConfig; dOps; STREAMINFO; dac3; dec3; of MP3 one byte, [`MPEG1_AUDIO`] or
+    /// [`MPEG2_AUDIO`].
+    pub record: Box<[u8]>,
+    /// What depends on the medium.
+    pub details: Details,
+}
+
+/// What a sample entry says beside the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Details {
+    /// Of pictures.
+    Video {
+        /// In pixels.
+        width: u16,
+        /// In pixels.
+        height: u16,
+        /// What the publisher says of its colours.
+        colour: Colour,
+    },
+    /// Of sound.
+    Audio(AudioDetails),
+}
+
+/// What a sample entry says of sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AudioDetails {
+    /// How many channels.
+    pub channels: u8,
+    /// Samples a second: the time scale of the track.
+    pub rate: u32,
+    /// Bits of a sample; 16 where the codec has no such thing.
+    pub bits: u8,
+    /// Samples of a frame, where all frames have the same.
+    pub frame_len: Option<u32>,
+}
+
+/// What a frame of sound says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SoundFrame {
+    /// Its length, in samples.
+    pub len: u32,
+    /// Samples a second and channels, where frames say so.
+    pub stream: Option<(u32, u8)>,
+}
+
+impl Config {
+    /// Of a track whose header, if any, is `header`, and whose first frame is `frame`. `None` as
+    /// long as something is missing, or where these bytes are not the codec's.
+    pub(super) fn new(
+        format: Format,
+        header: Option<&[u8]>,
+        frame: Option<&[u8]>,
+    ) -> Option<Config> {
+        let (record, details) = match format {
+            Format::Avc => avc::read(header?)?,
+            Format::Hevc => hevc::read(header?)?,
+            Format::Av1 => av1::read(header?, frame)?,
+            Format::Vp9 => vpx::read(header?, vpx::vp9_size(frame?)?)?,
+            Format::Vp8 => vpx::read(header?, vpx::vp8_size(frame?)?)?,
+            Format::Aac => aac::read(header?)?,
+            Format::Mp3 => mpeg_audio::read(frame?)?,
+            Format::Opus => opus::read(header.unwrap_or_default())?,
+            Format::Flac => flac::read(header?)?,
+            Format::Ac3 => ac3::read_ac3(frame?)?,
+            Format::Eac3 => ac3::read_eac3(frame?)?,
+        };
+        Some(Config {
+            format,
+            record: record.into(),
+            details,
+        })
+    }
+
+    /// What a frame of this track says of itself; `None` of pictures, and of what is not a frame.
+    pub(super) fn sound_frame(&self, frame: &[u8]) -> Option<SoundFrame> {
+        match self.format {
+            Format::Mp3 => mpeg_audio::frame(frame),
+            Format::Ac3 => ac3::ac3_frame(frame),
+            Format::Eac3 => ac3::eac3_frame(frame),
+            Format::Opus => opus::frame(frame),
+            Format::Flac => flac::frame(frame),
+            _ => match &self.details {
+                Details::Audio(audio) => {
+                    audio.frame_len.map(|len| SoundFrame { len, stream: None })
+                }
+                Details::Video { .. } => None,
+            },
+        }
+    }
+
+    /// Whether a frame is of this configuration, as far as frames say so.
+    pub(super) fn has(&self, frame: SoundFrame) -> bool {
+        match (&self.details, frame.stream) {
+            (Details::Audio(audio), Some(stream)) => (audio.rate, audio.channels) == stream,
+            _ => true,
+        }
+    }
+
+    /// Whether a decoder that was set up for this one also decodes `other`. A FLAC encoder sends
+    /// its header once more at the end, with what it knows by then.
+    pub(super) fn is_same(&self, other: &Config) -> bool {
+        let flac = self.format == Format::Flac && other.format == Format::Flac;
+        let record = flac || self.record == other.record;
+        self.format == other.format && self.details == other.details && record
+    }
+
+    /// Ticks of the track's clock a second: of sound its samples, of pictures [`VIDEO_TIMESCALE`].
+    pub fn timescale(&self) -> u32 {
+        match &self.details {
+            Details::Audio(audio) => audio.rate,
+            Details::Video { .. } => VIDEO_TIMESCALE,
+        }
+    }
+
+    /// The codec as browsers and playlists want it said (RFC 6381).
+    pub fn codec_string(&self) -> String {
+        match self.format {
+            Format::Avc => avc::codec_string(&self.record),
+            Format::Hevc => hevc::codec_string(&self.record),
+            Format::Av1 => av1::codec_string(&self.record),
+            Format::Vp9 => vpx::codec_string("vp09", &self.record),
+            Format::Vp8 => vpx::codec_string("vp08", &self.record),
+            Format::Aac => aac::codec_string(&self.record),
+            Format::Mp3 => format!("mp4a.{}", hex(&self.record)),
+            Format::Opus => "opus".to_owned(),
+            Format::Flac => "flac".to_owned(),
+            Format::Ac3 => "ac-3".to_owned(),
+            Format::Eac3 => "ec-3".to_owned(),
+        }
+    }
+}
+
+/// Ticks a second of pictures: a millisecond is a whole number of them, and a nanosecond offset is
+/// at most 6 µs off.
+pub const VIDEO_TIMESCALE: u32 = 90_000;
+
+/// The record of a codec, and what goes beside it.
+type Read = Option<(Vec<u8>, Details)>;
+
+/// Pictures of that size; `None` if there is no such size.
+fn video(record: &[u8], width: u32, height: u32) -> Read {
+    let size = |pixels: u32| u16::try_from(pixels).ok().filter(|pixels| *pixels > 0);
+    let details = Details::Video {
+        width: size(width)?,
+        height: size(height)?,
+        colour: Colour::default(),
+    };
+    Some((record.to_vec(), details))
+}
+
+/// Sound; `None` if there is no such sound.
+fn audio(record: Vec<u8>, details: AudioDetails) -> Read {
+    let possible = details.rate > 0 && details.channels > 0 && details.frame_len != Some(0);
+    possible.then_some((record, Details::Audio(details)))
+}
+
+/// Bytes in hexadecimal capitals.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02X}");
+        text
+    })
+}

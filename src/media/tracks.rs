@@ -1,0 +1,246 @@
+//! The tracks of a stream: from messages to configured tracks and their samples.
+//!
+//! A track can be used once its [`Config`] is known: from its header, its first frame, or both. What
+//! comes before is left out, for no player could do anything with it.
+
+use super::colour::Colour;
+use super::config::{CONFIG_LEN_MAX, Config, Details, Format, av1};
+use super::sample::{Medium, Part, TrackId, parts};
+use super::{Codec, Content};
+use crate::rtmp::MessageType;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Most tracks of a stream, of sound and pictures together.
+pub const TRACKS_MAX: usize = 32;
+
+/// A frame, ready for a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The track.
+    pub track: TrackId,
+    /// When it is decoded, in nanoseconds on the clock of the messages.
+    pub time_ns: u64,
+    /// How much later it is shown, in ms.
+    pub composition_ms: i32,
+    /// Whether a decoder can begin here.
+    pub is_sync: bool,
+    /// How long the sound is, in samples of the track's rate; 0 of pictures, and where it is not
+    /// known.
+    pub len: u32,
+    /// Where in the message's payload its bytes are.
+    pub data: Range<usize>,
+}
+
+/// What a message says of a track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A frame.
+    Sample(Sample),
+    /// The configuration is known from now on, and was not before.
+    Known(TrackId),
+    /// The configuration is another one from now on.
+    Changed(TrackId),
+    /// The track is over; the same may begin again.
+    Ended(TrackId),
+    /// The codec of a track has no place in MP4. Said once.
+    Unsupported(TrackId, Codec),
+}
+
+/// The tracks of one publication.
+#[derive(Debug, Default)]
+pub struct Tracks {
+    tracks: BTreeMap<TrackId, Track>,
+}
+
+#[derive(Debug, Default)]
+struct Track {
+    colour: Colour,
+    state: State,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// Nothing but details has come yet.
+    #[default]
+    New,
+    /// MP4 has no place for it.
+    Unsupported(Codec),
+    /// The header, if there was one, says too little without a frame.
+    Waiting(Format, Option<Box<[u8]>>),
+    /// It can be used. The header is kept to see whether the next one is another.
+    Known(Config, Option<Box<[u8]>>),
+}
+
+impl Tracks {
+    /// The configuration of a track, where it is known.
+    pub fn config(&self, track: TrackId) -> Option<&Config> {
+        self.tracks.get(&track)?.config()
+    }
+
+    /// The tracks whose configuration is known, pictures first.
+    pub fn known(&self) -> impl Iterator<Item = (TrackId, &Config)> {
+        let tracks = self.tracks.iter();
+        tracks.filter_map(|(id, track)| Some((*id, track.config()?)))
+    }
+
+    /// Whether there is a track whose configuration is still to come.
+    pub fn is_incomplete(&self) -> bool {
+        let waits = |track: &Track| matches!(track.state, State::Waiting(..));
+        self.tracks.values().any(waits)
+    }
+
+    /// Takes the next audio or video message, which is due at `time_ms`, and appends what it says.
+    pub fn read(&mut self, kind: MessageType, time_ms: u64, payload: &[u8], out: &mut Vec<Item>) {
+        for part in parts(kind, payload) {
+            let full = self.tracks.len() >= TRACKS_MAX;
+            if full && !self.tracks.contains_key(&part.track) {
+                continue;
+            }
+            let track = self.tracks.entry(part.track).or_default();
+            track.read(time_ms, part, payload, out);
+        }
+    }
+}
+
+impl Track {
+    fn config(&self) -> Option<&Config> {
+        match &self.state {
+            State::Known(config, _) => Some(config),
+            _ => None,
+        }
+    }
+
+    fn format(&self) -> Option<Format> {
+        match &self.state {
+            State::New | State::Unsupported(_) => None,
+            State::Waiting(format, _) => Some(*format),
+            State::Known(config, _) => Some(config.format),
+        }
+    }
+
+    fn read(&mut self, time_ms: u64, part: Part, payload: &[u8], out: &mut Vec<Item>) {
+        let bytes = payload.get(part.data.clone()).unwrap_or_default();
+        match part.content {
+            Content::Config => return self.read_details(part.track, bytes, out),
+            Content::End => return out.push(Item::Ended(part.track)),
+            _ => {}
+        }
+        let Some(format) = Format::new(part.codec) else {
+            if !matches!(&self.state, State::Unsupported(codec) if *codec == part.codec) {
+                self.state = State::Unsupported(part.codec);
+                out.push(Item::Unsupported(part.track, part.codec));
+            }
+            return;
+        };
+        if part.content == Content::Header {
+            self.read_header(format, part.track, bytes, out);
+        } else {
+            self.read_frame(format, time_ms, part, bytes, out);
+        }
+    }
+
+    /// Colours; the layout of channels has no place in MP4 that players look at.
+    fn read_details(&mut self, track: TrackId, bytes: &[u8], out: &mut Vec<Item>) {
+        let Some(said) = Colour::read(bytes).filter(|_| track.medium == Medium::Video) else {
+            return;
+        };
+        self.colour = said;
+        if let State::Known(config, _) = &mut self.state
+            && let Details::Video { colour, .. } = &mut config.details
+            && *colour != self.colour
+        {
+            colour.clone_from(&self.colour);
+            out.push(Item::Changed(track));
+        }
+    }
+
+    fn read_header(&mut self, format: Format, track: TrackId, bytes: &[u8], out: &mut Vec<Item>) {
+        let kept = match &self.state {
+            State::Waiting(_, header) | State::Known(_, header) => header.as_deref(),
+            _ => None,
+        };
+        let again = self.format() == Some(format) && kept == Some(bytes);
+        if again || bytes.len() > CONFIG_LEN_MAX {
+            return;
+        }
+        match Config::new(format, Some(bytes), None) {
+            Some(config) => self.set_config(config, Some(bytes.into()), track, out),
+            None if format.needs_frame() => {
+                self.state = State::Waiting(format, Some(bytes.into()));
+            }
+            // It says nothing, so what was said before is still true.
+            None => {}
+        }
+    }
+
+    fn read_frame(
+        &mut self,
+        format: Format,
+        time_ms: u64,
+        part: Part,
+        bytes: &[u8],
+        out: &mut Vec<Item>,
+    ) {
+        let is_sync = part.track.medium == Medium::Audio || part.content == Content::Keyframe;
+        if self.format() != Some(format) {
+            self.state = State::Waiting(format, None);
+        }
+        if let State::Waiting(_, header) = &mut self.state
+            && is_sync
+            && let Some(config) = Config::new(format, header.as_deref(), Some(bytes))
+        {
+            let header = header.take();
+            self.set_config(config, header, part.track, out);
+        }
+        let State::Known(config, _) = &self.state else {
+            return;
+        };
+        let sound = config.sound_frame(bytes);
+        if let Some(sound) = sound
+            && !config.has(sound)
+            && let Some(config) = Config::new(format, None, Some(bytes))
+        {
+            self.set_config(config, None, part.track, out);
+        }
+        let skipped = match format {
+            Format::Av1 => av1::delimiters_len(bytes),
+            _ => 0,
+        };
+        if skipped == bytes.len() {
+            return;
+        }
+        out.push(Item::Sample(Sample {
+            track: part.track,
+            time_ns: time_ms
+                .saturating_mul(1_000_000)
+                .saturating_add(part.nanos.into()),
+            composition_ms: part.composition_ms,
+            is_sync,
+            len: sound.map_or(0, |sound| sound.len),
+            data: part.data.start + skipped..part.data.end,
+        }));
+    }
+
+    fn set_config(
+        &mut self,
+        mut config: Config,
+        header: Option<Box<[u8]>>,
+        track: TrackId,
+        out: &mut Vec<Item>,
+    ) {
+        if let Details::Video { colour, .. } = &mut config.details {
+            colour.clone_from(&self.colour);
+        }
+        match &self.state {
+            // The one that is there stays, so that it is the same in all files.
+            State::Known(known, _) if known.is_same(&config) => {
+                self.state = State::Known(known.clone(), header);
+                return;
+            }
+            State::Known(..) => out.push(Item::Changed(track)),
+            _ => out.push(Item::Known(track)),
+        }
+        self.state = State::Known(config, header);
+    }
+}
