@@ -5,10 +5,12 @@
 
 pub mod colour;
 pub mod config;
+pub mod mp4;
 pub mod sample;
 pub mod tracks;
 
 mod bits;
+mod clock;
 
 use crate::bytes::{Cursor, Short};
 use crate::rtmp::MessageType;

@@ -1,0 +1,108 @@
+//! Decode times on a track's own clock.
+//!
+//! Messages have whole milliseconds, and sound has samples: 1024 of them at 44.1 kHz are 23 ms in
+//! one message and 24 in the next. So sound is counted by its samples, and the times of messages say
+//! only where it begins and when it has drifted away. Pictures have no other clock than messages.
+
+/// How far sound may be from the times of its messages, in ms, before these win.
+pub const DRIFT_MAX_MS: u64 = 100;
+
+const NANOS: u128 = 1_000_000_000;
+
+/// The clock of a track.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    timescale: u32,
+    last: Option<Last>,
+}
+
+/// The sample before.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    time: u64,
+    /// How long its sound is; 0: not known.
+    len: u32,
+}
+
+impl Clock {
+    /// With so many ticks a second.
+    pub fn new(timescale: u32) -> Clock {
+        Clock {
+            timescale,
+            last: None,
+        }
+    }
+
+    /// Nanoseconds in ticks.
+    pub fn ticks(self, ns: u64) -> u64 {
+        let ticks = u128::from(ns) * u128::from(self.timescale);
+        u64::try_from((ticks + NANOS / 2) / NANOS).unwrap_or(u64::MAX)
+    }
+
+    /// The decode time of the next sample, whose message is due at `ns` and whose sound is `len`
+    /// ticks long; 0 of pictures. Times never go back.
+    ///
+    /// Sound that is late by more than [`DRIFT_MAX_MS`] leaves a gap. Sound that is early by more
+    /// than that is not thrown away: each sample takes half its time, until it is right again.
+    pub fn next(&mut self, ns: u64, len: u32) -> u64 {
+        let due = self.ticks(ns);
+        let time = match self.last {
+            None => due,
+            Some(last) if len == 0 || last.len == 0 => due.max(last.time + 1),
+            Some(last) => {
+                let next = last.time + u64::from(last.len);
+                let drift_max = u64::from(self.timescale) * DRIFT_MAX_MS / 1000;
+                if due > next + drift_max {
+                    due
+                } else if due + drift_max < next {
+                    last.time + u64::from(last.len / 2).max(1)
+                } else {
+                    next
+                }
+            }
+        };
+        self.last = Some(Last { time, len });
+        time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When a message is due, in ms, and how long its sound is.
+    type Due = (u64, u32);
+
+    fn times(timescale: u32, samples: &[Due]) -> Vec<u64> {
+        let mut clock = Clock::new(timescale);
+        let next = |(ms, len): &Due| clock.next(ms * 1_000_000, *len);
+        samples.iter().map(next).collect()
+    }
+
+    #[test]
+    fn sound_is_counted_by_its_samples() {
+        let messages: Vec<Due> = (0..1000).map(|n| (n * 1_024_000 / 44_100, 1024)).collect();
+        let want: Vec<u64> = (0..1000).map(|n| n * 1024).collect();
+        assert_eq!(times(44_100, &messages), want);
+    }
+
+    #[test]
+    fn messages_win_beyond_the_limit() {
+        #[rustfmt::skip]
+        let rows: [(&[Due], &[u64]); 5] = [
+            // Late by the limit, and by one more.
+            (&[(0, 1000), (120, 1000), (40, 1000)], &[0, 1000, 2000]),
+            (&[(0, 1000), (121, 1000), (141, 1000)], &[0, 6050, 7050]),
+            // Early by more than the limit: half the time each until it is not any more.
+            (&[(0, 9600), (20, 960), (40, 960), (60, 960), (80, 960), (100, 960), (120, 960)],
+             &[0, 4800, 5760, 6720, 7680, 8640, 9600]),
+            (&[(0, 9600), (9, 9600), (18, 9600)], &[0, 4800, 9600]),
+            // What is no sound has the times of its messages, and never goes back.
+            (&[(0, 0), (33, 0), (33, 0), (20, 0), (66, 0)], &[0, 1650, 1651, 1652, 3300]),
+        ];
+        for (messages, want) in rows {
+            let timescale = 50_000;
+            assert_eq!(times(timescale, messages), want, "{messages:?}");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Fragments: `moof` and `mdat` (ISO/IEC 14496-12 §8.8).
+
+use super::Track;
+use super::boxes::Boxes;
+use crate::media::clock::Clock;
+use crate::media::sample::TrackId;
+use crate::media::tracks::Sample;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What is done with the last sample of each track, whose duration only the next one tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It waits for the next fragment: all durations are right.
+    Held,
+    /// It is in the fragment, as long as it seems to be. The next fragment says when it begins, and
+    /// is right about it.
+    Guessed,
+}
+
+/// Makes fragments of samples.
+#[derive(Debug)]
+pub struct Fragmenter {
+    queues: Vec<Queue>,
+    /// How many fragments there have been.
+    sequence: u32,
+}
+
+/// The samples of a track that are in no fragment yet.
+#[derive(Debug)]
+struct Queue {
+    track: TrackId,
+    timescale: u32,
+    clock: Clock,
+    waiting: Vec<Waiting>,
+    /// Of the last picture whose duration was known.
+    last_duration: u32,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    time: u64,
+    /// How long its sound is; 0: not known.
+    len: u32,
+    composition: i32,
+    is_sync: bool,
+    data: Data,
+}
+
+/// The bytes of a sample, in the message that brought them.
+type Data = (Arc<[u8]>, Range<usize>);
+
+/// What boxes say of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub duration: u32,
+    pub composition: i32,
+    pub is_sync: bool,
+    pub size: u32,
+}
+
+/// The samples of one track in a fragment.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// Which of the tracks, counted from 0.
+    pub index: usize,
+    /// When the first is decoded.
+    pub time: u64,
+    pub entries: Vec<Entry>,
+}
+
+impl Run {
+    /// The length of the samples' bytes.
+    pub fn len(&self) -> u64 {
+        let sizes = self.entries.iter().map(|entry| u64::from(entry.size));
+        sizes.sum()
+    }
+}
+
+/// A fragment: its boxes and where the bytes of its samples are.
+#[derive(Debug)]
+pub struct Fragment {
+    /// `moof`, and the header of `mdat`.
+    pub(super) head: Vec<u8>,
+    /// Where in `head` the `moof` begins.
+    pub(super) moof_at: usize,
+    pub(super) runs: Vec<Run>,
+    data: Vec<Data>,
+    data_len: usize,
+}
+
+impl Fragment {
+    /// The length of `moof`.
+    pub(super) fn moof_len(&self) -> usize {
+        self.head.len() - self.moof_at - MDAT_HEADER_LEN
+    }
+
+    /// Makes `moof` a `free`, and puts another of `padding` bytes before it.
+    pub(super) fn hide(&mut self, padding: usize) {
+        if let Some(field) = self.head.get_mut(4..8) {
+            field.copy_from_slice(b"free");
+        }
+        if padding > 0 {
+            let mut out = Boxes::default();
+            out.put(*b"free", |out| {
+                out.zeros(padding.saturating_sub(8));
+            });
+            out.raw(&self.head);
+            self.head = out.into_bytes();
+            self.moof_at = padding;
+        }
+    }
+
+    /// Its length, in bytes.
+    pub fn size(&self) -> usize {
+        self.head.len() + self.data_len
+    }
+
+    /// Its bytes, in pieces.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let head = std::iter::once(&self.head[..]);
+        head.chain(
+            self.data
+                .iter()
+                .map(move |(payload, range)| payload.get(range.clone()).unwrap_or_default()),
+        )
+    }
+
+    /// Appends its bytes.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        out.reserve(self.size());
+        self.pieces().for_each(|piece| out.extend_from_slice(piece));
+    }
+}
+
+impl Fragmenter {
+    /// For the tracks of an [`initialization`](super::initialization).
+    pub fn new(tracks: &[Track]) -> Fragmenter {
+        let queue = |track: &Track| {
+            let timescale = track.config.timescale();
+            Queue {
+                track: track.id,
+                timescale,
+                clock: Clock::new(timescale),
+                waiting: Vec::new(),
+                last_duration: timescale / FRAMES_A_SECOND,
+            }
+        };
+        Fragmenter {
+            queues: tracks.iter().map(queue).collect(),
+            sequence: 0,
+        }
+    }
+
+    /// Takes the next sample, whose bytes are in `payload`. `false`: there is no such track.
+    pub fn push(&mut self, sample: &Sample, payload: &Arc<[u8]>) -> bool {
+        let mut queues = self.queues.iter_mut();
+        let queue = queues.find(|queue| queue.track == sample.track);
+        queue.is_some_and(|queue| {
+            queue.push(sample, payload);
+            true
+        })
+    }
+
+    /// A fragment of what has come since the last one; `None` if that is nothing.
+    pub fn cut(&mut self, ending: Ending) -> Option<Fragment> {
+        let (mut runs, mut data) = (Vec::new(), Vec::new());
+        for (index, queue) in self.queues.iter_mut().enumerate() {
+            runs.extend(queue.cut(index, ending, &mut data));
+        }
+        if runs.is_empty() {
+            return None;
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        Some(Fragment {
+            head: head(self.sequence, &runs),
+            moof_at: 0,
+            data_len: data.iter().map(|(_, range)| range.len()).sum(),
+            runs,
+            data,
+        })
+    }
+}
+
+/// How many pictures a second there are taken to be as long as nothing is known.
+const FRAMES_A_SECOND: u32 = 30;
+
+impl Queue {
+    fn push(&mut self, sample: &Sample, payload: &Arc<[u8]>) {
+        let due = self.clock.ticks(sample.time_ns);
+        let time = self.clock.next(sample.time_ns, sample.len);
+        let mut composition = 0;
+        if sample.len == 0 {
+            // Where the time of decoding had to be moved, that of showing is what it was.
+            let ticks = i64::from(sample.composition_ms) * i64::from(self.timescale) / 1000;
+            composition = ticks + due.cast_signed() - time.cast_signed();
+        }
+        self.waiting.push(Waiting {
+            time,
+            len: sample.len,
+            composition: composition.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
+            is_sync: sample.is_sync,
+            data: (Arc::clone(payload), sample.data.clone()),
+        });
+    }
+
+    fn cut(&mut self, index: usize, ending: Ending, data: &mut Vec<Data>) -> Option<Run> {
+        let held = match ending {
+            Ending::Held => 1,
+            Ending::Guessed => 0,
+        };
+        let count = self.waiting.len().saturating_sub(held);
+        let time = self.waiting.get(..count)?.first()?.time;
+        let next = self.waiting.iter().skip(1).map(|next| next.time);
+        let mut nexts: Vec<Option<u64>> = next.map(Some).collect();
+        nexts.push(None);
+        let mut entries = Vec::with_capacity(count);
+        for (waiting, next) in self.waiting.drain(..count).zip(nexts) {
+            let known = next.map(|next| next.saturating_sub(waiting.time));
+            let known = known.map(|ticks| u32::try_from(ticks).unwrap_or(u32::MAX));
+            if waiting.len == 0 {
+                self.last_duration = known.unwrap_or(self.last_duration);
+            }
+            let guess = if waiting.len == 0 {
+                self.last_duration
+            } else {
+                waiting.len
+            };
+            entries.push(Entry {
+                duration: known.unwrap_or(guess),
+                composition: waiting.composition,
+                is_sync: waiting.is_sync,
+                size: waiting.data.1.len() as u32,
+            });
+            data.push(waiting.data);
+        }
+        Some(Run {
+            index,
+            time,
+            entries,
+        })
+    }
+}
+
+const MDAT_HEADER_LEN: usize = 8;
+
+/// `moof`, and the header of an `mdat` that has the samples of each run in turn.
+fn head(sequence: u32, runs: &[Run]) -> Vec<u8> {
+    let mut offsets = Vec::new();
+    let mut out = Boxes::default();
+    out.put(*b"moof", |out| {
+        out.put_full(*b"mfhd", 0, 0, |out| {
+            out.u32(sequence);
+        });
+        for run in runs {
+            out.put(*b"traf", |out| offsets.push(put_traf(out, run)));
+        }
+    });
+    let mut data_at = out.len() + MDAT_HEADER_LEN as u64;
+    let data_len: u64 = runs.iter().map(Run::len).sum();
+    out.u32(u32::try_from(data_len + 8).unwrap_or(u32::MAX));
+    out.raw(b"mdat");
+    let mut head = out.into_bytes();
+    for (at, run) in offsets.into_iter().zip(runs) {
+        if let Some(field) = head.get_mut(at..at + 4) {
+            field.copy_from_slice(&(data_at as u32).to_be_bytes());
+        }
+        data_at += run.len();
+    }
+    head
+}
+
+/// Flags of `tfhd`.
+const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
+const DEFAULT_DURATION: u32 = 0x08;
+const DEFAULT_FLAGS: u32 = 0x20;
+
+/// Flags of `trun`.
+const DATA_OFFSET: u32 = 0x001;
+const FIRST_SAMPLE_FLAGS: u32 = 0x004;
+const SAMPLE_DURATION: u32 = 0x100;
+const SAMPLE_SIZE: u32 = 0x200;
+const SAMPLE_FLAGS: u32 = 0x400;
+const SAMPLE_COMPOSITION: u32 = 0x800;
+
+/// Sample flags: it depends on no other; it does, and is no place to begin at.
+const SYNC: u32 = 0x0200_0000;
+const NOT_SYNC: u32 = 0x0101_0000;
+
+fn sample_flags(entry: &Entry) -> u32 {
+    if entry.is_sync { SYNC } else { NOT_SYNC }
+}
+
+/// Appends what is in a `traf`; returns where the offset of the data is to be written. What is the
+/// same for all samples is said once.
+fn put_traf(out: &mut Boxes, run: &Run) -> usize {
+    let same = |entries: &[Entry], of: fn(&Entry) -> u32| {
+        let first = entries.first().map(of)?;
+        entries
+            .iter()
+            .all(|entry| of(entry) == first)
+            .then_some(first)
+    };
+    let entries = &run.entries[..];
+    let duration = same(entries, |entry| entry.duration);
+    let all_flags = same(entries, sample_flags);
+    let later_flags = same(entries.get(1..).unwrap_or_default(), sample_flags);
+    let default_flags = all_flags.or(later_flags);
+    let has_composition = entries.iter().any(|entry| entry.composition != 0);
+    let when = |condition: bool, flag: u32| if condition { flag } else { 0 };
+    let tfhd_flags = DEFAULT_BASE_IS_MOOF
+        | when(duration.is_some(), DEFAULT_DURATION)
+        | when(default_flags.is_some(), DEFAULT_FLAGS);
+    out.put_full(*b"tfhd", 0, tfhd_flags, |out| {
+        out.u32(run.index as u32 + 1);
+        duration.into_iter().for_each(|duration| {
+            out.u32(duration);
+        });
+        default_flags.into_iter().for_each(|flags| {
+            out.u32(flags);
+        });
+    });
+    out.put_full(*b"tfdt", 1, 0, |out| {
+        out.u64(run.time);
+    });
+    let flags = DATA_OFFSET
+        | SAMPLE_SIZE
+        | when(duration.is_none(), SAMPLE_DURATION)
+        | when(
+            all_flags.is_none() && later_flags.is_some(),
+            FIRST_SAMPLE_FLAGS,
+        )
+        | when(default_flags.is_none(), SAMPLE_FLAGS)
+        | when(has_composition, SAMPLE_COMPOSITION);
+    let mut offset_at = 0;
+    out.put_full(*b"trun", 1, flags, |out| {
+        out.u32(entries.len() as u32);
+        offset_at = out.len() as usize;
+        out.u32(0);
+        if flags & FIRST_SAMPLE_FLAGS != 0 {
+            out.u32(entries.first().map_or(SYNC, sample_flags));
+        }
+        for entry in entries {
+            if flags & SAMPLE_DURATION != 0 {
+                out.u32(entry.duration);
+            }
+            out.u32(entry.size);
+            if flags & SAMPLE_FLAGS != 0 {
+                out.u32(sample_flags(entry));
+            }
+            if flags & SAMPLE_COMPOSITION != 0 {
+                out.i32(entry.composition);
+            }
+        }
+    });
+    offset_at
+}

@@ -1,0 +1,59 @@
+//! MP4 (ISO/IEC 14496-12): samples in, boxes out. Written, not read.
+//!
+//! There are two users. Media over HTTP sends [`initialization`] and then fragments, which a
+//! [`Fragmenter`] makes as often as it is asked to. A recording has a [`Hybrid`]: fragments for as
+//! long as it is written, and in the end an index of all samples, which makes it a file as any other.
+
+mod boxes;
+mod entry;
+mod fragment;
+mod header;
+mod hybrid;
+mod index;
+mod movie;
+
+pub use fragment::{Ending, Fragment, Fragmenter};
+pub use hybrid::{
+    FRAGMENT_LEN_MAX, FRAGMENT_MAX_MS, FRAGMENT_MIN_MS, Hybrid, INDEX_LEN_MAX, Patch, Trailer,
+};
+
+use super::config::{Config, Format};
+use super::sample::{Medium, TrackId};
+
+/// A track of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Track {
+    /// What it is called in the stream.
+    pub id: TrackId,
+    /// What its decoder has to know.
+    pub config: Config,
+}
+
+impl Track {
+    fn medium(&self) -> Medium {
+        self.config.format.medium()
+    }
+}
+
+/// Whether files of this codec are played anywhere. VP8 has a place in MP4, which no browser knows.
+pub fn is_supported(format: Format) -> bool {
+    format != Format::Vp8
+}
+
+/// What is said of a file as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Movie {
+    /// When it was made, in seconds since 1970.
+    pub created: u64,
+    /// The program that encoded it, by what the publisher says.
+    pub encoder: Option<String>,
+}
+
+/// What a stream of fragments begins with: `ftyp` and a `moov` without samples. The tracks of
+/// fragments are counted from 1 in the order of `tracks`.
+pub fn initialization(tracks: &[Track], movie: &Movie) -> Vec<u8> {
+    let mut out = boxes::Boxes::default();
+    header::put_ftyp(&mut out, *b"cmfc");
+    header::put_empty_moov(&mut out, tracks, movie);
+    out.into_bytes()
+}

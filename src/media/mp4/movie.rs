@@ -1,0 +1,267 @@
+//! The `moov` of a complete file: the tables of all samples.
+
+use super::boxes::Boxes;
+use super::header::{Durations, MOVIE_TIMESCALE, TrackHeader, put_mvhd, put_udta};
+use super::index::Index;
+use super::{Movie, Track};
+
+/// Appends `moov`. Tracks without a sample are left out.
+pub(super) fn put_moov<'a>(
+    out: &mut Boxes<'a>,
+    tracks: &[Track],
+    indexes: &'a [Index],
+    movie: &Movie,
+) {
+    let used = || {
+        let numbered = (1..).zip(tracks).zip(indexes);
+        numbered.filter_map(|((number, track), index)| {
+            let timing = Timing::new(track, index)?;
+            Some((number, track, index, timing))
+        })
+    };
+    // What is shown or heard first is where the movie begins.
+    let first = used().map(|(.., timing)| timing.start).min().unwrap_or(0);
+    let duration = used().map(|(.., timing)| timing.end(first)).max();
+    out.put(*b"moov", |out| {
+        put_mvhd(out, movie, tracks.len(), duration.unwrap_or(0));
+        for (number, track, index, timing) in used() {
+            let durations = Durations {
+                movie: timing.end(first),
+                media: index.duration,
+            };
+            let header = TrackHeader::new(tracks, track, number, movie);
+            let edits = |out: &mut Boxes<'a>| timing.put_edits(out, first);
+            header.put(out, durations, edits, |out| {
+                put_tables(out, index, timing.shift)
+            });
+        }
+        put_udta(out, movie);
+    });
+}
+
+/// When a track is shown.
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    /// When its first picture or sound is due, and how long it lasts, in ticks of the movie.
+    start: i64,
+    len: u64,
+    /// When the first picture is shown on the track's clock, which begins with the first that is
+    /// decoded.
+    media_time: u64,
+    /// By how much all composition offsets are raised, so that this is not negative.
+    shift: i64,
+}
+
+impl Timing {
+    fn new(track: &Track, index: &Index) -> Option<Timing> {
+        let (first, end) = index.shown?;
+        let timescale = i128::from(track.config.timescale());
+        let on_movie_clock = |ticks: i64, round: i128| {
+            let ticks = i128::from(ticks) * i128::from(MOVIE_TIMESCALE) + round;
+            i64::try_from(ticks.div_euclid(timescale)).unwrap_or(i64::MAX)
+        };
+        let start = index.start?.cast_signed().saturating_add(first);
+        let shift = first.min(0).saturating_neg();
+        Some(Timing {
+            start: on_movie_clock(start, timescale / 2),
+            len: on_movie_clock(end - first, timescale - 1).unsigned_abs(),
+            media_time: (first + shift).unsigned_abs(),
+            shift,
+        })
+    }
+
+    /// How much later than the movie, which begins at `first`, the track begins.
+    fn delay(self, first: i64) -> u64 {
+        self.start.abs_diff(first)
+    }
+
+    /// When it is over, on a clock that begins with the movie.
+    fn end(self, first: i64) -> u64 {
+        self.delay(first) + self.len
+    }
+
+    /// An edit list (ISO/IEC 14496-12 §8.6.6), where the track does not begin with the movie or
+    /// shows its first picture later than it decodes it.
+    fn put_edits(self, out: &mut Boxes, first: i64) {
+        /// Nothing of the track is shown.
+        const EMPTY: i32 = -1;
+        /// At its own speed.
+        const RATE: u32 = 0x1_0000;
+        let empty = self.delay(first);
+        if empty == 0 && self.media_time == 0 {
+            return;
+        }
+        let short = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        let media_time = i32::try_from(self.media_time).unwrap_or(i32::MAX);
+        out.put(*b"edts", |out| {
+            out.put_full(*b"elst", 0, 0, |out| {
+                out.u32(1 + u32::from(empty > 0));
+                if empty > 0 {
+                    out.u32(short(empty)).i32(EMPTY).u32(RATE);
+                }
+                out.u32(short(self.len)).i32(media_time).u32(RATE);
+            });
+        });
+    }
+}
+
+fn put_tables<'a>(out: &mut Boxes<'a>, index: &'a Index, shift: i64) {
+    let put = |out: &mut Boxes<'a>, name: &[u8; 4], version: u8, kind: Kind| {
+        let table = Table::new(kind, index, shift);
+        out.put_full(*name, version, 0, |out| {
+            if kind == Kind::Sizes {
+                out.u32(0); // there is no one size
+            }
+            out.u32(table.count);
+            out.table(table);
+        });
+    };
+    put(out, b"stts", 0, Kind::Durations);
+    if index.has_compositions() {
+        // Version 1: offsets have a sign.
+        put(out, b"ctts", 1, Kind::Compositions);
+    }
+    if index.sync_count < index.count {
+        put(out, b"stss", 0, Kind::Syncs);
+    }
+    put(out, b"stsc", 0, Kind::Chunks);
+    put(out, b"stsz", 0, Kind::Sizes);
+    match u32::try_from(index.last_chunk()) {
+        Ok(_) => put(out, b"stco", 0, Kind::Offsets),
+        Err(_) => put(out, b"co64", 0, Kind::LongOffsets),
+    }
+}
+
+/// What the rows of a table are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Of `stts`: samples, duration.
+    Durations,
+    /// Of `ctts`: samples, offset.
+    Compositions,
+    /// Of `stss`: number of the sample.
+    Syncs,
+    /// Of `stsc`: number of the chunk, samples of each from there on, description.
+    Chunks,
+    /// Of `stsz`: size.
+    Sizes,
+    /// Of `stco`: offset.
+    Offsets,
+    /// Of `co64`: offset, of two words.
+    LongOffsets,
+}
+
+/// A table of samples, which is written from the index when it is its turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Table<'a> {
+    kind: Kind,
+    index: &'a Index,
+    shift: i64,
+    count: u32,
+}
+
+/// At least so many bytes of a table are made before they are handed on.
+const PIECE_LEN: usize = 64 << 10;
+
+impl<'a> Table<'a> {
+    fn new(kind: Kind, index: &'a Index, shift: i64) -> Table<'a> {
+        let mut table = Table {
+            kind,
+            index,
+            shift,
+            count: 0,
+        };
+        table.count = match kind {
+            Kind::Syncs => index.sync_count as u32,
+            Kind::Sizes => index.count as u32,
+            Kind::Offsets | Kind::LongOffsets => index.chunk_count as u32,
+            Kind::Durations | Kind::Compositions | Kind::Chunks => table.rows().count() as u32,
+        };
+        table
+    }
+
+    /// Words of a row.
+    fn width(&self) -> usize {
+        match self.kind {
+            Kind::Syncs | Kind::Sizes | Kind::Offsets => 1,
+            Kind::Durations | Kind::Compositions | Kind::LongOffsets => 2,
+            Kind::Chunks => 3,
+        }
+    }
+
+    /// The length of all rows, in bytes.
+    pub fn len(&self) -> u64 {
+        4 * self.width() as u64 * u64::from(self.count)
+    }
+
+    /// Hands the rows on.
+    pub fn write<E>(&self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let width = self.width();
+        let mut piece = Vec::with_capacity(PIECE_LEN + 12);
+        for row in self.rows() {
+            for word in row.into_iter().take(width) {
+                piece.extend_from_slice(&word.to_be_bytes());
+            }
+            if piece.len() >= PIECE_LEN {
+                sink(&piece)?;
+                piece.clear();
+            }
+        }
+        sink(&piece)
+    }
+
+    /// The rows, in as many words as the widest has.
+    fn rows(&self) -> Box<dyn Iterator<Item = [u32; 3]> + 'a> {
+        let (index, shift) = (self.index, self.shift);
+        match self.kind {
+            Kind::Durations => {
+                let durations = index.runs().map(|(timing, times)| (timing.duration, times));
+                Box::new(merged(durations).map(|(duration, times)| [times as u32, duration, 0]))
+            }
+            Kind::Compositions => {
+                let raised = move |offset: i32| (i64::from(offset) + shift) as u32;
+                let offsets = index
+                    .runs()
+                    .map(|(timing, times)| (timing.composition, times));
+                let row = move |(offset, times)| [times as u32, raised(offset), 0];
+                Box::new(merged(offsets).map(row))
+            }
+            Kind::Syncs => {
+                let mut before = 0_u64;
+                let numbers = index.runs().flat_map(move |(timing, times)| {
+                    let first = before + 1;
+                    before += times;
+                    first..first + if timing.is_sync { times } else { 0 }
+                });
+                Box::new(numbers.map(|number| [number as u32, 0, 0]))
+            }
+            Kind::Chunks => {
+                let samples = index.chunks().map(|(_, samples)| (samples, 1));
+                let mut before = 0_u64;
+                Box::new(merged(samples).map(move |(samples, chunks)| {
+                    let first = before as u32 + 1;
+                    before += chunks;
+                    [first, samples, 1]
+                }))
+            }
+            Kind::Sizes => Box::new(index.sizes().map(|size| [size, 0, 0])),
+            Kind::Offsets => Box::new(index.chunks().map(|(at, _)| [at as u32, 0, 0])),
+            Kind::LongOffsets => {
+                let words = |at: u64| [(at >> 32) as u32, at as u32, 0];
+                Box::new(index.chunks().map(move |(at, _)| words(at)))
+            }
+        }
+    }
+}
+
+/// Puts together what is equal and in a row.
+fn merged<T: PartialEq>(runs: impl Iterator<Item = (T, u64)>) -> impl Iterator<Item = (T, u64)> {
+    let mut runs = runs.peekable();
+    std::iter::from_fn(move || {
+        let (value, mut times) = runs.next()?;
+        while let Some((_, more)) = runs.next_if(|(next, _)| *next == value) {
+            times += more;
+        }
+        Some((value, times))
+    })
+}
