@@ -96,16 +96,18 @@ impl Pulls {
         if !self.0.on_demand {
             return;
         }
-        let running = self.0.lock().get(key).cloned();
-        match running.filter(|pull| !pull.switch.is_off()) {
-            Some(pull) => pull.set_watched(viewers > 0),
-            None if viewers > 0 => {
-                let mut sources = self.0.sources.iter();
-                if let Some(source) = sources.find(|source| source.filter.rest(key).is_some()) {
-                    self.start_one(key, source);
-                }
+        {
+            // One step, so that a pull that ends for want of viewers is not taken for one that runs.
+            let pulls = self.0.lock();
+            if let Some(pull) = pulls.get(key).filter(|pull| !pull.switch.is_off()) {
+                return pull.set_watched(viewers > 0);
             }
-            None => {}
+        }
+        let mut sources = self.0.sources.iter();
+        if viewers > 0
+            && let Some(source) = sources.find(|source| source.filter.rest(key).is_some())
+        {
+            self.start_one(key, source);
         }
     }
 
