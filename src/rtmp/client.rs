@@ -5,6 +5,7 @@ use super::control::{self, Acknowledgements, Control, UserControl};
 use super::status::{self, code};
 use super::{Message, MessageType, StreamId};
 use crate::amf0::Value;
+use crate::text::without_secrets;
 use std::fmt;
 
 /// What to do at the other server.
@@ -35,8 +36,12 @@ pub struct Target {
 pub enum Error {
     /// A control message that is none.
     Control(control::Error),
-    /// It said no: code and description.
+    /// It said no: code and description, both as they may be shown.
     Refused(String, String),
+    /// It sends us to the application at this URL, which is not to be shown as it is.
+    Redirected(String),
+    /// It asks us to connect anew, to the application at this URL if it gives one.
+    Reconnect(Option<String>),
     /// `createStream` was answered with something that is no stream id.
     NoStreamId,
 }
@@ -46,6 +51,8 @@ impl fmt::Display for Error {
         match self {
             Error::Control(error) => write!(f, "{error}"),
             Error::Refused(code, text) => write!(f, "server refused: {code}: {text}"),
+            Error::Redirected(_) => write!(f, "server sends us elsewhere"),
+            Error::Reconnect(_) => write!(f, "server asks us to connect anew"),
             Error::NoStreamId => write!(f, "server gave no stream id"),
         }
     }
@@ -115,7 +122,7 @@ impl Client {
             members.push((b"type".to_vec(), Value::text("nonprivate")));
         }
         let all = || Value::object([("*", Value::Number(4.0))]);
-        let caps_ex = caps::MULTITRACK | caps::MOD_EX | caps::NANO_OFFSET;
+        let caps_ex = caps::RECONNECT | caps::MULTITRACK | caps::MOD_EX | caps::NANO_OFFSET;
         let more = [
             (
                 "flashVer",
@@ -243,7 +250,7 @@ impl Client {
             (State::Connecting | State::CreatingStream, "_error")
                 if [CONNECT, CREATE_STREAM].contains(&call.transaction) =>
             {
-                return Err(refused(call));
+                return Err(self.refused(call));
             }
             (_, "onStatus") => self.status(call, out)?,
             _ => {}
@@ -290,9 +297,13 @@ impl Client {
         };
         let text = |key| info.get(key).and_then(Value::as_text).unwrap_or_default();
         if text("level") == "error" {
-            return Err(refused(call));
+            return Err(self.refused(call));
         }
         match (self.state, text("code")) {
+            (_, code::RECONNECT_REQUEST) => {
+                let url = info.get("tcUrl").and_then(Value::as_text);
+                return Err(Error::Reconnect(url.map(str::to_owned)));
+            }
             (State::Starting(stream), code::PUBLISH_START | code::PLAY_START) => {
                 self.state = State::Running(stream);
                 out.push(Event::Started(stream));
@@ -302,20 +313,55 @@ impl Client {
         }
         Ok(())
     }
+
+    fn refused(&self, call: &Call) -> Error {
+        let info = call.arguments.first().unwrap_or(&Value::Null);
+        if let Some(url) = redirect(info) {
+            return Error::Redirected(url.to_owned());
+        }
+        let secrets = self.target.secrets();
+        let text = |key| {
+            let text = info.get(key).and_then(Value::as_text);
+            without_secrets(text.unwrap_or_default(), &secrets)
+        };
+        Error::Refused(text("code"), text("description"))
+    }
+}
+
+/// Where a rejection sends the client: `ex` with the code 302, as in HTTP.
+fn redirect(info: &Value) -> Option<&str> {
+    let ex = info.get("ex")?;
+    let code = ex.get("code").and_then(Value::as_u32);
+    let url = ex.get("redirect").and_then(Value::as_text);
+    url.filter(|url| code == Some(302) && !url.is_empty())
+}
+
+/// A part of an application or a query that is shorter is not taken for a secret.
+const SECRET_LEN_MIN: usize = 4;
+
+impl Target {
+    /// What of it may be secret, and may come back in replies: the stream's name, the application
+    /// but for its first part, and queries.
+    fn secrets(&self) -> Vec<&str> {
+        let split = |text: &'_ str| -> (usize, usize) {
+            let at = text.find('?').unwrap_or(text.len());
+            (at, (at + 1).min(text.len()))
+        };
+        let (name_end, name_query) = split(&self.name);
+        let (app_end, app_query) = split(&self.app);
+        let queries = [&self.name[name_query..], &self.app[app_query..]];
+        let values = queries.iter().flat_map(|query| query.split('&'));
+        let values = values.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        let parts = self.app[..app_end].split('/').skip(1);
+        let long = values
+            .chain(parts)
+            .filter(|part| part.len() >= SECRET_LEN_MIN);
+        let all = [&self.name[..], &self.name[..name_end]].into_iter();
+        all.chain(queries).chain(long).collect()
+    }
 }
 
 /// A call on the connection without a command object.
 fn call(name: &str, transaction: f64, arguments: Vec<Value>) -> Message {
     status::call(StreamId::CONTROL, name, transaction, Value::Null, arguments)
-}
-
-fn refused(call: &Call) -> Error {
-    let info = call.arguments.first().unwrap_or(&Value::Null);
-    let text = |key| {
-        info.get(key)
-            .and_then(Value::as_text)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    Error::Refused(text("code"), text("description"))
 }

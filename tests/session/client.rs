@@ -3,7 +3,7 @@
 use crate::notation::Notation;
 use crate::pair::client_event;
 use crate::{Failures, render};
-use rtmp_server::rtmp::client::{Client, Event, Purpose, Target};
+use rtmp_server::rtmp::client::{Client, Error, Event, Purpose, Target};
 
 /// What the server says, and what follows from it.
 type Steps = &'static [(&'static str, &'static str)];
@@ -86,12 +86,48 @@ fn conversations() {
     failures.check();
 }
 
+#[test]
+fn what_a_server_says_when_it_refuses_is_shown_without_secrets() {
+    let rejected = r#"level: "error", code: "NetConnection.Connect.Rejected""#;
+    let long = "x".repeat(300);
+    #[rustfmt::skip]
+    let rows = [
+        (format!(r#""_error", 1, null, {{{rejected}, description: "no"}}"#), "server refused: NetConnection.Connect.Rejected: no"),
+        (r#""onStatus", 0, null, {level: "error", code: "NetStream.Publish.BadName", description: "Stream cam-key is taken"}"#.to_owned(), "server refused: NetStream.Publish.BadName: Stream *** is taken"),
+        (r#""onStatus", 0, null, {level: "error", code: "cam-key", description: "rtmp://h/live/inst/cam-key?token=s3cret s3cret inst"}"#.to_owned(), "server refused: ***: rtmp://h/live/*** *** ***"),
+        (r#""onStatus", 0, null, {level: "error", code: "a", description: "other?auth=1 u:p@h"}"#.to_owned(), "server refused: a: other?*** ***@h"),
+        (format!(r#""_error", 1, null, {{{rejected}, description: "{long}"}}"#), &*format!("server refused: NetConnection.Connect.Rejected: {}…", &long[..253])),
+        (format!(r#""_error", 1, null, {{{rejected}, ex: {{code: 302, redirect: "rtmp://b/app"}}}}"#), "to rtmp://b/app"),
+        (format!(r#""onStatus", 0, null, {{{rejected}, ex: {{code: 302, redirect: "rtmp://b/app"}}}}"#), "to rtmp://b/app"),
+        (format!(r#""_error", 1, null, {{{rejected}, description: "d", ex: {{code: 301, redirect: "rtmp://b/app"}}}}"#), "server refused: NetConnection.Connect.Rejected: d"),
+        (format!(r#""_error", 1, null, {{{rejected}, description: "d", ex: {{code: 302, redirect: ""}}}}"#), "server refused: NetConnection.Connect.Rejected: d"),
+        (r#""onStatus", 0, null, {level: "status", code: "NetConnection.Connect.ReconnectRequest", tcUrl: "rtmp://b/app"}"#.to_owned(), r#"anew Some("rtmp://b/app")"#),
+        (r#""onStatus", 0, null, {level: "status", code: "NetConnection.Connect.ReconnectRequest"}"#.to_owned(), "anew None"),
+    ];
+    let mut failures = Failures::default();
+    for (said, want) in rows {
+        let mut client = client_of(Purpose::Publish, "live/inst", "cam-key?token=s3cret");
+        let mut script = Notation::new(&format!("command 0 @0 {said}")).script();
+        let result = client.handle(script.messages.remove(0).message, &mut Vec::new());
+        let got = match result.expect_err(&said) {
+            Error::Redirected(to) => format!("to {to}"),
+            Error::Reconnect(to) => format!("anew {to:?}"),
+            error => error.to_string(),
+        };
+        failures.compare(&said, &got, want);
+    }
+    failures.check();
+}
+
 fn client(purpose: Purpose) -> Client {
-    let text = str::to_owned;
+    client_of(purpose, "live", "cam")
+}
+
+fn client_of(purpose: Purpose, app: &str, name: &str) -> Client {
     let target = Target {
-        app: text("live"),
-        tc_url: text("rtmp://h/live"),
-        name: text("cam"),
+        app: app.to_owned(),
+        tc_url: format!("rtmp://h/{app}"),
+        name: name.to_owned(),
         via: Vec::new(),
     };
     Client::new(purpose, target)
@@ -107,7 +143,7 @@ fn a_client_says_what_it_can() {
         let begin = client(purpose).begin(5000);
         let lines: Vec<String> = begin.iter().map(render::message).collect();
         let connect = format!(
-            r#"connect 1 {{app: "live", {kind}flashVer: "FMLE/3.0 (compatible; rtmp-server)", tcUrl: "rtmp://h/live", fourCcList: ["*"], videoFourCcInfoMap: {{"*": 4}}, audioFourCcInfoMap: {{"*": 4}}, capsEx: 14}} on 0"#
+            r#"connect 1 {{app: "live", {kind}flashVer: "FMLE/3.0 (compatible; rtmp-server)", tcUrl: "rtmp://h/live", fourCcList: ["*"], videoFourCcInfoMap: {{"*": 4}}, audioFourCcInfoMap: {{"*": 4}}, capsEx: 15}} on 0"#
         );
         assert_eq!(lines, ["set-chunk-size 5000", &connect]);
     }

@@ -145,7 +145,7 @@ const CONNECTED: [&str; 7] = [
     "S > begin 0",
     concat!(
         r#"S > _result 1 {fmsVer: "FMS/3,0,1,123", capabilities: 31, fourCcList: ["*"], "#,
-        r#"videoFourCcInfoMap: {"*": 4}, audioFourCcInfoMap: {"*": 4}, capsEx: 14} "#,
+        r#"videoFourCcInfoMap: {"*": 4}, audioFourCcInfoMap: {"*": 4}, capsEx: 15} "#,
         "status NetConnection.Connect.Success on 0",
     ),
     r#"S connected live "FMLE/3.0 (compatible; rtmp-server)""#,
