@@ -1,7 +1,7 @@
 //! How long to wait before something that failed is tried again.
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The first pause, doubled each time up to the longest.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -25,9 +25,9 @@ impl Backoff {
         }
     }
 
-    /// The pause after an attempt that began at `began` and has failed now.
-    pub fn pause(&mut self, began: Instant) -> Duration {
-        if began.elapsed() >= self.steady {
+    /// The pause after an attempt that has failed now, and did what it is for for as long as `worked`.
+    pub fn pause(&mut self, worked: Duration) -> Duration {
+        if worked >= self.steady {
             self.next = PAUSE_MIN;
         }
         let pause = self.next;
@@ -50,11 +50,9 @@ mod tests {
     #[test]
     fn pauses_grow_and_begin_anew_after_what_lasted() {
         let mut backoff = Backoff::new(Duration::from_secs(5));
-        let mut pauses = |count: usize, lasted: u64| -> Vec<u64> {
-            let began = || Instant::now().checked_sub(Duration::from_secs(lasted));
-            (0..count)
-                .map(|_| backoff.pause(began().unwrap()).as_secs())
-                .collect()
+        let mut pauses = |count: usize, worked: u64| -> Vec<u64> {
+            let pause = |_| backoff.pause(Duration::from_secs(worked)).as_secs();
+            (0..count).map(pause).collect()
         };
         assert_eq!(pauses(7, 0), [1, 2, 4, 8, 16, 30, 30]);
         assert_eq!(pauses(2, 6), [1, 1]);

@@ -5,7 +5,7 @@ mod support;
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::chunk::Encoder;
 use rtmp_server::rtmp::status::{self, Level};
-use rtmp_server::rtmp::{StreamId, handshake};
+use rtmp_server::rtmp::{Message, StreamId, handshake};
 use rtmp_server::stats::{LinkState, RelayStats};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -141,14 +141,118 @@ fn shake_hands(socket: &mut TcpStream) {
         .expect("S0 S1 S2");
 }
 
-fn refuse(mut socket: TcpStream) {
-    shake_hands(&mut socket);
+fn refuse(socket: TcpStream) {
     let code = "NetStream.Publish.BadName";
-    let refusal = status::on_status(StreamId(1), Level::Error, code, "no");
+    answer(
+        socket,
+        &status::on_status(
+            StreamId(1),
+            Level::Error,
+            code,
+            "no room for cam?key=s3cret",
+        ),
+    );
+}
+
+/// Shakes hands, says this, and nothing more.
+fn answer(mut socket: TcpStream, message: &Message) {
+    shake_hands(&mut socket);
     let mut bytes = Vec::new();
-    Encoder::default().encode(&refusal, &mut bytes);
-    socket.write_all(&bytes).expect("a refusal");
+    Encoder::default().encode(message, &mut bytes);
+    socket.write_all(&bytes).expect("an answer");
     let _ = socket.read_to_end(&mut Vec::new());
+}
+
+/// A server that sends everybody to `to`, which may name the server itself.
+fn redirecting(to: impl Fn(SocketAddr) -> String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("addr");
+    let ex = Value::object([
+        ("code", Value::Number(302.0)),
+        ("redirect", Value::text(&to(addr))),
+    ]);
+    let info = Value::object([
+        ("level", Value::text("error")),
+        ("code", Value::text("NetConnection.Connect.Rejected")),
+        ("ex", ex),
+    ]);
+    let message = status::call(StreamId(0), "_error", 1.0, Value::Null, vec![info]);
+    std::thread::spawn(move || {
+        let sockets = listener.incoming().flatten();
+        sockets.for_each(|socket| answer(socket, &message));
+    });
+    addr
+}
+
+#[test]
+fn a_relay_goes_where_it_is_sent() {
+    let far = TestServer::start("");
+    let mut to = far.addr;
+    for hop in 1..=5 {
+        to = redirecting(|_| format!("rtmp://{to}/app{hop}?t=s3cret"));
+    }
+    let near = relaying_to(to, "live");
+    let mut publisher = near.publisher("cam");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    wait_for_state(&near, LinkState::Connected);
+    let stats = relay(&near);
+    assert_eq!(stats.url, format!("rtmp://{to}/live"));
+    let shown = format!("rtmp://{}/app1", far.addr);
+    assert_eq!(stats.redirected_to.as_deref(), Some(&*shown));
+    assert_eq!((stats.reconnects, &*stats.last_error), (0, ""));
+    wait_until("the stream under its new name", || {
+        let streams = far.server().snapshot().streams;
+        streams.iter().any(|stream| stream.key == "app1/cam")
+    });
+}
+
+#[test]
+fn a_relay_does_not_go_wherever_it_is_sent() {
+    let own = TcpListener::bind("127.0.0.1:0")
+        .expect("a port")
+        .local_addr()
+        .expect("addr");
+    let circle = redirecting(|addr| format!("rtmp://{addr}/other"));
+    let mut chain = circle;
+    for _ in 0..6 {
+        chain = redirecting(|_| format!("rtmp://{chain}/other"));
+    }
+    let rows = [
+        (circle, "server sends us elsewhere: in a circle"),
+        (chain, "server sends us elsewhere: more than 5 times"),
+        (redirecting(|_| format!("rtmp://{own}/live")), "Relay loop"),
+        (
+            redirecting(|_| "http://h/s3cret".to_owned()),
+            "server sends us elsewhere: URL must begin with rtmp://",
+        ),
+        (
+            redirecting(|_| "rtmp://u:s3cret@h/a".to_owned()),
+            "a user or a password",
+        ),
+    ];
+    for (addr, want) in rows {
+        let near = TestServer::start(&format!("-listen {own} -relay-to rtmp://{addr}/live"));
+        let _publisher = near.publisher("cam");
+        wait_until(want, || relay(&near).last_error.contains(want));
+        assert!(!relay(&near).last_error.contains("s3cret"));
+    }
+}
+
+#[test]
+fn a_relay_that_is_asked_to_connects_anew() {
+    let next = TestServer::start("");
+    let far = TestServer::start(&format!("-reconnect-url rtmp://{}/live", next.addr));
+    let near = relaying_to(far.addr, "live");
+    let mut publisher = near.publisher("cam");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    wait_for_state(&near, LinkState::Connected);
+    assert_eq!(far.server().ask_to_reconnect(), 1);
+    let mut viewer = next.playing("cam");
+    viewer.expect(&["V head 1 @0", "V key 1 @0"]);
+    publisher.send_media(&["V inter 2 @40"]);
+    viewer.expect(&["V inter 2 @40"]);
+    let shown = format!("rtmp://{}/live", next.addr);
+    assert_eq!(relay(&near).redirected_to.as_deref(), Some(&*shown));
 }
 
 #[test]
@@ -163,7 +267,11 @@ fn a_bad_destination_is_tried_again_and_holds_up_nobody() {
             },
             Some("a text protocol"),
         ),
-        ("refuses", refuse, Some("NetStream.Publish.BadName: no")),
+        (
+            "refuses",
+            refuse,
+            Some("NetStream.Publish.BadName: no room for ***"),
+        ),
         (
             "says nothing",
             |mut socket| {

@@ -2,7 +2,9 @@
 
 mod support;
 
-use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
+use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, handshake};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -53,6 +55,37 @@ fn pictures(client: &mut Client, last: u32) -> (Vec<u32>, Vec<String>) {
         }
     }
     (numbers, lines)
+}
+
+#[test]
+fn a_destination_that_never_answers_is_asked_less_and_less() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("addr");
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let mut hello = [0; 1 + handshake::PACKET_LEN];
+            socket.read_exact(&mut hello).expect("C0 C1");
+            let answer = handshake::answer(hello.last_chunk().expect("C1"), 0, 5);
+            socket.write_all(&answer).expect("S0 S1 S2");
+            // Longer than what counts as steady.
+            std::thread::sleep(Duration::from_millis(3200));
+        }
+    });
+    let near = ServerProcess::start(&format!("-relay-to rtmp://{addr}/live"));
+    let _publisher = near.publisher("cam");
+    let pauses = [(); 2].map(|()| {
+        let line = near.wait_for_line("relay failed");
+        let (_, pause) = line.split_once("\"retry_in_sec\":").expect("a pause");
+        let digits = pause.trim_start_matches('"').split(['"', '}', ',']);
+        let pause: f32 = digits
+            .into_iter()
+            .next()
+            .and_then(|n| n.parse().ok())
+            .expect("a number");
+        pause
+    });
+    assert!((0.8..=1.2).contains(&pauses[0]), "{pauses:?}");
+    assert!((1.6..=2.4).contains(&pauses[1]), "{pauses:?}");
 }
 
 #[test]

@@ -195,7 +195,7 @@ impl Shared {
             let End::Itself(why) = self.run(fired, stopped) else {
                 return;
             };
-            let pause = backoff.pause(began);
+            let pause = backoff.pause(began.elapsed());
             log!(Info, "child ended"; hook = NAME, stream_key = fired.event.stream_key, reason = why,
                 restart_in_sec = pause.as_secs());
             if !self.pause(stopped, pause) {

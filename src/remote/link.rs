@@ -1,7 +1,7 @@
 //! One connection to another server, from dialling to its end.
 
 use super::switch::{Grip, Switch};
-use super::url::Url;
+use super::url::{Url, UrlError};
 use crate::log;
 use crate::queue::{self, Outbox, Toward, Wire};
 use crate::rtmp::chunk::{self, Decoder};
@@ -30,6 +30,12 @@ const WRITE_LIMIT: Duration = Duration::from_secs(30);
 /// How long it may say nothing, where it has media to send.
 const READ_LIMIT: Duration = Duration::from_secs(90);
 
+/// How many times in a row a server may send us on to another address.
+pub const REDIRECTS_MAX: usize = 5;
+
+/// A connection that lasted so long begins a new row of them.
+pub const STEADY: Duration = Duration::from_secs(3);
+
 /// Bytes that are read at a time.
 const READ_LEN: usize = 64 << 10;
 
@@ -47,6 +53,8 @@ pub enum LinkError {
     Chunk(chunk::Error),
     /// It refused, or said what may not be said.
     Client(client::Error),
+    /// It sends us to a place where we cannot go.
+    Redirect(RedirectError),
     /// Not in time; with what.
     Timeout(&'static str),
     /// It takes no replies.
@@ -71,7 +79,7 @@ impl LinkError {
             LinkError::Dial(_) | LinkError::Io(_) => "io",
             LinkError::Handshake(_) => "handshake",
             LinkError::Chunk(_) => "chunk",
-            LinkError::Client(_) => "protocol",
+            LinkError::Client(_) | LinkError::Redirect(_) => "protocol",
             LinkError::Timeout(_) | LinkError::QueueFull => "timeout",
             LinkError::Closed | LinkError::Ended | LinkError::Superseded | LinkError::Stopped => {
                 "none"
@@ -95,6 +103,7 @@ impl fmt::Display for LinkError {
             LinkError::Handshake(error) => write!(f, "{error}"),
             LinkError::Chunk(error) => write!(f, "{error}"),
             LinkError::Client(error) => write!(f, "{error}"),
+            LinkError::Redirect(error) => write!(f, "server sends us elsewhere: {error}"),
             LinkError::Timeout(what) => write!(f, "timed out waiting for {what}"),
             LinkError::QueueFull => write!(f, "server does not take its replies"),
             LinkError::Closed => write!(f, "server closed"),
@@ -102,6 +111,27 @@ impl fmt::Display for LinkError {
             LinkError::Superseded => write!(f, "stream is published here"),
             LinkError::Stopped => write!(f, "not wanted any more"),
             LinkError::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// Why we do not go where a server sends us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedirectError {
+    /// What it gives is no URL that can be used.
+    Url(UrlError),
+    /// We come from there.
+    Circle,
+    /// We were sent on [`REDIRECTS_MAX`] times.
+    TooMany,
+}
+
+impl fmt::Display for RedirectError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            RedirectError::Url(error) => write!(f, "{error}"),
+            RedirectError::Circle => write!(f, "in a circle"),
+            RedirectError::TooMany => write!(f, "more than {REDIRECTS_MAX} times"),
         }
     }
 }
@@ -134,6 +164,9 @@ pub trait Use {
         end: Vec<Message>,
     ) -> Result<(), LinkError>;
 
+    /// The server sends us to `url`, where the connection is made next.
+    fn redirected(&mut self, url: &Url);
+
     /// Media came.
     ///
     /// # Errors
@@ -158,9 +191,37 @@ pub struct Link<'a> {
 }
 
 impl Link<'_> {
-    /// Connects, has `user` use the connection, and returns why that is over.
+    /// Connects, has `user` use the connection, and returns why that is over. Goes where the server
+    /// sends it.
     pub fn run(&self, target: Target, user: &mut dyn Use) -> LinkError {
-        let socket = match self.connect() {
+        let mut way = Way {
+            url: self.url.clone(),
+            target,
+            passed: Vec::new(),
+        };
+        loop {
+            let began = Instant::now();
+            let error = self.run_once(&way.url, way.target.clone(), user);
+            let moved = match error {
+                LinkError::Client(client::Error::Redirected(to)) => way.redirect(&to),
+                LinkError::Client(client::Error::Reconnect(to)) => {
+                    if began.elapsed() >= STEADY {
+                        way.passed.clear();
+                    }
+                    way.reconnect(to.as_deref())
+                }
+                error => return error,
+            };
+            if let Err(error) = moved {
+                return self.unless_stopped(LinkError::Redirect(error));
+            }
+            user.redirected(&way.url);
+        }
+    }
+
+    /// One connection.
+    fn run_once(&self, url: &Url, target: Target, user: &mut dyn Use) -> LinkError {
+        let socket = match self.connect(url) {
             Ok(socket) => socket,
             Err(error) => return self.unless_stopped(error),
         };
@@ -190,13 +251,13 @@ impl Link<'_> {
         log!(Debug, "message ignored"; url = self.url, layer = error.layer(), reason = error);
     }
 
-    fn connect(&self) -> Result<TcpStream, LinkError> {
+    fn connect(&self, url: &Url) -> Result<TcpStream, LinkError> {
         let end = Instant::now() + DIAL_LIMIT;
         let (stop, stopped) = UnixStream::pair().map_err(LinkError::Io)?;
         if !self.switch.hold(Grip::Dialling(stop)) {
             return Err(LinkError::Stopped);
         }
-        let socket = dial(&self.url.host, self.url.port, end, Some(stopped.as_fd()));
+        let socket = dial(&url.host, url.port, end, Some(stopped.as_fd()));
         self.switch.hold(Grip::Nothing);
         let socket = socket.map_err(LinkError::Dial)?;
         let limit = Some(WRITE_LIMIT);
@@ -291,6 +352,46 @@ impl Link<'_> {
             if ended {
                 return Err(LinkError::Ended);
             }
+        }
+    }
+}
+
+/// Where a connection goes, and where it was sent on from.
+struct Way {
+    url: Url,
+    target: Target,
+    passed: Vec<Url>,
+}
+
+impl Way {
+    /// Goes on to the application at `to`, never to one that sent us on before.
+    fn redirect(&mut self, to: &str) -> Result<(), RedirectError> {
+        let url = Url::parse(to).map_err(RedirectError::Url)?;
+        if url == self.url || self.passed.contains(&url) {
+            return Err(RedirectError::Circle);
+        }
+        self.go(url)
+    }
+
+    /// Connects anew, to the application at `to` or where it is.
+    fn reconnect(&mut self, to: Option<&str>) -> Result<(), RedirectError> {
+        match to {
+            Some(to) => self.go(Url::parse(to).map_err(RedirectError::Url)?),
+            None => self.pass(self.url.clone()),
+        }
+    }
+
+    fn go(&mut self, url: Url) -> Result<(), RedirectError> {
+        let Target { name, via, .. } = &self.target;
+        self.target = url.with_name(name, via.clone());
+        self.pass(url)
+    }
+
+    fn pass(&mut self, url: Url) -> Result<(), RedirectError> {
+        self.passed.push(std::mem::replace(&mut self.url, url));
+        match self.passed.len() {
+            ..=REDIRECTS_MAX => Ok(()),
+            _ => Err(RedirectError::TooMany),
         }
     }
 }

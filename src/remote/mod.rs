@@ -12,7 +12,7 @@ mod switch;
 mod url;
 
 pub use destination::{Destination, DestinationError, Filter, Source};
-pub use link::{DIAL_LIMIT, Link, LinkError, SETUP_LIMIT, Setting, Use};
+pub use link::{DIAL_LIMIT, Link, LinkError, REDIRECTS_MAX, SETUP_LIMIT, STEADY, Setting, Use};
 pub use present::{Present, Roll};
 pub use progress::{Progress, Told};
 pub use relay::Relays;

@@ -11,6 +11,7 @@ struct State {
     state: LinkState,
     attempts: u64,
     last_error: String,
+    redirected_to: Option<String>,
     /// The way to the server, while there is one.
     outbox: Option<Arc<Outbox>>,
     /// What went through the ways there were before.
@@ -29,6 +30,8 @@ pub struct Told {
     pub reconnects: u64,
     /// Why it was last lost; empty: never.
     pub last_error: String,
+    /// Where the server sent us, as it may be shown.
+    pub redirected_to: Option<String>,
     /// Messages sent.
     pub messages: u64,
     /// Bytes sent.
@@ -45,6 +48,7 @@ impl Default for Progress {
             state: LinkState::Connecting,
             attempts: 0,
             last_error: String::new(),
+            redirected_to: None,
             outbox: None,
             messages: 0,
             bytes: 0,
@@ -64,6 +68,14 @@ impl Progress {
         let mut state = self.lock();
         state.state = LinkState::Connecting;
         state.attempts += 1;
+        state.redirected_to = None;
+    }
+
+    /// The server sent us to `url`, which has nothing secret in it.
+    pub fn redirected(&self, url: String) {
+        let mut state = self.lock();
+        state.state = LinkState::Connecting;
+        state.redirected_to = Some(url);
     }
 
     /// Media goes through `outbox`, or comes.
@@ -108,6 +120,7 @@ impl Progress {
             state: state.state,
             reconnects: state.attempts.saturating_sub(1),
             last_error: state.last_error.clone(),
+            redirected_to: state.redirected_to.clone(),
             messages: state.messages + now(Outbox::messages),
             bytes: state.bytes + now(Outbox::bytes),
             drops: state.drops + now(Outbox::drops),

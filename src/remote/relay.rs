@@ -2,9 +2,10 @@
 //! connection and a queue of its own, as long as the stream lasts.
 
 use super::destination::Destination;
-use super::link::{Link, LinkError, Setting, Use};
+use super::link::{Link, LinkError, STEADY, Setting, Use};
 use super::present::{Present, Roll};
 use super::switch::Switch;
+use super::url::Url;
 use super::{Listener, Progress};
 use crate::backoff::{Backoff, jittered};
 use crate::log;
@@ -18,9 +19,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// A connection that lasted so long did not fail at once.
-const STEADY: Duration = Duration::from_secs(3);
 
 /// How long a relay waits for the one of the stream's last publication to be gone.
 const TURN_LIMIT: Duration = Duration::from_secs(5);
@@ -176,7 +174,6 @@ impl Shared {
     fn keep_connected(&self, relay: &Relay, registry: &Registry) {
         let mut backoff = Backoff::new(STEADY);
         while !relay.switch.is_off() && registry.is_published(&relay.key) {
-            let began = Instant::now();
             relay.progress.connecting();
             let mut sender = Sender {
                 shared: self,
@@ -185,30 +182,21 @@ impl Shared {
                 phase: Phase::Connecting,
             };
             let error = self.connect(relay, registry, &mut sender);
-            let (was_up, over) = match sender.phase {
-                Phase::Up(_) | Phase::Connecting => (false, false),
-                Phase::Down { over } => (true, over),
+            let (worked, over) = match sender.phase {
+                Phase::Up { since, .. } => (since.elapsed(), false),
+                Phase::Connecting => (Duration::ZERO, false),
+                Phase::Down { worked, over } => (worked, over),
             };
-            let over = over || matches!(error, LinkError::Stopped);
-            if was_up {
-                let why = if over {
-                    "stream over".to_owned()
-                } else {
-                    error.to_string()
-                };
-                let to = relay.destination.to_string();
-                self.listener.relay_down(&relay.key, &to, &why);
-            }
-            if over {
+            if over || matches!(error, LinkError::Stopped) {
                 log!(Info, "relay stopped"; stream_key = relay.key, destination = relay.destination,
                     sent_bytes = relay.progress.bytes());
                 return;
             }
             self.setting.counters.relay_failures.add(1);
-            let pause = jittered(backoff.pause(began));
+            let pause = jittered(backoff.pause(worked));
             log!(Warn, "relay failed"; stream_key = relay.key, destination = relay.destination,
                 layer = error.layer(), error = error,
-                retry_in_sec = log::Seconds(pause));
+                retry_in_sec = format_args!("{:.1}", pause.as_secs_f32()));
             relay.progress.waiting(error.to_string());
             if !relay.switch.pause(pause) {
                 return;
@@ -235,6 +223,7 @@ impl Relay {
         RelayStats {
             stream_key: self.key.as_str().to_owned(),
             url: self.destination.to_string(),
+            redirected_to: told.redirected_to,
             state: told.state,
             messages: told.messages,
             drops: told.drops,
@@ -256,9 +245,14 @@ struct Sender<'a> {
 /// How far it has come with it.
 enum Phase {
     Connecting,
-    Up(Subscription),
-    /// It is over; also because the stream is?
+    /// The destination takes the stream.
+    Up {
+        subscription: Subscription,
+        since: Instant,
+    },
+    /// It does not any more; also because the stream is over?
     Down {
+        worked: Duration,
         over: bool,
     },
 }
@@ -278,7 +272,10 @@ impl Use for Sender<'_> {
             via: Vec::new(),
         };
         let subscription = self.registry.subscribe(key, outbox, recipient);
-        self.phase = Phase::Up(subscription.map_err(|_| LinkError::Stopped)?);
+        self.phase = Phase::Up {
+            subscription: subscription.map_err(|_| LinkError::Stopped)?,
+            since: Instant::now(),
+        };
         self.relay.progress.connected(outbox);
         log!(Info, "relay started"; stream_key = key, destination = to);
         self.shared.listener.relay_up(key, &to.to_string());
@@ -290,10 +287,32 @@ impl Use for Sender<'_> {
         Ok(())
     }
 
-    fn end(&mut self, _: &LinkError) {
-        if let Phase::Up(subscription) = &self.phase {
-            let over = subscription.is_over();
-            self.phase = Phase::Down { over };
+    fn redirected(&mut self, url: &Url) {
+        let Relay {
+            key, destination, ..
+        } = self.relay;
+        log!(Info, "relay redirected"; stream_key = key, destination = destination, to = url);
+        self.relay.progress.redirected(url.to_string());
+    }
+
+    fn end(&mut self, error: &LinkError) {
+        if let Phase::Up {
+            subscription,
+            since,
+        } = &self.phase
+        {
+            let over = subscription.is_over() || matches!(error, LinkError::Stopped);
+            let worked = since.elapsed();
+            self.phase = Phase::Down { worked, over };
+            let why = match over {
+                true => "stream over".to_owned(),
+                false => error.to_string(),
+            };
+            let Relay {
+                key, destination, ..
+            } = self.relay;
+            let to = destination.to_string();
+            self.shared.listener.relay_down(key, &to, &why);
         }
         self.relay.progress.settle();
     }

@@ -9,7 +9,8 @@ use crate::log;
 use crate::queue::Outbox;
 use crate::registry::{LastHeard, Origin, Publisher};
 use crate::remote::{
-    Filter, Grip, Link, LinkError, Present, Progress, Roll, Source, Switch, Use, split_key,
+    Filter, Grip, Link, LinkError, Present, Progress, Roll, STEADY, Source, Switch, Url, Use,
+    split_key,
 };
 use crate::rtmp::client::Purpose;
 use crate::rtmp::key::Key;
@@ -24,9 +25,6 @@ use std::time::{Duration, Instant};
 
 /// How long a stream that is pulled on demand goes on when nobody watches any more.
 pub const UNWATCHED_MAX: Duration = Duration::from_secs(30);
-
-/// A connection that lasted so long did not fail at once.
-const STEADY: Duration = Duration::from_secs(3);
 
 /// How long a pull waits for the one before it to be gone.
 const TURN_LIMIT: Duration = Duration::from_secs(5);
@@ -216,13 +214,12 @@ impl Pull {
                 self.switch.pause(SUPERSEDED_POLL);
                 continue;
             }
-            let began = Instant::now();
             self.progress.connecting();
-            let error = self.connect(context);
+            let (error, worked) = self.connect(context);
             if let LinkError::Stopped = error {
                 break;
             }
-            let pause = jittered(backoff.pause(began));
+            let pause = jittered(backoff.pause(worked));
             let retry_in_sec = log::Seconds(pause);
             if let LinkError::Ended = error {
                 log!(Info, "pull ended"; conn_id = self.id, stream_key = self.key, source = self.source.url,
@@ -238,7 +235,8 @@ impl Pull {
             received_bytes = self.progress.told().received);
     }
 
-    fn connect(&self, context: &Context) -> LinkError {
+    /// One connection: why it is over, and for how long media has come.
+    fn connect(&self, context: &Context) -> (LinkError, Duration) {
         let link = Link {
             setting: &context.setting,
             url: &self.source.url,
@@ -251,9 +249,14 @@ impl Pull {
             heard: Arc::new(LastHeard::now()),
             way: None,
             publishing: None,
+            since: None,
         };
         let via = vec![context.setting.name.clone()];
-        link.run(self.source.target(&self.key, via), &mut receiver)
+        let error = link.run(self.source.target(&self.key, via), &mut receiver);
+        let worked = receiver
+            .since
+            .map_or(Duration::ZERO, |since| since.elapsed());
+        (error, worked)
     }
 
     fn stats(&self) -> PullStats {
@@ -261,6 +264,7 @@ impl Pull {
         PullStats {
             stream_key: self.key.as_str().to_owned(),
             url: self.source.url.to_string(),
+            redirected_to: told.redirected_to,
             state: told.state,
             bytes: told.received,
             reconnects: told.reconnects,
@@ -278,6 +282,8 @@ struct Receiver<'a> {
     way: Option<(Arc<Outbox>, Vec<Message>)>,
     /// The publication here, once there is media: some servers play streams that are not there yet.
     publishing: Option<Publishing>,
+    /// Since when media has come.
+    since: Option<Instant>,
 }
 
 impl Receiver<'_> {
@@ -300,6 +306,7 @@ impl Receiver<'_> {
         let event = events::publish_started(id, key, app, name);
         let publishing = Publishing::start(self.context, publication, key.clone(), event, share);
         self.publishing = Some(publishing);
+        self.since = Some(Instant::now());
         self.pull.progress.connected(outbox);
         Ok(())
     }
@@ -322,6 +329,15 @@ impl Use for Receiver<'_> {
         }
         self.way = Some((Arc::clone(outbox), end));
         Ok(())
+    }
+
+    fn redirected(&mut self, url: &Url) {
+        let Pull {
+            key, id, source, ..
+        } = self.pull;
+        log!(Info, "pull redirected"; conn_id = id, stream_key = key, source = source.url, to = url);
+        self.pull.progress.redirected(url.to_string());
+        self.since = None;
     }
 
     fn media(&mut self, messages: Vec<Message>, bytes: usize) -> Result<(), LinkError> {

@@ -156,6 +156,8 @@ pub struct RelayStats {
     pub stream_key: String,
     /// Where it goes, without name and query, which may be secret.
     pub url: String,
+    /// Where the destination sent it on to, shown in the same way.
+    pub redirected_to: Option<String>,
     /// How far it is.
     pub state: LinkState,
     /// Messages sent.
@@ -177,6 +179,8 @@ pub struct PullStats {
     pub stream_key: String,
     /// Where it comes from, without name and query.
     pub url: String,
+    /// Where the source sent it on to, shown in the same way.
+    pub redirected_to: Option<String>,
     /// How far it is.
     pub state: LinkState,
     /// Bytes received.

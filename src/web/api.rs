@@ -177,6 +177,10 @@ fn relay(relay: &RelayStats) -> Value {
     object([
         ("stream_key", relay.stream_key.as_str().into()),
         ("url", relay.url.as_str().into()),
+        (
+            "redirected_to",
+            filled(relay.redirected_to.as_deref().unwrap_or_default()),
+        ),
         ("state", relay.state.name().into()),
         ("messages", relay.messages.into()),
         ("drops", relay.drops.into()),
@@ -190,6 +194,10 @@ fn pull(pull: &PullStats) -> Value {
     object([
         ("stream_key", pull.stream_key.as_str().into()),
         ("url", pull.url.as_str().into()),
+        (
+            "redirected_to",
+            filled(pull.redirected_to.as_deref().unwrap_or_default()),
+        ),
         ("state", pull.state.name().into()),
         ("bytes", pull.bytes.into()),
         ("reconnects", pull.reconnects.into()),

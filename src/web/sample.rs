@@ -31,6 +31,7 @@ pub fn snapshot(streams: usize) -> Snapshot {
     let keys = (0..streams).map(|number| format!("live/cam{number}"));
     let relays = keys.clone().map(|key| RelayStats {
         stream_key: key,
+        redirected_to: None,
         url: "rtmp://a/live".to_owned(),
         state: LinkState::Waiting,
         messages: 1,

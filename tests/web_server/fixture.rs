@@ -119,6 +119,7 @@ fn relays(key: &str) -> Vec<RelayStats> {
     let states = LinkState::ALL.iter().enumerate();
     let relays = states.map(|(index, state)| RelayStats {
         stream_key: key.to_owned(),
+        redirected_to: None,
         // What tells the last two apart is secret and not shown.
         url: format!("rtmp://relay{}.example/live", index.min(1)),
         state: *state,
@@ -195,6 +196,7 @@ pub fn busy(streams: usize) -> Snapshot {
     });
     let pulls = keys.iter().take(1).map(|key| PullStats {
         stream_key: key.clone(),
+        redirected_to: None,
         url: "rtmp://origin.example/live".to_owned(),
         state: LinkState::Connected,
         bytes: 8_765_432,
