@@ -6,12 +6,16 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Of a time in which nothing came, this much counts as time that others have waited: the process,
+/// or the whole machine, may have been stopped, and the consumer with it.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
 /// How much may wait for a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeedLimits {
     /// Bytes of payload.
     pub bytes: usize,
-    /// How long the oldest message may have been waiting.
+    /// How long the oldest message may have been waiting while others came.
     pub age: Duration,
 }
 
@@ -49,9 +53,26 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    waiting: VecDeque<(Instant, Message)>,
+    /// Messages, and what the clock was when they came.
+    waiting: VecDeque<(Duration, Message)>,
+    /// The time since the first message, without what is too long of each silence.
+    clock: Duration,
+    /// When the last messages came.
+    pushed: Option<Instant>,
     bytes: usize,
     life: Life,
+}
+
+impl State {
+    /// Sets the clock to `now`, at which messages come; returns what it then is.
+    fn advance(&mut self, now: Instant) -> Duration {
+        let silence = self.pushed.map_or(Duration::ZERO, |pushed| {
+            now.saturating_duration_since(pushed)
+        });
+        self.pushed = Some(now);
+        self.clock += silence.min(SILENCE_MAX);
+        self.clock
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +86,8 @@ enum Life {
 pub fn feed(limits: FeedLimits) -> (Feed, Intake) {
     let state = State {
         waiting: VecDeque::new(),
+        clock: Duration::ZERO,
+        pushed: None,
         bytes: 0,
         life: Life::Open,
     };
@@ -87,18 +110,19 @@ impl Feed {
     pub fn push<'a>(&self, messages: impl IntoIterator<Item = &'a Message>, now: Instant) {
         let FeedLimits { bytes, age } = self.0.limits;
         let mut state = self.0.lock();
+        let clock = state.advance(now);
         for message in messages {
             if state.life != Life::Open {
                 return;
             }
             let oldest = state.waiting.front().map(|(since, _)| *since);
-            let late = oldest.is_some_and(|since| now.saturating_duration_since(since) > age);
+            let late = oldest.is_some_and(|since| clock - since > age);
             let len = message.payload.len();
             if late || state.bytes.saturating_add(len) > bytes {
                 state.life = Life::Overflowed;
             } else {
                 state.bytes += len;
-                state.waiting.push_back((now, message.clone()));
+                state.waiting.push_back((clock, message.clone()));
             }
         }
         drop(state);
@@ -203,7 +227,7 @@ mod tests {
         let rows: [(&[usize], u64, &[usize]); 3] = [
             (&[4, 6, 1], 0, &[4, 6]),
             (&[11, 1], 0, &[]),
-            (&[4, 1], 6, &[4]),
+            (&[4, 0, 0, 0, 0, 0, 1], 1, &[4, 0, 0, 0, 0, 0]),
         ];
         for (pushed, pause, want) in rows {
             let (feed, intake) = feed(LIMITS);
@@ -219,6 +243,17 @@ mod tests {
             drop(feed);
             assert_eq!(intake.take(Duration::ZERO), Taken::Overflowed, "{pushed:?}");
         }
+    }
+
+    #[test]
+    fn time_in_which_everything_stood_still_makes_nobody_late() {
+        let (feed, intake) = feed(LIMITS);
+        let now = Instant::now();
+        for (len, seconds) in [(1, 0), (2, 22), (3, 25), (4, 60)] {
+            feed.push(&[message(len)], now + Duration::from_secs(seconds));
+        }
+        assert_eq!(lens(intake.take(Duration::ZERO)), [1, 2, 3, 4]);
+        assert_eq!(intake.take(Duration::ZERO), Taken::Nothing);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::flv::{
 use crate::rtmp::MessageType;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,8 @@ struct Tag {
 /// What became of a file.
 #[derive(Debug)]
 pub struct Closed {
-    /// The file; `None` if there was not enough room for its beginning, and so it was removed.
+    /// The file; `None` if it is not there: there was not enough room for its beginning, and so it
+    /// was removed, or somebody else has removed it or moved it away.
     pub path: Option<PathBuf>,
     /// Its length, in bytes.
     pub bytes: u64,
@@ -148,15 +149,21 @@ impl Recorded {
     ///
     /// # Errors
     ///
-    /// The file ends behind the last tag that could be written whole. It is to be closed.
+    /// The file ends behind the last tag that could be written whole, or somebody else has removed
+    /// it or cut it short. It is to be closed.
     pub fn flush(&mut self) -> io::Result<()> {
-        let (written, result) = write_counted(&mut self.file, &self.gathered);
+        let (written, result) = match self.check_whole() {
+            Ok(()) => write_counted(&mut self.file, &self.gathered),
+            Err(error) => (0, Err(error)),
+        };
         self.note_written(written);
         self.gathered.clear();
         self.gathered_tags.clear();
         if let Err(error) = result {
-            // What is left of a tag does no harm if it cannot be cut off.
-            let _ = self.file.set_len(self.len);
+            if written > 0 {
+                // What is left of a tag does no harm if it cannot be cut off.
+                let _ = self.file.set_len(self.len);
+            }
             return Err(error);
         }
         self.patch_flags()?;
@@ -164,6 +171,33 @@ impl Recorded {
             self.sync()?;
         }
         Ok(())
+    }
+
+    /// Fails if the file does not hold any more what was written to it: what comes behind a gap is
+    /// lost, and what nobody can open need not be written.
+    fn check_whole(&self) -> io::Result<()> {
+        let metadata = self.file.metadata()?;
+        let what = match (metadata.nlink(), metadata.len()) {
+            (0, _) => "was removed",
+            (_, len) if len < self.len => "was cut short by somebody else",
+            _ => return Ok(()),
+        };
+        let path = self.path.display();
+        Err(io::Error::other(format!("{path} {what}")))
+    }
+
+    /// Fails if the file is not to be found where it was made.
+    fn check_place(&self) -> io::Result<()> {
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let own = self.file.metadata().map(identity)?;
+        match self.path.metadata().map(identity) {
+            Ok(there) if there == own => Ok(()),
+            _ => {
+                let path = self.path.display();
+                let error = format!("{path} is not there any more: it was removed or moved");
+                Err(io::Error::other(error))
+            }
+        }
     }
 
     /// Counts the gathered tags that are whole within the first `written` bytes.
@@ -214,7 +248,9 @@ impl Recorded {
         let flushed = self.flush();
         let script_end = HEADER_LEN + TAG_HEADER_LEN;
         if self.len < script_end as u64 {
-            let _ = fs::remove_file(&self.path);
+            if self.check_place().is_ok() {
+                let _ = fs::remove_file(&self.path);
+            }
             return Closed {
                 path: None,
                 bytes: 0,
@@ -222,12 +258,14 @@ impl Recorded {
                 error: flushed.err(),
             };
         }
-        let closed = self.patch();
+        let patched = self.check_whole().and_then(|()| self.patch());
+        let placed = self.check_place();
+        let len = self.file.metadata().map_or(0, |metadata| metadata.len());
         Closed {
-            path: Some(self.path),
-            bytes: self.len,
+            bytes: if placed.is_ok() { len.min(self.len) } else { 0 },
+            path: placed.is_ok().then_some(self.path),
             duration_ms: self.duration_ms,
-            error: flushed.and(closed).err(),
+            error: flushed.and(patched).and(placed).err(),
         }
     }
 

@@ -93,16 +93,35 @@ impl<'a> Writer<'a> {
             match intake.take(IDLE) {
                 Taken::Messages(messages) => {
                     for message in &messages {
-                        self.take(message)?;
+                        self.take(message)
+                            .or_else(|failure| self.give_up(failure))?;
                     }
-                    self.flush()?;
+                    self.flush().or_else(|failure| self.give_up(failure))?;
                     thread::sleep(GATHER);
                 }
-                Taken::Nothing => self.flush()?,
+                Taken::Nothing => self.flush().or_else(|failure| self.give_up(failure))?,
                 Taken::Ended => return Ok(()),
                 Taken::Overflowed => return Err(Failure::Overflowed),
             }
         }
+    }
+
+    /// Ends the file that could not be made or written. In segments that is all, and the next one
+    /// is tried when it is due: the disk may have room again.
+    ///
+    /// # Errors
+    ///
+    /// That failure, if it ends the recording.
+    fn give_up(&mut self, failure: Failure) -> Result<(), Failure> {
+        let is_of_file = matches!(failure, Failure::Create(..) | Failure::Write(_));
+        if self.shared.settings.segments.is_none() || !is_of_file {
+            return Err(failure);
+        }
+        match self.file.is_some() {
+            true => self.end_file(Some(failure)),
+            false => self.fail(failure),
+        }
+        Ok(())
     }
 
     fn take(&mut self, message: &Message) -> Result<(), Failure> {
@@ -125,7 +144,7 @@ impl<'a> Writer<'a> {
                 Ok(())
             }
             Item::Data => {
-                if self.file.is_none() {
+                if self.number == 0 {
                     self.beginning.hold(message);
                 }
                 self.put(*kind, aside, payload, false)
@@ -188,11 +207,9 @@ impl<'a> Writer<'a> {
 
     /// Ends the file that is there, and begins one whose first media is of that kind.
     fn begin_file(&mut self, kind: MessageType) -> Result<(), Failure> {
-        if self.file.is_some() {
-            // Before it is closed: a failure ends more than this file.
-            self.flush()?;
-            self.end_file(None);
-        }
+        // Before it is closed: a failure may end more than this file.
+        self.flush().or_else(|failure| self.give_up(failure))?;
+        self.end_file(None);
         self.count_file(Instant::now())?;
         let mut flags = self.beginning.flags();
         flags.insert(kind);

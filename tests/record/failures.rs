@@ -39,11 +39,11 @@ pub fn record_beyond_the_limit(folder: &Path) {
         pattern: Pattern::of_whole(),
     };
     let cases = [
-        ("one", 3000, None),
-        ("pieces", 100, None),
-        ("segments", 3000, Some(segments)),
+        ("one", 3000, None, 1),
+        ("pieces", 100, None, 1),
+        ("segments", 3000, Some(segments), 2),
     ];
-    for (name, piece, segments) in cases {
+    for (name, piece, segments, failures) in cases {
         let dir = folder.join(name);
         let settings = Settings { dir, segments };
         let told = Arc::new(Told::default());
@@ -59,21 +59,23 @@ pub fn record_beyond_the_limit(folder: &Path) {
         drop(feed);
         assert!(recorder.close(within(30)));
         let totals = counters.totals();
-        assert_eq!((totals.recording_errors, totals.recordings), (1, 0));
+        assert_eq!((totals.recording_errors, totals.recordings), (failures, 0));
         assert!(recorder.snapshot().is_empty());
         let files = told.files();
-        assert_eq!(files.len(), 1, "told once");
-        let error = files[0].error.clone().expect("an error");
-        assert!(error.starts_with("cannot write: "), "{error}");
+        assert_eq!(files.len() as u64, failures, "told once of each");
+        for file in files {
+            let error = file.error.expect("an error");
+            assert!(error.starts_with("cannot write: "), "{error}");
+        }
     }
 }
 
-/// Every message that fits is in a file that is complete.
-fn check_full(path: &Path, limit: usize) {
+/// Every message that fits, of those from `first` on, is in a file that is complete.
+fn check_full(path: &Path, first: usize, limit: usize) {
     let bytes = fs::read(path).unwrap();
     let flv = read(&bytes).unwrap();
     flv.check_complete(&bytes);
-    let sent = sound();
+    let sent = &sound()[first..];
     let got: Vec<&[u8]> = flv.media().map(|tag| &tag.body[..]).collect();
     let want: Vec<&[u8]> = sent.iter().map(|message| &message.payload[..]).collect();
     assert_eq!(got, want[..got.len()]);
@@ -90,12 +92,12 @@ fn a_full_disk_ends_the_file_behind_a_whole_message() {
     let script = format!("exec prlimit --fsize={LIMIT} $TEST");
     let text = in_a_process("full", &folder, &script);
     let lines = |part: &str| text.lines().filter(|line| line.contains(part)).count();
-    assert_eq!(lines("ERROR"), 3, "one line for each: {text}");
-    assert_eq!(lines("recording failed"), 3, "{text}");
+    assert_eq!(lines("ERROR"), 4, "one line for each: {text}");
+    assert_eq!(lines("recording failed"), 4, "{text}");
     let files = folder.files();
-    assert_eq!(files.len(), 3, "of segments only the first");
-    for name in files {
-        check_full(&folder.path().join(name), LIMIT);
+    assert_eq!(files.len(), 4, "each segment is tried");
+    for (name, first) in files.iter().zip([0, 0, 0, 1500]) {
+        check_full(&folder.path().join(name), first, LIMIT);
     }
 }
 
@@ -123,6 +125,73 @@ fn a_directory_that_cannot_be_made_is_an_error() {
         assert_eq!((file.path.as_str(), file.bytes), ("", 0));
         let error = file.error.as_deref().unwrap_or_default();
         assert!(error.starts_with("cannot create /"), "{error}");
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_written_does_not_end_the_next_ones() {
+    let folder = Folder::new();
+    let pattern = Pattern::new("%d/x").unwrap();
+    let duration = Duration::from_secs(1);
+    let settings = Settings {
+        dir: folder.path().to_owned(),
+        segments: Some(Segments { duration, pattern }),
+    };
+    fs::create_dir_all(folder.path()).unwrap();
+    fs::write(folder.path().join("2"), "not a directory").unwrap();
+    let sent: Vec<Message> = (0..40)
+        .map(|number| at(messages("audio @0 2f 01").remove(0), number * 100))
+        .collect();
+    let told = record(settings, &sent);
+    let failed: Vec<bool> = told.iter().map(|file| file.error.is_some()).collect();
+    assert_eq!(failed, [false, true, false, false], "{told:?}");
+    assert_eq!(folder.files(), ["1/x.flv", "2", "3/x.flv", "4/x.flv"]);
+}
+
+/// The path of the file that is being recorded, once there is something in it.
+fn written(recorder: &Recorder) -> String {
+    let end = within(10);
+    loop {
+        let files = recorder.snapshot();
+        if let Some(file) = files.first().filter(|file| file.bytes > 0) {
+            return file.path.clone();
+        }
+        assert!(Instant::now() < end, "nothing is written");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_file_that_somebody_has_spoiled_is_not_reported_as_done() {
+    type Spoil = fn(&Path);
+    #[rustfmt::skip]
+    let rows: [(&str, Spoil, &str); 5] = [
+        ("removed", |file| fs::remove_file(file).unwrap(), "was removed"),
+        ("directory", |file| fs::remove_dir_all(file.parent().unwrap()).unwrap(), "was removed"),
+        ("cut", |file| fs::write(file, "x").unwrap(), "was cut short by somebody else"),
+        ("moved", |file| fs::rename(file, file.with_extension("old")).unwrap(), "is not there any more: it was removed or moved"),
+        ("replaced", |file| {
+            fs::rename(file, file.with_extension("old")).unwrap();
+            fs::write(file, "x").unwrap();
+        }, "is not there any more: it was removed or moved"),
+    ];
+    for (name, spoil, want) in rows {
+        let folder = Folder::new();
+        let told = Arc::new(Told::default());
+        let recorder = Recorder::new(whole(&folder), told.clone(), Arc::default());
+        let (feed, intake) = feed(FEED_LIMITS);
+        let recording = recorder.start(&key(), intake);
+        feed.push(&messages("audio @0 2f 01; audio @20 2f 02"), Instant::now());
+        let path = written(&recorder);
+        spoil(Path::new(&path));
+        feed.push(&messages("audio @40 2f 03"), Instant::now());
+        drop((feed, recording));
+        assert!(recorder.close(within(10)), "{name}");
+        let files = told.files();
+        let error = files[0].error.as_deref().unwrap_or_default();
+        assert_eq!(error, format!("cannot write: {path} {want}"), "{name}");
+        let there = Path::new(&files[0].path).is_file();
+        assert_eq!((files.len(), there), (1, name == "cut"), "{name}");
     }
 }
 
