@@ -141,6 +141,8 @@ pub struct Beginning {
     pub messages: Vec<Message>,
     /// The video tracks that have begun with it.
     pub started: Tracks,
+    /// Headers of media that the viewer does not want now, and will need if it does later.
+    pub left_out: Vec<Media>,
 }
 
 /// Headers, data and the last group of pictures of one publication.
@@ -186,7 +188,7 @@ impl Cache {
         if media.packet.content == Content::Empty {
             return;
         }
-        if media.is_video() {
+        if media.is_picture() || media.is_video() && media.is_header() {
             self.has_video = true;
             self.video_tracks.extend(media.packet.tracks);
         }
@@ -223,21 +225,41 @@ impl Cache {
     /// The beginning for a viewer who comes now, while `current` passes if anything does; `None`
     /// if it has to wait. Whatever passes is noted already, so that it is part of the beginning.
     ///
-    /// With video it begins at a keyframe, without at any sound.
-    pub fn beginning(&self, wants: Wants, current: Option<&Media>) -> Option<Beginning> {
-        if !(self.has_video && wants.video) {
-            let begins = |media: &&Media| {
-                let kept = media.is_header() || media.is_retained();
-                !kept && !media.is_video() && wants.includes(media.message.kind)
-            };
-            let current = current.filter(begins)?;
-            let messages = self.begin_with(wants, vec![current.message.clone()]);
-            return Some(Beginning {
-                data: self.data(),
-                messages,
-                started: Tracks::default(),
-            });
-        }
+    /// With video it begins at a keyframe, without at any sound. `overdue`: the viewer has waited
+    /// for a keyframe for long enough, any sound will do.
+    pub fn beginning(
+        &self,
+        wants: Wants,
+        current: Option<&Media>,
+        overdue: bool,
+    ) -> Option<Beginning> {
+        let waits = self.has_video && wants.video;
+        let pictures = waits.then(|| self.pictures(wants, current)).flatten();
+        let (media, started) = match pictures {
+            Some(pictures) => pictures,
+            None if waits && !overdue => return None,
+            None => {
+                let begins = |media: &&Media| {
+                    let kept = media.is_header() || media.is_retained();
+                    let is_empty = media.packet.content == Content::Empty;
+                    let begins = !kept && !is_empty && !media.is_video();
+                    begins && wants.includes(media.message.kind)
+                };
+                let current = current.filter(begins)?;
+                (vec![current.message.clone()], Tracks::default())
+            }
+        };
+        let left_out = |kept: &&Media| !wants.includes(kept.message.kind);
+        Some(Beginning {
+            data: self.data(),
+            messages: self.begin_with(wants, media),
+            started,
+            left_out: self.headers.iter().filter(left_out).cloned().collect(),
+        })
+    }
+
+    /// The pictures, with the sound between them, that a viewer may begin with, and their tracks.
+    fn pictures(&self, wants: Wants, current: Option<&Media>) -> Option<(Vec<Message>, Tracks)> {
         let (media, started) = match &self.gop {
             Some(gop) => gop.playable(wants),
             None => {
@@ -245,14 +267,7 @@ impl Cache {
                 (vec![current.message.clone()], current.packet.tracks)
             }
         };
-        if media.is_empty() {
-            return None;
-        }
-        Some(Beginning {
-            data: self.data(),
-            messages: self.begin_with(wants, media),
-            started,
-        })
+        (!media.is_empty()).then_some((media, started))
     }
 
     /// The data that is kept.

@@ -7,6 +7,7 @@
 mod cache;
 mod ending;
 mod fan_out;
+mod keyframe_wait;
 mod last_heard;
 mod stats;
 mod stream;

@@ -241,12 +241,12 @@ impl Stream {
         for viewer in &mut self.viewers {
             match viewer.is_told() {
                 true => {
-                    viewer.restart();
+                    viewer.restart(self.since);
                     if matches!(last, Life::Lost(_)) {
                         viewer.tell(UserControl::StreamBegin(viewer.stream()).message());
                     }
                 }
-                false => viewer.start(&self.cache),
+                false => viewer.start(&self.cache, self.since),
             }
         }
         self.tell_audience();
@@ -483,7 +483,7 @@ impl Stream {
     ) {
         let mut viewer = Viewer::new(id, outbox.take_role(), recipient, deadline);
         if self.is_live() {
-            viewer.start(&self.cache);
+            viewer.start(&self.cache, Instant::now());
         }
         self.viewers.push(viewer);
         self.tell_audience();

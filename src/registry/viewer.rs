@@ -1,6 +1,7 @@
 //! One viewer of a stream: what it has been sent, and what it can take.
 
 use super::cache::{Beginning, Cache, Media, Wants};
+use super::keyframe_wait::KeyframeWait;
 use crate::log;
 use crate::media::{Content, Tracks};
 use crate::queue::{Batch, Offer, Outbox, Role};
@@ -59,7 +60,7 @@ enum Phase {
     /// There is no publisher; the viewer has been told nothing and waits, a player until then.
     Waiting(Instant),
     /// The viewer was told that it plays, and has nothing of this publication yet.
-    Starting,
+    Starting(KeyframeWait),
     /// The viewer is sent what comes. Of video only the tracks that have begun, until all have.
     Playing(Video),
 }
@@ -155,21 +156,21 @@ impl Viewer {
     }
 
     /// Tells a player that it plays, and begins if the stream can.
-    pub fn start(&mut self, cache: &Cache) {
+    pub fn start(&mut self, cache: &Cache, now: Instant) {
         if let Part::Player { start, .. } = &mut self.recipient.part
             && self.role.outbox().push(None, std::mem::take(start)) == Offer::Full
         {
             self.role.outbox().hang_up();
         }
-        self.phase = Phase::Starting;
-        self.begin(cache, None);
+        self.phase = Phase::Starting(KeyframeWait::since(now));
+        self.begin(cache, None, false);
     }
 
     /// The stream has another publication now: nothing of the last one counts.
-    pub fn restart(&mut self) {
+    pub fn restart(&mut self, now: Instant) {
         self.bytes_before = self.outbox().bytes();
         if self.is_told() {
-            self.phase = Phase::Starting;
+            self.phase = Phase::Starting(KeyframeWait::since(now));
             self.pending.clear();
         }
     }
@@ -241,23 +242,25 @@ impl Viewer {
         }
     }
 
-    /// Sends the beginning, if there is one.
-    fn begin(&mut self, cache: &Cache, current: Option<&Media>) {
+    /// Sends the beginning, if there is one. `overdue`: it need not be a keyframe any more.
+    fn begin(&mut self, cache: &Cache, current: Option<&Media>, overdue: bool) {
         if self.paused {
             return;
         }
-        let Some(beginning) = cache.beginning(self.wants, current) else {
+        let Some(beginning) = cache.beginning(self.wants, current, overdue) else {
             return;
         };
         let Beginning {
             data,
             messages,
             started,
+            left_out,
         } = beginning;
         let data = data.iter().map(|message| self.dressed(message));
         let messages = data.chain(messages).collect();
         if self.outbox().push(Some(self.stream()), messages) != Offer::Full {
             self.phase = Phase::Playing(video_from(started, cache));
+            self.pending = left_out;
         }
     }
 
@@ -294,10 +297,11 @@ impl Viewer {
     /// Decides on one live message, which is noted in the cache already. Returns how many
     /// messages a player was not sent.
     pub fn consider(&mut self, media: &Media, cache: &Cache, now: Instant) -> u64 {
-        match &self.phase {
+        match &mut self.phase {
             Phase::Waiting(_) => 0,
-            Phase::Starting => {
-                self.begin(cache, Some(media));
+            Phase::Starting(wait) => {
+                let overdue = wait.is_over(media, now);
+                self.begin(cache, Some(media), overdue);
                 0
             }
             Phase::Playing(_) if self.paused || !self.wants.includes(media.message.kind) => {
