@@ -128,7 +128,7 @@ impl Config {
     pub fn check_passed(&self, serves_http: bool) -> Result<(), Error> {
         if self.api_token.is_some() && self.metrics_addr.is_none() && !serves_http {
             let other = "metrics-addr, or a passed socket named metrics";
-            return Err(Error::Needs("api-token".to_owned(), other.to_owned()));
+            return Err(Error::Needs("api-token", other));
         }
         Ok(())
     }

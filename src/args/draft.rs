@@ -13,6 +13,28 @@ const RECORD_DIR: &str = "recordings";
 /// How long the web service of callback mode may take.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// `-auth-mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthMode {
+    #[default]
+    None,
+    Token,
+    File,
+    Callback,
+}
+
+impl AuthMode {
+    /// The flag that sets it.
+    fn flag(self) -> &'static str {
+        match self {
+            AuthMode::None => "auth-mode none",
+            AuthMode::Token => "auth-mode token",
+            AuthMode::File => "auth-mode file",
+            AuthMode::Callback => "auth-mode callback",
+        }
+    }
+}
+
 /// What flags have set so far: a flag that stands for itself sets its field of the configuration;
 /// those that mean something only together wait for [`Draft::finish`].
 #[derive(Default)]
@@ -20,8 +42,7 @@ pub struct Draft {
     pub config: Config,
     /// What is to be done instead of running the server.
     pub instead: Option<Action>,
-    /// Empty: not given.
-    pub auth_mode: &'static str,
+    pub auth_mode: AuthMode,
     pub auth_tokens: Vec<(String, String)>,
     pub auth_file: Option<PathBuf>,
     pub auth_callback: Option<String>,
@@ -46,11 +67,11 @@ impl Draft {
     fn pull(&self) -> Result<Vec<Source>, Error> {
         let on_demand = self.config.pull_on_demand;
         if on_demand && self.pull.is_empty() {
-            return Err(needs("pull-on-demand", "pull"));
+            return Err(Error::Needs("pull-on-demand", "pull"));
         }
         if on_demand && self.config.wait_stream.is_zero() {
             let why = "wait-stream: who comes first has to wait";
-            return Err(needs("pull-on-demand", why));
+            return Err(Error::Needs("pull-on-demand", why));
         }
         let sources = self.pull.iter().map(|text| Source::parse(text, on_demand));
         let sources: Result<_, _> = sources.collect();
@@ -77,36 +98,30 @@ impl Draft {
 
     /// Each mode needs its flags, and they need the mode.
     fn auth(&mut self) -> Result<Auth, Error> {
-        let timeout = self.auth_callback_timeout;
-        for (flag, mode, given) in [
-            ("auth-token", "token", !self.auth_tokens.is_empty()),
-            ("auth-file", "file", self.auth_file.is_some()),
-            ("auth-callback", "callback", self.auth_callback.is_some()),
-            ("auth-callback-timeout", "callback", timeout.is_some()),
+        let (mode, timeout) = (self.auth_mode, self.auth_callback_timeout);
+        let timed = timeout.is_some();
+        let tokens = std::mem::take(&mut self.auth_tokens);
+        let (file, callback) = (self.auth_file.take(), self.auth_callback.take());
+        for (flag, of, given) in [
+            ("auth-token", AuthMode::Token, !tokens.is_empty()),
+            ("auth-file", AuthMode::File, file.is_some()),
+            ("auth-callback", AuthMode::Callback, callback.is_some()),
+            ("auth-callback-timeout", AuthMode::Callback, timed),
         ] {
-            if given && mode != self.auth_mode {
-                return Err(needs(flag, &format!("auth-mode {mode}")));
+            if given && of != mode {
+                return Err(Error::Needs(flag, of.flag()));
             }
         }
-        let tokens = std::mem::take(&mut self.auth_tokens);
-        match (
-            self.auth_mode,
-            self.auth_file.take(),
-            self.auth_callback.take(),
-        ) {
-            ("token", ..) if tokens.is_empty() => Err(needs("auth-mode token", "auth-token")),
-            ("token", ..) => Ok(Auth::Token(tokens)),
-            ("file", Some(file), _) => Ok(Auth::File(file)),
-            ("file", None, _) => Err(needs("auth-mode file", "auth-file")),
-            ("callback", _, Some(url)) => {
+        let needs = |flag| Error::Needs(mode.flag(), flag);
+        match mode {
+            AuthMode::None => Ok(Auth::None),
+            AuthMode::Token if tokens.is_empty() => Err(needs("auth-token")),
+            AuthMode::Token => Ok(Auth::Token(tokens)),
+            AuthMode::File => file.map(Auth::File).ok_or(needs("auth-file")),
+            AuthMode::Callback => {
+                let url = callback.ok_or(needs("auth-callback"))?;
                 Ok(Auth::Callback(url, timeout.unwrap_or(CALLBACK_TIMEOUT)))
             }
-            ("callback", _, None) => Err(needs("auth-mode callback", "auth-callback")),
-            _ => Ok(Auth::None),
         }
     }
-}
-
-fn needs(flag: &str, other: &str) -> Error {
-    Error::Needs(flag.to_owned(), other.to_owned())
 }

@@ -47,7 +47,7 @@ pub enum Error {
         why: Invalid,
     },
     /// The first flag means nothing without the second.
-    Needs(String, String),
+    Needs(&'static str, &'static str),
 }
 
 impl std::error::Error for Error {}

@@ -1,7 +1,7 @@
 //! The table of flags. The command line, `-help` and the check of the README are made from it.
 
 use super::config::{Action, OnDuplicate};
-use super::draft::Draft;
+use super::draft::{AuthMode, Draft};
 use super::error::{Error, Invalid};
 use super::secret::Secret;
 use super::values::{
@@ -132,7 +132,12 @@ pub const FLAGS: &[Flag] = &[
         takes: One("MODE"),
         help: "none, token, file or callback: who may publish and play (default none)",
         set: |draft, value| {
-            let modes = ["none", "token", "file", "callback"].map(|mode| (mode, mode));
+            let modes = [
+                ("none", AuthMode::None),
+                ("token", AuthMode::Token),
+                ("file", AuthMode::File),
+                ("callback", AuthMode::Callback),
+            ];
             put(&mut draft.auth_mode, choice(value, modes))
         },
     },
