@@ -3,7 +3,7 @@
 mod support;
 
 use rtmp_server::amf0::Value;
-use rtmp_server::queue::{self, Done, Toward};
+use rtmp_server::queue::{self, Budget, Done, Toward};
 use rtmp_server::rtmp::chunk::{Decoder, Encoder};
 use rtmp_server::rtmp::control::UserControl;
 use rtmp_server::rtmp::{StreamId, status};
@@ -202,7 +202,12 @@ fn two_roles_that_end_at_once_take_leave_once() {
         peer.set_read_timeout(Some(support::PATIENCE))
             .expect("timeout");
         let line = Arc::new(Line(listener.accept().expect("accept").0));
-        let (outbox, writer) = queue::outbox(line.clone(), Toward::Client, Arc::default());
+        let (outbox, writer) = queue::outbox(
+            line.clone(),
+            Toward::Client,
+            Arc::default(),
+            Arc::new(Budget::new(1 << 20)),
+        );
         let roles = [outbox.take_role(), outbox.take_role()];
         let sending = thread::spawn(move || socket::send_all(&line, writer));
         let together = Barrier::new(roles.len());

@@ -169,7 +169,7 @@ fn redirecting(to: impl Fn(SocketAddr) -> String) -> SocketAddr {
     let addr = listener.local_addr().expect("addr");
     let ex = Value::object([
         ("code", Value::Number(302.0)),
-        ("redirect", Value::text(&to(addr))),
+        ("redirect", Value::text(to(addr))),
     ]);
     let info = Value::object([
         ("level", Value::text("error")),

@@ -2,9 +2,11 @@
 
 mod support;
 
+use rtmp_server::queue::{self, Budget, Cause, Offer, Toward};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, handshake};
+use rtmp_server::socket::{self, Line};
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -246,4 +248,152 @@ fn viewers_that_take_nothing_take_a_bounded_amount_of_memory() {
     println!("10 viewers that take nothing, 300 MB published: {grown} kB");
     assert!(grown < 100 << 10, "{grown} kB");
     drop(stuck);
+}
+
+/// The kB that the server grows by until its publisher's messages are all dealt with.
+fn growth(
+    server: &ServerProcess,
+    publisher: &mut Client,
+    publish: impl FnOnce(&mut Client),
+) -> u64 {
+    let before = server.memory_kb();
+    publish(publisher);
+    publisher.call(0, "settle", 9.0, vec![]);
+    // Longer than anything else here may take: there are many messages on a busy machine.
+    let limit = Duration::from_secs(60);
+    let socket = &publisher.socket;
+    socket.set_read_timeout(Some(limit)).expect("timeout");
+    let answer = publisher.receive_within(limit).expect("an answer");
+    assert_eq!(describe(&answer), "_error 9 NetConnection.Call.Failed");
+    server.memory_kb().saturating_sub(before)
+}
+
+fn of_len(kind: MessageType, start: &[u8], len: usize, time: u32) -> Message {
+    let mut payload = start.to_vec();
+    payload.resize(len, 0);
+    Message {
+        timestamp: Timestamp(time),
+        kind,
+        stream: StreamId(1),
+        payload: payload.into(),
+    }
+}
+
+#[test]
+fn empty_messages_that_wait_are_counted_as_well() {
+    let server = ServerProcess::start("-merge 0");
+    let mut publisher = server.publisher("x");
+    publisher.send_media(&["A head 1 @0", "A sound 1 @0"]);
+    let stuck = server.playing("x");
+    let fill = of_len(MessageType::AUDIO, &[0xaf, 1], 4 << 20, 0);
+    let grown = growth(&server, &mut publisher, |publisher| {
+        // More than sockets hold, and then a header and one byte for each empty sound.
+        publisher.send(&fill);
+        publisher.send(&fill);
+        publisher.send(&of_len(MessageType::AUDIO, &[], 0, 0));
+        publisher.send_bytes(&[0xc6; 3 << 18]);
+    });
+    println!("a viewer that takes nothing, many empty messages: {grown} kB");
+    assert!(grown < 50 << 10, "{grown} kB");
+    drop(stuck);
+}
+
+#[test]
+fn viewers_that_take_nothing_share_what_they_are_not_sent() {
+    for stream in [1, 2] {
+        let server = ServerProcess::start("-merge 0 -gop-cache false");
+        let mut publisher = server.publisher("x");
+        publisher.send_media(&["V head 1 @0"]);
+        let stuck: Vec<Client> = (0..40)
+            .map(|_| {
+                let mut client = server.connected();
+                client.create_stream();
+                client.call(
+                    stream,
+                    "play",
+                    0.0,
+                    vec![rtmp_server::amf0::Value::text("x")],
+                );
+                client.lines_until(&format!("status@{stream} NetStream.Play.Start"));
+                client
+            })
+            .collect();
+        let picture = |time| of_len(MessageType::VIDEO, &[0x17, 1], 8 << 20, time);
+        let grown = growth(&server, &mut publisher, |publisher| {
+            publisher.send(&picture(0));
+            publisher.send(&picture(40));
+        });
+        println!("40 viewers of stream {stream} take nothing of two pictures of 8 MiB: {grown} kB");
+        assert!(grown < 100 << 10, "{grown} kB on stream {stream}");
+        drop(stuck);
+    }
+}
+
+#[test]
+fn what_waits_for_a_paused_viewer_is_bounded_in_bytes() {
+    let server = ServerProcess::start("-merge 0");
+    let mut publisher = server.publisher("x");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    let mut paused = server.playing("x");
+    paused.expect(&["V head 1 @0", "V key 1 @0"]);
+    let (yes, time) = (
+        rtmp_server::amf0::Value::Boolean(true),
+        rtmp_server::amf0::Value::Number(0.0),
+    );
+    paused.call(1, "pause", 0.0, vec![yes, time]);
+    paused.lines_until("status@1 NetStream.Pause.Notify");
+    let grown = growth(&server, &mut publisher, |publisher| {
+        for track in 0..100 {
+            // Enhanced RTMP: a header of a track of its own.
+            let start = [0x96, 0x00, b'h', b'v', b'c', b'1', track];
+            publisher.send(&of_len(MessageType::VIDEO, &start, 1 << 20, 40));
+        }
+    });
+    println!("a paused viewer, 100 headers of 1 MiB: {grown} kB");
+    assert!(grown < 40 << 10, "{grown} kB");
+    let line = server.wait_for_line("connection failed");
+    assert!(line.contains("takes no headers"), "{line}");
+}
+
+#[test]
+fn the_greediest_loses_when_all_together_take_too_much() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("addr");
+    let budget = Arc::new(Budget::new(4 << 20));
+    let mut peers = Vec::new();
+    let picture = |number| of_len(MessageType::VIDEO, &[0x17, 1, number], 1 << 20, 0);
+    let mut outboxes = Vec::new();
+    // One socket takes less than the other before anything waits: fill both.
+    for _ in 0..2 {
+        peers.push(TcpStream::connect(addr).expect("connect"));
+        let line = Arc::new(Line(listener.accept().expect("accept").0));
+        let counters = Arc::default();
+        let (outbox, writer) =
+            queue::outbox(line.clone(), Toward::Client, counters, Arc::clone(&budget));
+        while outbox.waiting() == 0 {
+            outbox.push(Some(StreamId(1)), vec![picture(0)]);
+        }
+        let sending = std::thread::spawn(move || socket::send_all(&line, writer));
+        outboxes.push((outbox, sending));
+    }
+    let push = |index: usize| outboxes[index].0.push(Some(StreamId(1)), vec![picture(1)]);
+    assert_eq!(push(1), Offer::Queued);
+    let mut queued = 0;
+    while push(0) == Offer::Queued {
+        queued += 1;
+    }
+    assert!(budget.is_full() && queued < 12, "{queued}");
+    assert!(budget.relieve());
+    assert_eq!(outboxes[0].0.cause(), Some(Cause::Memory));
+    assert_eq!(outboxes[1].0.cause(), None);
+    support::wait_until("memory", || !budget.is_full());
+    assert!(!budget.relieve());
+    assert_eq!(push(1), Offer::Queued);
+    drop(peers);
+    for (outbox, sending) in outboxes {
+        outbox.hang_up(Cause::Asked);
+        drop(outbox);
+        let _ = sending.join().expect("the writer");
+    }
+    assert_eq!(budget.held(), 0);
 }

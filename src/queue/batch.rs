@@ -1,7 +1,10 @@
 //! Live messages on their way to all viewers of a stream.
 
+use super::budget::{Budget, Held};
+use super::message_cost;
 use crate::rtmp::chunk::{ChunkStreamId, Encoder, Header};
 use crate::rtmp::{Message, StreamId};
+use std::sync::{Arc, OnceLock};
 
 /// The message stream that nearly every viewer plays on.
 const COMMON_STREAM: StreamId = StreamId(1);
@@ -16,6 +19,8 @@ pub struct Batch {
     bytes: Vec<u8>,
     /// What a viewer must know for the bytes to be right, and what it knows then.
     headers: Vec<(ChunkStreamId, Option<Header>, Header)>,
+    /// Its part of the budget, once it waits for anybody.
+    held: OnceLock<Held>,
 }
 
 impl Batch {
@@ -39,6 +44,7 @@ impl Batch {
             messages,
             bytes,
             headers,
+            held: OnceLock::new(),
         }
     }
 
@@ -62,19 +68,20 @@ impl Batch {
         Some(&self.bytes)
     }
 
-    /// Bytes of payload.
-    pub fn payload_len(&self) -> usize {
-        self.messages
-            .iter()
-            .map(|message| message.payload.len())
-            .sum()
+    /// The common bytes, for a viewer that was sent some of them already.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    /// Appends the bytes for a viewer that plays on `stream` and knows what `encoder` says.
-    pub fn encode_as(&self, stream: StreamId, encoder: &mut Encoder, out: &mut Vec<u8>) {
-        self.messages
-            .iter()
-            .for_each(|message| encoder.encode_as(stream, message, out));
+    /// The memory that it takes, in bytes.
+    pub fn cost(&self) -> usize {
+        let messages: usize = self.messages.iter().map(message_cost).sum();
+        size_of::<Batch>() + self.bytes.capacity() + messages
+    }
+
+    /// Counts it against `budget` as long as it lasts, once, however many peers it waits for.
+    pub(super) fn hold(&self, budget: &Arc<Budget>) {
+        self.held.get_or_init(|| budget.hold(self.cost()));
     }
 }
 

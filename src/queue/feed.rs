@@ -1,6 +1,7 @@
 //! The way to a consumer on this machine, such as a recording: a queue that is bounded in bytes and
 //! in time, from which nothing is ever left out. When the consumer cannot keep up, the queue ends.
 
+use super::message_cost;
 use crate::rtmp::Message;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// How much may wait for a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeedLimits {
-    /// Bytes of payload.
+    /// Bytes of memory.
     pub bytes: usize,
     /// How long the oldest message may have been waiting while others came.
     pub age: Duration,
@@ -99,6 +100,11 @@ pub fn feed(limits: FeedLimits) -> (Feed, Intake) {
     (Feed(Arc::clone(&shared)), Intake(shared))
 }
 
+/// The memory that a message takes while it waits, in bytes.
+fn cost(message: &Message) -> usize {
+    message_cost(message) + size_of::<Instant>()
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -117,7 +123,7 @@ impl Feed {
             }
             let oldest = state.waiting.front().map(|(since, _)| *since);
             let late = oldest.is_some_and(|since| clock - since > age);
-            let len = message.payload.len();
+            let len = cost(message);
             if late || state.bytes.saturating_add(len) > bytes {
                 state.life = Life::Overflowed;
             } else {
@@ -168,7 +174,7 @@ impl Intake {
         Taken::Messages(waiting.into_iter().map(|(_, message)| message).collect())
     }
 
-    /// Bytes of payload that wait.
+    /// The memory that what waits takes, in bytes.
     pub fn waiting_bytes(&self) -> usize {
         self.0.lock().bytes
     }
@@ -189,7 +195,7 @@ mod tests {
     use crate::rtmp::{MessageType, StreamId};
 
     const LIMITS: FeedLimits = FeedLimits {
-        bytes: 10,
+        bytes: 1000,
         age: Duration::from_secs(5),
     };
 
@@ -212,7 +218,7 @@ mod tests {
         let (feed, intake) = feed(LIMITS);
         let now = Instant::now();
         feed.push(&[message(1), message(2)], now);
-        assert_eq!(intake.waiting_bytes(), 3);
+        assert_eq!(intake.waiting_bytes(), 3 + 2 * cost(&message(0)));
         assert_eq!(lens(intake.take(Duration::ZERO)), [1, 2]);
         assert_eq!(intake.take(Duration::ZERO), Taken::Nothing);
         feed.push(&[message(10)], now);
@@ -224,9 +230,12 @@ mod tests {
     #[test]
     fn what_does_not_fit_ends_it_behind_what_did() {
         let now = Instant::now();
-        let rows: [(&[usize], u64, &[usize]); 3] = [
-            (&[4, 6, 1], 0, &[4, 6]),
-            (&[11, 1], 0, &[]),
+        let fits = 1000 / cost(&message(0));
+        let rows: [(&[usize], u64, &[usize]); 4] = [
+            (&[400, 400, 1], 0, &[400, 400]),
+            (&[1000, 1], 0, &[]),
+            // What is empty has its cost as well.
+            (&[0; 1000], 0, &[0; 1000][..fits]),
             (&[4, 0, 0, 0, 0, 0, 1], 1, &[4, 0, 0, 0, 0, 0]),
         ];
         for (pushed, pause, want) in rows {

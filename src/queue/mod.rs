@@ -7,16 +7,22 @@
 //! depend on what was sent before; they are made when their turn has come, never earlier.
 
 mod batch;
+mod budget;
+mod cause;
 mod feed;
+mod item;
 mod writer;
 
 pub use batch::Batch;
+pub use budget::{Budget, FAIR_BYTES};
+pub use cause::Cause;
 pub use feed::{Feed, FeedLimits, Intake, Taken, feed};
 pub use writer::{Done, Writer};
 
 use crate::rtmp::chunk::Encoder;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
+use item::{Encoding, Item, Remaining, Weight};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,8 +35,17 @@ pub const QUEUE_MESSAGES: usize = 100;
 /// Items that wait for a server that we send to: far away, and one for many.
 pub const RELAY_QUEUE_MESSAGES: usize = 1000;
 
-/// Bytes of payload that wait for a peer, beyond which the queue counts as full for media.
+/// Bytes of memory that wait for a peer, beyond which the queue counts as full for media.
 pub const QUEUE_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of memory that a message costs beside its payload: itself, and what its payload is
+/// allocated with.
+const MESSAGE_COST: usize = size_of::<Message>() + 32;
+
+/// The memory that a message takes, in bytes.
+pub fn message_cost(message: &Message) -> usize {
+    message.payload.len() + MESSAGE_COST
+}
 
 /// Messages of our own that wait for a peer, beyond which the queue counts as full for those: they
 /// are small, but a peer can ask for as many as it likes.
@@ -71,34 +86,11 @@ pub enum Offer {
     Closed,
 }
 
-/// Something that waits for the writer thread.
-enum Item {
-    /// Bytes that the socket did not take.
-    Rest(Box<[u8]>),
-    /// Messages that belong together.
-    Messages(Box<Remaining>),
-    /// Live messages that other viewers get as well.
-    Live(StreamId, Arc<Batch>),
-    /// Nothing: look whether there is a farewell.
-    Wake,
-}
-
-/// Messages from one index on; media of a stream is sent as the stream named.
-struct Remaining {
-    stream: Option<StreamId>,
-    messages: Vec<Message>,
-    from: usize,
-}
-
 /// The end of the line: whoever holds its lock decides what the peer sees next.
 struct Egress {
     encoder: Encoder,
-    /// Items in the queue or in the writer's hands. While there are any, only the writer sends.
-    waiting: usize,
-    /// Their payload, in bytes.
-    waiting_bytes: usize,
-    /// How many messages of our own are among them.
-    waiting_replies: usize,
+    /// What is in the queue or in the writer's hands. While anything is, only the writer sends.
+    waiting: Weight,
     /// Publications and subscriptions that the connection has.
     roles: usize,
     closing: Closing,
@@ -109,8 +101,8 @@ enum Closing {
     Open,
     /// After everything that waits and these messages.
     Farewell(Vec<Message>),
-    /// The connection is over; nothing is taken any more.
-    Closed,
+    /// The connection is over; nothing is taken any more. Why, if it was not the peer's farewell.
+    Closed(Option<Cause>),
 }
 
 /// What kind of peer an outbox leads to.
@@ -152,6 +144,7 @@ pub struct Outbox {
     sent: Sent,
     /// Those of the whole server.
     counters: Arc<Counters>,
+    budget: Arc<Budget>,
 }
 
 /// One publication or subscription of a connection, as long as it is held.
@@ -184,18 +177,17 @@ impl Drop for Role {
 }
 
 /// An outbox in front of `wire`, and the other end of its queue for the writer thread. What goes
-/// through it is added to `counters`.
+/// through it is added to `counters`, what waits counts against `budget`.
 pub fn outbox(
     wire: Arc<dyn Wire>,
     toward: Toward,
     counters: Arc<Counters>,
+    budget: Arc<Budget>,
 ) -> (Arc<Outbox>, Writer) {
     let (queue, items) = sync_channel(toward.queue_messages());
     let egress = Egress {
         encoder: Encoder::default(),
-        waiting: 0,
-        waiting_bytes: 0,
-        waiting_replies: 0,
+        waiting: Weight::default(),
         roles: 0,
         closing: Closing::Open,
     };
@@ -206,8 +198,10 @@ pub fn outbox(
         toward,
         sent: Sent::default(),
         counters,
+        budget: Arc::clone(&budget),
     };
     let outbox = Arc::new(outbox);
+    budget.enter(&outbox);
     // Weakly: its hold on the queue would keep the queue, and thereby itself, alive.
     let writer = Writer::new(Arc::downgrade(&outbox), wire, items);
     (outbox, writer)
@@ -232,21 +226,42 @@ impl Outbox {
         if !matches!(egress.closing, Closing::Open) {
             return Offer::Closed;
         }
-        if egress.waiting > 0 {
-            let room = egress.waiting_bytes < QUEUE_BYTES_MAX;
-            let item = Item::Live(stream, Arc::clone(batch));
-            return if room {
-                self.enqueue(&mut egress, item)
-            } else {
-                Offer::Full
+        if egress.waiting.items > 0 {
+            return match self.has_room(&egress) {
+                true => self.enqueue_batch(&mut egress, batch, |batch| Item::Live(stream, batch)),
+                false => Offer::Full,
             };
         }
         if let Some(bytes) = batch.common_bytes(stream, &mut egress.encoder) {
-            return self.send(&mut egress, bytes);
+            return match self.send(&mut egress, bytes) {
+                Ok(taken) if taken == bytes.len() => Offer::Sent,
+                Ok(taken) => {
+                    self.enqueue_batch(&mut egress, batch, |batch| Item::Rest(batch, taken))
+                }
+                Err(closed) => closed,
+            };
         }
-        let mut bytes = Vec::with_capacity(batch.payload_len());
-        batch.encode_as(stream, &mut egress.encoder, &mut bytes);
-        self.send(&mut egress, &bytes)
+        let mut encoding = Encoding::new(Some(stream));
+        loop {
+            let mut piece = Vec::with_capacity(batch.bytes().len().min(2 * PIECE_LEN));
+            let done = encoding.piece(&mut egress.encoder, batch.messages(), &mut piece);
+            match self.send(&mut egress, &piece) {
+                Ok(taken) if taken == piece.len() && done => return Offer::Sent,
+                Ok(taken) if taken == piece.len() => {}
+                Ok(taken) => {
+                    let unsent = piece.split_off(taken);
+                    let messages = batch.messages().to_vec();
+                    return self.enqueue_rest(&mut egress, unsent, encoding, messages);
+                }
+                Err(closed) => return closed,
+            }
+        }
+    }
+
+    /// Whether media may be queued behind what waits.
+    fn has_room(&self, egress: &Egress) -> bool {
+        let bytes = egress.waiting.bytes;
+        bytes < QUEUE_BYTES_MAX && (bytes < FAIR_BYTES || !self.budget.is_full())
     }
 
     /// Offers messages that belong together as one item: as messages of `stream`, or as they are.
@@ -278,28 +293,24 @@ impl Outbox {
         if !matches!(egress.closing, Closing::Open) {
             return Offer::Closed;
         }
-        let full = match stream {
-            Some(_) => egress.waiting_bytes >= QUEUE_BYTES_MAX,
-            None => egress.waiting_replies >= REPLIES_MAX,
+        let room = match stream {
+            Some(_) => self.has_room(egress),
+            None => egress.waiting.replies < REPLIES_MAX,
         };
-        if egress.waiting > 0 && full {
+        if egress.waiting.items > 0 && !room {
             return Offer::Full;
         }
-        let mut from = 0;
-        if egress.waiting == 0 {
-            let mut bytes = Vec::new();
-            from = encode_piece(&mut egress.encoder, stream, &messages, 0, &mut bytes);
-            let sent = self.send(egress, &bytes);
-            if from == messages.len() || sent == Offer::Closed {
-                return sent;
+        let (mut encoding, mut unsent) = (Encoding::new(stream), Vec::new());
+        if egress.waiting.items == 0 {
+            let mut piece = Vec::new();
+            let done = encoding.piece(&mut egress.encoder, &messages, &mut piece);
+            match self.send(egress, &piece) {
+                Ok(taken) if taken == piece.len() && done => return Offer::Sent,
+                Ok(taken) => unsent = piece.split_off(taken),
+                Err(closed) => return closed,
             }
         }
-        let remaining = Remaining {
-            stream,
-            messages,
-            from,
-        };
-        self.enqueue(egress, Item::Messages(Box::new(remaining)))
+        self.enqueue_rest(egress, unsent, encoding, messages)
     }
 
     /// Sends replies of the connection itself, from its own thread, which may wait a little for
@@ -329,7 +340,7 @@ impl Outbox {
                 self.enqueue(egress, Item::Wake);
             }
             Closing::Farewell(farewell) => farewell.extend(messages),
-            Closing::Closed => {}
+            Closing::Closed(_) => {}
         }
     }
 
@@ -350,15 +361,28 @@ impl Outbox {
         Role { outbox, ended }
     }
 
-    /// Ends the connection at once.
-    pub fn hang_up(&self) {
-        self.lock().closing = Closing::Closed;
+    /// Ends the connection at once, for this reason if it is the first.
+    pub fn hang_up(&self, cause: Cause) {
+        self.lock().close(cause);
         self.wire.hang_up();
+    }
+
+    /// Why the connection was ended, if it was.
+    pub fn cause(&self) -> Option<Cause> {
+        match self.lock().closing {
+            Closing::Closed(cause) => cause,
+            Closing::Open | Closing::Farewell(_) => None,
+        }
     }
 
     /// Items that wait; 0 when the socket has taken everything.
     pub fn waiting(&self) -> usize {
-        self.lock().waiting
+        self.lock().waiting.items
+    }
+
+    /// The memory that they take, in bytes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.lock().waiting.bytes
     }
 
     /// Whether more than half of the queue is taken.
@@ -405,13 +429,37 @@ impl Outbox {
         }
     }
 
+    fn enqueue_batch(
+        &self,
+        egress: &mut Egress,
+        batch: &Arc<Batch>,
+        item: impl FnOnce(Arc<Batch>) -> Item,
+    ) -> Offer {
+        batch.hold(&self.budget);
+        self.enqueue(egress, item(Arc::clone(batch)))
+    }
+
+    fn enqueue_rest(
+        &self,
+        egress: &mut Egress,
+        unsent: Vec<u8>,
+        encoding: Encoding,
+        messages: Vec<Message>,
+    ) -> Offer {
+        let own = Remaining::own_cost(&unsent);
+        let remaining = Remaining {
+            unsent,
+            encoding,
+            messages: self.budget.hold_messages(messages, own),
+        };
+        self.enqueue(egress, Item::Messages(Box::new(remaining)))
+    }
+
     fn enqueue(&self, egress: &mut Egress, item: Item) -> Offer {
-        let (len, replies) = (item.payload_len(), item.replies());
+        let weight = item.weight();
         match self.queue.try_send(item) {
             Ok(()) => {
-                egress.waiting += 1;
-                egress.waiting_bytes += len;
-                egress.waiting_replies += replies;
+                egress.waiting += weight;
                 Offer::Queued
             }
             Err(TrySendError::Full(_)) => Offer::Full,
@@ -419,61 +467,31 @@ impl Outbox {
         }
     }
 
-    /// Puts bytes into the socket, while nothing waits; what it does not take is the first to.
-    fn send(&self, egress: &mut Egress, bytes: &[u8]) -> Offer {
+    /// Puts bytes into the socket, while nothing waits; how many it took. `Closed`: the connection
+    /// is over.
+    fn send(&self, egress: &mut Egress, bytes: &[u8]) -> Result<usize, Offer> {
         let taken = match self.wire.send_now(bytes) {
             Ok(taken) => taken,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(_) => {
-                egress.closing = Closing::Closed;
+                egress.close(Cause::PeerGone);
                 self.wire.hang_up();
-                return Offer::Closed;
+                return Err(Offer::Closed);
             }
         };
         self.count_bytes(taken);
-        if taken == bytes.len() {
-            return Offer::Sent;
-        }
-        self.enqueue(egress, Item::Rest(bytes[taken..].into()))
+        Ok(taken)
     }
 }
 
-impl Item {
-    /// How many messages of our own it holds.
-    fn replies(&self) -> usize {
-        match self {
-            Item::Messages(rest) if rest.stream.is_none() => rest.messages.len() - rest.from,
-            _ => 0,
+impl Egress {
+    /// The connection is over. The first cause is the true one.
+    fn close(&mut self, cause: Cause) {
+        if !matches!(self.closing, Closing::Closed(Some(_))) {
+            self.closing = Closing::Closed(Some(cause));
         }
     }
-
-    fn payload_len(&self) -> usize {
-        match self {
-            Item::Rest(bytes) => bytes.len(),
-            Item::Messages(rest) => rest.messages[rest.from..]
-                .iter()
-                .map(|message| message.payload.len())
-                .sum(),
-            Item::Live(_, batch) => batch.payload_len(),
-            Item::Wake => 0,
-        }
-    }
-}
-
-/// Encodes messages from index `from` on until a piece is full; returns the index behind the last.
-fn encode_piece(
-    encoder: &mut Encoder,
-    stream: Option<StreamId>,
-    messages: &[Message],
-    mut from: usize,
-    out: &mut Vec<u8>,
-) -> usize {
-    while let Some(message) = messages.get(from).filter(|_| out.len() < PIECE_LEN) {
-        encoder.encode_as(stream.unwrap_or(message.stream), message, out);
-        from += 1;
-    }
-    from
 }
 
 /// The receiving end of an outbox's queue.

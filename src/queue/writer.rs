@@ -1,6 +1,7 @@
 //! The writer thread of a connection: it sends what the socket did not take at once.
 
-use super::{Closing, Item, Items, Outbox, PIECE_LEN, Remaining, Wire, encode_piece};
+use super::item::{Encoding, Item, Weight};
+use super::{Cause, Closing, Items, Outbox, PIECE_LEN, Wire};
 use std::io::{self, Write};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Weak};
@@ -43,9 +44,14 @@ impl Writer {
     /// That of the socket. The connection is over then: part of a message may be on the wire.
     pub fn run(&self, mut socket: impl Write) -> io::Result<Done> {
         let result = self.send_all(&mut socket);
-        if result.is_err() {
+        if let Err(error) = &result {
+            let cause = match error.kind() {
+                // The socket's limit of time.
+                io::ErrorKind::WouldBlock => Cause::TookNothing,
+                _ => Cause::PeerGone,
+            };
             if let Some(outbox) = self.outbox.upgrade() {
-                outbox.lock().closing = Closing::Closed;
+                outbox.lock().close(cause);
             }
             self.wire.hang_up();
         }
@@ -86,12 +92,10 @@ impl Writer {
         piece: &mut Vec<u8>,
         socket: &mut impl Write,
     ) -> io::Result<Option<Vec<u8>>> {
-        let mut finished = Finished::default();
+        let mut finished = Weight::default();
         let mut next = Some(item);
         while let Some(item) = next.take() {
-            finished.items += 1;
-            finished.bytes += item.payload_len();
-            finished.replies += item.replies();
+            finished += item.weight();
             self.take(item, piece, socket)?;
             let more = piece.len() < PIECE_LEN;
             next = if more {
@@ -100,9 +104,14 @@ impl Writer {
                 None
             };
         }
+        self.flush(piece, socket)?;
+        Ok(self.give_back(finished))
+    }
+
+    fn flush(&self, piece: &mut Vec<u8>, socket: &mut impl Write) -> io::Result<()> {
         self.write(piece, socket)?;
         piece.clear();
-        Ok(self.give_back(finished))
+        Ok(())
     }
 
     fn write(&self, bytes: &[u8], socket: &mut impl Write) -> io::Result<()> {
@@ -116,54 +125,66 @@ impl Writer {
     /// Makes an item ready in `piece`; a long one is sent piece by piece, all but its last.
     fn take(&self, item: Item, piece: &mut Vec<u8>, socket: &mut impl Write) -> io::Result<()> {
         match item {
-            Item::Rest(bytes) if piece.is_empty() => *piece = bytes.into(),
-            Item::Rest(bytes) => piece.extend(bytes),
+            Item::Rest(batch, from) => self.take_bytes(&batch.bytes()[from..], piece, socket),
             Item::Live(stream, batch) => {
                 let Some(outbox) = self.outbox.upgrade() else {
                     return Ok(());
                 };
                 let mut egress = outbox.lock();
-                match batch.common_bytes(stream, &mut egress.encoder) {
-                    Some(bytes) => piece.extend_from_slice(bytes),
-                    None => batch.encode_as(stream, &mut egress.encoder, piece),
+                if let Some(bytes) = batch.common_bytes(stream, &mut egress.encoder) {
+                    drop(egress);
+                    return self.take_bytes(bytes, piece, socket);
                 }
+                let mut encoding = Encoding::new(Some(stream));
+                while !encoding.piece(&mut egress.encoder, batch.messages(), piece) {
+                    drop(egress);
+                    self.flush(piece, socket)?;
+                    egress = outbox.lock();
+                }
+                Ok(())
             }
-            Item::Messages(rest) => {
-                let Remaining {
-                    stream,
-                    messages,
-                    mut from,
-                } = *rest;
+            Item::Messages(mut rest) => {
+                let Some(outbox) = self.outbox.upgrade() else {
+                    return Ok(());
+                };
                 loop {
-                    let Some(outbox) = self.outbox.upgrade() else {
+                    let done = rest.piece(&mut outbox.lock().encoder, piece);
+                    if done {
                         return Ok(());
-                    };
-                    from = encode_piece(&mut outbox.lock().encoder, stream, &messages, from, piece);
-                    drop(outbox);
-                    if from == messages.len() {
-                        break;
                     }
-                    self.write(piece, socket)?;
-                    piece.clear();
+                    self.flush(piece, socket)?;
                 }
             }
-            Item::Wake => {}
+            Item::Wake => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Many bytes go to the socket from where they are: others wait for the same.
+    fn take_bytes(
+        &self,
+        bytes: &[u8],
+        piece: &mut Vec<u8>,
+        socket: &mut impl Write,
+    ) -> io::Result<()> {
+        if piece.len() + bytes.len() <= 2 * PIECE_LEN {
+            piece.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.flush(piece, socket)?;
+        let mut parts = bytes.chunks(PIECE_LEN);
+        parts.try_for_each(|part| self.write(part, socket))
     }
 
     /// Takes finished items off the count: at none, others send directly again. Returns the bytes
     /// of the farewell, if it is its turn.
-    fn give_back(&self, finished: Finished) -> Option<Vec<u8>> {
+    fn give_back(&self, finished: Weight) -> Option<Vec<u8>> {
         let outbox = self.outbox.upgrade()?;
         let mut egress = outbox.lock();
-        egress.waiting -= finished.items;
-        egress.waiting_bytes -= finished.bytes;
-        egress.waiting_replies -= finished.replies;
-        if egress.waiting > 0 {
+        egress.waiting -= finished;
+        if egress.waiting.items > 0 {
             return None;
         }
-        match std::mem::replace(&mut egress.closing, Closing::Closed) {
+        match std::mem::replace(&mut egress.closing, Closing::Closed(None)) {
             Closing::Farewell(messages) => {
                 let mut bytes = Vec::new();
                 messages
@@ -177,12 +198,4 @@ impl Writer {
             }
         }
     }
-}
-
-/// Items that have been sent since the last time the count was taken down.
-#[derive(Default)]
-struct Finished {
-    items: usize,
-    bytes: usize,
-    replies: usize,
 }

@@ -2,6 +2,7 @@
 
 use super::timeline::Timing;
 use crate::media::{Content, Packet, Tracks};
+use crate::queue::message_cost;
 use crate::rtmp::data::ON_META_DATA;
 use crate::rtmp::{Message, MessageType, Timestamp};
 use std::collections::VecDeque;
@@ -57,6 +58,12 @@ impl Media {
             retained_as: name,
             ..Media::new(message)
         }
+    }
+
+    /// The memory that it takes, in bytes.
+    pub fn cost(&self) -> usize {
+        let beside = size_of::<Media>() - size_of::<Message>();
+        message_cost(&self.message) + beside + self.retained_as.capacity()
     }
 
     /// Whether this is data that late joiners get as well.

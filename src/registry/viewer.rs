@@ -4,7 +4,7 @@ use super::cache::{Beginning, Cache, Media, Wants};
 use super::keyframe_wait::KeyframeWait;
 use crate::log;
 use crate::media::{Content, Tracks};
-use crate::queue::{Batch, Offer, Outbox, Role};
+use crate::queue::{Batch, Cause, Offer, Outbox, Role};
 use crate::rtmp::data::set_data_frame;
 use crate::rtmp::{Message, StreamId, status};
 use std::sync::Arc;
@@ -16,6 +16,9 @@ pub const BEHIND_MAX: Duration = Duration::from_secs(30);
 /// Most headers and data messages that wait for room in a viewer's queue; a viewer that has missed
 /// more cannot be brought back in step.
 const PENDING_MAX: usize = 128;
+
+/// Most bytes of memory that they take.
+pub const PENDING_BYTES_MAX: usize = 4 << 20;
 
 /// Who is sent a stream.
 #[derive(Clone, Debug)]
@@ -160,7 +163,7 @@ impl Viewer {
         if let Part::Player { start, .. } = &mut self.recipient.part
             && self.role.outbox().push(None, std::mem::take(start)) == Offer::Full
         {
-            self.role.outbox().hang_up();
+            self.role.outbox().hang_up(Cause::QueueFull);
         }
         self.phase = Phase::Starting(KeyframeWait::since(now));
         self.begin(cache, None, false);
@@ -399,9 +402,10 @@ impl Viewer {
     fn keep(&mut self, media: &Media) {
         self.pending.retain(|kept| !media.replaces(kept));
         self.pending.push(media.clone());
-        if self.pending.len() > PENDING_MAX {
+        let costs = self.pending.iter().map(Media::cost);
+        if self.pending.len() > PENDING_MAX || costs.sum::<usize>() > PENDING_BYTES_MAX {
             log!(Warn, "viewer takes no headers, hanging up"; conn_id = self.recipient.conn_id);
-            self.role.outbox().hang_up();
+            self.role.outbox().hang_up(Cause::HeadersMissed);
         }
     }
 
@@ -453,7 +457,7 @@ impl Viewer {
         if let Some(episode) = self.episode.take_if(|episode| too_long(episode)) {
             log!(Warn, "viewer too slow, hanging up"; conn_id = self.recipient.conn_id,
                 dropped = episode.dropped, behind_sec = BEHIND_MAX.as_secs());
-            self.role.outbox().hang_up();
+            self.role.outbox().hang_up(Cause::Behind);
         }
     }
 }

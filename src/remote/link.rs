@@ -3,7 +3,7 @@
 use super::switch::{Grip, Switch};
 use super::url::{Url, UrlError};
 use crate::log;
-use crate::queue::{self, Outbox, Toward, Wire};
+use crate::queue::{self, Budget, Cause, Outbox, Toward, Wire};
 use crate::rtmp::chunk::{self, Decoder};
 use crate::rtmp::client::{self, Client, Event, Purpose, Target};
 use crate::rtmp::{Message, StreamId, command, handshake};
@@ -61,6 +61,8 @@ pub enum LinkError {
     QueueFull,
     /// It closed.
     Closed,
+    /// We closed, for this reason.
+    Cut(Cause),
     /// It said that the stream is over.
     Ended,
     /// Somebody publishes to us what it was to send.
@@ -80,7 +82,7 @@ impl LinkError {
             LinkError::Handshake(_) => "handshake",
             LinkError::Chunk(_) => "chunk",
             LinkError::Client(_) | LinkError::Redirect(_) => "protocol",
-            LinkError::Timeout(_) | LinkError::QueueFull => "timeout",
+            LinkError::Cut(_) | LinkError::Timeout(_) | LinkError::QueueFull => "timeout",
             LinkError::Closed | LinkError::Ended | LinkError::Superseded | LinkError::Stopped => {
                 "none"
             }
@@ -107,6 +109,7 @@ impl fmt::Display for LinkError {
             LinkError::Timeout(what) => write!(f, "timed out waiting for {what}"),
             LinkError::QueueFull => write!(f, "server does not take its replies"),
             LinkError::Closed => write!(f, "server closed"),
+            LinkError::Cut(cause) => write!(f, "{cause}"),
             LinkError::Ended => write!(f, "server ended the stream"),
             LinkError::Superseded => write!(f, "stream is published here"),
             LinkError::Stopped => write!(f, "not wanted any more"),
@@ -145,6 +148,8 @@ pub struct Setting {
     pub gathering: Option<Gathering>,
     /// What is sent to destinations is counted there.
     pub counters: Arc<Counters>,
+    /// What waits for all peers counts against it.
+    pub budget: Arc<Budget>,
     /// What this server calls itself, to recognise streams that come back to it.
     pub name: String,
 }
@@ -269,7 +274,8 @@ impl Link<'_> {
     fn talk(&self, line: &Arc<Line>, target: Target, user: &mut dyn Use) -> LinkError {
         let wire = Arc::clone(line) as Arc<dyn Wire>;
         let counters = Arc::clone(&self.setting.counters);
-        let (outbox, writer) = queue::outbox(wire, Toward::Server, counters);
+        let budget = Arc::clone(&self.setting.budget);
+        let (outbox, writer) = queue::outbox(wire, Toward::Server, counters, budget);
         thread::scope(|scope| {
             let builder = thread::Builder::new()
                 .name("remote-w".to_owned())
@@ -307,7 +313,7 @@ impl Link<'_> {
         let mut buffer = vec![0; READ_LEN];
         loop {
             let len = match reader.read(&mut buffer) {
-                Ok(0) => return Err(LinkError::Closed),
+                Ok(0) => return Err(closed(&outbox)),
                 Ok(len) => len,
                 // A server that is published to has nothing to say. Whether it is there shows when
                 // it takes what it is sent.
@@ -393,6 +399,14 @@ impl Way {
             ..=REDIRECTS_MAX => Ok(()),
             _ => Err(RedirectError::TooMany),
         }
+    }
+}
+
+/// There is nothing more to read: who closed, and why.
+fn closed(outbox: &Outbox) -> LinkError {
+    match outbox.cause() {
+        Some(Cause::PeerGone) | None => LinkError::Closed,
+        Some(cause) => LinkError::Cut(cause),
     }
 }
 

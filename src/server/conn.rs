@@ -7,7 +7,7 @@ use super::{Context, HANDSHAKE_LIMIT, READ_LIMIT, SETUP_LIMIT, events};
 use crate::auth::{Action, Authenticator};
 use crate::log;
 use crate::log::RateLimit;
-use crate::queue::{self, Outbox, Toward, Wire, Writer};
+use crate::queue::{self, Cause, Outbox, Toward, Wire, Writer};
 use crate::registry::{Origin, Part, Publisher, Recipient, Refusal};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::session::{Event, Request, Session};
@@ -121,7 +121,11 @@ fn talk(
 ) -> (Error, &'static str) {
     let socket = &line.0;
     let wire = Arc::clone(line) as Arc<dyn Wire>;
-    let (outbox, writer) = queue::outbox(wire, Toward::Client, Arc::clone(&context.counters));
+    let (counters, budget) = (
+        Arc::clone(&context.counters),
+        Arc::clone(&context.setting.budget),
+    );
+    let (outbox, writer) = queue::outbox(wire, Toward::Client, counters, budget);
     let peer = Arc::new(Peer::new(id.to_owned(), addr, outbox, context.epoch));
     thread::scope(|scope| {
         let builder = thread::Builder::new()
@@ -213,11 +217,7 @@ impl<'a> Conn<'a> {
                 .read(&mut buffer)
                 .map_err(|error| self.reading(error))?;
             if len == 0 {
-                return Err(if self.leaving {
-                    Error::HungUp
-                } else {
-                    Error::Closed
-                });
+                return Err(self.closed());
             }
             self.peer.heard(len);
             if self.leaving {
@@ -244,6 +244,15 @@ impl<'a> Conn<'a> {
             if publishes && buffer.len() < PUBLISHER_READ_LEN {
                 buffer = vec![0; PUBLISHER_READ_LEN];
             }
+        }
+    }
+
+    /// There is nothing more to read: who ended the connection, and why.
+    fn closed(&self) -> Error {
+        match self.outbox().cause() {
+            Some(Cause::PeerGone) | None if self.leaving => Error::HungUp,
+            Some(Cause::PeerGone) | None => Error::Closed,
+            Some(cause) => Error::Cut(cause),
         }
     }
 

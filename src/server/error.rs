@@ -1,5 +1,6 @@
 //! Why a connection ended.
 
+use crate::queue::Cause;
 use crate::rtmp::{chunk, control, handshake};
 use std::{fmt, io};
 
@@ -12,6 +13,8 @@ pub enum Error {
     Reset,
     /// We took leave of it, for a reason that was logged where it arose.
     HungUp,
+    /// We ended it, for this reason.
+    Cut(Cause),
     /// Not the handshake that RTMP has.
     Handshake(handshake::Error),
     /// Chunks that cannot be followed.
@@ -34,14 +37,19 @@ impl Error {
             Error::Handshake(_) => "handshake",
             Error::Chunk(_) => "chunk",
             Error::Control(_) => "protocol",
-            Error::Timeout(_) | Error::QueueFull => "timeout",
+            Error::Cut(cause) if cause.is_ordinary() => "none",
+            Error::Cut(_) | Error::Timeout(_) | Error::QueueFull => "timeout",
             Error::Io(_) => "io",
         }
     }
 
     /// Whether it is the ordinary end of a connection.
     pub fn is_ordinary(&self) -> bool {
-        matches!(self, Error::Closed | Error::Reset | Error::HungUp)
+        match self {
+            Error::Closed | Error::Reset | Error::HungUp => true,
+            Error::Cut(cause) => cause.is_ordinary(),
+            _ => false,
+        }
     }
 
     /// A failed read, in the words of what was waited for.
@@ -61,6 +69,7 @@ impl fmt::Display for Error {
             Error::Closed => write!(f, "peer closed"),
             Error::Reset => write!(f, "peer reset the connection"),
             Error::HungUp => write!(f, "hung up"),
+            Error::Cut(cause) => write!(f, "{cause}"),
             Error::Handshake(error) => write!(f, "{error}"),
             Error::Chunk(error) => write!(f, "{error}"),
             Error::Control(error) => write!(f, "{error}"),

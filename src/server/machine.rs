@@ -5,6 +5,9 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+/// The memory of a machine that does not say how much it has, in bytes.
+const MEMORY_UNKNOWN: usize = 1 << 30;
+
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usage {
@@ -94,6 +97,27 @@ fn tasks_of_system() -> Option<usize> {
     tasks.parse().ok()
 }
 
+/// The memory of the machine or of our control group, whichever is less, in bytes.
+pub fn memory() -> usize {
+    let groups = group_dirs("memory").into_iter().flat_map(|dir| {
+        let files = ["memory.max", "memory.limit_in_bytes"];
+        files
+            .into_iter()
+            .filter_map(move |file| number(dir.join(file)))
+    });
+    let least = groups.chain(total_memory()).min();
+    least.unwrap_or(MEMORY_UNKNOWN)
+}
+
+fn total_memory() -> Option<usize> {
+    let info = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1 << 10)
+}
+
 /// A number in a file; `max` is none.
 fn number(path: impl AsRef<Path>) -> Option<usize> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
@@ -148,6 +172,12 @@ mod tests {
             let want: Vec<_> = want.into_iter().map(PathBuf::from).collect();
             assert_eq!(dirs(groups, "pids"), want, "{groups:?}");
         }
+    }
+
+    #[test]
+    fn the_memory_of_this_system_can_be_read() {
+        let (memory, total) = (memory(), total_memory().unwrap());
+        assert!(16 << 20 < memory && memory <= total, "{memory} of {total}");
     }
 
     #[test]

@@ -247,6 +247,9 @@ fn tick(context: &Context) {
         thread::sleep(TICK);
         context.registry.expire(Instant::now());
         context.pulls.expire(Instant::now());
+        if context.setting.budget.relieve() {
+            context.counters.memory_hangups.add(1);
+        }
         context.capacity.look_if_due(|| context.roster.running());
         if ticks.is_multiple_of(TICKS_PER_PING) {
             context

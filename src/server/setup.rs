@@ -5,11 +5,12 @@ use super::events::{RecordEvents, RelayEvents, StreamEvents};
 use super::pull::Pulls;
 use super::roster::Roster;
 use super::watch::Watch;
-use super::{Context, listener};
+use super::{Context, listener, machine};
 use crate::args::{self, Auth, Config, OnDuplicate, Secret};
 use crate::auth::Authenticator;
 use crate::hooks::{Hooks, Supervisor};
 use crate::log;
+use crate::queue::Budget;
 use crate::record::Recorder;
 use crate::registry::{Registry, Settings};
 use crate::remote::{Relays, Setting};
@@ -23,6 +24,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The part of the memory that what waits for all peers may take together: a quarter.
+const QUEUE_MEMORY_SHARE: usize = 4;
 
 /// All sockets to listen on.
 pub fn listeners(config: &Config, passed: Vec<TcpListener>) -> Result<Vec<TcpListener>, String> {
@@ -89,6 +93,7 @@ pub fn context(
         chunk_size: config.chunk_size,
         gathering: Gathering::new(config.merge),
         counters: Arc::clone(&counters),
+        budget: Arc::new(Budget::new(machine::memory() / QUEUE_MEMORY_SHARE)),
         name: format!("{:016x}", RandomState::new().hash_one(0)),
     };
     let listener = Arc::new(RelayEvents(Arc::clone(&hooks)));

@@ -3,6 +3,7 @@
 use super::Context;
 use crate::hooks::Supervisor;
 use crate::log;
+use crate::queue::Cause;
 use crate::record::Recorder;
 use crate::rtmp::key::Key;
 use crate::stats::{Snapshot, StreamStats};
@@ -47,7 +48,8 @@ impl Source for Watch {
 
     fn hang_up_connection(&self, id: &str) -> bool {
         let peer = self.0.roster.peer(id);
-        peer.inspect(|peer| peer.outbox.hang_up()).is_some()
+        peer.inspect(|peer| peer.outbox.hang_up(Cause::Asked))
+            .is_some()
     }
 
     fn hang_up_stream(&self, key: &str) -> bool {

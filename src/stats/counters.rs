@@ -89,6 +89,8 @@ counters! {
     handshake_failures: metric "rtmp_handshake_failures_total", var "rtmp_handshake_failures_total";
     /// Commands that could not be read and were passed over.
     commands_unreadable: metric "rtmp_unreadable_commands_total";
+    /// Peers hung up on because what waited for all took too much memory.
+    memory_hangups: metric "rtmp_memory_hangups_total";
     /// Connections ended because their peer said or took nothing for too long.
     zombies: metric "rtmp_zombie_connections_total", var "rtmp_zombie_connections_total";
     /// Publications.

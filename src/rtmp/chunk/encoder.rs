@@ -3,6 +3,7 @@
 use super::{CHUNK_SIZE_DEFAULT, ChunkStreamId, EXTENDED};
 use crate::bytes::{put_u24, put_u32};
 use crate::rtmp::{Message, MessageType, StreamId, Timestamp};
+use std::sync::Arc;
 
 /// What the peer knows of one of our chunk streams: all that the next header can leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,23 +103,31 @@ impl Encoder {
         message: &Message,
         out: &mut Vec<u8>,
     ) {
+        let mut chunks = self.begin_on(csid, stream, message, out);
+        chunks.encode(out, usize::MAX);
+    }
+
+    /// Appends the header of `message` to `out` as one of message stream `stream`, and returns the
+    /// chunks that are to follow it before anything else.
+    pub fn begin_as(&mut self, stream: StreamId, message: &Message, out: &mut Vec<u8>) -> Chunks {
+        let csid = ChunkStreamId::of(message.kind, stream);
+        self.begin_on(csid, stream, message, out)
+    }
+
+    fn begin_on(
+        &mut self,
+        csid: ChunkStreamId,
+        stream: StreamId,
+        message: &Message,
+        out: &mut Vec<u8>,
+    ) -> Chunks {
         let last = self.header(csid);
         let format = format(last, message, stream);
-        let len = message.payload.len() as u32;
         let extended = match format {
             Format::Full => Some(message.timestamp.0).filter(|time| *time >= EXTENDED),
             _ => None,
         };
         put_header(out, csid, &format, message, stream);
-        let mut chunks = message.payload.chunks(self.chunk_size as usize);
-        out.extend_from_slice(chunks.next().unwrap_or_default());
-        for chunk in chunks {
-            put_basic(out, 3, csid);
-            if let Some(time) = extended {
-                put_u32(out, time);
-            }
-            out.extend_from_slice(chunk);
-        }
         let delta = match format {
             Format::Full => None,
             Format::Kind(delta) | Format::Step(delta) => Some(delta),
@@ -127,16 +136,56 @@ impl Encoder {
         let header = Header {
             timestamp: message.timestamp,
             delta,
-            len,
+            len: message.payload.len() as u32,
             kind: message.kind,
             stream,
         };
         self.set_header(csid, header);
+        let chunks = Chunks {
+            csid,
+            extended,
+            payload: Arc::clone(&message.payload),
+            from: 0,
+            size: self.chunk_size as usize,
+        };
         if let (MessageType::SET_CHUNK_SIZE, Some(size)) =
             (message.kind, message.payload.first_chunk())
         {
             self.chunk_size = u32::from_be_bytes(*size).max(1);
         }
+        chunks
+    }
+}
+
+/// The chunks of a message whose header is written, as far as they are not written yet.
+#[derive(Debug)]
+pub struct Chunks {
+    csid: ChunkStreamId,
+    /// The timestamp that each chunk repeats, if it does not fit into the header.
+    extended: Option<u32>,
+    payload: Arc<[u8]>,
+    /// What is written of the payload.
+    from: usize,
+    /// Bytes of payload in a chunk.
+    size: usize,
+}
+
+impl Chunks {
+    /// Appends whole chunks to `out` until it has `len` bytes. Whether none is left.
+    pub fn encode(&mut self, out: &mut Vec<u8>, len: usize) -> bool {
+        while self.from < self.payload.len() && out.len() < len {
+            if self.from > 0 {
+                put_basic(out, 3, self.csid);
+                if let Some(time) = self.extended {
+                    put_u32(out, time);
+                }
+            }
+            let rest = &self.payload[self.from..];
+            let chunk = &rest[..rest.len().min(self.size)];
+            out.extend_from_slice(chunk);
+            self.from += chunk.len();
+        }
+        self.from == self.payload.len()
     }
 }
 
