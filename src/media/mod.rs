@@ -6,6 +6,7 @@
 pub mod colour;
 pub mod config;
 pub mod mp4;
+pub mod opening;
 pub mod sample;
 pub mod tracks;
 

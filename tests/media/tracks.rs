@@ -3,6 +3,8 @@
 use crate::files::{KINDS, header};
 use crate::messages::{bytes, messages};
 use proptest::prelude::*;
+use rtmp_server::amf0::Value;
+use rtmp_server::media::opening::Opening;
 use rtmp_server::media::sample::{Medium, Part, parts};
 use rtmp_server::media::tracks::{Item, TRACKS_MAX, Tracks};
 use rtmp_server::rtmp::MessageType;
@@ -222,5 +224,47 @@ proptest! {
             }
         }
         tracks.known().for_each(|(_, config)| drop(config.codec_string()));
+    }
+}
+
+/// After which message, counted from 1, the tracks are those to begin with; 0: after none.
+fn opens_after(announced: &str, words: &str) -> usize {
+    let mut opening = Opening::default();
+    let property = |name: &str| (format!("{name}codecid").into_bytes(), Value::Number(7.0));
+    opening.announce(&announced.split_whitespace().map(property).collect());
+    let mut tracks = Tracks::default();
+    let position = messages(words).iter().position(|message| {
+        let mut items = Vec::new();
+        tracks.read(message.kind, message.ms, &message.payload, &mut items);
+        for item in items {
+            if let Item::Sample(sample) = item {
+                opening.see(&sample);
+            }
+        }
+        opening.is_over(&tracks)
+    });
+    position.map_or(0, |position| position + 1)
+}
+
+#[test]
+fn tracks_are_waited_for() {
+    let key = "v@0:1701000000aa";
+    let aac = "a:af00121056e500 a@5:af01aa";
+    let vp9 = "v:9076703039000b820202020000";
+    let vp9_key = "v@900:9176703039824983420013f00b3606";
+    #[rustfmt::skip]
+    let rows = [
+        ("", format!("{AVC} {key} {aac}"), 2, "nothing else is announced"),
+        ("video audio", format!("{AVC} {key} {aac}"), 3, "the header of the announced track"),
+        ("video audio", format!("{AVC} {key} v@999:2701000000aa v@1000:2701000000aa"), 4, "a track that does not come"),
+        ("video audio", format!("{aac} {AVC} {key}"), 3, "pictures behind sound"),
+        ("audio", aac.to_owned(), 2, "sound alone"),
+        ("", format!("{vp9} {aac} {vp9_key}"), 4, "a configuration that is complete with a frame"),
+        ("", format!("{vp9} {aac} a@1004:af01aa a@1005:af01aa"), 5, "a keyframe that does not come"),
+        ("video", format!("{AVC} v@0:2701000000aa v@5000:2701000000aa v@5040:1701000000aa"), 4, "no keyframe at first"),
+        ("video", "v:22aa v:22aa".to_owned(), 0, "a codec without a place"),
+    ];
+    for (announced, words, want, why) in rows {
+        assert_eq!(opens_after(announced, &words), want, "{why}");
     }
 }

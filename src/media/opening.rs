@@ -1,0 +1,56 @@
+//! When enough is known of a stream to name its tracks.
+//!
+//! What a file or a stream of fragments begins with names all of its tracks, so it cannot be written
+//! before they are known; and a track that never comes must not hold up those that are there.
+
+use super::sample::Medium;
+use super::tracks::{Sample, Tracks};
+use crate::amf0::{Pairs, Value};
+
+/// How long tracks are waited for, in ms from the first frame that a decoder can begin with.
+pub const TRACKS_WAIT_MS: u64 = 1000;
+
+/// Waits for the tracks of a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Opening {
+    /// Whether the stream's metadata speaks of pictures and of sound.
+    video: bool,
+    audio: bool,
+    /// When the first frame was due that a decoder can begin with, in nanoseconds.
+    first_ns: Option<u64>,
+    /// When the last of all frames was due, in nanoseconds.
+    last_ns: u64,
+}
+
+impl Opening {
+    /// Takes note of what the stream's metadata announces.
+    pub fn announce(&mut self, properties: &Pairs) {
+        let has = |name: &str| {
+            let mut pairs = properties.iter();
+            let value = pairs.find(|(key, _)| key == name.as_bytes());
+            value.is_some_and(|(_, value)| !matches!(value, Value::Null | Value::Undefined))
+        };
+        self.video = has("videocodecid");
+        self.audio = has("audiocodecid");
+    }
+
+    /// Takes note of a frame.
+    pub fn see(&mut self, sample: &Sample) {
+        if sample.is_sync {
+            self.first_ns.get_or_insert(sample.time_ns);
+        }
+        self.last_ns = self.last_ns.max(sample.time_ns);
+    }
+
+    /// Whether the tracks that are known now are those to begin with.
+    pub fn is_over(&self, tracks: &Tracks) -> bool {
+        let Some(first_ns) = self.first_ns else {
+            return false;
+        };
+        let has = |medium| tracks.known().any(|(id, _)| id.medium == medium);
+        let lacks = tracks.is_incomplete()
+            || self.video && !has(Medium::Video)
+            || self.audio && !has(Medium::Audio);
+        !lacks || self.last_ns.saturating_sub(first_ns) >= TRACKS_WAIT_MS * 1_000_000
+    }
+}
