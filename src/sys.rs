@@ -14,7 +14,10 @@ const SIGINT: c_int = 2;
 const SIGKILL: c_int = 9;
 const SIGUSR1: c_int = 10;
 const SIGTERM: c_int = 15;
+const SIGCHLD: c_int = 17;
 const SIGXFSZ: c_int = 25;
+
+const SIG_SETMASK: c_int = 2;
 
 const MSG_DONTWAIT: c_int = 0x40;
 const MSG_NOSIGNAL: c_int = 0x4000;
@@ -95,6 +98,10 @@ struct SockAddr {
 /// The length of `struct sockaddr_in`.
 const SOCKADDR_IN_LEN: u32 = 16;
 
+/// `sigset_t` of 64-bit Linux, as C libraries have it.
+#[repr(C)]
+struct SignalSet([u64; 16]);
+
 /// `struct pollfd`.
 #[repr(C)]
 struct PollFd {
@@ -105,7 +112,8 @@ struct PollFd {
 
 unsafe extern "C" {
     fn localtime_r(seconds: *const i64, tm: *mut Tm) -> *mut Tm;
-    fn signal(signum: c_int, handler: extern "C" fn(c_int)) -> usize;
+    fn signal(signum: c_int, handler: Option<extern "C" fn(c_int)>) -> usize;
+    fn sigprocmask(how: c_int, set: *const SignalSet, before: *mut SignalSet) -> c_int;
     fn kill(pid: c_int, signum: c_int) -> c_int;
     fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
     fn setsockopt(socket: c_int, level: c_int, name: c_int, value: *const c_int, len: u32)
@@ -158,7 +166,10 @@ extern "C" fn on_file_too_long(_: c_int) {}
 pub struct Signals(UnixStream);
 
 impl Signals {
-    /// Takes over the signals of [`Signal`]. Children start with the ordinary ones.
+    /// Takes over the signals of [`Signal`], and undoes what the parent may have left behind that
+    /// would be in our way: signals that are blocked, and children's ends that are ignored, so that
+    /// nobody could wait for them. Children start with the ordinary ones. To be called before there
+    /// are other threads.
     ///
     /// # Errors
     ///
@@ -168,18 +179,26 @@ impl Signals {
         wake.set_nonblocking(true)?;
         WAKE.set(wake)
             .map_err(|_| io::Error::other("signals are installed already"))?;
-        let handlers: [(c_int, extern "C" fn(c_int)); 5] = [
-            (SIGHUP, on_signal),
-            (SIGINT, on_signal),
-            (SIGUSR1, on_signal),
-            (SIGTERM, on_signal),
-            (SIGXFSZ, on_file_too_long),
+        let handlers: [(c_int, Option<extern "C" fn(c_int)>); 6] = [
+            (SIGHUP, Some(on_signal)),
+            (SIGINT, Some(on_signal)),
+            (SIGUSR1, Some(on_signal)),
+            (SIGTERM, Some(on_signal)),
+            (SIGXFSZ, Some(on_file_too_long)),
+            (SIGCHLD, None),
         ];
         for (signum, handler) in handlers {
-            // SAFETY: the handlers have C's signature and are safe to run as such.
+            // SAFETY: the handlers have C's signature and are safe to run as such; none is the
+            // null pointer, which C calls SIG_DFL.
             if unsafe { signal(signum, handler) } == usize::MAX {
                 return Err(io::Error::last_os_error());
             }
+        }
+        let none = SignalSet([0; 16]);
+        // SAFETY: the set is live and at least as long as the C library's, which only reads it; it
+        // is not asked for the one before.
+        if unsafe { sigprocmask(SIG_SETMASK, &none, std::ptr::null_mut()) } != 0 {
+            return Err(io::Error::last_os_error());
         }
         Ok(Signals(arrivals))
     }

@@ -311,3 +311,24 @@ fn addresses_of_both_families_are_shown_as_they_are() {
     let line = server.wait_for_line("client connected");
     assert!(line.contains("\"peer_addr\":\"127.0.0.1:"), "{line}");
 }
+
+/// Signals that a parent ignores or blocks stay so in its children.
+#[test]
+fn signals_that_were_ignored_or_blocked_do_their_work() {
+    let script = std::env::temp_dir().join(format!("rtmp-server-hook-{}", std::process::id()));
+    std::fs::write(&script, "exit 0\n").expect("write");
+    let flags = format!(
+        "-log-level debug -hook-script publish_start={}",
+        script.display()
+    );
+    let wrapper =
+        "env --ignore-signal=CHLD --ignore-signal=PIPE --block-signal=TERM --block-signal=CHLD";
+    let mut server = ServerProcess::start_as("umask 0", wrapper, &flags);
+    let publisher = server.publisher("x");
+    let line = server.wait_for_line("hook ");
+    assert!(line.contains("\"hook done\""), "{line}");
+    drop(publisher);
+    signal(&server, "TERM");
+    assert_eq!(server.wait(), Some(0));
+    std::fs::remove_file(&script).expect("remove");
+}

@@ -6,9 +6,10 @@ use super::{State, routes};
 use crate::http::Timed;
 use crate::log;
 use crate::log::RateLimit;
-use crate::sys;
+use crate::sys::{self, Woken};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -131,14 +132,21 @@ impl Drop for Place<'_> {
 /// Accepts connections until the server stops. `alive` is handed to each of their threads.
 pub fn accept_loop(listener: &TcpListener, state: &Arc<State>, alive: &Sender<()>) {
     while !state.is_closing() {
-        match listener.accept() {
+        let tick = Instant::now() + ACCEPT_TICK;
+        // A passed socket may be one that does not block.
+        let accepted = match sys::wait_readable(listener.as_fd(), None, tick) {
+            Ok(Woken::Ready) => listener.accept(),
+            Ok(_) => continue,
+            Err(error) => Err(error),
+        };
+        match accepted {
             Ok((socket, peer)) => {
                 let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                 if let Err(error) = admit(state, socket, peer, alive) {
                     warn_refused(&error);
                 }
             }
-            // Its time is up, and it is given more.
+            // It is gone again, or somebody else who has the socket took it.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 warn_refused(&error);

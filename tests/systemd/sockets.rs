@@ -126,6 +126,30 @@ fn a_passed_socket_that_is_named_so_serves_metrics() {
     assert!(response.contains(&told), "{told} in {response}");
 }
 
+#[test]
+fn a_passed_socket_that_does_not_block_costs_nothing_while_nobody_comes() {
+    let (socket, addr) = socket();
+    socket.set_nonblocking(true).expect("set");
+    let passed = socket.try_clone().expect("clone").into();
+    let before = format!("{PASS_ONE} LISTEN_FDNAMES=metrics");
+    let flags = "-log-format json -listen 127.0.0.1:0";
+    let service = Service::start(&before, Some(passed), flags);
+    service.lines_until("serving HTTP");
+    thread::sleep(Duration::from_millis(500));
+    // User and system time, in hundredths of a second: fields 14 and 15 of proc(5), stat.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", service.pid())).expect("stat");
+    let (_, fields) = stat.rsplit_once(')').expect("a name");
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let spent = [11, 12].map(|index| fields[index].parse::<u32>().expect("a number"));
+    assert!(spent.iter().sum::<u32>() < 25, "{spent:?}");
+    let mut client = TcpStream::connect(addr).expect("connect");
+    let request = b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    client.write_all(request).expect("a request");
+    let mut response = String::new();
+    client.read_to_string(&mut response).expect("a response");
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+}
+
 /// Connects again and again; how many times that was refused.
 fn knock(addr: SocketAddr, over: &AtomicBool) -> usize {
     let mut refused = 0;
