@@ -12,11 +12,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 /// Largest file of tokens, in bytes.
 pub const FILE_LEN_MAX: u64 = 16 << 20;
+
+/// How many questions the web service is asked at a time: each of an `https` one is a process.
+pub const QUESTIONS_MAX: usize = 32;
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub enum Denied {
     Status(u16),
     /// The web service could not be asked.
     Failed(http::Error),
+    /// Others were being asked about for as long as an answer may take.
+    Busy,
 }
 
 impl fmt::Display for Denied {
@@ -58,6 +63,7 @@ impl fmt::Display for Denied {
             Denied::Token(Mismatch::Wrong) => write!(f, "token wrong"),
             Denied::Status(status) => write!(f, "callback answered {status}"),
             Denied::Failed(error) => write!(f, "callback failed: {error}"),
+            Denied::Busy => write!(f, "callback busy with {QUESTIONS_MAX} questions"),
         }
     }
 }
@@ -146,7 +152,12 @@ impl Authenticator {
     /// [`Error::Callback`].
     pub fn callback(url: &str, timeout: Duration) -> Result<Authenticator, Error> {
         let endpoint = Endpoint::new(url).map_err(Error::Callback)?;
-        Ok(Authenticator::Callback(Callback { endpoint, timeout }))
+        Ok(Authenticator::Callback(Callback {
+            endpoint,
+            timeout,
+            asked: Mutex::default(),
+            answered: Condvar::new(),
+        }))
     }
 
     /// Whether a client at `remote_addr` may do `action` to the stream at `address`, which it
@@ -238,16 +249,47 @@ fn read_table(path: &Path) -> Result<Table, Error> {
 pub struct Callback {
     endpoint: Endpoint,
     timeout: Duration,
+    /// Questions that are being asked.
+    asked: Mutex<usize>,
+    /// One has been answered.
+    answered: Condvar,
 }
 
 impl Callback {
     fn ask(&self, question: &Value) -> Result<(), Denied> {
+        let (began, question) = (Instant::now(), question.to_string());
+        let _turn = self.turn().ok_or(Denied::Busy)?;
+        let left = self.timeout.saturating_sub(began.elapsed());
         let headers = [("Content-Type", "application/json")];
-        let body = question.to_string();
-        match self.endpoint.post(&headers, &body, self.timeout) {
+        match self.endpoint.post(&headers, &question, left) {
             Ok(reply) if reply.status == 200 => Ok(()),
             Ok(reply) => Err(Denied::Status(reply.status)),
             Err(error) => Err(Denied::Failed(error)),
         }
+    }
+
+    /// Waits until one more question may be asked. `None`: not within the time for an answer.
+    fn turn(&self) -> Option<Turn<'_>> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let all_taken = |asked: &mut usize| *asked >= QUESTIONS_MAX;
+        let waited = self
+            .answered
+            .wait_timeout_while(asked, self.timeout, all_taken);
+        let (mut asked, result) = waited.unwrap_or_else(PoisonError::into_inner);
+        if result.timed_out() {
+            return None;
+        }
+        *asked += 1;
+        Some(Turn(self))
+    }
+}
+
+/// One of the [`QUESTIONS_MAX`].
+struct Turn<'a>(&'a Callback);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.asked.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.answered.notify_one();
     }
 }
