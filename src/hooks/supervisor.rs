@@ -4,11 +4,11 @@ use super::event::{Event, Fired};
 use super::failure::Failure;
 use super::journal::Journal;
 use super::script::{HALT_GRACE, set_env};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, Pace};
 use crate::child::{self, Group, Output};
 use crate::log;
 use crate::stats::Counters;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +22,11 @@ const STEADY: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether the server stops, or whether it is a program's turn.
 const POLL: Duration = Duration::from_millis(50);
+
+/// For one stream so many programs may begin at once, however often it is published anew, and then
+/// one in each period: the next waits.
+const STARTS_AT_ONCE: u32 = 256;
+const START_PERIOD: Duration = Duration::from_millis(250);
 
 /// Stack of the thread that looks after a program.
 const STACK_LEN: usize = 256 << 10;
@@ -50,8 +55,23 @@ struct Shared {
 struct State {
     /// Streams whose program runs, or is being ended.
     taken: HashSet<String>,
+    /// How fast programs have begun, of streams where that matters still.
+    paces: HashMap<String, Pace>,
     /// Programs that are looked after.
     children: usize,
+}
+
+impl State {
+    /// Takes a stream for a program of its own. `false`: not yet.
+    fn take(&mut self, stream_key: &str, now: Instant) -> bool {
+        if self.taken.contains(stream_key) {
+            return false;
+        }
+        self.paces.retain(|_, pace| !pace.is_over(now));
+        let new = || Pace::new(STARTS_AT_ONCE, START_PERIOD, now);
+        let pace = self.paces.entry(stream_key.to_owned());
+        pace.or_insert_with(new).begin(now) && self.taken.insert(stream_key.to_owned())
+    }
 }
 
 /// The program of a stream. When dropped, it is ended, without waiting for that.
@@ -205,9 +225,10 @@ impl Shared {
         }
     }
 
-    /// Waits until no other program runs for the stream: two would write to the same files.
+    /// Waits until no other program runs for the stream, since two would write to the same files,
+    /// and until one more may begin.
     fn turn<'a>(&'a self, stream_key: &'a str, stopped: &Receiver<()>) -> Option<Turn<'a>> {
-        while !self.lock().taken.insert(stream_key.to_owned()) {
+        while !self.lock().take(stream_key, Instant::now()) {
             if !self.pause(stopped, POLL) {
                 return None;
             }
@@ -248,5 +269,28 @@ impl Shared {
         set_env(&mut command, fired);
         let output = Output::capture(&mut command, move |line| journal.line(line))?;
         Ok((Group::spawn(command)?, output))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_program_at_a_time_and_not_too_many_in_a_row() {
+        let mut state = State::default();
+        let start = Instant::now();
+        assert!(state.take("a", start));
+        assert!(!state.take("a", start), "one runs");
+        let mut begun = 1;
+        while state.taken.remove("a") {
+            begun += u32::from(state.take("a", start));
+        }
+        assert_eq!(begun, STARTS_AT_ONCE + 1);
+        assert!(state.take("b", start), "of another stream");
+        assert!(state.take("a", start + START_PERIOD), "one more");
+        let later = start + (STARTS_AT_ONCE + 3) * START_PERIOD;
+        assert!(state.take("c", later));
+        assert_eq!(state.paces.len(), 1, "what is long ago is forgotten");
     }
 }

@@ -4,6 +4,7 @@ use super::beginning::{Beginning, Item};
 use super::cut::{Cutter, Place};
 use super::file::{Closed, Recorded};
 use super::{Failure, Finished, Settings, Shared};
+use crate::backoff::Pace;
 use crate::flv;
 use crate::log;
 use crate::media::Packet;
@@ -47,8 +48,7 @@ pub(super) struct Writer<'a> {
     file: Option<Recorded>,
     /// Files so far.
     number: u64,
-    /// When the next file may begin at the latest, if all before had been a period apart.
-    due: Instant,
+    pace: Pace,
 }
 
 impl<'a> Writer<'a> {
@@ -63,7 +63,7 @@ impl<'a> Writer<'a> {
             cutter: Cutter::new(segments.map(|segments| segments.duration)),
             file: None,
             number: 0,
-            due: Instant::now(),
+            pace: Pace::new(FILES_AT_ONCE, FILE_PERIOD, Instant::now()),
         }
     }
 
@@ -228,10 +228,9 @@ impl<'a> Writer<'a> {
 
     /// Counts a file that begins now, if it may.
     fn count_file(&mut self, now: Instant) -> Result<(), Failure> {
-        if self.due > now + FILES_AT_ONCE * FILE_PERIOD {
+        if !self.pace.begin(now) {
             return Err(Failure::TooManyFiles);
         }
-        self.due = self.due.max(now) + FILE_PERIOD;
         self.number += 1;
         Ok(())
     }
