@@ -1,6 +1,7 @@
 //! The program: flags, signals, and what they mean to the server.
 
 use rtmp_server::args::{self, Action, Config};
+use rtmp_server::child;
 use rtmp_server::log;
 use rtmp_server::server::{Load, Server};
 use rtmp_server::sys::{Signal, Signals};
@@ -91,6 +92,7 @@ fn run(config: &Config) -> Result<bool, Failure> {
         log!(Info, "stopped");
     } else {
         log!(Warn, "stopped before everything was done");
+        child::kill_all();
     }
     Ok(whole)
 }
@@ -106,6 +108,8 @@ fn signals() -> io::Result<Receiver<Signal>> {
             loop {
                 let signal = signals.wait();
                 if signal == Signal::Stop && std::mem::replace(&mut stopping, true) {
+                    // Nobody else would end them.
+                    child::kill_all();
                     process::exit(i32::from(FAILED));
                 }
                 // Nobody receives any more while the server stops.

@@ -160,6 +160,51 @@ fn who_asks_twice_does_not_wait() {
 }
 
 #[test]
+fn who_asks_twice_leaves_no_program_behind() {
+    let dir = std::env::temp_dir().join(format!("rtmp-server-twice-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    // Each is a group of two that do not obey, and says who they are.
+    let program = |name: &str| {
+        let path = dir.join(name);
+        let text = format!(
+            "#!/bin/sh\ntrap '' TERM\nsleep 600 &\necho $$ $! > {0}.new\nmv {0}.new {0}.pids\nwait\nsleep 600\n",
+            path.display()
+        );
+        std::fs::write(&path, text).expect("write");
+        path
+    };
+    let (child, hook) = (program("child"), program("hook"));
+    let mut server = ServerProcess::start(&format!(
+        "-shutdown-timeout 60s -run-on-publish 'sh {}' -hook-script publish_start={}",
+        child.display(),
+        hook.display()
+    ));
+    let _publisher = server.publisher("x");
+    let pids = [child, hook].map(|path| {
+        let path = path.with_extension("pids");
+        wait_until("programs", || path.exists());
+        std::fs::read_to_string(path).expect("numbers")
+    });
+    let began = Instant::now();
+    signal(&server, "TERM");
+    server.wait_for_line("stopping");
+    signal(&server, "TERM");
+    assert_eq!(server.wait(), Some(1));
+    assert!(began.elapsed() < Duration::from_secs(1));
+    let runs = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    wait_until("the end of all programs", || {
+        !pids
+            .iter()
+            .flat_map(|pids| pids.split_whitespace())
+            .any(runs)
+    });
+    std::fs::remove_dir_all(dir).expect("remove");
+}
+
+#[test]
 fn a_hangup_signal_reads_the_tokens_again() {
     let path = std::env::temp_dir().join(format!("rtmp-server-tokens-{}.json", std::process::id()));
     std::fs::write(&path, r#"{"live/x":"old"}"#).expect("write");
