@@ -3,6 +3,7 @@
 mod support;
 
 use rtmp_server::amf0::Value;
+use rtmp_server::rtmp::{StreamId, status};
 use rtmp_server::stats::{LinkState, PullStats};
 use rtmp_server::web::Source;
 use std::net::{SocketAddr, TcpListener};
@@ -112,6 +113,67 @@ fn on_demand_there_is_a_pull_for_each_stream_that_is_watched() {
         began.elapsed()
     );
     origin.wait_for_count((2, 2, 0));
+}
+
+#[test]
+fn names_that_nobody_has_cost_little_and_not_for_long() {
+    let origin = TestServer::start("");
+    let flags = format!("-pull live/*=rtmp://{}/live -pull-on-demand", origin.addr);
+    let edge = TestServer::start(&flags);
+    let mut viewer = edge.connected();
+    for number in 0..200 {
+        let name = Value::text(&format!("nobodys{number}"));
+        let play = status::call(StreamId(1), "play", 0.0, Value::Null, vec![name]);
+        // It may have been hung up on.
+        let _ = viewer.try_send(&play);
+    }
+    let lines = viewer.lines_until("error@1");
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("error@1 NetStream.Play.Failed")
+    );
+    assert!(edge.server().snapshot().totals.pulls_refused > 0);
+    let all = pulls(&edge).len();
+    assert!(all <= 32, "{all} pulls");
+    drop(viewer);
+    let began = Instant::now();
+    wait_until("no pulls", || pulls(&edge).is_empty());
+    origin.wait_for_count((0, 0, 0));
+    assert!(began.elapsed() < Duration::from_secs(3), "they linger");
+    // Others are served meanwhile, and so is that address a second later.
+    let mut publisher = origin.publisher("cam");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    std::thread::sleep(Duration::from_millis(1100));
+    let mut viewer = edge.player("cam");
+    viewer.expect(&PLAYING);
+    viewer.expect(&["V head 1 @0", "V key 1 @0"]);
+}
+
+#[test]
+fn servers_that_pull_from_each_other_give_up() {
+    let (a, b) = (free_addr(), free_addr());
+    let start = |own: SocketAddr, other: SocketAddr| {
+        TestServer::start(&format!(
+            "-listen {own} -wait-stream 500ms -pull live/*=rtmp://{other}/live -pull-on-demand"
+        ))
+    };
+    let servers = [start(a, b), start(b, a)];
+    let watching = [a, b].map(|addr| Client::asking_to_play(addr, "nobodys"));
+    wait_until("pulls", || {
+        servers.iter().all(|server| !pulls(server).is_empty())
+    });
+    for mut viewer in watching {
+        viewer.expect(&["error@1 NetStream.Play.StreamNotFound"]);
+    }
+    for server in &servers {
+        wait_until("no pulls", || pulls(server).is_empty());
+        server.wait_for_count((0, 0, 0));
+    }
+    let mut publisher = Client::publishing(a, "cam");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    let mut viewer = Client::asking_to_play(b, "cam");
+    viewer.expect(&PLAYING);
+    viewer.expect(&["V head 1 @0", "V key 1 @0"]);
 }
 
 #[test]

@@ -181,6 +181,13 @@ impl Registry {
         stream.map_or(Vec::new(), |stream| lock(&stream).via())
     }
 
+    /// The servers that the stream `key` would go to, on the shortest way to those who play it or
+    /// wait for it; `None` if nobody does.
+    pub fn shortest_way(&self, key: &Key) -> Option<Vec<String>> {
+        let stream = lock(&self.0.streams).get(key).cloned();
+        stream.and_then(|stream| lock(&stream).shortest_way())
+    }
+
     /// Whether somebody publishes the stream `key` now.
     pub fn is_live(&self, key: &Key) -> bool {
         let stream = lock(&self.0.streams).get(key).cloned();

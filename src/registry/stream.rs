@@ -187,6 +187,13 @@ impl Stream {
         !self.is_vacant() && self.viewers.iter().any(|viewer| viewer.goes_to(via))
     }
 
+    /// The servers on the shortest way to one of the audience.
+    pub fn shortest_way(&self) -> Option<Vec<String>> {
+        let players = self.viewers.iter().filter(|viewer| viewer.is_player());
+        let ways = players.map(Viewer::via);
+        ways.min_by_key(|via| via.len()).map(<[String]>::to_vec)
+    }
+
     /// The servers that the stream has come through.
     pub fn via(&self) -> Vec<String> {
         match &self.life {
@@ -550,7 +557,9 @@ impl Stream {
         let waited = self
             .viewers
             .extract_if(.., |viewer| viewer.has_waited_until(now));
-        waited.for_each(|viewer| viewer.end());
+        if waited.map(|viewer| viewer.end()).count() > 0 {
+            self.tell_audience();
+        }
         self.viewers
             .iter_mut()
             .for_each(|viewer| viewer.check_behind(now));

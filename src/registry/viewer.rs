@@ -137,6 +137,11 @@ impl Viewer {
         self.recipient.goes_to(servers)
     }
 
+    /// The servers that what it is sent goes to.
+    pub fn via(&self) -> &[String] {
+        &self.recipient.via
+    }
+
     /// Bytes that its connection was sent since the publication began, or it came.
     pub fn bytes_sent(&self) -> u64 {
         self.outbox().bytes().saturating_sub(self.bytes_before)

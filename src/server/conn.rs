@@ -2,6 +2,7 @@
 
 use super::active::{Active, Ending, Playing, Publishing};
 use super::error::Error;
+use super::fetches::Full;
 use super::roster::{NO_ROLE, Peer, Place};
 use super::{Context, HANDSHAKE_LIMIT, READ_LIMIT, SETUP_LIMIT, events};
 use crate::auth::{Action, Authenticator};
@@ -40,6 +41,7 @@ const FLOOD_PERIOD: Duration = Duration::from_secs(10);
 
 static FAILURES: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
 static DENIALS: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
+static PULLS_REFUSED: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
 static REFUSALS: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
 static DEVIATIONS: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
 
@@ -365,6 +367,20 @@ impl<'a> Conn<'a> {
         self.reject(request, code, LOOP)
     }
 
+    /// Refuses to fetch a stream.
+    fn refuse_pull(&mut self, request: &Request, full: Full) -> Result<(), Error> {
+        self.context.counters.pulls_refused.add(1);
+        if let Some(more) = PULLS_REFUSED.pass() {
+            log!(Warn, "pull refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+                stream_key = request.address.key, error = full, suppressed = more);
+        }
+        self.reject(
+            request,
+            code::PLAY_FAILED,
+            "Too many streams are being fetched.",
+        )
+    }
+
     fn publish(&mut self, request: Request) -> Result<(), Error> {
         if self.is_loop() {
             return self.refuse_loop(&request, code::BAD_NAME);
@@ -423,6 +439,10 @@ impl<'a> Conn<'a> {
             address,
         } = &request;
         let (key, conn_id) = (address.key.clone(), self.peer.id.clone());
+        let ip = self.peer.addr.ip();
+        if let Err(full) = self.context.pulls.want(&key, ip, &self.via) {
+            return self.refuse_pull(&request, full);
+        }
         let start = self.session.accept(*stream);
         let part = Part::Player {
             name: name.clone(),

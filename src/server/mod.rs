@@ -5,6 +5,7 @@ mod capacity;
 mod conn;
 mod error;
 mod events;
+mod fetches;
 mod listener;
 mod machine;
 mod pull;

@@ -4,10 +4,11 @@
 use super::Context;
 use super::active::{Ending, Publishing};
 use super::events;
+use super::fetches::{Fetch, Fetches, Full};
 use crate::backoff::{Backoff, jittered};
 use crate::log;
 use crate::queue::Outbox;
-use crate::registry::{LastHeard, Origin, Publisher};
+use crate::registry::{LastHeard, Origin, Publisher, Registry};
 use crate::remote::{
     Filter, Grip, Link, LinkError, Present, Progress, Roll, STEADY, Source, Switch, Url, Use,
     split_key,
@@ -18,7 +19,8 @@ use crate::rtmp::{Message, StreamId};
 use crate::stats::PullStats;
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +48,7 @@ struct Shared {
     context: OnceLock<Weak<Context>>,
     /// By stream, those that have not ended.
     pulls: Mutex<HashMap<Key, Arc<Pull>>>,
+    fetches: Fetches,
     next_number: AtomicU64,
     roll: Roll,
 }
@@ -58,8 +61,34 @@ struct Pull {
     id: String,
     switch: Switch,
     progress: Progress,
-    /// Since when nobody watches; `None`: somebody does, or it does not matter.
-    unwatched: Mutex<Option<Instant>>,
+    demand: Demand,
+}
+
+/// Whether a pull is wanted.
+enum Demand {
+    /// Always.
+    Always,
+    /// As long as somebody watches.
+    Viewers {
+        /// Counts it.
+        fetch: Fetch,
+        /// The servers on the way to the viewer who came first.
+        via: Vec<String>,
+        audience: Mutex<Audience>,
+        /// Whether media has come.
+        has_come: AtomicBool,
+    },
+}
+
+/// Who watches a stream that is pulled on demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Audience {
+    /// Somebody is about to, as of then.
+    Expected(Instant),
+    /// Somebody does.
+    There,
+    /// Nobody does, since then.
+    Gone(Instant),
 }
 
 impl Pulls {
@@ -70,6 +99,7 @@ impl Pulls {
             on_demand,
             context: OnceLock::new(),
             pulls: Mutex::default(),
+            fetches: Fetches::default(),
             next_number: AtomicU64::new(1),
             roll: Roll::default(),
         }))
@@ -84,32 +114,53 @@ impl Pulls {
         }
         for source in &self.0.sources {
             if let Filter::One(key) = &source.filter {
-                self.start_one(key, source);
+                self.start_one(key, source, Demand::Always);
             }
         }
+    }
+
+    /// A client at `ip` is about to watch the stream `key`, which would go through the servers
+    /// `via` to it: if it can be had from elsewhere, it is fetched.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`]: too many are.
+    pub fn want(&self, key: &Key, ip: IpAddr, via: &[String]) -> Result<(), Full> {
+        let Some(source) = self.0.source_on_demand(key) else {
+            return Ok(());
+        };
+        let registry = self.0.context.get().and_then(Weak::upgrade);
+        let here = registry.is_some_and(|context| context.registry.is_live(key));
+        if self.0.running(&self.0.lock(), key).is_none() {
+            // A stream that is here is no stranger's invention, and is fetched only afterwards.
+            let fetch = self.0.fetches.begin((!here).then_some(ip))?;
+            self.start_one(key, source, Demand::expected(fetch, via.to_vec()));
+        }
+        Ok(())
     }
 
     /// So many watch the stream `key` now, or want to.
     pub fn demand_changes(&self, key: &Key, viewers: usize) {
-        if !self.0.on_demand {
+        let Some(source) = self.0.source_on_demand(key) else {
             return;
-        }
-        {
+        };
+        let ip = {
             // One step, so that a pull that ends for want of viewers is not taken for one that runs.
             let pulls = self.0.lock();
-            if let Some(pull) = pulls.get(key).filter(|pull| !pull.switch.is_off()) {
+            if let Some(pull) = self.0.running(&pulls, key) {
                 return pull.set_watched(viewers > 0);
             }
-        }
-        let mut sources = self.0.sources.iter();
+            pulls.get(key).and_then(|pull| pull.demand.address())
+        };
+        // It has ended since this viewer asked for it.
         if viewers > 0
-            && let Some(source) = sources.find(|source| source.filter.rest(key).is_some())
+            && let Ok(fetch) = self.0.fetches.begin(ip)
         {
-            self.start_one(key, source);
+            self.start_one(key, source, Demand::expected(fetch, Vec::new()));
         }
     }
 
-    fn start_one(&self, key: &Key, source: &Source) {
+    fn start_one(&self, key: &Key, source: &Source, demand: Demand) {
         let Some(present) = self.0.roll.enter() else {
             return;
         };
@@ -120,9 +171,15 @@ impl Pulls {
             id: format!("p{number:06}"),
             switch: Switch::default(),
             progress: Progress::default(),
-            unwatched: Mutex::new(None),
+            demand,
         });
-        let last = self.0.lock().insert(key.clone(), Arc::clone(&pull));
+        let last = {
+            let mut pulls = self.0.lock();
+            if self.0.running(&pulls, key).is_some() {
+                return;
+            }
+            pulls.insert(key.clone(), Arc::clone(&pull))
+        };
         let (shared, own) = (Arc::clone(&self.0), Arc::clone(&pull));
         let builder = thread::Builder::new()
             .name("pull".to_owned())
@@ -133,15 +190,25 @@ impl Pulls {
         }
     }
 
+    /// Ends a pull for which nobody waits; whether it did.
+    fn end_unless_wanted(&self, pull: &Pull) -> bool {
+        // One step with those who look whether it runs.
+        let _pulls = self.0.lock();
+        let gone = pull.demand.is_gone();
+        if gone {
+            pull.switch.turn_off();
+        }
+        gone
+    }
+
     /// Ends those that nobody has watched for long.
     pub fn expire(&self, now: Instant) {
         for pull in self.0.lock().values() {
-            let unwatched = *pull.unwatched();
-            if unwatched.is_some_and(|since| now.saturating_duration_since(since) >= UNWATCHED_MAX)
-            {
+            if pull.demand.is_over(now) {
                 pull.switch.turn_off();
             }
         }
+        self.0.fetches.expire(now);
     }
 
     /// What can be told of each, by stream.
@@ -169,6 +236,17 @@ impl Shared {
         self.pulls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where the stream `key` comes from when somebody wants it.
+    fn source_on_demand(&self, key: &Key) -> Option<&Source> {
+        let mut sources = self.sources.iter().filter(|_| self.on_demand);
+        sources.find(|source| source.filter.rest(key).is_some())
+    }
+
+    /// The pull of `key`, unless it is ending.
+    fn running<'a>(&self, pulls: &'a HashMap<Key, Arc<Pull>>, key: &Key) -> Option<&'a Arc<Pull>> {
+        pulls.get(key).filter(|pull| !pull.switch.is_off())
+    }
+
     /// The life of a pull.
     fn run(&self, pull: Arc<Pull>, last: Option<Arc<Pull>>, present: Present) {
         let context = self.context.get().and_then(Weak::upgrade);
@@ -191,18 +269,88 @@ impl Shared {
     }
 }
 
-impl Pull {
-    fn unwatched(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.unwatched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+impl Demand {
+    fn expected(fetch: Fetch, via: Vec<String>) -> Demand {
+        Demand::Viewers {
+            fetch,
+            via,
+            audience: Mutex::new(Audience::Expected(Instant::now())),
+            has_come: AtomicBool::new(false),
+        }
     }
 
+    fn audience(&self) -> Option<MutexGuard<'_, Audience>> {
+        match self {
+            Demand::Always => None,
+            Demand::Viewers { audience, .. } => {
+                Some(audience.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
+    }
+
+    /// Who wanted it, if nothing has come yet.
+    fn address(&self) -> Option<IpAddr> {
+        match self {
+            Demand::Always => None,
+            Demand::Viewers { fetch, .. } => fetch.address(),
+        }
+    }
+
+    /// The servers on the way to those who want it.
+    fn via(&self, key: &Key, registry: &Registry) -> Vec<String> {
+        match self {
+            Demand::Always => Vec::new(),
+            Demand::Viewers { via, .. } => registry.shortest_way(key).unwrap_or(via.clone()),
+        }
+    }
+
+    /// Whether nobody has watched for so long that it is given up.
+    fn is_over(&self, now: Instant) -> bool {
+        let since = match self.audience().as_deref() {
+            Some(Audience::Expected(since) | Audience::Gone(since)) => *since,
+            Some(Audience::There) | None => return false,
+        };
+        now.saturating_duration_since(since) >= UNWATCHED_MAX
+    }
+
+    /// Media has come.
+    fn set_come(&self) {
+        if let Demand::Viewers {
+            fetch, has_come, ..
+        } = self
+        {
+            has_come.store(true, Ordering::Relaxed);
+            fetch.has_come();
+        }
+    }
+
+    fn has_come(&self) -> bool {
+        match self {
+            Demand::Always => true,
+            Demand::Viewers { has_come, .. } => has_come.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether nobody waits for it.
+    fn is_gone(&self) -> bool {
+        matches!(self.audience().as_deref(), Some(Audience::Gone(_)))
+    }
+}
+
+impl Pull {
+    /// Somebody watches, or nobody does any more: then what has brought nothing yet ends at once.
     fn set_watched(&self, watched: bool) {
-        let mut unwatched = self.unwatched();
-        match watched {
-            true => *unwatched = None,
-            false => _ = unwatched.get_or_insert_with(Instant::now),
+        let Some(mut audience) = self.demand.audience() else {
+            return;
+        };
+        match (watched, *audience) {
+            (true, _) => *audience = Audience::There,
+            (false, Audience::Gone(_)) => {}
+            (false, _) => *audience = Audience::Gone(Instant::now()),
+        }
+        drop(audience);
+        if !watched && !self.demand.has_come() {
+            self.switch.turn_off();
         }
     }
 
@@ -229,6 +377,9 @@ impl Pull {
                     layer = error.layer(), error = error, retry_in_sec = retry_in_sec);
             }
             self.progress.waiting(error.to_string());
+            if context.pulls.end_unless_wanted(self) {
+                break;
+            }
             self.switch.pause(pause);
         }
         log!(Info, "pull stopped"; conn_id = self.id, stream_key = self.key, source = self.source.url,
@@ -251,7 +402,8 @@ impl Pull {
             publishing: None,
             since: None,
         };
-        let via = vec![context.setting.name.clone()];
+        let mut via = self.demand.via(&self.key, &context.registry);
+        via.push(context.setting.name.clone());
         let error = link.run(self.source.target(&self.key, via), &mut receiver);
         let worked = receiver
             .since
@@ -307,6 +459,7 @@ impl Receiver<'_> {
         let publishing = Publishing::start(self.context, publication, key.clone(), event, share);
         self.publishing = Some(publishing);
         self.since = Some(Instant::now());
+        self.pull.demand.set_come();
         self.pull.progress.connected(outbox);
         Ok(())
     }

@@ -123,6 +123,8 @@ counters! {
     relay_bytes: metric "rtmp_relay_sent_bytes_total", var "rtmp_relay_bytes_sent";
     /// Connections to destinations that were lost or refused.
     relay_failures: metric "rtmp_relay_failures_total";
+    /// Streams not fetched from another server since too many were.
+    pulls_refused: metric "rtmp_pulls_refused_total";
     /// Events that any hook is for.
     hook_events: metric "rtmp_hook_events_total";
     /// Events lost since too many waited.
