@@ -205,6 +205,19 @@ fn who_asks_twice_leaves_no_program_behind() {
 }
 
 #[test]
+fn what_programs_write_is_logged_without_secrets() {
+    let server = ServerProcess::start(
+        "-run-on-publish 'echo cannot open rtmp://u:s3cret@h/app/s3cret?t=s3cret; sleep 60'",
+    );
+    let _publisher = server.publisher("x");
+    let line = server.wait_for_line("hook output");
+    assert!(
+        line.contains("cannot open rtmp://***@h/app/***?***"),
+        "{line}"
+    );
+}
+
+#[test]
 fn a_hangup_signal_reads_the_tokens_again() {
     let path = std::env::temp_dir().join(format!("rtmp-server-tokens-{}.json", std::process::id()));
     std::fs::write(&path, r#"{"live/x":"old"}"#).expect("write");

@@ -2,6 +2,7 @@
 
 use super::event::Fired;
 use crate::log;
+use crate::text;
 use std::time::{Duration, Instant};
 
 /// How many lines of one run are logged in a second; the others are counted.
@@ -43,6 +44,8 @@ impl Journal {
             return;
         }
         self.lines += 1;
+        // Programs put the URLs that they fail with into their errors.
+        let line = text::without_secrets(line, &[]);
         log!(Info, "hook output"; hook = self.hook, conn_id = self.conn_id,
             stream_key = self.stream_key, line = line);
     }
