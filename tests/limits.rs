@@ -4,7 +4,7 @@ mod support;
 
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::control::UserControl;
-use rtmp_server::rtmp::handshake;
+use rtmp_server::rtmp::{StreamId, handshake, status};
 use rtmp_server::sys;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -442,4 +442,24 @@ fn a_client_may_have_sixteen_streams() {
     client.expect(&["_error 2 NetConnection.Call.Failed"]);
     client.call(0, "deleteStream", 0.0, vec![Value::Number(7.0)]);
     assert_eq!(client.create_stream(), 7);
+}
+
+/// Before it is asked who it is, a client can leave hardly anything here.
+#[test]
+fn what_strangers_say_of_themselves_costs_little() {
+    const STRANGERS: u64 = 100;
+    let server = ServerProcess::start("");
+    let before = server.memory_kb();
+    let via = ",".repeat(60_000);
+    let strangers = (0..STRANGERS).map(|_| {
+        let mut client = server.client();
+        let object = Value::object([("app", Value::text("live")), ("via", Value::text(&via))]);
+        client.send(&status::call(StreamId(0), "connect", 1.0, object, vec![]));
+        client.lines_until("_result 1");
+        client
+    });
+    let strangers: Vec<_> = strangers.collect();
+    let grown = server.memory_kb().saturating_sub(before) / STRANGERS;
+    assert!(grown < 200, "{grown} kB for each");
+    drop(strangers);
 }

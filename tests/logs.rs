@@ -4,6 +4,7 @@ mod support;
 
 use rtmp_server::amf0::Value;
 use rtmp_server::json;
+use rtmp_server::rtmp::{StreamId, status};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -115,4 +116,30 @@ fn a_line_has_numbers_and_booleans_and_no_hidden_characters() {
     assert!(output.expect("kill").success());
     let line = server.wait_for_line("reloaded");
     assert!(line.ends_with(r#""anything":false}"#), "{line}");
+}
+
+/// What a client says of itself, and asks for, is cut before it is logged.
+#[test]
+fn a_stranger_writes_no_long_lines() {
+    const LINE_LEN_MAX: usize = 4096;
+    let server = ServerProcess::start("-log-level debug");
+    let noise = |len| Value::text("\u{1}".repeat(len));
+    let connects = [
+        [("app", noise(8000)), ("flashVer", noise(50_000))],
+        [("app", noise(60_000)), ("flashVer", noise(10))],
+    ];
+    let ends = ["client connected", "request refused"];
+    for (connect, end) in connects.into_iter().zip(ends) {
+        let mut client = server.client();
+        let object = Value::object(connect);
+        client.send(&status::call(StreamId(0), "connect", 1.0, object, vec![]));
+        let lines = server.lines_until(end);
+        let longest = lines.iter().map(String::len).max();
+        assert!(longest < Some(LINE_LEN_MAX), "{longest:?}");
+    }
+    let mut client = server.connected();
+    client.call(1, "publish", 0.0, vec![noise(60_000)]);
+    let lines = server.lines_until("connection closed");
+    let longest = lines.iter().map(String::len).max();
+    assert!(longest < Some(LINE_LEN_MAX), "{longest:?}");
 }

@@ -2,6 +2,7 @@
 
 use super::{MessageType, StreamId};
 use crate::amf0::{self, Value};
+use crate::text::shown;
 use std::fmt;
 
 /// A command message that cannot be read.
@@ -126,7 +127,7 @@ pub mod caps {
 pub struct Connect {
     /// The application; `None` if missing or not text.
     pub app: Option<String>,
-    /// The client's name for itself.
+    /// The client's name for itself, as [`shown`](crate::text::shown).
     pub flash_ver: String,
     /// The [`caps`] that it offers.
     pub caps_ex: u32,
@@ -138,18 +139,27 @@ pub struct Connect {
 /// The member of the command object that [`Connect::via`] is in, between commas.
 pub const VIA: &str = "via";
 
+/// Servers that a stream may have come through; more of them are not read.
+pub const HOPS_MAX: usize = 16;
+
+/// Most characters that are read of the name of such a server.
+pub const HOP_LEN_MAX: usize = 64;
+
 impl Connect {
     fn new(object: &Value) -> Connect {
-        let text = |key| object.get(key).and_then(Value::as_text).map(str::to_owned);
+        let text = |key| object.get(key).and_then(Value::as_text);
+        let hops = text(VIA).into_iter().flat_map(|via| via.split(','));
         Connect {
-            app: text("app"),
+            app: text("app").map(str::to_owned),
             flash_ver: text("flashVer")
                 .or_else(|| text("flashver"))
+                .map(shown)
                 .unwrap_or_default(),
             caps_ex: object.get("capsEx").and_then(Value::as_u32).unwrap_or(0),
-            via: text(VIA)
-                .map(|via| via.split(',').map(str::to_owned).collect())
-                .unwrap_or_default(),
+            via: hops
+                .take(HOPS_MAX)
+                .map(|hop| hop.chars().take(HOP_LEN_MAX).collect())
+                .collect(),
         }
     }
 }

@@ -11,10 +11,13 @@ use crate::log::RateLimit;
 use crate::queue::{self, Cause, Outbox, Toward, Wire, Writer};
 use crate::registry::{Origin, Part, Publisher, Recipient, Refusal};
 use crate::rtmp::chunk::Decoder;
+use crate::rtmp::command::HOPS_MAX;
+use crate::rtmp::key::Key;
 use crate::rtmp::session::{Event, Request, Session};
 use crate::rtmp::status::code;
 use crate::rtmp::{Message, StreamId, handshake};
 use crate::socket::{self, Line, Reader};
+use crate::text::shown;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -25,9 +28,6 @@ use std::time::{Duration, Instant};
 /// Bytes that are read at a time: a viewer says little, a publisher much.
 const READ_LEN: usize = 1 << 10;
 const PUBLISHER_READ_LEN: usize = 64 << 10;
-
-/// Servers that a stream may have come through.
-const HOPS_MAX: usize = 16;
 
 /// What a server is told that a stream would go through twice.
 const LOOP: &str = "Relay loop: the stream would come back to a server that it has come through.";
@@ -331,6 +331,7 @@ impl<'a> Conn<'a> {
                 self.context.counters.commands_unreadable.add(1);
                 log!(Debug, "message ignored"; conn_id = self.peer.id, layer = error.layer(), reason = error);
             }
+            Event::Refused(code, why) => self.tell_of_refusal(None, code, &why),
             Event::Send(_) | Event::Media(_) => {} // handed over by the caller
         }
         Ok(())
@@ -360,6 +361,7 @@ impl<'a> Conn<'a> {
 
     /// Refuses a server that would send a stream round and round.
     fn refuse_loop(&mut self, request: &Request, code: &str) -> Result<(), Error> {
+        self.context.counters.requests_refused.add(1);
         if let Some(more) = REFUSALS.pass() {
             log!(Warn, "relay loop refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
                 stream_key = request.address.key, hops = self.via.len(), suppressed = more);
@@ -497,11 +499,16 @@ impl<'a> Conn<'a> {
 
     /// Rejects a request that would have been allowed at another time.
     fn refuse(&mut self, request: &Request, code: &str, description: &str) -> Result<(), Error> {
+        self.tell_of_refusal(Some(&request.address.key), code, description);
+        self.reject(request, code, description)
+    }
+
+    fn tell_of_refusal(&self, key: Option<&Key>, code: &str, why: &str) {
+        self.context.counters.requests_refused.add(1);
         if let Some(more) = REFUSALS.pass() {
             log!(Info, "request refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                stream_key = request.address.key, code = code, suppressed = more);
+                stream_key = key.map_or("", Key::as_str), code = code, reason = shown(why), suppressed = more);
         }
-        self.reject(request, code, description)
     }
 
     fn reject(&mut self, request: &Request, code: &str, description: &str) -> Result<(), Error> {

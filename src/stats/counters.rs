@@ -91,6 +91,8 @@ counters! {
     commands_unreadable: metric "rtmp_unreadable_commands_total";
     /// Peers hung up on because what waited for all took too much memory.
     memory_hangups: metric "rtmp_memory_hangups_total";
+    /// Requests to connect, publish or play that were refused, but for the authentication.
+    requests_refused: metric "rtmp_requests_refused_total";
     /// Connections ended because their peer said or took nothing for too long.
     zombies: metric "rtmp_zombie_connections_total", var "rtmp_zombie_connections_total";
     /// Publications.

@@ -18,6 +18,7 @@ pub fn event(event: &Event) -> String {
         Event::Media(media) => message(media),
         Event::Pause(stream, paused) => format!("pause {} {paused}", stream.0),
         Event::Receive(stream, medium, on) => format!("receive {} {medium:?} {on}", stream.0),
+        Event::Refused(code, _) => format!("refused {code}"),
         Event::Close => "close".to_owned(),
         Event::Ignored(why) => format!("ignored: {why}"),
         Event::Unreadable(error) => format!("unreadable: {error}"),

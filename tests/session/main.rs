@@ -5,6 +5,7 @@ mod notation;
 #[path = "../common/render.rs"]
 mod render;
 
+mod bounds;
 mod client;
 mod malformed;
 mod pair;

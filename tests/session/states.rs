@@ -30,9 +30,10 @@ const NOTHING: &str = "";
 const FAILED_ON_0: &str = "> _error 7 null error NetConnection.Call.Failed on 0";
 const FAILED: &str = "> _error 7 null error NetConnection.Call.Failed on 1";
 const UNSERVED: &str = "ignored: call that cannot be served";
-const NO_STREAM: &str = "> onStatus 0 null error NetStream.Failed on 1; close";
-const BAD_NAME: &str = "> onStatus 0 null error NetStream.Publish.BadName on 1; close";
-const NOT_FOUND: &str = "> onStatus 0 null error NetStream.Play.StreamNotFound on 1; close";
+const NO_STREAM: &str =
+    "refused NetStream.Failed; > onStatus 0 null error NetStream.Failed on 1; close";
+const BAD_NAME: &str = "refused NetStream.Publish.BadName; > onStatus 0 null error NetStream.Publish.BadName on 1; close";
+const NOT_FOUND: &str = "refused NetStream.Play.StreamNotFound; > onStatus 0 null error NetStream.Play.StreamNotFound on 1; close";
 const PLAY_FAILED: &str = "> onStatus 0 null error NetStream.Play.Failed on 1";
 const SEEK_FAILED: &str = "> _error 7 null error NetStream.Seek.Failed on 1";
 const SEEK_FAILED_0: &str = "> _error 0 null error NetStream.Seek.Failed on 1";
@@ -43,7 +44,7 @@ const NO_ID: &str = "ignored: deleteStream without an id";
 const PUBLISH: &str = "publish live/cam on 1";
 const PLAY: &str = "play live/cam on 1";
 const END_PLAY: &str = "ended 1; play live/cam on 1";
-const REJECTED: &str = "> _error 1 null error NetConnection.Connect.Rejected on 0; close";
+const REJECTED: &str = "refused NetConnection.Connect.Rejected; > _error 1 null error NetConnection.Connect.Rejected on 0; close";
 
 /// The answer to `connect` with transaction `$id`, which is whatever the client sent.
 macro_rules! connected {
@@ -60,7 +61,7 @@ macro_rules! connected {
 
 const CONNECTED: &str = connected!("1");
 const CONNECTED_7: &str = connected!("7");
-const REJECTED_7: &str = "> _error 7 null error NetConnection.Connect.Rejected on 0; close";
+const REJECTED_7: &str = "refused NetConnection.Connect.Rejected; > _error 7 null error NetConnection.Connect.Rejected on 0; close";
 
 /// The stream a call arrives on, the call, and what follows in each of the [`STATES`].
 type Row = (u32, &'static str, [&'static str; 5]);
@@ -70,7 +71,7 @@ type Row = (u32, &'static str, [&'static str; 5]);
 const ANSWERED: [Row; 38] = [
     (0, r#""connect", 1, {app: "live/inst?k=v", flashVer: "me", capsEx: 22}"#, [CONNECTED, REJECTED, REJECTED, REJECTED, REJECTED]),
     (0, r#""connect", 7, {app: "live/inst?k=v", flashVer: "me", capsEx: 22}"#, [CONNECTED_7, REJECTED_7, REJECTED_7, REJECTED_7, REJECTED_7]),
-    (0, r#""connect", 0.5, {app: 7}"#, ["> _error 0.5 null error NetConnection.Connect.Rejected on 0; close"; 5]),
+    (0, r#""connect", 0.5, {app: 7}"#, ["refused NetConnection.Connect.Rejected; > _error 0.5 null error NetConnection.Connect.Rejected on 0; close"; 5]),
     (0, r#""connect", 1, {flashVer: "me"}"#, [REJECTED; 5]),
     (0, r#""connect", 1, {app: 7}"#, [REJECTED; 5]),
     (0, r#""connect", 1"#, [REJECTED; 5]),
@@ -83,7 +84,7 @@ const ANSWERED: [Row; 38] = [
     (1, r#""closeStream", 7, null"#, [FAILED, NOTHING, NOTHING, ENDED, ENDED]),
     (0, r#""closeStream", 7, null"#, [FAILED_ON_0, NOTHING, NOTHING, NOTHING, NOTHING]),
     (1, r#""publish", 7, null, "cam", "live""#, [FAILED, NO_STREAM, PUBLISH, "> onStatus 0 null status NetStream.Publish.Start on 1", "ended 1; publish live/cam on 1"]),
-    (0, r#""publish", 7, null, "cam?k=v""#, [FAILED_ON_0, "> onStatus 0 null error NetStream.Failed on 0; close", PUBLISH, "> onStatus 0 null status NetStream.Publish.Start on 1", "ended 1; publish live/cam on 1"]),
+    (0, r#""publish", 7, null, "cam?k=v""#, [FAILED_ON_0, "refused NetStream.Failed; > onStatus 0 null error NetStream.Failed on 0; close", PUBLISH, "> onStatus 0 null status NetStream.Publish.Start on 1", "ended 1; publish live/cam on 1"]),
     (1, r#""publish", 7, null, "other", "record""#, [FAILED, NO_STREAM, "publish live/other on 1", "ended 1; publish live/other on 1", "ended 1; publish live/other on 1"]),
     (1, r#""publish", 7, null"#, [FAILED, NO_STREAM, BAD_NAME, BAD_NAME, BAD_NAME]),
     (1, r#""publish", 7, null, "../cam""#, [FAILED, NO_STREAM, BAD_NAME, BAD_NAME, BAD_NAME]),
@@ -91,7 +92,7 @@ const ANSWERED: [Row; 38] = [
     (0, r#""FCUnpublish", 7, null, "cam?k=v""#, [FAILED_ON_0, NOTHING, NOTHING, ENDED, NOTHING]),
     (0, r#""FCUnpublish", 7, null, "other""#, [FAILED_ON_0, NOTHING, NOTHING, NOTHING, NOTHING]),
     (1, r#""play", 7, null, "cam", -2"#, [FAILED, NO_STREAM, PLAY, END_PLAY, END_PLAY]),
-    (0, r#""play", 7, null, "cam""#, [FAILED_ON_0, "> onStatus 0 null error NetStream.Failed on 0; close", PLAY, END_PLAY, END_PLAY]),
+    (0, r#""play", 7, null, "cam""#, [FAILED_ON_0, "refused NetStream.Failed; > onStatus 0 null error NetStream.Failed on 0; close", PLAY, END_PLAY, END_PLAY]),
     (1, r#""play", 7, null, "cam", -2, -1, false"#, [FAILED, NO_STREAM, PLAY, END_PLAY, PLAY_FAILED]),
     (1, r#""play", 7, null"#, [FAILED, NO_STREAM, NOT_FOUND, NOT_FOUND, NOT_FOUND]),
     (1, r#""play2", 7, null, {}"#, [FAILED, PLAY_FAILED, PLAY_FAILED, PLAY_FAILED, PLAY_FAILED]),

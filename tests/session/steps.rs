@@ -71,7 +71,7 @@ const CONVERSATIONS: [(&str, Steps); 15] = [
     ]),
     ("a stream is deleted", &[
         (r#"command 0 @0 "deleteStream", 0, null, 1"#, ""),
-        (r#"command 1 @0 "publish", 0, null, "cam""#, "> onStatus 0 null error NetStream.Failed on 1; close"),
+        (r#"command 1 @0 "publish", 0, null, "cam""#, "refused NetStream.Failed; > onStatus 0 null error NetStream.Failed on 1; close"),
         (r#"command 0 @0 "createStream", 8, null"#, "> _result 8 null 1 on 0"),
     ]),
     ("two streams, one name", &[

@@ -12,8 +12,10 @@ use std::sync::Arc;
 /// Longest chunk header: basic header 3, message header 11, extended timestamp 4 (§5.3.1).
 const HEADER_LEN_MAX: usize = 18;
 
-/// What a chunk stream keeps allocated between messages, in bytes.
+/// What a chunk stream keeps allocated between messages of media, in bytes; between others, which
+/// are rarer and smaller, it is less.
 const BUFFER_KEPT_MAX: usize = 256 << 10;
+const SMALL_BUFFER_KEPT_MAX: usize = 4 << 10;
 
 /// Why a peer's chunks can no longer be followed. None of these is recoverable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -361,7 +363,11 @@ impl Decoder {
         let mut gathered = stream.partial.take().unwrap_or_default();
         self.partial_bytes -= gathered.len();
         let payload: Arc<[u8]> = whole.unwrap_or(&gathered).into();
-        if gathered.capacity() <= BUFFER_KEPT_MAX {
+        let kept_max = match stream.header.kind {
+            MessageType::AUDIO | MessageType::VIDEO | MessageType::AGGREGATE => BUFFER_KEPT_MAX,
+            _ => SMALL_BUFFER_KEPT_MAX,
+        };
+        if gathered.capacity() <= kept_max {
             gathered.clear();
             stream.spare = gathered;
         }

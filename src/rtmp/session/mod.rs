@@ -12,6 +12,7 @@ use super::control::{self, Acknowledgements, Control, Limit, UserControl};
 use super::key::{Address, split_query};
 use super::status::{self, Level, code};
 use super::{Message, MessageType, StreamId};
+use crate::text::shown;
 use net_stream::NetStream;
 use std::collections::BTreeMap;
 
@@ -21,12 +22,15 @@ pub const STREAMS_MAX: u32 = 16;
 /// The window, in bytes, that we ask peers to acknowledge and to keep to.
 pub const WINDOW_ACK_SIZE: u32 = 2_500_000;
 
+/// Longest app, its query included, in bytes.
+pub const APP_LEN_MAX: usize = 8 << 10;
+
 /// What a client wants to publish or play, for the server to decide on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// The message stream that it is for.
     pub stream: StreamId,
-    /// The name as the client wrote it, without its query.
+    /// The name as the client wrote it, without its query, as [`shown`](crate::text::shown).
     pub name: String,
     /// The stream that is meant.
     pub address: Address,
@@ -48,9 +52,9 @@ pub enum Event {
     Send(Message),
     /// The client is connected to an app.
     Connected {
-        /// The app, with its query cut off.
+        /// The app, with its query cut off, as [`shown`](crate::text::shown).
         app: String,
-        /// The client's name for itself.
+        /// The client's name for itself, as [`shown`](crate::text::shown).
         flash_ver: String,
         /// The servers that its streams have come through.
         via: Vec<String>,
@@ -67,6 +71,8 @@ pub enum Event {
     Pause(StreamId, bool),
     /// A viewer wants a kind of media, or no longer.
     Receive(StreamId, Medium, bool),
+    /// The client was refused something that no server decides on: with which code, and why.
+    Refused(&'static str, String),
     /// Hang up as soon as what was sent has left.
     Close,
     /// A message without effect; why.
@@ -259,9 +265,7 @@ impl Session {
             }
             (State::AwaitingConnect, _) => refuse(stream, &call, "Not connected.", out),
             (State::Connected { .. }, Command::Connect(_)) => {
-                let text = "Already connected.";
-                let error = status::error(stream, call.transaction, code::CONNECT_REJECTED, text);
-                out.extend([Event::Send(error), Event::Close]);
+                reject_connect(stream, &call, "Already connected.", out);
             }
             (State::Connected { streams, .. }, Command::CreateStream) => {
                 create_stream(streams, &call, out)
@@ -280,15 +284,16 @@ impl Session {
     }
 
     fn connect(&mut self, call: &Call, connect: Connect, out: &mut Vec<Event>) {
-        let Some(app) = connect.app else {
-            let text = "The app is missing.";
-            let error = status::error(
-                StreamId::CONTROL,
-                call.transaction,
-                code::CONNECT_REJECTED,
-                text,
-            );
-            return out.extend([Event::Send(error), Event::Close]);
+        let app = match connect.app {
+            None => return reject_connect(StreamId::CONTROL, call, "The app is missing.", out),
+            Some(app) if app.len() > APP_LEN_MAX => {
+                let text = format!(
+                    "The app has {} bytes, allowed are {APP_LEN_MAX}.",
+                    app.len()
+                );
+                return reject_connect(StreamId::CONTROL, call, &text, out);
+            }
+            Some(app) => app,
         };
         self.window_sent = WINDOW_ACK_SIZE;
         self.acknowledgements.impose(WINDOW_ACK_SIZE);
@@ -304,7 +309,7 @@ impl Session {
             status::connect_result(call.transaction, connect.caps_ex),
         ];
         out.extend(replies.map(Event::Send));
-        let name = split_query(&app).0.to_owned();
+        let name = shown(split_query(&app).0);
         out.push(Event::Connected {
             app: name,
             flash_ver: connect.flash_ver,
@@ -333,6 +338,13 @@ fn create_stream(streams: &mut BTreeMap<StreamId, Role>, call: &Call, out: &mut 
         }
         None => refuse(StreamId::CONTROL, call, "Too many streams.", out),
     }
+}
+
+fn reject_connect(stream: StreamId, call: &Call, description: &str, out: &mut Vec<Event>) {
+    let code = code::CONNECT_REJECTED;
+    let error = status::error(stream, call.transaction, code, description);
+    let refused = Event::Refused(code, description.to_owned());
+    out.extend([refused, Event::Send(error), Event::Close]);
 }
 
 /// Answers a call that fails, if it wants an answer.

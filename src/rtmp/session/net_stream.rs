@@ -6,6 +6,7 @@ use crate::rtmp::command::{Call, Command};
 use crate::rtmp::key::{Address, split_query};
 use crate::rtmp::status::{self, Level, code};
 use crate::rtmp::{Message, StreamId};
+use crate::text::shown;
 use std::collections::BTreeMap;
 
 /// A command to one message stream of a connected client, and all that it may touch.
@@ -51,7 +52,7 @@ impl NetStream<'_> {
             Command::GetStreamLength => self.answer(Value::Number(0.0)),
             Command::Courtesy => self.answer(Value::Null),
             _ => {
-                let text = format!("Method not found: {}", self.call.name);
+                let text = format!("Method not found: {}", shown(&self.call.name));
                 refuse(self.stream, self.call, &text, self.out);
             }
         }
@@ -75,6 +76,13 @@ impl NetStream<'_> {
             code,
             description,
         ));
+    }
+
+    /// As `fail`, and the client is hung up on.
+    fn refuse(&mut self, code: &'static str, description: &str) {
+        self.out.push(Event::Refused(code, description.to_owned()));
+        self.fail(code, description);
+        self.out.push(Event::Close);
     }
 
     /// Ends what `stream` does; it can be used again.
@@ -108,10 +116,9 @@ impl NetStream<'_> {
     }
 
     /// What the client means by `name`, or an error of `code` sent and the client hung up on.
-    fn request(&mut self, name: Option<String>, code: &str) -> Option<Request> {
+    fn request(&mut self, name: Option<String>, code: &'static str) -> Option<Request> {
         let Some(stream) = self.target() else {
-            self.fail("NetStream.Failed", "There is no such stream.");
-            self.out.push(Event::Close);
+            self.refuse("NetStream.Failed", "There is no such stream.");
             return None;
         };
         self.stream = stream;
@@ -124,13 +131,12 @@ impl NetStream<'_> {
                 let name = name.unwrap_or_default();
                 Some(Request {
                     stream,
-                    name: split_query(&name).0.to_owned(),
+                    name: shown(split_query(&name).0),
                     address,
                 })
             }
             Err(text) => {
-                self.fail(code, &text);
-                self.out.push(Event::Close);
+                self.refuse(code, &text);
                 None
             }
         }
