@@ -14,7 +14,7 @@ use web::{Dir, Manner, Web};
 fn ask(auth: &Authenticator, action: Action, name: &str) -> String {
     let address = Address::new("live", name).unwrap();
     let from: SocketAddr = "192.0.2.1:5000".parse().unwrap();
-    match auth.check(action, &address, "live", name, from) {
+    match auth.check(action, &address, from) {
         Ok(()) => String::new(),
         Err(denied) => denied.to_string(),
     }
@@ -80,7 +80,7 @@ fn a_web_service_is_asked() {
     let web = Web::start(Manner::Status(200));
     let url = web.url("/check?key=hunter2");
     let auth = Authenticator::callback(&url, Duration::from_secs(5)).unwrap();
-    assert_eq!(ask(&auth, Action::Publish, "cam?token=%22t&x=y"), "");
+    assert_eq!(ask(&auth, Action::Publish, "cam?token=%22t&x=p%40s"), "");
     let (head, body) = web.request();
     assert!(
         head.starts_with("POST /check?key=hunter2 HTTP/1.1\r\n"),
@@ -92,7 +92,7 @@ fn a_web_service_is_asked() {
     );
     assert_eq!(
         body,
-        r#"{"action":"publish","app":"live","stream_name":"cam","stream_key":"live/cam","token":"\"t","remote_addr":"192.0.2.1:5000"}"#
+        r#"{"action":"publish","app":"live","stream_name":"cam","stream_key":"live/cam","token":"\"t","query":"token=%22t&x=p%40s","remote_addr":"192.0.2.1:5000"}"#
     );
     assert_eq!(ask(&auth, Action::Play, "cam"), "");
     let (_, body) = web.request();

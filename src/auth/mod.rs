@@ -6,7 +6,7 @@ pub use table::{Mismatch, Table, same};
 
 use crate::http::{self, Endpoint};
 use crate::json::{self, Value};
-use crate::rtmp::key::{Address, split_query};
+use crate::rtmp::key::Address;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -160,8 +160,7 @@ impl Authenticator {
         }))
     }
 
-    /// Whether a client at `remote_addr` may do `action` to the stream at `address`, which it
-    /// asked for as `name` in `app`. Blocks for as long as the web service takes, at most until its
+    /// Whether a client at `remote_addr` may do `action` to the stream at `address`. Blocks for as long as the web service takes, at most until its
     /// timeout; not at all without one.
     ///
     /// # Errors
@@ -171,11 +170,10 @@ impl Authenticator {
         &self,
         action: Action,
         address: &Address,
-        app: &str,
-        name: &str,
         remote_addr: SocketAddr,
     ) -> Result<(), Denied> {
         let token = address.query("token").unwrap_or_default();
+        let token = token.as_str();
         match self {
             Authenticator::None => Ok(()),
             Authenticator::Token(table) => check_table(table, action, address, token),
@@ -186,10 +184,11 @@ impl Authenticator {
             Authenticator::Callback(callback) => {
                 let question = Value::Object(vec![
                     ("action".to_owned(), action.name().into()),
-                    ("app".to_owned(), split_query(app).0.into()),
-                    ("stream_name".to_owned(), split_query(name).0.into()),
+                    ("app".to_owned(), address.app.as_str().into()),
+                    ("stream_name".to_owned(), address.name.as_str().into()),
                     ("stream_key".to_owned(), address.key.as_str().into()),
                     ("token".to_owned(), token.into()),
+                    ("query".to_owned(), address.whole_query().into()),
                     ("remote_addr".to_owned(), remote_addr.to_string().into()),
                 ]);
                 callback.ask(&question)

@@ -200,10 +200,11 @@ mod tests {
 
     #[test]
     fn a_destination_takes_what_its_filter_says() {
-        let rows: [Row; 13] = [
+        let rows: [Row; 14] = [
             ("rtmp://h/app", "live/cam", Some(("app", "cam"))),
             ("rtmp://h/app", "a/b/c", Some(("app", "c"))),
             ("rtmp://h/app", "cam", Some(("app", "cam"))),
+            ("rtmp://h/app", "live/a%41 b", Some(("app", "a%2541 b"))),
             ("rtmp://h/a/b?t=x=y", "live/cam", Some(("a/b?t=x=y", "cam"))),
             ("rtmp://h/{app}/{name}", "live/cam", Some(("live", "cam"))),
             (

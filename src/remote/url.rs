@@ -1,7 +1,7 @@
 //! Addresses of streams on other servers: `rtmp://host[:port]/app/name?query`.
 
 use crate::rtmp::client::Target;
-use crate::rtmp::key::Key;
+use crate::rtmp::key::{Key, encoded_name};
 use crate::socket::{HostPort, HostPortError};
 use std::fmt;
 
@@ -125,7 +125,7 @@ impl Url {
     /// The stream `name` of the application that the URL names; its query is the application's.
     pub fn with_name(&self, name: &str, via: Vec<String>) -> Target {
         let app = with_query(&self.path, self.query.as_deref());
-        self.target(app, name.to_owned(), via)
+        self.target(app, encoded_name(name), via)
     }
 
     /// The stream that the URL itself names, with `{app}`, `{name}` and `{key}` filled in from
@@ -159,16 +159,16 @@ fn with_query(text: &str, query: Option<&str>) -> String {
 /// Fills in the placeholders from left to right; what is filled in is not looked at again.
 fn fill(text: &str, key: &Key) -> String {
     let (app, name) = split_key(key);
-    let values = [app, name, key.as_str()];
+    let values = [app, name, key.as_str()].map(encoded_name);
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('{') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        let mut pairs = PLACEHOLDERS.iter().zip(values);
+        let mut pairs = PLACEHOLDERS.iter().zip(&values);
         let (taken, value) = pairs
             .find(|(name, _)| rest.starts_with(**name))
-            .map_or((1, "{"), |(name, value)| (name.len(), value));
+            .map_or((1, "{"), |(name, value)| (name.len(), value.as_str()));
         out.push_str(value);
         rest = &rest[taken..];
     }

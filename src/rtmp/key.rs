@@ -5,6 +5,9 @@ use std::fmt;
 /// Longest key, in bytes.
 pub const KEY_LEN_MAX: usize = 512;
 
+/// Longest query of a name and its app together, in bytes.
+pub const QUERY_LEN_MAX: usize = 8 << 10;
+
 /// The name of a stream on this server: `app/name`, case-sensitive.
 ///
 /// Without empty, `.` and `..` segments and without control characters; 1 to [`KEY_LEN_MAX`] bytes.
@@ -67,6 +70,11 @@ pub enum Error {
         /// Its length in bytes.
         len: usize,
     },
+    /// Its query is longer than [`QUERY_LEN_MAX`].
+    QueryTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
 }
 
 impl fmt::Display for Error {
@@ -78,6 +86,9 @@ impl fmt::Display for Error {
             Error::TooLong { len } => {
                 write!(f, "stream name has {len} bytes, allowed are {KEY_LEN_MAX}")
             }
+            Error::QueryTooLong { len } => {
+                write!(f, "query has {len} bytes, allowed are {QUERY_LEN_MAX}")
+            }
         }
     }
 }
@@ -87,70 +98,225 @@ impl fmt::Display for Error {
 pub struct Address {
     /// Which stream.
     pub key: Key,
-    /// The values behind `?`, the name's before the app's. They may be secret: never to be logged.
-    query: Vec<(String, String)>,
+    /// The application, without its query, decoded.
+    pub app: String,
+    /// The name, without its query, decoded, and without what clients put around it.
+    pub name: String,
+    /// The name's query and behind it the app's, as they were sent. What is in them may be secret:
+    /// never to be logged.
+    query: String,
 }
 
 impl Address {
     /// The stream that `name` means on a connection to `app`; both may carry a query.
     ///
+    /// An app whose query is open (`cam?`) takes the name as its query: so do libraries cut a URL
+    /// at its last slash that has no name behind the app.
+    ///
     /// # Errors
     ///
     /// Any [`Error`]: refuse the client.
     pub fn new(app: &str, name: &str) -> Result<Address, Error> {
+        let is_open = app.contains('?') && app.ends_with(['?', '&']);
         let (app, app_query) = split_query(app);
-        let (name, name_query) = split_query(name);
-        let key = Key::new(&format!("{app}/{name}"))?;
-        let query = pairs(name_query).chain(pairs(app_query)).collect();
-        Ok(Address { key, query })
+        let (name, name_query) = match is_open {
+            true => ("", name.trim_start_matches('?')),
+            false => split_query(name),
+        };
+        let app_query = app_query.trim_end_matches('&');
+        let and = if name_query.is_empty() || app_query.is_empty() {
+            ""
+        } else {
+            "&"
+        };
+        let len = name_query.len() + and.len() + app_query.len();
+        if len > QUERY_LEN_MAX {
+            return Err(Error::QueryTooLong { len });
+        }
+        let (app, name) = (decoded_name(app), decoded_name(name));
+        let name = bare_name(&name).to_owned();
+        if let Some(len) = [app.len(), name.len()]
+            .into_iter()
+            .find(|len| *len > KEY_LEN_MAX)
+        {
+            return Err(Error::TooLong { len });
+        }
+        Ok(Address {
+            key: Key::new(&format!("{app}/{name}"))?,
+            app,
+            name,
+            query: [name_query, and, app_query].concat(),
+        })
     }
 
-    /// The value of `name` in the query.
-    pub fn query(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+    /// The value of `name` in the query, decoded; of several the first, so that the name's win.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let mut pairs = self.query.split('&').filter(|pair| !pair.is_empty());
+        pairs.find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decoded(key, "") == name).then(|| percent_decoded(value, ""))
+        })
+    }
+
+    /// The whole query as it was sent. It may hold secrets.
+    pub fn whole_query(&self) -> &str {
+        &self.query
     }
 }
 
 /// Cuts the query off an app or a name.
-pub fn split_query(text: &str) -> (&str, &str) {
+fn split_query(text: &str) -> (&str, &str) {
     text.split_once('?').unwrap_or((text, ""))
 }
 
-fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
-    let parts = query.split('&').filter(|part| !part.is_empty());
-    parts.map(|part| {
-        let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        (percent_decoded(key), percent_decoded(value))
-    })
+/// An app without its query, decoded.
+pub fn plain_app(app: &str) -> String {
+    decoded_name(split_query(app).0)
 }
 
-/// Undoes `%41`; anything that is not such a triple stays as it is.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let decoded = after
-            .split_first_chunk::<2>()
-            .filter(|_| *byte == b'%')
-            .and_then(|(hex, after)| {
-                let hex = std::str::from_utf8(hex)
-                    .ok()
-                    .filter(|hex| !hex.starts_with('+'))?;
-                Some((u8::from_str_radix(hex, 16).ok()?, after))
-            });
-        let (byte, after) = decoded.unwrap_or((*byte, after));
-        bytes.push(byte);
-        rest = after;
+/// An app or a name with its percent sequences decoded, but for a question mark: behind it another
+/// server would look for a query.
+fn decoded_name(text: &str) -> String {
+    percent_decoded(text, "?")
+}
+
+/// A name without what some clients add to it or cut off it, and others do not: ffmpeg writes
+/// `mp4:cam.mp4` for `cam.mp4` and `cam` for `cam.flv`.
+fn bare_name(name: &str) -> &str {
+    let mut prefixes = ["mp4:", "flv:"].into_iter();
+    let name = prefixes
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name);
+    match name.strip_suffix(".flv") {
+        Some(stem) if !stem.is_empty() && !stem.ends_with('/') => stem,
+        _ => name,
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Undoes percent sequences such as `%41` where they are UTF-8; all others stay as they are, and
+/// so do those of the ASCII characters in `except`.
+fn percent_decoded(text: &str, except: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let bytes: Vec<u8> = sequences(rest).collect();
+        let (run, after) = rest.split_at(3 * bytes.len());
+        put_decoded(&mut out, run, &bytes, except);
+        rest = after;
+        if bytes.is_empty() {
+            out.push('%');
+            rest = &rest[1..];
+        }
+    }
+    out + rest
+}
+
+/// A part of a key as another server of this kind has to be told of it, so that its decoding leads
+/// back to it: where it has `%41`, that is `%2541`.
+pub fn encoded_name(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for (at, c) in name.char_indices() {
+        out.push(c);
+        // A question mark is not decoded anyway.
+        if c == '%'
+            && sequences(&name[at..])
+                .next()
+                .is_some_and(|byte| byte != b'?')
+        {
+            out.push_str("25");
+        }
+    }
+    out
+}
+
+/// The bytes of the percent sequences that `text` begins with.
+fn sequences(text: &str) -> impl Iterator<Item = u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    text.as_bytes()
+        .chunks(3)
+        .map_while(move |triple| match triple {
+            [b'%', high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        })
+}
+
+/// Appends `bytes`, which `run` has as percent sequences, as far as they are UTF-8.
+fn put_decoded(out: &mut String, run: &str, bytes: &[u8], except: &str) {
+    let mut at = 0;
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let len = c.len_utf8();
+            match except.contains(c) {
+                true => out.push_str(&run[3 * at..3 * (at + len)]),
+                false => out.push(c),
+            }
+            at += len;
+        }
+        let invalid = chunk.invalid().len();
+        out.push_str(&run[3 * at..3 * (at + invalid)]);
+        at += invalid;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// App, name, and the key that they make.
+    type Row = (&'static str, &'static str, Result<&'static str, Error>);
+
+    fn check(rows: &[Row]) {
+        for (app, name, want) in rows {
+            let got = Address::new(app, name).map(|address| address.key.0);
+            let got = got.as_deref().map_err(|error| *error);
+            assert_eq!(got, *want, "{app:?} {name:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_what_clients_mean() {
+        check(&[
+            // Percent sequences are what they stand for.
+            ("live", "my%20cam", Ok("live/my cam")),
+            ("li%76e", "x%2Fkey", Ok("live/x/key")),
+            ("live", "caf%C3%A9%2b", Ok("live/caf\u{e9}+")),
+            ("live", "100%25", Ok("live/100%")),
+            ("live", "100%", Ok("live/100%")),
+            ("live", "a%2", Ok("live/a%2")),
+            ("live", "%+1%zz\u{e9}%C3", Ok("live/%+1%zz\u{e9}%C3")),
+            (
+                "live",
+                "%ff%41%C3%28%f0%9f%98%80",
+                Ok("live/%ffA%C3(\u{1f600}"),
+            ),
+            ("live", "a%3Fb%3f", Ok("live/a%3Fb%3f")),
+            ("live", "%2e%2E", Err(Error::DotSegment)),
+            ("live", "a%00b", Err(Error::ControlCharacter)),
+            ("live", "%2F", Ok("live")),
+            // What ffmpeg makes of names that end like files.
+            ("live", "mp4:cam.mp4", Ok("live/cam.mp4")),
+            ("live", "mp4%3Acam.mp4", Ok("live/cam.mp4")),
+            ("live", "cam.mp4", Ok("live/cam.mp4")),
+            ("live", "flv:cam", Ok("live/cam")),
+            ("live", "cam.flv", Ok("live/cam")),
+            ("live", "cam.flv?token=x", Ok("live/cam")),
+            ("live", ".flv", Ok("live/.flv")),
+            ("live", "a/.flv", Ok("live/a/.flv")),
+            ("live", "mp4:", Ok("live")),
+            ("live", "mp4:mp4:x", Ok("live/mp4:x")),
+            ("mp4:live", "mp3:cam", Ok("mp4:live/mp3:cam")),
+            // An open query takes the name.
+            ("cam?", "token=s3cret", Ok("cam")),
+            ("cam?", "?token=s3cret", Ok("cam")),
+            ("cam?", "", Ok("cam")),
+            ("cam?user=u&", "token=s3cret", Ok("cam")),
+            ("cam?user=u", "x", Ok("cam/x")),
+            ("cam&", "x", Ok("cam&/x")),
+            ("?", "cam", Err(Error::Empty)),
+        ]);
+    }
 
     #[test]
     fn app_and_name_make_a_key() {
@@ -172,19 +338,24 @@ mod tests {
             ("live", "a\0b", Err(Error::ControlCharacter)),
             ("live", "a\nb", Err(Error::ControlCharacter)),
         ];
-        for (app, name, want) in rows {
-            let got = Address::new(app, name).map(|address| address.key.0);
-            assert_eq!(
-                got.as_deref().map_err(|error| *error),
-                want,
-                "{app:?} {name:?}"
-            );
-        }
+        check(&rows);
         let long = "x".repeat(507);
         assert!(Address::new("live", &long).is_ok());
         assert_eq!(
             Address::new("live", &format!("{long}x")),
             Err(Error::TooLong { len: 513 })
+        );
+        for (app, name) in [("", "/".repeat(513)), ("%41%41%41", "%42".repeat(513))] {
+            let len = 513;
+            assert_eq!(Address::new(app, &name), Err(Error::TooLong { len }));
+        }
+        let query = format!("x?{}", "a&".repeat(QUERY_LEN_MAX / 2));
+        assert!(Address::new("live", &query).is_ok());
+        assert_eq!(
+            Address::new("live?b", &query),
+            Err(Error::QueryTooLong {
+                len: QUERY_LEN_MAX + 2
+            })
         );
     }
 
@@ -198,12 +369,53 @@ mod tests {
             ("none", None),
         ];
         for (key, want) in rows {
-            assert_eq!(address.query(key), want, "{key}");
+            assert_eq!(address.query(key).as_deref(), want, "{key}");
         }
         let odd = Address::new("a", "b?x=%zz%4&y=%+1").unwrap();
         assert_eq!(
-            (odd.query("x"), odd.query("y")),
+            (odd.query("x").as_deref(), odd.query("y").as_deref()),
             (Some("%zz%4"), Some("%+1"))
         );
+        let open = Address::new("cam?", "token=s3cret").unwrap();
+        assert_eq!(open.query("token").as_deref(), Some("s3cret"));
+        assert_eq!((open.app.as_str(), open.name.as_str()), ("cam", ""));
+    }
+
+    #[test]
+    fn a_name_that_is_sent_on_leads_to_the_same_key() {
+        let rows = [
+            ("cam", "cam"),
+            ("my cam", "my cam"),
+            ("100%25", "100%"),
+            ("a%3Fb", "a%3Fb"),
+            ("a%2541", "a%2541"),
+            ("%25%25", "%%"),
+        ];
+        for (name, want) in rows {
+            let key = Address::new("live", name).unwrap().key;
+            let sent = encoded_name(key.as_str().strip_prefix("live/").unwrap());
+            assert_eq!(sent, want, "{name}");
+            assert_eq!(Address::new("live", &sent).unwrap().key, key, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_whole_query_is_the_names_and_the_apps() {
+        let rows = [
+            ("live", "cam", ""),
+            (
+                "live?user=alice",
+                "cam?sign=ab12&pass=p%40ss",
+                "sign=ab12&pass=p%40ss&user=alice",
+            ),
+            ("live?user=alice", "cam", "user=alice"),
+            ("live", "cam?x", "x"),
+            ("cam?", "token=s3cret", "token=s3cret"),
+            ("cam?user=u&", "token=s3cret", "token=s3cret&user=u"),
+        ];
+        for (app, name, want) in rows {
+            let address = Address::new(app, name).unwrap();
+            assert_eq!(address.whole_query(), want, "{app} {name}");
+        }
     }
 }

@@ -475,11 +475,8 @@ impl<'a> Conn<'a> {
 
     /// Whether the peer may do what it asks for. If not, the log and the hooks are told why.
     fn is_allowed(&self, action: Action, request: &Request) -> bool {
-        let Request { name, address, .. } = request;
-        let checked = self
-            .context
-            .auth
-            .check(action, address, &self.app, name, self.peer.addr);
+        let address = &request.address;
+        let checked = self.context.auth.check(action, address, self.peer.addr);
         let counters = &self.context.counters;
         match (&checked, &self.context.auth) {
             (Err(_), _) => counters.auth_failures.add(1),

@@ -9,7 +9,7 @@ mod net_stream;
 use super::aggregate;
 use super::command::{self, Call, Command, Connect, caps};
 use super::control::{self, Acknowledgements, Control, Limit, UserControl};
-use super::key::{Address, split_query};
+use super::key::{Address, Key, plain_app};
 use super::status::{self, Level, code};
 use super::{Message, MessageType, StreamId};
 use crate::text::shown;
@@ -85,10 +85,26 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 enum Role {
     Idle,
-    PublishRequested(Request),
-    Publishing(Request),
-    PlayRequested(Request, PlayReset),
-    Playing(Request),
+    PublishRequested(Named),
+    Publishing(Named),
+    PlayRequested(Named, PlayReset),
+    Playing(Named),
+}
+
+/// What stays of a [`Request`]: its query is of no use once it is decided on.
+#[derive(Clone, Debug, PartialEq)]
+struct Named {
+    name: String,
+    key: Key,
+}
+
+impl Named {
+    fn new(request: &Request) -> Named {
+        Named {
+            name: request.name.clone(),
+            key: request.address.key.clone(),
+        }
+    }
 }
 
 /// Whether the client set the reset flag of `play`; only then is it told of a reset.
@@ -187,15 +203,15 @@ impl Session {
             return Vec::new();
         };
         match std::mem::replace(role, Role::Idle) {
-            Role::PublishRequested(request) => {
+            Role::PublishRequested(named) => {
                 let begin = UserControl::StreamBegin(stream).message();
-                let start = status::publish_start(stream, &request.name);
-                *role = Role::Publishing(request);
+                let start = status::publish_start(stream, &named.name);
+                *role = Role::Publishing(named);
                 vec![begin, start]
             }
-            Role::PlayRequested(request, reset) => {
-                let start = status::play_start(stream, &request.name, reset);
-                *role = Role::Playing(request);
+            Role::PlayRequested(named, reset) => {
+                let start = status::play_start(stream, &named.name, reset);
+                *role = Role::Playing(named);
                 start
             }
             other => {
@@ -309,7 +325,7 @@ impl Session {
             status::connect_result(call.transaction, connect.caps_ex),
         ];
         out.extend(replies.map(Event::Send));
-        let name = shown(split_query(&app).0);
+        let name = shown(&plain_app(&app));
         out.push(Event::Connected {
             app: name,
             flash_ver: connect.flash_ver,

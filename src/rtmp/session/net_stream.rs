@@ -1,9 +1,9 @@
 //! The commands to a message stream (RTMP §7.2.2).
 
-use super::{Event, Medium, Request, Role, refuse};
+use super::{Event, Medium, Named, Request, Role, refuse};
 use crate::amf0::Value;
 use crate::rtmp::command::{Call, Command};
-use crate::rtmp::key::{Address, split_query};
+use crate::rtmp::key::{Address, Key};
 use crate::rtmp::status::{self, Level, code};
 use crate::rtmp::{Message, StreamId};
 use crate::text::shown;
@@ -97,13 +97,19 @@ impl NetStream<'_> {
     }
 
     fn unpublish(&mut self, name: Option<String>) {
-        let name = name.as_deref().map(|name| split_query(name).0);
-        let publishing = self.streams.iter().find(|(_, role)| {
-            matches!(role, Role::Publishing(request) if Some(request.name.as_str()) == name)
-        });
+        let key = name.and_then(|name| self.key(&name));
+        let publishing = self.streams.iter().find(
+            |(_, role)| matches!(role, Role::Publishing(named) if Some(&named.key) == key.as_ref()),
+        );
         if let Some(stream) = publishing.map(|(stream, _)| *stream) {
             self.end(stream);
         }
+    }
+
+    /// The stream that is called `name` in the app.
+    fn key(&self, name: &str) -> Option<Key> {
+        let address = Address::new(self.app, name);
+        address.ok().map(|address| address.key)
     }
 
     /// The stream that publish or play is for: some clients name the connection itself, and mean
@@ -127,14 +133,11 @@ impl NetStream<'_> {
             None => Err("stream name is missing".to_owned()),
         };
         match address {
-            Ok(address) => {
-                let name = name.unwrap_or_default();
-                Some(Request {
-                    stream,
-                    name: shown(split_query(&name).0),
-                    address,
-                })
-            }
+            Ok(address) => Some(Request {
+                stream,
+                name: shown(&address.name),
+                address,
+            }),
             Err(text) => {
                 self.refuse(code, &text);
                 None
@@ -146,9 +149,9 @@ impl NetStream<'_> {
         let Some(request) = self.request(name, code::BAD_NAME) else {
             return;
         };
-        let holder = self.streams.iter().find(|(_, role)| {
-            matches!(role, Role::Publishing(held) if held.address.key == request.address.key)
-        });
+        let holder = self.streams.iter().find(
+            |(_, role)| matches!(role, Role::Publishing(held) if held.key == request.address.key),
+        );
         match holder.map(|(stream, _)| *stream) {
             // Asked twice: it is so already.
             Some(holder) if holder == self.stream => {
@@ -161,7 +164,7 @@ impl NetStream<'_> {
             None => {
                 self.end(self.stream);
                 self.streams
-                    .insert(self.stream, Role::PublishRequested(request.clone()));
+                    .insert(self.stream, Role::PublishRequested(Named::new(&request)));
                 self.out.push(Event::Publish(request));
             }
         }
@@ -176,14 +179,14 @@ impl NetStream<'_> {
             return;
         };
         self.end(self.stream);
-        let role = Role::PlayRequested(request.clone(), reset == Some(true));
+        let role = Role::PlayRequested(Named::new(&request), reset == Some(true));
         self.streams.insert(self.stream, role);
         self.out.push(Event::Play(request));
     }
 
     fn playing(&self) -> Option<&str> {
         match self.streams.get(&self.stream)? {
-            Role::Playing(request) => Some(&request.name),
+            Role::Playing(named) => Some(&named.name),
             _ => None,
         }
     }
