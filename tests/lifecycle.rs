@@ -331,3 +331,57 @@ fn who_was_refused_is_not_listened_to_any_more() {
         "the second publish was carried out"
     );
 }
+
+/// The ways in which encoders say that they are done, each on its stream 1 and then able to begin
+/// again.
+#[test]
+fn a_publication_ends_however_its_publisher_says_so() {
+    let server = TestServer::start("-grace 60s");
+    type Call = (u32, &'static str, Vec<Value>);
+    let rows: [Call; 8] = [
+        (1, "publish", vec![Value::Boolean(false)]),
+        (1, "publish", vec![Value::Null]),
+        (1, "publish", vec![Value::text(""), Value::text("")]),
+        (0, "publish", vec![Value::Boolean(false)]),
+        (1, "closeStream", vec![]),
+        (0, "closeStream", vec![Value::Number(1.0)]),
+        (0, "closeStream", vec![Value::text("x")]),
+        (0, "FCUnpublish", vec![Value::text("x?token=y")]),
+    ];
+    for (stream, name, arguments) in rows {
+        let what = format!("{name} {arguments:?} on {stream}");
+        let mut publisher = server.publisher("x");
+        publisher.send_media(&["V key 1 @0"]);
+        let mut viewer = server.playing("x");
+        viewer.expect(&["V key 1 @0"]);
+        publisher.call(stream, name, 0.0, arguments);
+        let end = ["eof 1", "status@1 NetStream.Play.UnpublishNotify", "end"];
+        let told = [viewer.next_line(), viewer.next_line(), viewer.next_line()];
+        assert_eq!(told, end, "{what}");
+        publisher.call(1, "publish", 0.0, vec![Value::text("x")]);
+        publisher.lines_until("status@1 NetStream.Publish.Start");
+        publisher.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+        settle(&mut publisher);
+    }
+}
+
+/// What different programs make of one URL.
+#[test]
+fn names_meet_that_are_written_in_different_ways() {
+    let server = TestServer::start("");
+    let rows = [
+        ("my%20cam", "my cam"),
+        ("my cam2", "my%20cam2"),
+        ("caf%C3%A9", "caf\u{e9}"),
+        ("x%2Fkey", "x/key"),
+        ("cam.mp4", "mp4:cam.mp4"),
+        ("mp4:cam.f4v", "cam.f4v"),
+        ("cam.flv", "cam"),
+        ("cam3", "flv:cam3"),
+    ];
+    for (publish, play) in rows {
+        let mut publisher = server.publisher(publish);
+        publisher.send_media(&["V key 1 @0"]);
+        server.playing(play).expect(&["V key 1 @0"]);
+    }
+}

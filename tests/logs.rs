@@ -143,3 +143,26 @@ fn a_stranger_writes_no_long_lines() {
     let longest = lines.iter().map(String::len).max();
     assert!(longest < Some(LINE_LEN_MAX), "{longest:?}");
 }
+
+/// `rtmp://HOST/cam?token=s3cret`, cut at its last slash or at its question mark.
+#[test]
+fn a_token_is_no_name() {
+    let server = ServerProcess::start("-log-level debug");
+    let mut client = server.client();
+    client.connect("cam?");
+    client.create_stream();
+    client.call(1, "publish", 0.0, vec![Value::text("token=s3cret")]);
+    let told = client.lines_until("status@1");
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("status@1 NetStream.Publish.Start")
+    );
+    client.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+    let lines = server.lines_until("publisher stopped");
+    let keys: Vec<_> = lines
+        .iter()
+        .filter_map(|line| fact(line, "stream_key"))
+        .collect();
+    assert_eq!(keys, ["cam", "cam"]);
+    assert!(!lines.concat().contains("s3cret"), "{lines:?}");
+}

@@ -185,6 +185,51 @@ impl Start {
     }
 }
 
+/// The stream that closeStream or deleteStream names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Named {
+    /// By its id, as §7.2.2.3 has it.
+    Id(StreamId),
+    /// By what is published or played on it, as GStreamer does.
+    Name(String),
+    /// Not at all, or by something else.
+    Nothing,
+}
+
+impl Named {
+    fn new(argument: Option<&Value>) -> Named {
+        let id = argument
+            .and_then(Value::as_u32)
+            .map(|id| Named::Id(StreamId(id)));
+        let name = || Some(Named::Name(argument?.as_text()?.to_owned()));
+        id.or_else(name).unwrap_or(Named::Nothing)
+    }
+}
+
+/// What `publish` has for a name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PublishName {
+    /// A name.
+    Name(String),
+    /// False or null, as Wirecast and NetStream.publish(false) end a publication.
+    Stop,
+    /// None, or something else.
+    Missing,
+}
+
+impl PublishName {
+    fn new(argument: Option<&Value>) -> PublishName {
+        match argument {
+            Some(Value::Boolean(false) | Value::Null | Value::Undefined) => PublishName::Stop,
+            Some(value) => match value.as_text() {
+                Some(name) => PublishName::Name(name.to_owned()),
+                None => PublishName::Missing,
+            },
+            None => PublishName::Missing,
+        }
+    }
+}
+
 /// What a client asks of the server, with the arguments that matter here.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -192,12 +237,14 @@ pub enum Command {
     Connect(Connect),
     /// §7.2.1.3.
     CreateStream,
-    /// §7.2.2.3; `None` if the argument is no stream id.
-    DeleteStream(Option<StreamId>),
-    /// Ends what the stream it arrives on does.
-    CloseStream,
-    /// §7.2.2.6; `None` if the name is missing or not text.
-    Publish(Option<String>),
+    /// §7.2.2.3.
+    DeleteStream(Named),
+    /// Ends what the stream it arrives on does, or on the connection itself the one named.
+    CloseStream(Named),
+    /// §7.2.2.6.
+    Publish(PublishName),
+    /// Announces the publication of a name, before createStream.
+    FcPublish(Option<String>),
     /// Ends the publication of a name, before deleteStream.
     FcUnpublish(Option<String>),
     /// §7.2.2.1.
@@ -226,8 +273,7 @@ pub enum Command {
     ReceiveVideo(bool),
     /// Asks for the length of a recording.
     GetStreamLength,
-    /// A courtesy before publish or play that nothing depends on: releaseStream, FCPublish,
-    /// FCSubscribe.
+    /// A courtesy before publish or play that nothing depends on: releaseStream, FCSubscribe.
     Courtesy,
     /// An answer to a call of ours, or a status; nothing to do.
     Answer,
@@ -241,12 +287,10 @@ impl Command {
         match call.name.as_str() {
             "connect" => Command::Connect(Connect::new(&call.object)),
             "createStream" => Command::CreateStream,
-            "deleteStream" => {
-                let id = call.arguments.first().and_then(Value::as_u32);
-                Command::DeleteStream(id.map(StreamId))
-            }
-            "closeStream" => Command::CloseStream,
-            "publish" => Command::Publish(call.text(0)),
+            "deleteStream" => Command::DeleteStream(Named::new(call.arguments.first())),
+            "closeStream" => Command::CloseStream(Named::new(call.arguments.first())),
+            "publish" => Command::Publish(PublishName::new(call.arguments.first())),
+            "FCPublish" => Command::FcPublish(call.text(0)),
             "FCUnpublish" => Command::FcUnpublish(call.text(0)),
             "play" => Command::Play {
                 name: call.text(0),
@@ -262,7 +306,7 @@ impl Command {
             "receiveAudio" => Command::ReceiveAudio(call.flag(0).unwrap_or(true)),
             "receiveVideo" => Command::ReceiveVideo(call.flag(0).unwrap_or(true)),
             "getStreamLength" => Command::GetStreamLength,
-            "releaseStream" | "FCPublish" | "FCSubscribe" => Command::Courtesy,
+            "releaseStream" | "FCSubscribe" => Command::Courtesy,
             "_result" | "_error" | "onStatus" => Command::Answer,
             _ => Command::Unknown,
         }

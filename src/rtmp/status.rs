@@ -46,6 +46,8 @@ pub mod code {
     pub const PLAY_FAILED: &str = "NetStream.Play.Failed";
     /// Playing begins.
     pub const PLAY_START: &str = "NetStream.Play.Start";
+    /// A publication is over, as its publisher wished.
+    pub const UNPUBLISH_SUCCESS: &str = "NetStream.Unpublish.Success";
     /// The publisher is gone for good.
     pub const UNPUBLISH_NOTIFY: &str = "NetStream.Play.UnpublishNotify";
     /// The connection was accepted.
@@ -151,6 +153,27 @@ pub fn publish_start(stream: StreamId, name: &str) -> Message {
         code::PUBLISH_START,
         &format!("{name} is now published."),
     )
+}
+
+/// Publishing of `name` is over, as the client wished by `publish` without a name.
+pub fn publish_end(stream: StreamId, name: &str) -> Message {
+    let text = format!("{name} is now unpublished.");
+    on_status(stream, Level::Status, code::UNPUBLISH_SUCCESS, &text)
+}
+
+/// FCPublish was heard; some encoders publish only after this. No specification has it.
+pub fn on_fc_publish(name: &str) -> Message {
+    fc_status("onFCPublish", code::PUBLISH_START, name)
+}
+
+/// FCUnpublish was heard. No specification has this either.
+pub fn on_fc_unpublish(name: &str) -> Message {
+    fc_status("onFCUnpublish", code::UNPUBLISH_SUCCESS, name)
+}
+
+fn fc_status(command: &str, code: &str, description: &str) -> Message {
+    let info = info(Level::Status, code, description);
+    call(StreamId::CONTROL, command, 0.0, Value::Null, vec![info])
 }
 
 /// Playing of `name` begins: StreamBegin, Play.Reset if the client asked for it, Play.Start

@@ -45,7 +45,7 @@ fn every_vector_has_a_row_and_every_row_a_vector() {
     let rows: BTreeSet<String> = table::rows().into_keys().collect();
     let files = table::names("vectors", ".bin").into_iter().collect();
     assert_eq!(rows, files);
-    assert_eq!(rows.len(), 196);
+    assert_eq!(rows.len(), 202);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn replies_are_their_vectors() {
     );
     let play = |at: usize| status::play_start(one, "src", true).swap_remove(at);
     let end = |at: usize| status::play_end(one, "src")[at].clone();
-    let replies: [(&str, Message); 15] = [
+    let replies: [(&str, Message); 18] = [
         ("E02-begin1", play(0)),
         ("E03-eof1", end(0)),
         ("G06-result-connect-ertmp", status::connect_result(1.0, 15)),
@@ -46,6 +46,9 @@ fn replies_are_their_vectors() {
             "G35-call-failed",
             status::error(connection, 9.0, code::CALL_FAILED, "Method not found: foo"),
         ),
+        ("G51-onFCPublish", status::on_fc_publish("cap1")),
+        ("G52-onFCUnpublish", status::on_fc_unpublish("cap1")),
+        ("G53-unpublish", status::publish_end(one, "cap1")),
         ("G40-reconnect", status::reconnect_request(Some(url), why)),
     ];
     let rows = rows();

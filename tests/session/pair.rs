@@ -172,6 +172,7 @@ fn a_client_publishes() {
         "C > createStream 4 null on 0",
         "S > _result 2 null null on 0",
         "S > _result 3 null null on 0",
+        "S > onFCPublish 0 null status NetStream.Publish.Start on 0",
         "S > _result 4 null 1 on 0",
         r#"C > publish 0 null "cam?t=s" "live" on 1"#,
         "S publish live/cam on 1",
@@ -184,7 +185,12 @@ fn a_client_publishes() {
     pair.log.clear();
     let end = pair.client.end();
     pair.client_sends(end).expect("no refusal");
-    assert_eq!(pair.log, ["S ended 1"]);
+    let ended = [
+        "S ended 1",
+        "S > _result 5 null null on 0",
+        "S > onFCUnpublish 0 null status NetStream.Unpublish.Success on 0",
+    ];
+    assert_eq!(pair.log, ended);
 }
 
 #[test]

@@ -38,6 +38,16 @@ const PLAY_FAILED: &str = "> onStatus 0 null error NetStream.Play.Failed on 1";
 const SEEK_FAILED: &str = "> _error 7 null error NetStream.Seek.Failed on 1";
 const SEEK_FAILED_0: &str = "> _error 0 null error NetStream.Seek.Failed on 1";
 const RESULT: &str = "> _result 7 null null on 0";
+const UNPUBLISHED: &str = "> onStatus 0 null status NetStream.Unpublish.Success on 1";
+const NO_PUBLISH: &str = "ignored: publish without a name and without a stream";
+const END_PUBLISH: &str = "ended 1; > onStatus 0 null status NetStream.Unpublish.Success on 1";
+const ONLY_ON_FC_PUBLISH: &str = "> onFCPublish 0 null status NetStream.Publish.Start on 0";
+const ON_FC_PUBLISH: &str =
+    "> _result 7 null null on 0; > onFCPublish 0 null status NetStream.Publish.Start on 0";
+const ONLY_ON_FC_UNPUBLISH: &str = "> onFCUnpublish 0 null status NetStream.Unpublish.Success on 0";
+const ON_FC_UNPUBLISH: &str =
+    "> _result 7 null null on 0; > onFCUnpublish 0 null status NetStream.Unpublish.Success on 0";
+const ENDED_BY_FC: &str = "ended 1; > _result 7 null null on 0; > onFCUnpublish 0 null status NetStream.Unpublish.Success on 0";
 const LENGTH: &str = "> _result 7 null 0 on 0";
 const ENDED: &str = "ended 1";
 const NO_ID: &str = "ignored: deleteStream without an id";
@@ -68,7 +78,7 @@ type Row = (u32, &'static str, [&'static str; 5]);
 
 /// Everything with an answer wanted, by transaction 7.
 #[rustfmt::skip]
-const ANSWERED: [Row; 38] = [
+const ANSWERED: [Row; 51] = [
     (0, r#""connect", 1, {app: "live/inst?k=v", flashVer: "me", capsEx: 22}"#, [CONNECTED, REJECTED, REJECTED, REJECTED, REJECTED]),
     (0, r#""connect", 7, {app: "live/inst?k=v", flashVer: "me", capsEx: 22}"#, [CONNECTED_7, REJECTED_7, REJECTED_7, REJECTED_7, REJECTED_7]),
     (0, r#""connect", 0.5, {app: 7}"#, ["refused NetConnection.Connect.Rejected; > _error 0.5 null error NetConnection.Connect.Rejected on 0; close"; 5]),
@@ -78,19 +88,32 @@ const ANSWERED: [Row; 38] = [
     (0, r#""createStream", 7, null"#, [FAILED_ON_0, "> _result 7 null 1 on 0", "> _result 7 null 2 on 0", "> _result 7 null 2 on 0", "> _result 7 null 2 on 0"]),
     (0, r#""deleteStream", 7, null, 1"#, [FAILED_ON_0, NOTHING, NOTHING, ENDED, ENDED]),
     (0, r#""deleteStream", 7, null, 9"#, [FAILED_ON_0, NOTHING, NOTHING, NOTHING, NOTHING]),
-    (0, r#""deleteStream", 7, null, "cam""#, [FAILED_ON_0, NO_ID, NO_ID, NO_ID, NO_ID]),
+    (0, r#""deleteStream", 7, null, "cam""#, [FAILED_ON_0, NO_ID, NO_ID, ENDED, ENDED]),
+    (0, r#""deleteStream", 7, null, "mp4:cam?k=v""#, [FAILED_ON_0, NO_ID, NO_ID, ENDED, ENDED]),
+    (0, r#""deleteStream", 7, null, "other""#, [FAILED_ON_0, NO_ID, NO_ID, NO_ID, NO_ID]),
+    (1, r#""deleteStream", 7, null"#, [FAILED, NOTHING, NOTHING, ENDED, ENDED]),
     (0, r#""deleteStream", 7, null, nan"#, [FAILED_ON_0, NO_ID, NO_ID, NO_ID, NO_ID]),
     (0, r#""deleteStream", 7"#, [FAILED_ON_0, NO_ID, NO_ID, NO_ID, NO_ID]),
     (1, r#""closeStream", 7, null"#, [FAILED, NOTHING, NOTHING, ENDED, ENDED]),
+    (0, r#""closeStream", 7, null, 1"#, [FAILED_ON_0, NOTHING, NOTHING, ENDED, ENDED]),
+    (0, r#""closeStream", 7, null, 2"#, [FAILED_ON_0, NOTHING, NOTHING, NOTHING, NOTHING]),
+    (0, r#""closeStream", 7, null, "cam""#, [FAILED_ON_0, NOTHING, NOTHING, ENDED, ENDED]),
     (0, r#""closeStream", 7, null"#, [FAILED_ON_0, NOTHING, NOTHING, NOTHING, NOTHING]),
     (1, r#""publish", 7, null, "cam", "live""#, [FAILED, NO_STREAM, PUBLISH, "> onStatus 0 null status NetStream.Publish.Start on 1", "ended 1; publish live/cam on 1"]),
     (0, r#""publish", 7, null, "cam?k=v""#, [FAILED_ON_0, "refused NetStream.Failed; > onStatus 0 null error NetStream.Failed on 0; close", PUBLISH, "> onStatus 0 null status NetStream.Publish.Start on 1", "ended 1; publish live/cam on 1"]),
     (1, r#""publish", 7, null, "other", "record""#, [FAILED, NO_STREAM, "publish live/other on 1", "ended 1; publish live/other on 1", "ended 1; publish live/other on 1"]),
+    (1, r#""publish", 7, null, false"#, [FAILED, NO_PUBLISH, UNPUBLISHED, END_PUBLISH, UNPUBLISHED]),
+    (1, r#""publish", 7, null, null"#, [FAILED, NO_PUBLISH, UNPUBLISHED, END_PUBLISH, UNPUBLISHED]),
+    (0, r#""publish", 7, null, undefined"#, [FAILED_ON_0, NO_PUBLISH, UNPUBLISHED, END_PUBLISH, UNPUBLISHED]),
+    (1, r#""publish", 7, null, "", """#, [FAILED, NO_STREAM, "publish live on 1", END_PUBLISH, "ended 1; publish live on 1"]),
+    (1, r#""publish", 7, null, true"#, [FAILED, NO_STREAM, BAD_NAME, BAD_NAME, BAD_NAME]),
     (1, r#""publish", 7, null"#, [FAILED, NO_STREAM, BAD_NAME, BAD_NAME, BAD_NAME]),
     (1, r#""publish", 7, null, "../cam""#, [FAILED, NO_STREAM, BAD_NAME, BAD_NAME, BAD_NAME]),
-    (0, r#""FCUnpublish", 7, null, "cam""#, [FAILED_ON_0, NOTHING, NOTHING, ENDED, NOTHING]),
-    (0, r#""FCUnpublish", 7, null, "cam?k=v""#, [FAILED_ON_0, NOTHING, NOTHING, ENDED, NOTHING]),
-    (0, r#""FCUnpublish", 7, null, "other""#, [FAILED_ON_0, NOTHING, NOTHING, NOTHING, NOTHING]),
+    (0, r#""FCUnpublish", 7, null, "cam""#, [FAILED_ON_0, ON_FC_UNPUBLISH, ON_FC_UNPUBLISH, ENDED_BY_FC, ON_FC_UNPUBLISH]),
+    (0, r#""FCUnpublish", 7, null, "cam?k=v""#, [FAILED_ON_0, ON_FC_UNPUBLISH, ON_FC_UNPUBLISH, ENDED_BY_FC, ON_FC_UNPUBLISH]),
+    (0, r#""FCUnpublish", 7, null, "mp4:%63am""#, [FAILED_ON_0, ON_FC_UNPUBLISH, ON_FC_UNPUBLISH, ENDED_BY_FC, ON_FC_UNPUBLISH]),
+    (0, r#""FCUnpublish", 7, null, "other""#, [FAILED_ON_0, ON_FC_UNPUBLISH, ON_FC_UNPUBLISH, ON_FC_UNPUBLISH, ON_FC_UNPUBLISH]),
+    (0, r#""FCUnpublish", 7"#, [FAILED_ON_0, ON_FC_UNPUBLISH, ON_FC_UNPUBLISH, ON_FC_UNPUBLISH, ON_FC_UNPUBLISH]),
     (1, r#""play", 7, null, "cam", -2"#, [FAILED, NO_STREAM, PLAY, END_PLAY, END_PLAY]),
     (0, r#""play", 7, null, "cam""#, [FAILED_ON_0, "refused NetStream.Failed; > onStatus 0 null error NetStream.Failed on 0; close", PLAY, END_PLAY, END_PLAY]),
     (1, r#""play", 7, null, "cam", -2, -1, false"#, [FAILED, NO_STREAM, PLAY, END_PLAY, PLAY_FAILED]),
@@ -103,7 +126,7 @@ const ANSWERED: [Row; 38] = [
     (1, r#""receiveVideo", 7, null, true"#, [FAILED, FAILED, FAILED, FAILED, "> onStatus 0 null status NetStream.Seek.Notify on 1; > onStatus 0 null status NetStream.Play.Start on 1; receive 1 Video true"]),
     (0, r#""getStreamLength", 7, null, "cam""#, [FAILED_ON_0, LENGTH, LENGTH, LENGTH, LENGTH]),
     (0, r#""releaseStream", 7, null, "cam""#, [FAILED_ON_0, RESULT, RESULT, RESULT, RESULT]),
-    (0, r#""FCPublish", 7, null, "cam""#, [FAILED_ON_0, RESULT, RESULT, RESULT, RESULT]),
+    (0, r#""FCPublish", 7, null, "cam""#, [FAILED_ON_0, ON_FC_PUBLISH, ON_FC_PUBLISH, ON_FC_PUBLISH, ON_FC_PUBLISH]),
     (0, r#""FCSubscribe", 7, null, "cam""#, [FAILED_ON_0, RESULT, RESULT, RESULT, RESULT]),
     (0, r#""foo", 7, null"#, [FAILED_ON_0; 5]),
     (1, r#""Publish", 7, null, "cam""#, [FAILED; 5]),
@@ -116,7 +139,7 @@ const UNANSWERED: [Row; 23] = [
     (0, r#""deleteStream", 0, null, 1"#, [UNSERVED, NOTHING, NOTHING, ENDED, ENDED]),
     (1, r#""closeStream", 0, null"#, [UNSERVED, NOTHING, NOTHING, ENDED, ENDED]),
     (1, r#""publish", 0, null, "cam", "live""#, [UNSERVED, NO_STREAM, PUBLISH, "> onStatus 0 null status NetStream.Publish.Start on 1", "ended 1; publish live/cam on 1"]),
-    (0, r#""FCUnpublish", 0, null, "cam""#, [UNSERVED, NOTHING, NOTHING, ENDED, NOTHING]),
+    (0, r#""FCUnpublish", 0, null, "cam""#, [UNSERVED, ONLY_ON_FC_UNPUBLISH, ONLY_ON_FC_UNPUBLISH, "ended 1; > onFCUnpublish 0 null status NetStream.Unpublish.Success on 0", ONLY_ON_FC_UNPUBLISH]),
     (1, r#""play", 0, null, "cam", 0, 3000"#, [UNSERVED, NO_STREAM, PLAY, END_PLAY, END_PLAY]),
     (1, r#""play", 0, null, "cam", -1, -1, true"#, [UNSERVED, NO_STREAM, PLAY, END_PLAY, END_PLAY]),
     (1, r#""play", 0, null, "cam", -2, -1, 0"#, [UNSERVED, NO_STREAM, PLAY, END_PLAY, PLAY_FAILED]),
@@ -128,7 +151,7 @@ const UNANSWERED: [Row; 23] = [
     (1, r#""receiveVideo", 0, null, false"#, [UNSERVED, UNSERVED, UNSERVED, UNSERVED, "receive 1 Video false"]),
     (0, r#""getStreamLength", 0, null, "cam""#, [UNSERVED, NOTHING, NOTHING, NOTHING, NOTHING]),
     (0, r#""releaseStream", 0, null, "cam""#, [UNSERVED, NOTHING, NOTHING, NOTHING, NOTHING]),
-    (0, r#""FCPublish", 0, null, "cam""#, [UNSERVED, NOTHING, NOTHING, NOTHING, NOTHING]),
+    (0, r#""FCPublish", 0, null, "cam""#, [UNSERVED, ONLY_ON_FC_PUBLISH, ONLY_ON_FC_PUBLISH, ONLY_ON_FC_PUBLISH, ONLY_ON_FC_PUBLISH]),
     (0, r#""FCSubscribe", 0, null, "cam""#, [UNSERVED, NOTHING, NOTHING, NOTHING, NOTHING]),
     (0, r#""foo", 0, null"#, [UNSERVED; 5]),
     (0, r#""_result", 7, null, 1"#, [NOTHING; 5]),

@@ -11,14 +11,14 @@ const START: &str = "> begin 1; > onStatus 0 null status NetStream.Publish.Start
 const STRAY: &str = "ignored: media on a stream that does not publish";
 
 #[rustfmt::skip]
-const CONVERSATIONS: [(&str, Steps); 15] = [
+const CONVERSATIONS: [(&str, Steps); 17] = [
     ("a publication", &[
         (r#"command 1 @0 "publish", 5, null, "cam", "live""#, "publish live/cam on 1"),
         ("audio 1 @0 af 00", STRAY),
         ("accept 1", START),
         ("accept 1", ""),
         ("audio 1 @0 af 00", "audio @0 2 bytes on 1"),
-        (r#"command 0 @0 "FCUnpublish", 6, null, "cam""#, "ended 1"),
+        (r#"command 0 @0 "FCUnpublish", 0, null, "cam""#, "ended 1; > onFCUnpublish 0 null status NetStream.Unpublish.Success on 0"),
         ("audio 1 @0 af 00", STRAY),
         (r#"command 0 @0 "deleteStream", 7, null, 1"#, ""),
     ]),
@@ -61,6 +61,20 @@ const CONVERSATIONS: [(&str, Steps); 15] = [
         (r#"command 1 @0 "pause", 7, null, true, 0"#, "> _error 7 null error NetConnection.Call.Failed on 1"),
         (r#"command 1 @0 "closeStream", 0, null"#, ""),
         ("accept 1", ""),
+    ]),
+    ("a publication that ends by publish(false), and another on its stream", &[
+        (r#"command 1 @0 "publish", 0, null, "cam", "live""#, "publish live/cam on 1"),
+        ("accept 1", START),
+        (r#"command 1 @0 "publish", 0, null, false"#, "ended 1; > onStatus 0 null status NetStream.Unpublish.Success on 1"),
+        ("audio 1 @0 af 00", STRAY),
+        (r#"command 1 @0 "publish", 0, null, false"#, "> onStatus 0 null status NetStream.Unpublish.Success on 1"),
+        (r#"command 1 @0 "publish", 0, null, "cam", "live""#, "publish live/cam on 1"),
+        ("accept 1", START),
+    ]),
+    ("a publication of the app itself is not ended by its empty name", &[
+        (r#"command 1 @0 "publish", 0, null, """#, "publish live on 1"),
+        ("accept 1", START),
+        (r#"command 1 @0 "publish", 0, null, """#, "> onStatus 0 null status NetStream.Publish.Start on 1"),
     ]),
     ("a stream is used again", &[
         (r#"command 1 @0 "publish", 0, null, "cam""#, "publish live/cam on 1"),

@@ -91,6 +91,16 @@ enum Role {
     Playing(Named),
 }
 
+impl Role {
+    /// What is published or played.
+    fn named(&self) -> Option<&Named> {
+        match self {
+            Role::Publishing(named) | Role::Playing(named) => Some(named),
+            _ => None,
+        }
+    }
+}
+
 /// What stays of a [`Request`]: its query is of no use once it is decided on.
 #[derive(Clone, Debug, PartialEq)]
 struct Named {

@@ -2,7 +2,7 @@
 
 use super::{Event, Medium, Named, Request, Role, refuse};
 use crate::amf0::Value;
-use crate::rtmp::command::{Call, Command};
+use crate::rtmp::command::{self, Call, Command, PublishName};
 use crate::rtmp::key::{Address, Key};
 use crate::rtmp::status::{self, Level, code};
 use crate::rtmp::{Message, StreamId};
@@ -23,17 +23,24 @@ impl NetStream<'_> {
     /// Does what the command asks for.
     pub fn command(mut self, command: Command) {
         match command {
-            Command::DeleteStream(Some(stream)) => {
-                self.end(stream);
-                self.streams.remove(&stream);
+            Command::DeleteStream(named) => match self.named(named) {
+                Some(stream) => {
+                    self.end(stream);
+                    self.streams.remove(&stream);
+                }
+                None => self.out.push(Event::Ignored("deleteStream without an id")),
+            },
+            Command::CloseStream(named) => self.close(named),
+            Command::FcPublish(name) => {
+                self.answer(Value::Null);
+                self.send(status::on_fc_publish(&shown(&name.unwrap_or_default())));
             }
-            // GStreamer sends the stream's name here, and closes the connection next.
-            Command::DeleteStream(None) => {
-                self.out.push(Event::Ignored("deleteStream without an id"))
+            Command::FcUnpublish(name) => self.fc_unpublish(&name.unwrap_or_default()),
+            Command::Publish(PublishName::Name(name)) if !self.is_end(&name) => {
+                self.publish(Some(name));
             }
-            Command::CloseStream => self.end(self.stream),
-            Command::FcUnpublish(name) => self.unpublish(name),
-            Command::Publish(name) => self.publish(name),
+            Command::Publish(PublishName::Missing) => self.publish(None),
+            Command::Publish(PublishName::Stop | PublishName::Name(_)) => self.stop_publishing(),
             Command::Play { name, reset, .. } => self.play(name, reset),
             Command::Play2 => self.fail(code::PLAY_FAILED, "There is one bit rate only."),
             Command::Seek => {
@@ -96,14 +103,70 @@ impl NetStream<'_> {
         }
     }
 
-    fn unpublish(&mut self, name: Option<String>) {
-        let key = name.and_then(|name| self.key(&name));
+    /// The stream that a command names; on a stream of its own it may leave that out.
+    fn named(&self, named: command::Named) -> Option<StreamId> {
+        match named {
+            command::Named::Id(stream) => Some(stream),
+            command::Named::Name(name) => {
+                let key = self.key(&name)?;
+                let used = |role: &Role| role.named().is_some_and(|named| named.key == key);
+                self.streams
+                    .iter()
+                    .find(|(_, role)| used(role))
+                    .map(|(stream, _)| *stream)
+            }
+            command::Named::Nothing => Some(self.stream).filter(|id| *id != StreamId::CONTROL),
+        }
+    }
+
+    fn close(&mut self, named: command::Named) {
+        let stream = match self.stream {
+            StreamId::CONTROL => self.named(named),
+            stream => Some(stream),
+        };
+        if let Some(stream) = stream {
+            self.end(stream);
+        }
+    }
+
+    fn fc_unpublish(&mut self, name: &str) {
+        let key = self.key(name);
         let publishing = self.streams.iter().find(
             |(_, role)| matches!(role, Role::Publishing(named) if Some(&named.key) == key.as_ref()),
         );
         if let Some(stream) = publishing.map(|(stream, _)| *stream) {
             self.end(stream);
         }
+        self.answer(Value::Null);
+        self.send(status::on_fc_unpublish(&shown(name)));
+    }
+
+    /// Whether `publish` of this name means that the publication is over: an empty name does, where
+    /// something else is being published.
+    fn is_end(&self, name: &str) -> bool {
+        let publishing = self.target().and_then(|stream| self.publishing(stream));
+        name.is_empty() && publishing.is_some_and(|named| Some(&named.key) != self.key("").as_ref())
+    }
+
+    fn publishing(&self, stream: StreamId) -> Option<&Named> {
+        match self.streams.get(&stream)? {
+            Role::Publishing(named) => Some(named),
+            _ => None,
+        }
+    }
+
+    /// Ends the publication, and says so whether there was one or not.
+    fn stop_publishing(&mut self) {
+        let Some(stream) = self.target() else {
+            return self.out.push(Event::Ignored(
+                "publish without a name and without a stream",
+            ));
+        };
+        let name = self.publishing(stream).map(|named| named.name.clone());
+        if name.is_some() {
+            self.end(stream);
+        }
+        self.send(status::publish_end(stream, &name.unwrap_or_default()));
     }
 
     /// The stream that is called `name` in the app.
