@@ -1,6 +1,7 @@
 //! Publishers and viewers that come and go in every way they can, all at once, and what is left of
 //! them: nothing. `CHURN_SECONDS`, `CHURN_ACTORS` and `CHURN_SEED` make it longer, wider or another
-//! one, and `CHURN_SERVER` names another program.
+//! one, and `CHURN_SERVER` names another program. Hooks lose events when more than 1000 wait: with
+//! hundreds of actors `CHURN_PAUSE_MS`, the longest pause between two acts, has to keep it in bounds.
 
 mod support;
 
@@ -116,7 +117,12 @@ impl Churned {
             if open.is_none() && self.usage().threads == usage.threads {
                 return self.usage();
             }
-            assert!(Instant::now() < end, "{open:?} of {events:?}, {usage:?}");
+            let log = self.text("log");
+            let lost = log.matches("hook event dropped").count();
+            assert!(
+                Instant::now() < end,
+                "{open:?} of {events:?}, {usage:?}; events lost: {lost} lines"
+            );
         }
     }
 
@@ -183,9 +189,11 @@ const ACTS: [Act; 10] = [
 
 impl Actor {
     fn run(mut self, end: Instant) {
+        let pause_ms = setting("CHURN_PAUSE_MS", 0);
         while Instant::now() < end {
             let act = ACTS[self.random.below(ACTS.len() as u64) as usize];
             act(&mut self);
+            thread::sleep(Duration::from_millis(self.random.below(pause_ms + 1)));
             let now = Instant::now();
             self.held.retain(|(until, _)| *until > now);
             while self.held.len() > HELD_MAX {
