@@ -3,6 +3,7 @@
 mod active;
 mod capacity;
 mod conn;
+mod crowd;
 mod error;
 mod events;
 mod fetches;
@@ -23,9 +24,11 @@ use crate::registry::Registry;
 use crate::remote::{Relays, Setting};
 use crate::socket::Gathering;
 use crate::stats::{Counters, Snapshot};
+use crate::sys;
 use crate::systemd::Passed;
 use crate::web::Web;
 use capacity::{Capacity, Share};
+use crowd::Crowd;
 use pull::Pulls;
 use roster::Roster;
 use std::io;
@@ -57,6 +60,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// How many ticks there are between two looks for idle peers.
 const TICKS_PER_PING: u32 = 10;
+
+/// How many ticks there are between two looks whether a crowd has left.
+const TICKS_PER_LOOK: u32 = 50;
 
 /// How many ticks there are between two lines about each stream, at level debug.
 const TICKS_PER_REPORT: u32 = 300;
@@ -241,6 +247,7 @@ fn addrs(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 
 /// Looks at the time limits that no thread waits for, until the server stops.
 fn tick(context: &Context) {
+    let mut crowd = Crowd::default();
     for ticks in 0_u32.. {
         if context.stopping.load(Ordering::Relaxed) {
             return;
@@ -258,6 +265,9 @@ fn tick(context: &Context) {
                 .peers()
                 .iter()
                 .for_each(|peer| peer.ping_if_idle());
+        }
+        if ticks.is_multiple_of(TICKS_PER_LOOK) && crowd.has_left(context.roster.total()) {
+            sys::give_back_memory();
         }
         if ticks % TICKS_PER_REPORT == TICKS_PER_REPORT - 1 && log::enabled(log::Level::Debug) {
             context.registry.stats().iter().for_each(report);
