@@ -196,7 +196,7 @@ impl Shared {
             let pause = jittered(backoff.pause(worked));
             log!(Warn, "relay failed"; stream_key = relay.key, destination = relay.destination,
                 layer = error.layer(), error = error,
-                retry_in_sec = format_args!("{:.1}", pause.as_secs_f32()));
+                retry_in_sec = log::Seconds(pause));
             relay.progress.waiting(error.to_string());
             if !relay.switch.pause(pause) {
                 return;
