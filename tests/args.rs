@@ -3,7 +3,7 @@
 #[path = "web/mod.rs"]
 mod web;
 
-use rtmp_server::args::{Action, Auth, Config, OnDuplicate, help, parse};
+use rtmp_server::args::{Action, Auth, Config, OnDuplicate, TrackPolicy, help, parse};
 use rtmp_server::log::{Format, Level};
 use rtmp_server::record::{self, Pattern, Segments};
 use std::path::PathBuf;
@@ -60,6 +60,8 @@ fn values_mean_what_they_say() {
         config("-on-duplicate reject").on_duplicate,
         OnDuplicate::Reject
     );
+    assert_eq!(config("").tracks, TrackPolicy::Announced);
+    assert_eq!(config("-tracks all").tracks, TrackPolicy::All);
     assert_eq!(
         config("-merge 350ms").merge,
         Some(Duration::from_millis(350))
@@ -274,6 +276,7 @@ const WRONG: &[(&str, &str)] = &[
         "-on-duplicate both",
         "-on-duplicate \"both\": must be takeover or reject",
     ),
+    ("-tracks both", "-tracks \"both\": must be announced or all"),
     ("-grace 5", "-grace \"5\": must be a duration"),
     ("-grace -1s", "-grace \"-1s\": must be a duration"),
     ("-grace 5parsecs", "-grace \"5parsecs\""),

@@ -107,7 +107,7 @@ fn sound_alone_starts_at_once_and_pictures_that_come_later_at_a_keyframe() {
 
 #[test]
 fn each_track_begins_with_its_own_keyframe() {
-    let server = TestServer::start("");
+    let server = TestServer::start("-tracks all");
     let mut publisher = server.publisher("x");
     publisher.send_media(&["V head 0 @0", "V key 0 @0"]);
     let mut early = server.playing("x");
@@ -511,7 +511,7 @@ fn sound_waits_for_the_next_picture_but_not_for_long() {
 
 #[test]
 fn of_very_many_headers_not_all_are_kept() {
-    let server = TestServer::start("");
+    let server = TestServer::start("-tracks all");
     let mut publisher = server.publisher("x");
     for track in 0..100 {
         let mut head = track_one(0x90, 0, 0).payload.to_vec();

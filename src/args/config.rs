@@ -22,6 +22,15 @@ pub enum OnDuplicate {
     Reject,
 }
 
+/// Which tracks of a stream with several players get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrackPolicy {
+    /// All, if they announced that they take them, or ask for them; else the first of each kind.
+    Announced,
+    /// All.
+    All,
+}
+
 /// Who may publish and play.
 #[derive(Clone, PartialEq)]
 pub enum Auth {
@@ -100,6 +109,8 @@ with_defaults! {
         pub merge: Option<Duration> = None,
         /// `-on-duplicate`.
         pub on_duplicate: OnDuplicate = OnDuplicate::Takeover,
+        /// `-tracks`.
+        pub tracks: TrackPolicy = TrackPolicy::Announced,
         /// `-grace`.
         pub grace: Duration = Duration::from_secs(10),
         /// `-wait-stream`.

@@ -1,6 +1,6 @@
 //! The table of flags. The command line, `-help` and the check of the README are made from it.
 
-use super::config::{Action, OnDuplicate};
+use super::config::{Action, OnDuplicate, TrackPolicy};
 use super::draft::{AuthMode, Draft};
 use super::error::{Error, Invalid};
 use super::secret::Secret;
@@ -113,6 +113,19 @@ pub const FLAGS: &[Flag] = &[
                 ("reject", OnDuplicate::Reject),
             ];
             put(&mut draft.config.on_duplicate, choice(value, policies))
+        },
+    },
+    Flag {
+        name: "tracks",
+        takes: One("POLICY"),
+        help: "announced or all: of several tracks of a kind, players get the first unless they announced\n\
+               that they take more, or asked for it with ?tracks=all; or they get all (default announced)",
+        set: |draft, value| {
+            let policies = [
+                ("announced", TrackPolicy::Announced),
+                ("all", TrackPolicy::All),
+            ];
+            put(&mut draft.config.tracks, choice(value, policies))
         },
     },
     Flag {

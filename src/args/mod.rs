@@ -7,7 +7,7 @@ mod flags;
 mod secret;
 mod values;
 
-pub use config::{Action, Auth, Config, LISTEN, OnDuplicate};
+pub use config::{Action, Auth, Config, LISTEN, OnDuplicate, TrackPolicy};
 pub use error::{Error, Invalid};
 pub use secret::{FILE_LEN_MAX, Secret};
 

@@ -7,7 +7,7 @@ use crate::rtmp::{Message, StreamId};
 use std::sync::{Arc, OnceLock};
 
 /// The message stream that nearly every viewer plays on.
-const COMMON_STREAM: StreamId = StreamId(1);
+pub const COMMON_STREAM: StreamId = StreamId(1);
 
 /// Messages that go to all viewers of a stream, and the bytes that most of them get.
 ///

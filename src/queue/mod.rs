@@ -13,7 +13,7 @@ mod feed;
 mod item;
 mod writer;
 
-pub use batch::Batch;
+pub use batch::{Batch, COMMON_STREAM};
 pub use budget::{Budget, FAIR_BYTES};
 pub use cause::Cause;
 pub use feed::{Feed, FeedLimits, Intake, Taken, feed};

@@ -1,6 +1,7 @@
 //! What a stream keeps for viewers who come later.
 
 use super::timeline::Timing;
+use crate::media::first_track::FirstTrack;
 use crate::media::{Content, Packet, Tracks};
 use crate::queue::message_cost;
 use crate::rtmp::data::ON_META_DATA;
@@ -34,17 +35,70 @@ pub struct Media {
     pub packet: Packet,
     /// The name of a data message that is kept for late joiners; empty for anything else.
     pub retained_as: Vec<u8>,
+    first: First,
+}
+
+/// What those get of a message who take the first track of each kind.
+#[derive(Clone, Debug)]
+enum First {
+    /// The message.
+    Same,
+    /// Its part of it.
+    Part(Box<Media>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Which tracks of a stream a viewer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// All of them.
+    All,
+    /// The first of each kind, and nothing that says that there are others.
+    First,
 }
 
 impl Media {
     /// Looks at audio, video, or data that just passes.
     pub fn new(message: Message) -> Media {
         let packet = Packet::new(message.kind, &message.payload);
+        let first = match FirstTrack::new(message.kind, &message.payload) {
+            FirstTrack::Whole => First::Same,
+            FirstTrack::Alone(payload) => First::Part(Box::new(Media::new(Message {
+                payload: payload.into(),
+                ..message.clone()
+            }))),
+            FirstTrack::Nothing => First::Nothing,
+        };
         Media {
             message,
             packet,
             retained_as: Vec::new(),
+            first,
         }
+    }
+
+    /// The same at another time.
+    pub fn at(mut self, time: Timestamp) -> Media {
+        if let First::Part(part) = &mut self.first {
+            part.message.timestamp = time;
+        }
+        self.message.timestamp = time;
+        self
+    }
+
+    /// What a viewer with this selection gets of it, if anything.
+    pub fn of(&self, selection: Selection) -> Option<&Media> {
+        match (selection, &self.first) {
+            (Selection::All, _) | (_, First::Same) => Some(self),
+            (Selection::First, First::Part(part)) => Some(part),
+            (Selection::First, First::Nothing) => None,
+        }
+    }
+
+    /// Whether those who take all tracks get something else than the others.
+    pub fn has_other_tracks(&self) -> bool {
+        !matches!(self.first, First::Same)
     }
 
     /// A data message to be kept under `name`. It belongs to the stream, not to a moment: with any
@@ -63,7 +117,20 @@ impl Media {
     /// The memory that it takes, in bytes.
     pub fn cost(&self) -> usize {
         let beside = size_of::<Media>() - size_of::<Message>();
-        message_cost(&self.message) + beside + self.retained_as.capacity()
+        let first = match &self.first {
+            First::Part(part) => part.cost(),
+            First::Same | First::Nothing => 0,
+        };
+        message_cost(&self.message) + beside + self.retained_as.capacity() + first
+    }
+
+    /// Bytes of payload, those of the first track's part included.
+    fn payload_len(&self) -> usize {
+        let first = match &self.first {
+            First::Part(part) => part.message.payload.len(),
+            First::Same | First::Nothing => 0,
+        };
+        self.message.payload.len() + first
     }
 
     /// Whether this is data that late joiners get as well.
@@ -99,6 +166,11 @@ impl Media {
         self.is_keyframe() || self.is_dependent_frame()
     }
 
+    /// Whether this makes a stream one with video: a picture or a header.
+    pub fn shows_video(&self) -> bool {
+        self.is_picture() || self.is_video() && self.is_header()
+    }
+
     /// Whether this is a sound.
     pub fn is_sound(&self) -> bool {
         self.message.kind == MessageType::AUDIO && self.packet.content == Content::Frame
@@ -119,6 +191,17 @@ impl Media {
     }
 }
 
+impl Selection {
+    fn of(self, tracks: Tracks) -> Tracks {
+        let first = Tracks::one(0);
+        match self {
+            Selection::All => tracks,
+            Selection::First if tracks.contains(first) => first,
+            Selection::First => Tracks::default(),
+        }
+    }
+}
+
 /// Which media a viewer wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wants {
@@ -126,6 +209,8 @@ pub struct Wants {
     pub audio: bool,
     /// receiveVideo.
     pub video: bool,
+    /// Of several tracks.
+    pub tracks: Selection,
 }
 
 impl Wants {
@@ -158,8 +243,34 @@ pub struct Cache {
     data: Vec<Media>,
     headers: Vec<Media>,
     gop: Option<Gop>,
-    video_tracks: Tracks,
-    has_video: bool,
+    tracks: VideoTracks,
+}
+
+/// Video messages after which a track counts as gone if it was in none of them, at least, and after
+/// twice as many in any case.
+const TRACK_WINDOW: usize = 1024;
+
+/// The video tracks of a publication.
+#[derive(Debug, Default)]
+struct VideoTracks {
+    /// All that there ever were.
+    seen: Tracks,
+    /// Those in the last window, and since.
+    recent: [Tracks; 2],
+    /// Video messages since the last window.
+    messages: usize,
+}
+
+impl VideoTracks {
+    fn note(&mut self, tracks: Tracks) {
+        if self.messages == TRACK_WINDOW {
+            self.recent = [self.recent[1], Tracks::default()];
+            self.messages = 0;
+        }
+        self.messages += 1;
+        self.seen.extend(tracks);
+        self.recent[1].extend(tracks);
+    }
 }
 
 impl Cache {
@@ -169,14 +280,20 @@ impl Cache {
             data: Vec::new(),
             headers: Vec::new(),
             gop: keep_gop.then(Gop::default),
-            video_tracks: Tracks::default(),
-            has_video: false,
+            tracks: VideoTracks::default(),
         }
     }
 
-    /// The video tracks that have been seen.
-    pub fn video_tracks(&self) -> Tracks {
-        self.video_tracks
+    /// The video tracks that there are: those that have been seen, but for those that have gone.
+    pub fn video_tracks(&self, selection: Selection) -> Tracks {
+        let [mut tracks, since] = self.tracks.recent;
+        tracks.extend(since);
+        selection.of(tracks)
+    }
+
+    /// Whether there is or was any video.
+    fn has_video(&self, selection: Selection) -> bool {
+        selection.of(self.tracks.seen) != Tracks::default()
     }
 
     /// Keeps a data message in place of the last one of its name.
@@ -195,9 +312,8 @@ impl Cache {
         if media.packet.content == Content::Empty {
             return;
         }
-        if media.is_picture() || media.is_video() && media.is_header() {
-            self.has_video = true;
-            self.video_tracks.extend(media.packet.tracks);
+        if media.shows_video() {
+            self.tracks.note(media.packet.tracks);
         }
         if media.is_retained() {
             return self.retain(media);
@@ -240,7 +356,7 @@ impl Cache {
         current: Option<&Media>,
         overdue: bool,
     ) -> Option<Beginning> {
-        let waits = self.has_video && wants.video;
+        let waits = self.has_video(wants.tracks) && wants.video;
         let pictures = waits.then(|| self.pictures(wants, current)).flatten();
         let (media, started) = match pictures {
             Some(pictures) => pictures,
@@ -257,11 +373,12 @@ impl Cache {
             }
         };
         let left_out = |kept: &&Media| !wants.includes(kept.message.kind);
+        let headers = self.headers.iter().filter_map(|kept| kept.of(wants.tracks));
         Some(Beginning {
             data: self.data(),
             messages: self.begin_with(wants, media),
             started,
-            left_out: self.headers.iter().filter(left_out).cloned().collect(),
+            left_out: headers.filter(left_out).cloned().collect(),
         })
     }
 
@@ -302,7 +419,8 @@ impl Cache {
             .unwrap_or_default();
         let headers = |kind| {
             let of_kind = move |kept: &&Media| kept.message.kind == kind && wants.includes(kind);
-            let headers = self.headers.iter().filter(of_kind);
+            let headers = self.headers.iter().filter_map(|kept| kept.of(wants.tracks));
+            let headers = headers.filter(of_kind);
             headers.map(move |kept| Message {
                 timestamp: time,
                 ..kept.message.clone()
@@ -315,8 +433,8 @@ impl Cache {
 
 /// Keeps a message unless all kept would then be too many, or too much.
 fn keep_within_bounds(kept: &mut Vec<Media>, media: &Media, count_max: usize) {
-    let bytes: usize = kept.iter().map(|kept| kept.message.payload.len()).sum();
-    if kept.len() < count_max && bytes + media.message.payload.len() <= RETAINED_BYTES_MAX {
+    let bytes: usize = kept.iter().map(Media::payload_len).sum();
+    if kept.len() < count_max && bytes + media.payload_len() <= RETAINED_BYTES_MAX {
         kept.push(media.clone());
     }
 }
@@ -356,7 +474,7 @@ impl Gop {
         while self.first < oldest {
             self.first += 1;
             let gone = self.messages.pop_front();
-            self.bytes -= gone.map_or(0, |gone| gone.message.payload.len());
+            self.bytes -= gone.map_or(0, |gone| gone.payload_len());
         }
         self.push(media);
     }
@@ -370,7 +488,7 @@ impl Gop {
 
     /// Beyond any limit the whole cache goes, and the next keyframe begins a new one.
     fn push(&mut self, media: &Media) {
-        self.bytes += media.message.payload.len();
+        self.bytes += media.payload_len();
         self.messages.push_back(media.clone());
         let first = self.messages.front().map(|media| media.message.timestamp);
         let span = first.map_or(0, |first| media.message.timestamp.since(first));
@@ -385,9 +503,16 @@ impl Gop {
     fn playable(&self, wants: Wants) -> (Vec<Message>, Tracks) {
         let mut started = Tracks::default();
         let mut messages = Vec::with_capacity(self.messages.len());
-        for media in &self.messages {
+        for media in self
+            .messages
+            .iter()
+            .filter_map(|kept| kept.of(wants.tracks))
+        {
             if media.is_keyframe() {
                 started.extend(media.packet.tracks);
+            }
+            if started == Tracks::default() {
+                continue;
             }
             let severed = media.is_dependent_frame() && !started.contains(media.packet.tracks);
             if !severed && wants.includes(media.message.kind) {
@@ -395,5 +520,38 @@ impl Gop {
             }
         }
         (messages, started)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::StreamId;
+
+    fn picture(payload: &[u8]) -> Media {
+        Media::new(Message::untimed(
+            MessageType::VIDEO,
+            StreamId(1),
+            payload.to_vec(),
+        ))
+    }
+
+    #[test]
+    fn a_track_that_disappears_is_forgotten() {
+        let mut cache = Cache::new(true);
+        let first = picture(&[0x17, 1, 0, 0, 0, 1]);
+        let second = picture(b"\x96\x03avc1\x01x");
+        cache.note(&first);
+        cache.note(&second);
+        let mut all = second.packet.tracks;
+        all.extend(Tracks::one(0));
+        assert_eq!(cache.video_tracks(Selection::All), all);
+        assert_eq!(cache.video_tracks(Selection::First), Tracks::one(0));
+        (0..TRACK_WINDOW - 2).for_each(|_| cache.note(&first));
+        assert_eq!(cache.video_tracks(Selection::All), all);
+        (0..2 * TRACK_WINDOW).for_each(|_| cache.note(&first));
+        assert_eq!(cache.video_tracks(Selection::All), Tracks::one(0));
+        cache.note(&second);
+        assert_eq!(cache.video_tracks(Selection::All), all);
     }
 }

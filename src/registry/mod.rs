@@ -4,6 +4,7 @@
 //! the end of it, whatever the reason. Two locks, in this order: the map of streams, then one
 //! stream. Nothing under either of them waits for a peer.
 
+mod batches;
 mod cache;
 mod ending;
 mod fan_out;
@@ -14,6 +15,7 @@ mod stream;
 mod timeline;
 mod viewer;
 
+pub use cache::Selection;
 pub use ending::{AtEnd, Ended, Reason};
 pub use last_heard::LastHeard;
 pub use stream::{Origin, Publisher, Traffic};

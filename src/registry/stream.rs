@@ -1,14 +1,14 @@
 //! One stream: its publisher, its audience, and what it keeps for late joiners.
 
-use super::cache::{Cache, Media};
+use super::batches::Encoders;
+use super::cache::{Cache, Media, Selection};
 use super::ending::{AtEnd, Ended, Reason};
 use super::last_heard::LastHeard;
 use super::timeline::Timeline;
 use super::viewer::{Recipient, Viewer};
 use super::{Shared, fan_out, stats};
 use crate::media::Codec;
-use crate::queue::{Batch, Feed, Outbox, Role};
-use crate::rtmp::chunk::Encoder;
+use crate::queue::{Feed, Outbox, Role};
 use crate::rtmp::control::UserControl;
 use crate::rtmp::data::Data;
 use crate::rtmp::key::Key;
@@ -122,8 +122,7 @@ pub struct Stream {
     feeds: Vec<Feed>,
     cache: Cache,
     timeline: Timeline,
-    /// A viewer who has been sent everything, on message stream 1.
-    encoder: Encoder,
+    encoders: Encoders,
     traffic: Traffic,
     /// Bytes sent to players who have left since the publication began.
     bytes_departed: u64,
@@ -145,7 +144,7 @@ impl Stream {
             feeds: Vec::new(),
             cache: Cache::new(settings.gop_cache),
             timeline: Timeline::default(),
-            encoder: Encoder::with_chunk_size(settings.chunk_size),
+            encoders: Encoders::new(settings.chunk_size),
             traffic: Traffic::default(),
             bytes_departed: 0,
             retired: false,
@@ -325,10 +324,8 @@ impl Stream {
             };
             if self.shows_new_track(&media) {
                 self.pass(std::mem::take(&mut run), now);
-                let known = self.cache.video_tracks();
-                self.viewers
-                    .iter_mut()
-                    .for_each(|viewer| viewer.tracks_appeared(known));
+                let viewers = self.viewers.iter_mut();
+                viewers.for_each(|viewer| viewer.tracks_appeared(&media, &self.cache));
             }
             run.push(media);
         }
@@ -359,9 +356,9 @@ impl Stream {
             }
             Data::Pass(message) => message,
         };
-        let mut media = Media::new(message);
-        let time = media.message.timestamp;
-        media.message.timestamp = self.timeline.place(media.timing(), time)?;
+        let media = Media::new(message);
+        let (timing, time) = (media.timing(), media.message.timestamp);
+        let media = media.at(self.timeline.place(timing, time)?);
         self.note_codec(&media);
         Some(media)
     }
@@ -385,7 +382,8 @@ impl Stream {
     }
 
     fn shows_new_track(&self, media: &Media) -> bool {
-        media.is_video() && !self.cache.video_tracks().contains(media.packet.tracks)
+        let known = self.cache.video_tracks(Selection::All);
+        media.shows_video() && !known.contains(media.packet.tracks)
     }
 
     /// Passes messages on: one by one to viewers that need a look at each, as one to the others.
@@ -399,7 +397,7 @@ impl Stream {
         let Stream {
             viewers,
             cache,
-            encoder,
+            encoders,
             traffic,
             ..
         } = self;
@@ -414,10 +412,10 @@ impl Stream {
         if stragglers.len() == viewers.len() {
             return;
         }
-        let messages = run.iter().map(|media| media.message.clone()).collect();
-        let batch = Arc::new(Batch::new(messages, encoder));
+        let has_first = || viewers.iter().any(Viewer::takes_first_tracks);
+        let batches = encoders.batches(&run, has_first);
         traffic.dropped += fan_out::each(viewers, &stragglers, |viewer| {
-            viewer.offer(&batch, &run, cache, now)
+            viewer.offer(&batches, &run, cache, now)
         });
     }
 

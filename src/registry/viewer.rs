@@ -1,13 +1,13 @@
 //! One viewer of a stream: what it has been sent, and what it can take.
 
-use super::cache::{Beginning, Cache, Media, Wants};
+use super::batches::Batches;
+use super::cache::{Beginning, Cache, Media, Selection, Wants};
 use super::keyframe_wait::KeyframeWait;
 use crate::log;
 use crate::media::{Content, Tracks};
-use crate::queue::{Batch, Cause, Offer, Outbox, Role};
+use crate::queue::{Cause, Offer, Outbox, Role};
 use crate::rtmp::data::set_data_frame;
 use crate::rtmp::{Message, StreamId, status};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a viewer may stay behind before it is hung up on.
@@ -29,6 +29,8 @@ pub struct Recipient {
     pub stream: StreamId,
     /// What it is to us.
     pub part: Part,
+    /// Which tracks it takes.
+    pub tracks: Selection,
     /// The servers that what it is sent goes to, if it is a server that says so.
     pub via: Vec<String>,
 }
@@ -104,12 +106,13 @@ impl Viewer {
             id,
             bytes_before: role.outbox().bytes(),
             role,
-            recipient,
             phase: Phase::Waiting(deadline),
             wants: Wants {
                 audio: true,
                 video: true,
+                tracks: recipient.tracks,
             },
+            recipient,
             paused: false,
             pending: Vec::new(),
             notice_pending: false,
@@ -183,8 +186,19 @@ impl Viewer {
         }
     }
 
-    /// Video tracks have appeared beside `known`: each of them begins with its own keyframe.
-    pub fn tracks_appeared(&mut self, known: Tracks) {
+    /// Whether it takes the first track of each kind only.
+    pub fn takes_first_tracks(&self) -> bool {
+        self.wants.tracks == Selection::First
+    }
+
+    /// With `media`, video tracks have appeared beside those in the cache: each of them begins with
+    /// its own keyframe.
+    pub fn tracks_appeared(&mut self, media: &Media, cache: &Cache) {
+        let known = cache.video_tracks(self.wants.tracks);
+        let appears = |media: &Media| !known.contains(media.packet.tracks);
+        if !media.of(self.wants.tracks).is_some_and(appears) {
+            return;
+        }
         if let Phase::Playing(video @ Video::Whole) = &mut self.phase {
             *video = Video::From(known);
         }
@@ -267,7 +281,7 @@ impl Viewer {
         let data = data.iter().map(|message| self.dressed(message));
         let messages = data.chain(messages).collect();
         if self.outbox().push(Some(self.stream()), messages) != Offer::Full {
-            self.phase = Phase::Playing(video_from(started, cache));
+            self.phase = Phase::Playing(video_from(started, cache, self.wants.tracks));
             self.pending = left_out;
         }
     }
@@ -275,7 +289,7 @@ impl Viewer {
     /// Offers live messages to a viewer in step. Where there is no room, each is looked at.
     pub fn offer(
         &mut self,
-        batch: &Arc<Batch>,
+        batches: &Batches,
         media: &[Media],
         cache: &Cache,
         now: Instant,
@@ -289,6 +303,9 @@ impl Viewer {
                 .map(|media| self.consider(media, cache, now))
                 .sum();
         }
+        let Some(batch) = batches.of(self.wants.tracks) else {
+            return 0;
+        };
         match self.outbox().offer(self.stream(), batch) {
             Offer::Sent => self.caught_up(now),
             Offer::Queued | Offer::Closed => {}
@@ -305,6 +322,9 @@ impl Viewer {
     /// Decides on one live message, which is noted in the cache already. Returns how many
     /// messages a player was not sent.
     pub fn consider(&mut self, media: &Media, cache: &Cache, now: Instant) -> u64 {
+        let Some(media) = media.of(self.wants.tracks) else {
+            return 0;
+        };
         match &mut self.phase {
             Phase::Waiting(_) => 0,
             Phase::Starting(wait) => {
@@ -399,7 +419,7 @@ impl Viewer {
         {
             started.extend(media.packet.tracks);
             let started = *started;
-            self.phase = Phase::Playing(video_from(started, cache));
+            self.phase = Phase::Playing(video_from(started, cache, self.wants.tracks));
         }
     }
 
@@ -476,8 +496,8 @@ impl Video {
     }
 }
 
-fn video_from(started: Tracks, cache: &Cache) -> Video {
-    match started.contains(cache.video_tracks()) {
+fn video_from(started: Tracks, cache: &Cache, selection: Selection) -> Video {
+    match started.contains(cache.video_tracks(selection)) {
         true => Video::Whole,
         false => Video::From(started),
     }

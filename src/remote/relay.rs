@@ -10,7 +10,7 @@ use super::{Listener, Progress};
 use crate::backoff::{Backoff, jittered};
 use crate::log;
 use crate::queue::Outbox;
-use crate::registry::{Part, Recipient, Registry, Subscription};
+use crate::registry::{Part, Recipient, Registry, Selection, Subscription};
 use crate::rtmp::client::Purpose;
 use crate::rtmp::key::Key;
 use crate::rtmp::{Message, StreamId};
@@ -269,6 +269,7 @@ impl Use for Sender<'_> {
             conn_id: format!("relay to {to}"),
             stream,
             part: Part::Server { end },
+            tracks: Selection::All,
             via: Vec::new(),
         };
         let subscription = self.registry.subscribe(key, outbox, recipient);

@@ -9,10 +9,10 @@ use crate::auth::{Action, Authenticator};
 use crate::log;
 use crate::log::RateLimit;
 use crate::queue::{self, Cause, Outbox, Toward, Wire, Writer};
-use crate::registry::{Origin, Part, Publisher, Recipient, Refusal};
+use crate::registry::{Origin, Part, Publisher, Recipient, Refusal, Selection};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::command::HOPS_MAX;
-use crate::rtmp::key::Key;
+use crate::rtmp::key::{Address, Key};
 use crate::rtmp::session::{Event, Request, Session};
 use crate::rtmp::status::code;
 use crate::rtmp::{Message, StreamId, handshake};
@@ -454,6 +454,7 @@ impl<'a> Conn<'a> {
             conn_id,
             stream: *stream,
             part,
+            tracks: self.selection(address),
             via: self.via.clone(),
         };
         let registry = &self.context.registry;
@@ -471,6 +472,18 @@ impl<'a> Conn<'a> {
             .fire(events::play_started(&self.peer.id, &key, &self.app));
         let playing = Playing::new(subscription, key, self.outbox());
         self.set_active(*stream, Active::Playing(playing))
+    }
+
+    /// Which tracks a player gets: one that knows nothing of several would take a second one's
+    /// pictures or sound for the first's.
+    fn selection(&self, address: &Address) -> Selection {
+        let wants_all = self.context.all_tracks
+            || self.session.takes_multitrack()
+            || address.query("tracks").as_deref() == Some("all");
+        match wants_all {
+            true => Selection::All,
+            false => Selection::First,
+        }
     }
 
     /// Whether the peer may do what it asks for. If not, the log and the hooks are told why.

@@ -85,6 +85,8 @@ pub struct Context {
     /// For connections to other servers.
     setting: Setting,
     chunk_size: u32,
+    /// Whether players get all tracks, whatever they announced.
+    all_tracks: bool,
     /// How long a publisher's bytes may wait.
     gathering: Option<Gathering>,
     /// Where clients are waited for.

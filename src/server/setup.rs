@@ -6,7 +6,7 @@ use super::pull::Pulls;
 use super::roster::Roster;
 use super::watch::Watch;
 use super::{Context, listener, machine};
-use crate::args::{self, Auth, Config, OnDuplicate, Secret};
+use crate::args::{self, Auth, Config, OnDuplicate, Secret, TrackPolicy};
 use crate::auth::Authenticator;
 use crate::hooks::{Hooks, Supervisor};
 use crate::log;
@@ -123,6 +123,7 @@ pub fn context(
             config.max_connections_per_ip,
         )),
         chunk_size: config.chunk_size,
+        all_tracks: config.tracks == TrackPolicy::All,
         gathering: Gathering::new(config.merge),
         listening,
         epoch: Instant::now(),

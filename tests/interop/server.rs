@@ -28,6 +28,8 @@ impl Server {
         let mut command = Command::new(binary);
         command.arg("-listen").arg(address.to_string());
         command.args(["-log-format", "text", "-log-level", "debug"]);
+        // No player of these announces that it takes several tracks of a kind.
+        command.args(["-tracks", "all"]);
         command.current_dir(dir);
         let mut program = Program::start("server", &mut command, dir)?;
         let reached = wait_for("server accepts connections", START_LIMIT, || {

@@ -172,6 +172,11 @@ impl Session {
         matches!(self.state, State::Connected { caps_ex, .. } if caps_ex & caps::RECONNECT != 0)
     }
 
+    /// Whether the client announced that it takes several tracks of a kind.
+    pub fn takes_multitrack(&self) -> bool {
+        matches!(self.state, State::Connected { caps_ex, .. } if caps_ex & caps::MULTITRACK != 0)
+    }
+
     /// Takes one message and pushes what follows from it onto `out`, in order.
     ///
     /// # Errors

@@ -1,0 +1,66 @@
+//! One run of live messages on its way: as all who take every track get it, and as all who take the
+//! first of each kind do.
+
+use super::cache::{Media, Selection};
+use crate::queue::{Batch, COMMON_STREAM};
+use crate::rtmp::chunk::Encoder;
+use std::sync::Arc;
+
+/// A viewer of each kind that has been sent everything, on the common message stream.
+pub struct Encoders {
+    all: Encoder,
+    /// `None` as long as the two kinds were sent the same.
+    first: Option<Encoder>,
+}
+
+/// The same messages for each kind of viewer. Where they are the same, so are the bytes.
+pub struct Batches {
+    all: Arc<Batch>,
+    /// `None`: there is nothing for it.
+    first: Option<Arc<Batch>>,
+}
+
+impl Encoders {
+    /// Viewers that have been sent nothing yet, in chunks of `chunk_size`.
+    pub fn new(chunk_size: u32) -> Encoders {
+        Encoders {
+            all: Encoder::with_chunk_size(chunk_size),
+            first: None,
+        }
+    }
+
+    /// Makes the bytes of a run. `has_first`: whether there are viewers who take the first tracks;
+    /// it is asked only where that matters.
+    pub fn batches(&mut self, run: &[Media], has_first: impl FnOnce() -> bool) -> Batches {
+        let differs = run.iter().any(Media::has_other_tracks);
+        let matters = (differs || self.first.is_some()) && has_first();
+        let mut before = (matters && self.first.is_none()).then(|| self.all.clone());
+        let messages = run.iter().map(|media| media.message.clone()).collect();
+        let all = Arc::new(Batch::new(messages, &mut self.all));
+        if !matters {
+            let first = Some(Arc::clone(&all));
+            return Batches { all, first };
+        }
+        let encoder = self
+            .first
+            .get_or_insert_with(|| before.take().unwrap_or_default());
+        if !differs && all.common_bytes(COMMON_STREAM, encoder).is_some() {
+            let first = Some(Arc::clone(&all));
+            return Batches { all, first };
+        }
+        let selected = run.iter().filter_map(|media| media.of(Selection::First));
+        let messages: Vec<_> = selected.map(|media| media.message.clone()).collect();
+        let first = (!messages.is_empty()).then(|| Arc::new(Batch::new(messages, encoder)));
+        Batches { all, first }
+    }
+}
+
+impl Batches {
+    /// What a viewer with this selection gets; `None`: nothing.
+    pub fn of(&self, selection: Selection) -> Option<&Arc<Batch>> {
+        match selection {
+            Selection::All => Some(&self.all),
+            Selection::First => self.first.as_ref(),
+        }
+    }
+}
