@@ -475,8 +475,13 @@ impl Viewer {
         }
     }
 
-    /// Hangs up on a viewer that has been behind for too long.
+    /// Ends the episode of a viewer that has taken everything; hangs up on one that has been behind
+    /// for too long.
     pub fn check_behind(&mut self, now: Instant) {
+        // It may be sent nothing more for long, paused say, so this is not left to the next message.
+        if self.outbox().waiting() == 0 {
+            self.caught_up(now);
+        }
         let too_long =
             |episode: &Episode| now.saturating_duration_since(episode.since) >= BEHIND_MAX;
         if let Some(episode) = self.episode.take_if(|episode| too_long(episode)) {

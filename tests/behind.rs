@@ -1,0 +1,107 @@
+//! How long a viewer may be behind, by a clock that the test moves.
+
+use rtmp_server::media::Codec;
+use rtmp_server::queue::{self, Budget, Offer, Outbox, Toward};
+use rtmp_server::registry::{
+    BEHIND_MAX, LastHeard, Observer, Origin, Part, Publisher, Recipient, Registry, Selection,
+    Settings,
+};
+use rtmp_server::rtmp::key::Key;
+use rtmp_server::rtmp::{Message, MessageType, StreamId};
+use rtmp_server::socket::{self, Line};
+use rtmp_server::stats::Counters;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Bytes of a picture, and more pictures than a viewer's queue and sockets hold.
+const PICTURE_LEN: usize = 256 << 10;
+const PICTURES: usize = 200;
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn stream_begins(&self, _: &Key) {}
+    fn stream_ends(&self, _: &Key) {}
+    fn audience_changes(&self, _: &Key, _: usize) {}
+    fn demand_changes(&self, _: &Key, _: usize) {}
+    fn codec_appears(&self, _: &Key, _: &str, _: MessageType, _: Codec) {}
+}
+
+/// The way to a peer, with its writer thread, and the peer's socket.
+fn connection(counters: &Arc<Counters>) -> (Arc<Outbox>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let peer = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+    let (socket, _) = listener.accept().expect("accept");
+    let line = Arc::new(Line(socket));
+    let budget = Arc::new(Budget::new(1 << 30));
+    let (outbox, writer) =
+        queue::outbox(line.clone(), Toward::Client, Arc::clone(counters), budget);
+    thread::spawn(move || socket::send_all(&line, writer));
+    (outbox, peer)
+}
+
+fn picture(number: usize) -> Message {
+    let mut payload = vec![if number == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0];
+    payload.resize(PICTURE_LEN, 7);
+    Message::untimed(MessageType::VIDEO, StreamId(1), payload)
+}
+
+#[test]
+fn a_viewer_that_has_taken_everything_is_not_behind() {
+    for reads in [true, false] {
+        let counters = Arc::new(Counters::default());
+        let settings = Settings {
+            gop_cache: true,
+            takeover: true,
+            grace: Duration::from_secs(90),
+            wait: Duration::ZERO,
+            chunk_size: 4096,
+        };
+        let registry = Registry::new(settings, Arc::new(Nobody), Arc::clone(&counters));
+        let key = Key::new("live/x").expect("a key");
+        let (publishing, _publisher) = connection(&counters);
+        let publisher = Publisher {
+            conn_id: "c1".to_owned(),
+            outbox: publishing,
+            heard: Arc::new(LastHeard::now()),
+            origin: Origin::Client {
+                stream: StreamId(1),
+                name: "x".to_owned(),
+            },
+            via: Vec::new(),
+        };
+        let publication = registry.publish(&key, publisher).ok().expect("published");
+        let (outbox, mut viewer) = connection(&counters);
+        let recipient = Recipient {
+            conn_id: "c2".to_owned(),
+            stream: StreamId(1),
+            part: Part::Player {
+                name: "x".to_owned(),
+                start: Vec::new(),
+            },
+            tracks: Selection::All,
+            via: Vec::new(),
+        };
+        let subscription = registry.subscribe(&key, &outbox, recipient);
+        let subscription = subscription.ok().expect("subscribed");
+        (0..PICTURES).for_each(|number| assert!(publication.send([picture(number)])));
+        assert!(outbox.drops() > 0, "the queue took everything");
+        subscription.set_paused(true);
+        if reads {
+            let timeout = Some(Duration::from_millis(20));
+            viewer.set_read_timeout(timeout).expect("timeout");
+            let mut buffer = vec![0; 1 << 20];
+            while outbox.waiting() > 0 {
+                let _ = viewer.read(&mut buffer);
+            }
+        }
+        let now = Instant::now();
+        registry.expire(now);
+        registry.expire(now + BEHIND_MAX + Duration::from_secs(1));
+        let hung_up = outbox.push(None, Vec::new()) == Offer::Closed;
+        assert_eq!(hung_up, !reads);
+    }
+}
