@@ -85,6 +85,8 @@ fn values_mean_what_they_say() {
             "{text}"
         );
     }
+    let hosts = config("-http-host a.example -http-host fe80::1").http_host;
+    assert_eq!(hosts, ["a.example", "fe80::1"]);
     let url = config("-reconnect-url rtmp://b.example/live").reconnect_url;
     assert_eq!(url.as_deref(), Some("rtmp://b.example/live"));
 }
@@ -312,6 +314,10 @@ const WRONG: &[(&str, &str)] = &[
         "-segment-duration \"9000h\": must be 8760h at most",
     ),
     ("-max-connections 0", "-max-connections \"0\""),
+    (
+        "-http-host a.example:80",
+        "-http-host \"a.example:80\": must be the name or address of a host, without a port",
+    ),
     (
         "-reconnect-url http://x",
         "-reconnect-url: must be a URL that begins with rtmp:// or rtmps://",

@@ -121,6 +121,8 @@ with_defaults! {
         pub max_connections_per_ip: usize = 0,
         /// `-metrics-addr`; `None` for no HTTP server.
         pub metrics_addr: Option<String> = None,
+        /// `-http-host`.
+        pub http_host: Vec<String> = Vec::new(),
         /// `-api-token`.
         pub api_token: Option<Secret> = None,
         /// `-reconnect-url`.

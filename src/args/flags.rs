@@ -5,7 +5,8 @@ use super::draft::{AuthMode, Draft};
 use super::error::{Error, Invalid};
 use super::secret::Secret;
 use super::values::{
-    address, boolean, choice, duration, filled, number, of_event, positive, rtmp_url, token_of_key,
+    address, boolean, choice, duration, filled, host_name, number, of_event, positive, rtmp_url,
+    token_of_key,
 };
 use crate::hooks::StdioFormat;
 use crate::log::{Format, Level};
@@ -313,6 +314,13 @@ pub const FLAGS: &[Flag] = &[
         takes: One("ADDR"),
         help: "serve metrics, lists and a page over HTTP on this address (default: not)",
         set: |draft, value| put(&mut draft.config.metrics_addr, address(value).map(Some)),
+    },
+    Flag {
+        name: "http-host",
+        takes: Many("NAME"),
+        help: "a name that HTTP requests may be for, besides localhost and the address that\n\
+               they come in on, repeatable",
+        set: |draft, value| add(&mut draft.config.http_host, host_name(value)),
     },
     Flag {
         name: "api-token",

@@ -3,6 +3,7 @@
 use super::error::Invalid;
 use crate::hooks::Kind;
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -34,6 +35,17 @@ where
         .ok()
         .filter(|number| *number >= min && *number <= max);
     number.ok_or_else(|| Invalid::must_be(format!("a number from {min} to {max}")))
+}
+
+/// The name of a host or its address, without a port.
+pub fn host_name(value: &str) -> Result<String, Invalid> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    // Only addresses of IPv6 have colons.
+    let valid = !value.is_empty()
+        && value.chars().all(plain)
+        && (!value.contains(':') || value.parse::<Ipv6Addr>().is_ok());
+    let name = valid.then(|| value.to_owned());
+    name.ok_or_else(|| Invalid::must_be("the name or address of a host, without a port"))
 }
 
 /// `:PORT`, `HOST:PORT` or `[IPV6]:PORT`. Names are looked up when the server starts.

@@ -17,7 +17,7 @@ use crate::remote::{Relays, Setting};
 use crate::socket::{self, Gathering};
 use crate::stats::Counters;
 use crate::sys;
-use crate::web::Web;
+use crate::web::{Access, Web};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -163,12 +163,16 @@ pub fn webs(
     let token = config.api_token.as_ref().map(Secret::reveal);
     let source = || Arc::new(Watch(Arc::clone(context)));
     let mut webs = Vec::new();
+    let access = || Access {
+        token: token.map(str::to_owned),
+        hosts: config.http_host.clone(),
+    };
     for listener in passed {
-        let web = Web::serve(listener, token.map(str::to_owned), source());
+        let web = Web::serve(listener, access(), source());
         webs.push(web.map_err(|error| format!("cannot serve on a passed socket: {error}"))?);
     }
     if let Some(addr) = &config.metrics_addr {
-        webs.push(Web::start(addr, token.map(str::to_owned), source())?);
+        webs.push(Web::start(addr, access(), source())?);
     }
     Ok(webs)
 }

@@ -2,20 +2,22 @@
 
 use super::request::{self, Method};
 use super::response::Response;
+use super::routes::Ends;
 use super::{State, routes};
 use crate::http::Timed;
 use crate::log;
 use crate::log::RateLimit;
 use crate::sys::{self, Woken};
+use std::cmp::Reverse;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Connections at a time. One more is let in for the one that has been idle longest, if any is.
+/// Connections at a time. For one more, another gives way: see [`Members::to_give_way`].
 pub const CONNECTIONS_MAX: usize = 32;
 
 /// How long a connection may be idle between two requests.
@@ -57,9 +59,45 @@ struct Members {
 #[derive(Debug)]
 struct Member {
     number: u64,
+    ip: IpAddr,
     socket: Arc<TcpStream>,
-    /// Since when it has been waiting for a request; `None`: it is not.
-    idle_since: Option<Instant>,
+    activity: Activity,
+    /// Since when.
+    since: Instant,
+}
+
+/// What a connection is at, in the order in which connections give way to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Activity {
+    /// Waiting for a request.
+    Idle,
+    /// Receiving one.
+    Reading,
+    /// Answering it.
+    Answering,
+}
+
+impl Members {
+    /// The one that gives way to a connection from `newcomer`: the one that has been idle longest;
+    /// else, of the address that has most, the one whose request has been arriving longest, or
+    /// one that is being answered if that address has more than the newcomer's would.
+    fn to_give_way(&self, newcomer: IpAddr) -> Option<usize> {
+        let places = |ip| self.list.iter().filter(|member| member.ip == ip).count();
+        let own = places(newcomer) + 1;
+        let members = self.list.iter().enumerate();
+        let gives_way = |(_, member): &(usize, &Member)| {
+            member.activity != Activity::Answering || places(member.ip) > own
+        };
+        let last_first = |(_, member): &(usize, &Member)| {
+            let crowding = match member.activity {
+                Activity::Idle => 0,
+                Activity::Reading | Activity::Answering => places(member.ip),
+            };
+            (member.activity, Reverse(crowding), member.since)
+        };
+        let first = members.filter(gives_way).min_by_key(last_first);
+        first.map(|(index, _)| index)
+    }
 }
 
 impl Crowd {
@@ -67,33 +105,32 @@ impl Crowd {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a connection in; returns its number. `None`: there is no room.
-    fn enter(&self, socket: &Arc<TcpStream>) -> Option<u64> {
+    /// Lets a connection from `ip` in; returns its number. `None`: there is no room.
+    fn enter(&self, socket: &Arc<TcpStream>, ip: IpAddr) -> Option<u64> {
         let mut members = self.members();
         if members.list.len() >= CONNECTIONS_MAX {
-            let idle = members.list.iter().enumerate();
-            let (index, _) = idle
-                .filter_map(|(index, member)| Some((index, member.idle_since?)))
-                .min_by_key(|(_, since)| *since)?;
+            let index = members.to_give_way(ip)?;
             hang_up(&members.list.swap_remove(index).socket);
         }
         let number = members.next_number;
         members.next_number += 1;
         members.list.push(Member {
             number,
+            ip,
             socket: Arc::clone(socket),
-            idle_since: Some(Instant::now()),
+            activity: Activity::Idle,
+            since: Instant::now(),
         });
         Some(number)
     }
 
-    /// Notes whether a connection is idle. `false`: it was hung up on to make room.
-    fn set_idle(&self, number: u64, idle: bool) -> bool {
+    /// Notes what a connection is at. `false`: it was hung up on to make room.
+    fn set(&self, number: u64, activity: Activity) -> bool {
         let mut members = self.members();
         let mut list = members.list.iter_mut();
         let member = list.find(|member| member.number == number);
         member.is_some_and(|member| {
-            member.idle_since = idle.then(Instant::now);
+            (member.activity, member.since) = (activity, Instant::now());
             true
         })
     }
@@ -121,6 +158,13 @@ fn hang_up(socket: &TcpStream) {
 struct Place<'a> {
     crowd: &'a Crowd,
     number: u64,
+}
+
+impl Place<'_> {
+    /// Notes what the connection is at. `false`: it was hung up on to make room.
+    fn set(&self, activity: Activity) -> bool {
+        self.crowd.set(self.number, activity)
+    }
 }
 
 impl Drop for Place<'_> {
@@ -170,7 +214,7 @@ fn admit(
 ) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let socket = Arc::new(socket);
-    let Some(number) = state.crowd.enter(&socket) else {
+    let Some(number) = state.crowd.enter(&socket, peer.ip()) else {
         let response = Response::error(503, "too many connections");
         // Whoever does not take it at once does without.
         let _ = sys::send_now(&socket, &response.bytes(SystemTime::now(), false, false));
@@ -198,13 +242,19 @@ fn admit(
 
 /// Answers requests until either side has enough.
 fn serve(state: &State, place: &Place, socket: &TcpStream, peer: SocketAddr) {
+    let Ok(local) = socket.local_addr() else {
+        return;
+    };
     let timed = Timed::new(socket, Instant::now() + IDLE_LIMIT);
     let mut input = BufReader::with_capacity(request::HEAD_LEN_MAX, timed);
     while waited(&mut input, place) {
         input.get_mut().set_end(Instant::now() + READ_LIMIT);
         let (response, head_only, keep_alive) = match request::read(&mut input) {
             Ok(request) => {
-                let response = routes::answer(state, &request, peer);
+                if !place.set(Activity::Answering) {
+                    return;
+                }
+                let response = routes::answer(state, &request, Ends { peer, local });
                 log!(Debug, "HTTP request"; peer_addr = peer, path = request.path, status = response.status);
                 let keep_alive = request.keep_alive && !state.is_closing();
                 (response, request.method == Method::Head, keep_alive)
@@ -227,13 +277,14 @@ fn serve(state: &State, place: &Place, socket: &TcpStream, peer: SocketAddr) {
 
 /// Waits for the first byte of a request. `false`: none comes, or somebody else needs the place.
 fn waited(input: &mut BufReader<Timed>, place: &Place) -> bool {
-    if !input.buffer().is_empty() {
-        return true;
+    if input.buffer().is_empty() {
+        input.get_mut().set_end(Instant::now() + IDLE_LIMIT);
+        let here = place.set(Activity::Idle);
+        if !here || input.fill_buf().map_or(true, <[u8]>::is_empty) {
+            return false;
+        }
     }
-    input.get_mut().set_end(Instant::now() + IDLE_LIMIT);
-    place.crowd.set_idle(place.number, true)
-        && input.fill_buf().is_ok_and(|bytes| !bytes.is_empty())
-        && place.crowd.set_idle(place.number, false)
+    place.set(Activity::Reading)
 }
 
 /// Ends our side and throws away what still comes.
@@ -244,4 +295,51 @@ fn linger(input: &mut BufReader<Timed>, socket: &TcpStream) {
     input.get_mut().set_end(Instant::now() + LINGER_LIMIT);
     // It ends at one of the limits, if not by itself.
     let _ = io::copy(&mut input.take(LINGER_LEN_MAX), &mut io::sink());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Activity::{Answering, Idle, Reading};
+
+    #[test]
+    fn the_idle_give_way_and_then_the_address_that_has_most() {
+        let rows: [(&[(u8, Activity)], u8, Option<usize>); 9] = [
+            (&[(1, Answering), (2, Idle), (3, Idle)], 4, Some(1)),
+            (&[(1, Reading), (1, Reading), (2, Idle)], 1, Some(2)),
+            (&[(2, Reading), (1, Reading), (1, Reading)], 3, Some(1)),
+            (&[(2, Reading), (1, Reading), (1, Reading)], 1, Some(1)),
+            (&[(2, Reading), (1, Answering), (1, Answering)], 3, Some(0)),
+            (
+                &[(2, Answering), (1, Answering), (1, Answering)],
+                3,
+                Some(1),
+            ),
+            (&[(1, Answering), (1, Answering)], 1, None),
+            (&[(1, Answering), (2, Answering)], 3, None),
+            (&[], 1, None),
+        ];
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, start) = (Arc::new(socket), Instant::now());
+        let ip = |last: u8| IpAddr::from([192, 0, 2, last]);
+        for (there, newcomer, want) in rows {
+            let member = |(number, (last, activity)): (usize, &(u8, Activity))| Member {
+                number: number as u64,
+                ip: ip(*last),
+                socket: Arc::clone(&socket),
+                activity: *activity,
+                since: start + Duration::from_secs(number as u64),
+            };
+            let members = Members {
+                next_number: 0,
+                list: there.iter().enumerate().map(member).collect(),
+            };
+            assert_eq!(
+                members.to_give_way(ip(newcomer)),
+                want,
+                "{there:?} {newcomer}"
+            );
+        }
+    }
 }

@@ -66,6 +66,8 @@ pub trait Source: Send + Sync {
 struct State {
     source: Arc<dyn Source>,
     token: Option<String>,
+    /// Names that requests may be for, beside the addresses that they come in on.
+    hosts: Vec<String>,
     crowd: Crowd,
     rates: Mutex<Rates>,
     /// The last snapshot and when it was taken.
@@ -102,6 +104,16 @@ impl State {
     }
 }
 
+/// Who is served, and who may do what.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// Who knows it may have streams and connections ended from anywhere; the machine itself may
+    /// without.
+    pub token: Option<String>,
+    /// Names that requests may be for, beside `localhost` and the addresses that they come in on.
+    pub hosts: Vec<String>,
+}
+
 /// A running HTTP server; dropping it stops it.
 pub struct Web {
     state: Arc<State>,
@@ -121,19 +133,14 @@ impl fmt::Debug for Web {
 }
 
 impl Web {
-    /// Listens on `addr`, `HOST:PORT` or `:PORT`, and serves. Whoever knows `token` may have
-    /// streams and connections ended from anywhere; the machine itself may without.
+    /// Listens on `addr`, `HOST:PORT` or `:PORT`, and serves.
     ///
     /// # Errors
     ///
     /// One line that names the address and says what is wrong with it.
-    pub fn start(
-        addr: &str,
-        token: Option<String>,
-        source: Arc<dyn Source>,
-    ) -> Result<Web, String> {
+    pub fn start(addr: &str, access: Access, source: Arc<dyn Source>) -> Result<Web, String> {
         socket::bind(addr, BACKLOG)
-            .and_then(|listener| Web::serve(listener, token, source))
+            .and_then(|listener| Web::serve(listener, access, source))
             .map_err(|error| format!("cannot listen on {addr}: {error}"))
     }
 
@@ -145,7 +152,7 @@ impl Web {
     /// When the socket cannot be set, or a thread not be started.
     pub fn serve(
         listener: TcpListener,
-        token: Option<String>,
+        Access { token, hosts }: Access,
         source: Arc<dyn Source>,
     ) -> io::Result<Web> {
         let addr = listener.local_addr()?;
@@ -158,6 +165,7 @@ impl Web {
             state: Arc::new(State {
                 source,
                 token,
+                hosts,
                 crowd: Crowd::default(),
                 rates: Mutex::default(),
                 last: Mutex::default(),

@@ -5,6 +5,28 @@ use crate::auth;
 use crate::http::Url;
 use std::net::IpAddr;
 
+/// Whether a request for `host` is one for this server: it names the address that it came in on,
+/// `localhost`, or one of `hosts`. A page whose name was made to stand for this machine has the
+/// browser name that, and could read everything. Only who is no browser sends no host.
+pub fn is_our_name(host: Option<&str>, local: IpAddr, hosts: &[String]) -> bool {
+    let Some(host) = host else { return true };
+    let Some(name) = name_of(host) else {
+        return false;
+    };
+    let ours = |known: &str| known.eq_ignore_ascii_case(&name);
+    ours("localhost")
+        || hosts.iter().any(|known| ours(known))
+        || name
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.to_canonical() == local.to_canonical())
+}
+
+/// A host without its port.
+fn name_of(host: &str) -> Option<String> {
+    let url = Url::parse(&format!("http://{host}")).ok()?;
+    (!host.contains(['@', '/', '?', '#'])).then_some(url.host)
+}
+
 /// Whether a request from `peer` may end anything: it knows the token, or it comes from this
 /// machine, and neither from a page of somebody else's that a browser here shows, nor through a
 /// proxy.
@@ -25,10 +47,8 @@ pub fn may_hang_up(token: Option<&str>, peer: IpAddr, request: &Request) -> bool
 
 /// Whether `host`, perhaps with a port, is an address or `localhost`.
 fn names_no_domain(host: &str) -> bool {
-    let url = Url::parse(&format!("http://{host}"));
-    url.is_ok_and(|url| {
-        !host.contains(['@', '/', '?', '#'])
-            && (url.host.eq_ignore_ascii_case("localhost") || url.host.parse::<IpAddr>().is_ok())
+    name_of(host).is_some_and(|name| {
+        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
     })
 }
 
@@ -36,6 +56,32 @@ fn names_no_domain(host: &str) -> bool {
 mod tests {
     use super::*;
     use crate::web::request;
+
+    #[test]
+    fn only_names_of_this_server_are_served() {
+        let hosts = ["Stream.example".to_owned(), "203.0.113.9".to_owned()];
+        let rows = [
+            ("127.0.0.1", Some("127.0.0.1:9090"), true),
+            ("127.0.0.1", Some("127.0.0.1"), true),
+            ("::1", Some("[::1]:9090"), true),
+            ("::ffff:10.0.0.7", Some("10.0.0.7:9090"), true),
+            ("10.0.0.7", Some("LocalHost:9090"), true),
+            ("10.0.0.7", Some("stream.EXAMPLE:9090"), true),
+            ("10.0.0.7", Some("203.0.113.9"), true),
+            ("10.0.0.7", None, true),
+            ("10.0.0.7", Some("10.0.0.8"), false),
+            ("127.0.0.1", Some("evil.example"), false),
+            ("127.0.0.1", Some("evil.example:9090"), false),
+            ("127.0.0.1", Some("localhost.evil.example"), false),
+            ("127.0.0.1", Some("x@localhost"), false),
+            ("127.0.0.1", Some("localhost/x"), false),
+            ("127.0.0.1", Some(""), false),
+        ];
+        for (local, host, want) in rows {
+            let is_ours = is_our_name(host, local.parse().unwrap(), &hosts);
+            assert_eq!(is_ours, want, "{host:?} on {local}");
+        }
+    }
 
     #[test]
     fn only_the_machine_itself_and_who_knows_the_token_may() {

@@ -1,13 +1,16 @@
 //! What is found where.
 
-use super::permission::may_hang_up;
+use super::permission::{is_our_name, may_hang_up};
 use super::request::{Method, Request};
 use super::response::Response;
 use super::{State, api, prometheus, vars};
 use crate::http::percent_decoded;
 use crate::json::Value;
 use crate::log;
+use crate::log::RateLimit;
+use crate::text;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// The page that shows everything. It asks for the rest of what it needs under `/api/`.
 const PAGE: &str = include_str!("page.html");
@@ -19,6 +22,8 @@ const PAGE_POLICY: &str = "default-src 'none'; \
     style-src 'sha256-hfiKYvUrJmmumlgOz8dHwiYFE4MMfGI+Bzh8PV/CMW0='; \
     connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+static FOREIGN_HOSTS: RateLimit = RateLimit::new(Duration::from_secs(10));
 
 /// Something that can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +61,24 @@ impl Resource {
     }
 }
 
-/// Answers a request from `peer`.
-pub fn answer(state: &State, request: &Request, peer: SocketAddr) -> Response {
+/// The two ends of the connection that a request came by.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    /// The other side.
+    pub peer: SocketAddr,
+    /// Ours.
+    pub local: SocketAddr,
+}
+
+/// Answers a request.
+pub fn answer(state: &State, request: &Request, Ends { peer, local }: Ends) -> Response {
+    if !is_our_name(request.host.as_deref(), local.ip(), &state.hosts) {
+        if let Some(more) = FOREIGN_HOSTS.pass() {
+            log!(Warn, "HTTP request for a foreign host refused"; peer_addr = peer,
+                host = text::shown(request.host.as_deref().unwrap_or("")), suppressed = more);
+        }
+        return Response::error(421, "not a name of this server; -http-host adds one");
+    }
     let Some(resource) = Resource::at(&request.path) else {
         return Response::error(404, "no such page");
     };

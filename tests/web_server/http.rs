@@ -3,7 +3,7 @@
 use crate::client::{Client, ask};
 use crate::fixture::keys;
 use crate::{Site, fixture::Fixture};
-use rtmp_server::web::{Source, Web};
+use rtmp_server::web::{Access, Source, Web};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -216,7 +216,7 @@ fn only_who_may_ends_streams_and_connections() {
     let rows: [(&str, &str, u16); 14] = [
         ("/api/streams/live/cam00", "Host: localhost", 200),
         ("/api/streams/live%2Fcam00", "Host: 127.0.0.1:1", 200),
-        (odd, "Host: [::1]", 200),
+        (odd, "Host: 127.0.0.1", 200),
         ("/api/connections/c000001", "Host: localhost", 200),
         (
             "/api/connections/c000001",
@@ -292,12 +292,43 @@ fn other_machines_need_the_token() {
         (Some("s3cret"), "Authorization: Bearer s3cre\r\n", 403),
         (Some("s3cret"), "Authorization: Bearer s3cret\r\n", 200),
     ] {
-        let token = token.map(str::to_owned);
-        let web = Web::start(&format!("{away}:0"), token, site.clone()).expect("the server");
+        let access = Access {
+            token: token.map(str::to_owned),
+            ..Access::default()
+        };
+        let web = Web::start(&format!("{away}:0"), access, site.clone()).expect("the server");
         let host = web.addr();
         let request =
             format!("DELETE /api/connections/c000001 HTTP/1.1\r\nHost: {host}\r\n{bearer}\r\n");
         assert_eq!(ask(host, &request).status, want, "{bearer}");
+    }
+}
+
+#[test]
+fn only_requests_for_this_server_are_answered() {
+    let site = Site::start(1);
+    let port = site.addr().port();
+    for (host, want) in [
+        (format!("127.0.0.1:{port}"), 200),
+        ("localhost".to_owned(), 200),
+        ("X.example".to_owned(), 200),
+        ("evil.example".to_owned(), 421),
+        (format!("evil.example:{port}"), 421),
+        ("192.0.2.1".to_owned(), 421),
+        ("[::1]".to_owned(), 421),
+    ] {
+        for request in [
+            "GET /api/connections",
+            "HEAD /",
+            "GET /nowhere",
+            "DELETE /api/streams/x",
+        ] {
+            let request = format!("{request} HTTP/1.0\r\nHost: {host}\r\n\r\n");
+            let mut client = Client::connect(site.addr());
+            client.send(request.as_bytes());
+            let status = client.receive(request.starts_with("HEAD")).status;
+            assert_eq!(status == 421, want == 421, "{status} for {request}");
+        }
     }
 }
 
@@ -318,12 +349,12 @@ fn an_address_that_cannot_be_had_is_named() {
     let addr = taken.local_addr().expect("an address").to_string();
     let source: Arc<dyn Source> = Arc::new(Fixture::default());
     for addr in [addr.as_str(), "192.0.2.1:80"] {
-        let error = Web::start(addr, None, source.clone()).expect_err("refused");
+        let error = Web::start(addr, Access::default(), source.clone()).expect_err("refused");
         assert!(
             error.starts_with(&format!("cannot listen on {addr}: ")),
             "{error}"
         );
     }
-    let web = Web::serve(taken, None, source).expect("a listener that is there");
+    let web = Web::serve(taken, Access::default(), source).expect("a listener that is there");
     assert_eq!(ask(web.addr(), "GET /healthz HTTP/1.0\r\n\r\n").status, 200);
 }

@@ -9,7 +9,7 @@ mod withstand;
 
 use client::Reply;
 use fixture::Fixture;
-use rtmp_server::web::Web;
+use rtmp_server::web::{Access, Web};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -27,8 +27,11 @@ impl Site {
 
     fn telling(fixture: Fixture) -> Site {
         let fixture = Arc::new(fixture);
-        let token = Some("s3cret".to_owned());
-        let web = Web::start("127.0.0.1:0", token, fixture.clone()).expect("the server");
+        let access = Access {
+            token: Some("s3cret".to_owned()),
+            hosts: ["a", "x.example"].map(str::to_owned).to_vec(),
+        };
+        let web = Web::start("127.0.0.1:0", access, fixture.clone()).expect("the server");
         Site { fixture, web }
     }
 
