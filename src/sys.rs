@@ -38,6 +38,9 @@ const F_SETFD: c_int = 2;
 const F_DUPFD_CLOEXEC: c_int = 1030;
 const FD_CLOEXEC: c_int = 1;
 
+/// Linux' `SIOCOUTQ`.
+const SIOCOUTQ: c_ulong = 0x5411;
+
 const POLLIN: i16 = 1;
 const POLLOUT: i16 = 4;
 
@@ -129,6 +132,7 @@ unsafe extern "C" {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     fn connect(socket: c_int, addr: *const SockAddr, len: u32) -> c_int;
     fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
+    fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
     fn poll(fds: *mut PollFd, count: c_ulong, timeout_ms: c_int) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
     fn getrlimit(resource: c_int, limit: *mut Rlimit) -> c_int;
@@ -251,6 +255,28 @@ pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
+/// The result of a system call that returns 0, or fails.
+fn checked(result: c_int) -> io::Result<()> {
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Bytes that the socket has taken and the other side has not acknowledged.
+///
+/// # Errors
+///
+/// When it is no socket that can tell.
+pub fn unacknowledged(socket: &TcpStream) -> io::Result<u64> {
+    let mut bytes: c_int = 0;
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel writes one
+    // `int` to `bytes`.
+    let result = unsafe { ioctl(socket.as_raw_fd(), SIOCOUTQ, &raw mut bytes) };
+    checked(result)?;
+    Ok(u64::try_from(bytes).unwrap_or_default())
+}
+
 /// Makes a read wait until so many bytes are there, or until the socket's read timeout has passed
 /// and any are.
 ///
@@ -263,11 +289,7 @@ pub fn set_receive_low_water(socket: &TcpStream, bytes: u32) -> io::Result<()> {
     // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel only reads
     // the `len` bytes of `value`.
     let result = unsafe { setsockopt(socket.as_raw_fd(), SOL_SOCKET, SO_RCVLOWAT, &value, len) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    checked(result)
 }
 
 /// Lets so many connections wait to be accepted, where the standard library allows 128: beyond
@@ -280,11 +302,7 @@ pub fn set_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
     // SAFETY: the descriptor is open as long as `listener` is borrowed; listening again only
     // changes the length of the queue.
     let result = unsafe { listen(listener.as_raw_fd(), c_int::from(connections)) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    checked(result)
 }
 
 /// Waits until one of the two has something to read, or has ended; returns whether `first` does.
@@ -477,11 +495,8 @@ fn socket_option(socket: BorrowedFd, name: c_int) -> io::Result<c_int> {
     // SAFETY: the descriptor is open as long as it is borrowed, and the kernel writes at most
     // `len` bytes to `value`.
     let result = unsafe { getsockopt(socket.as_raw_fd(), SOL_SOCKET, name, &mut value, &mut len) };
-    if result == 0 {
-        Ok(value)
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    checked(result)?;
+    Ok(value)
 }
 
 /// The time since the system started, on the clock that nobody sets.

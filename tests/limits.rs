@@ -74,41 +74,78 @@ fn a_handshake_that_trickles_ends_in_the_same_time() {
 #[test]
 fn a_client_that_connects_and_does_nothing_ends_in_time() {
     let server = ServerProcess::start("");
-    let mut client = server.connected();
-    let took = time_to_close(&mut client.socket);
-    assert_between("the set-up limit", took, 13_000, 18_000);
-    let line = server.wait_for_line("connection failed");
-    assert!(line.contains("connect, publish or play"), "{line}");
+    let mut clients = [server.connected(), server.publisher("x")];
+    // One that is done with publishing is again one that does nothing, whatever it says.
+    clients[1].call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+    let done = Instant::now();
+    let mut lines = std::thread::scope(|scope| {
+        let closing = clients.each_mut().map(|client| {
+            scope.spawn(move || {
+                let mut socket = client.socket.try_clone().expect("socket");
+                let reading = scope.spawn(move || time_to_close(&mut socket));
+                while !reading.is_finished() && done.elapsed() < Duration::from_secs(30) {
+                    let _ = client.try_send(&UserControl::PingResponse(7).message());
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                let _ = client.socket.shutdown(std::net::Shutdown::Both);
+                assert_between("the set-up limit", done.elapsed(), 13_000, 18_000);
+                reading.join().expect("the reader");
+            })
+        });
+        for closing in closing {
+            closing.join().expect("closed");
+        }
+        (0..2).map(|_| server.wait_for_line("connection failed"))
+    });
+    assert!(lines.all(|line| line.contains("connect, publish or play")));
 }
 
 #[test]
-fn a_silent_publisher_gives_way_where_a_second_one_is_refused() {
-    let server = ServerProcess::start("-on-duplicate reject");
-    let mut first = server.publisher("x");
-    first.send_media(&["V head 1 @0", "V key 1 @0"]);
-    let silent_since = Instant::now();
-    let mut busy = server.publisher("busy");
-    busy.send_bytes(&[4, 0, 0, 0, 0, 0, 100, 9, 1, 0, 0, 0]);
-    let publish = |name: &str| {
+fn a_viewer_that_takes_media_need_not_say_anything() {
+    let server = ServerProcess::start("-merge 0");
+    let mut publisher = server.publisher("x");
+    publisher.send_media(&["A head 1 @0", "A sound 1 @0"]);
+    let mut viewer = server.playing("x");
+    let (began, mut sounds) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(94) {
+        publisher.send_media(&["A sound 2 @10"]);
+        std::thread::sleep(Duration::from_millis(200));
+        sounds += 1;
+    }
+    publisher.send_media(&["A sound 3 @20"]);
+    let lines = viewer.lines_until("A sound 3");
+    let got = lines.iter().filter(|line| line.starts_with("A sound 2"));
+    assert_eq!(got.count(), sounds);
+}
+
+#[test]
+fn what_begins_anew_again_and_again_is_refused() {
+    let dir = std::env::temp_dir().join(format!("rtmp-server-pace-{}", std::process::id()));
+    let flags = format!("-record-all true -record-dir {}", dir.display());
+    let server = ServerProcess::start(&flags);
+    for (what, code) in [("publish", "Publish.Denied"), ("play", "Play.Failed")] {
         let mut client = server.connected();
-        client.call(1, "publish", 0.0, vec![Value::text(name)]);
-        (client.next_line(), client)
-    };
-    let refusal = "error@1 NetStream.Publish.BadName";
-    let (mut second, took) = loop {
-        // A part of a message is a sign of life as well.
-        busy.send_bytes(&[0]);
-        let (answer, client) = publish("x");
-        if answer != refusal {
-            break (client, silent_since.elapsed());
+        let mut begun = 0;
+        for round in 0..1000 {
+            let name = Value::text(format!("{what}{round}"));
+            client.call(1, what, 0.0, vec![name]);
+            client.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+            client.call(0, "createStream", 2.0, vec![]);
+            let answered = std::iter::repeat_with(|| client.next_line())
+                .find(|line| line.contains(code) || line.starts_with("_result 2"));
+            if answered.is_some_and(|line| line.contains(code)) {
+                break;
+            }
+            begun += 1;
         }
-        assert!(silent_since.elapsed() < Duration::from_secs(20));
-        std::thread::sleep(Duration::from_millis(500));
-    };
-    assert_between("giving way", took, 9_900, 13_000);
-    assert_eq!(publish("busy").0, refusal);
-    second.expect(&["status@1 NetStream.Publish.Start"]);
-    first.expect(&[refusal, "end"]);
+        assert!((15..100).contains(&begun), "{begun} times {what}");
+        assert!(server.wait_for_line("request refused").contains(code));
+    }
+    time_of_an_honest_stream(&server, "x");
+    let files = std::fs::read_dir(&dir).map_or(0, Iterator::count);
+    assert!(files < 100, "{files} files");
+    drop(server);
+    let _ = std::fs::remove_dir_all(&dir);
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn names_that_nobody_has_cost_little_and_not_for_long() {
     let edge = TestServer::start(&flags);
     let mut viewer = edge.connected();
     for number in 0..200 {
-        let name = Value::text(&format!("nobodys{number}"));
+        let name = Value::text(format!("nobodys{number}"));
         let play = status::call(StreamId(1), "play", 0.0, Value::Null, vec![name]);
         // It may have been hung up on.
         let _ = viewer.try_send(&play);

@@ -128,6 +128,8 @@ impl Toward {
 struct Sent {
     /// Messages that were taken, to be sent at once or later.
     messages: Counter,
+    /// Those of them that are audio, video and data of a stream.
+    media: Counter,
     /// Bytes that the socket has taken.
     bytes: Counter,
     /// Messages that were left out, since there was no room for them.
@@ -217,6 +219,7 @@ impl Outbox {
         let offer = self.offer_batch(stream, batch);
         if matches!(offer, Offer::Sent | Offer::Queued) {
             self.count_messages(batch.messages().len());
+            self.sent.media.add(batch.messages().len() as u64);
         }
         offer
     }
@@ -280,6 +283,9 @@ impl Outbox {
         let offer = self.push_messages(egress, stream, messages);
         if matches!(offer, Offer::Sent | Offer::Queued) {
             self.count_messages(count);
+            if stream.is_some() {
+                self.sent.media.add(count as u64);
+            }
         }
         offer
     }
@@ -393,6 +399,11 @@ impl Outbox {
     /// Messages that were sent or wait.
     pub fn messages(&self) -> u64 {
         self.sent.messages.get()
+    }
+
+    /// Those of them that are audio, video and data of a stream.
+    pub fn media(&self) -> u64 {
+        self.sent.media.get()
     }
 
     /// Bytes that the socket has taken.

@@ -3,7 +3,9 @@
 use super::active::{Active, Ending, Playing, Publishing};
 use super::error::Error;
 use super::fetches::Full;
+use super::pace::Pace;
 use super::roster::{NO_ROLE, Peer, Place};
+use super::sent::Sent;
 use super::{Context, HANDSHAKE_LIMIT, READ_LIMIT, SETUP_LIMIT, events};
 use crate::auth::{Action, Authenticator};
 use crate::log;
@@ -34,6 +36,9 @@ const LOOP: &str = "Relay loop: the stream would come back to a server that it h
 
 /// What a publisher is told when the system has no threads left for its recording and the like.
 const NO_ROOM: &str = "The server has no room for another publication.";
+
+/// What a client is told that begins to publish or play too often.
+const TOO_OFTEN: &str = "Too many beginnings in a short time.";
 
 /// Lines that anyone can cause, as often as they like: so many of each are written in that time.
 const FLOOD_LINES: u64 = 100;
@@ -179,6 +184,10 @@ struct Conn<'a> {
     active: Vec<(StreamId, Active)>,
     /// Replies that have not been handed over yet.
     replies: Vec<Message>,
+    /// How often it has begun to publish or play.
+    pace: Pace,
+    /// What it was sent when it was last heard of.
+    sent: Sent,
     /// Media that has not been handed over yet, all of one stream.
     media: Vec<Message>,
     /// Leave was taken: whatever still comes is not for us.
@@ -200,6 +209,8 @@ impl<'a> Conn<'a> {
             via: Vec::new(),
             active: Vec::new(),
             replies: Vec::new(),
+            pace: Pace::new(Instant::now()),
+            sent: Sent::default(),
             media: Vec::new(),
             leaving: false,
         }
@@ -214,10 +225,14 @@ impl<'a> Conn<'a> {
         let mut buffer = vec![0; READ_LEN];
         let mut events = Vec::new();
         loop {
-            let len = self
-                .reader
-                .read(&mut buffer)
-                .map_err(|error| self.reading(error))?;
+            let len = match self.reader.read(&mut buffer) {
+                Ok(len) => len,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && self.takes_media() => {
+                    continue;
+                }
+                Err(error) => return Err(self.reading(error)),
+            };
+            self.sent = Sent::through(self.outbox());
             if len == 0 {
                 return Err(self.closed());
             }
@@ -256,6 +271,16 @@ impl<'a> Conn<'a> {
             Some(Cause::PeerGone) | None => Error::Closed,
             Some(cause) => Error::Cut(cause),
         }
+    }
+
+    /// Whether it plays and has taken media since it was last looked at: then it need not say
+    /// anything.
+    fn takes_media(&mut self) -> bool {
+        let plays = |(_, active): &(StreamId, Active)| matches!(active, Active::Playing(_));
+        if !self.active.iter().any(plays) {
+            return false;
+        }
+        self.sent.takes_more(&self.peer.outbox, self.socket)
     }
 
     fn reading(&self, error: io::Error) -> Error {
@@ -309,7 +334,7 @@ impl<'a> Conn<'a> {
             }
             Event::Publish(request) => self.publish(request)?,
             Event::Play(request) => self.play(request)?,
-            Event::Ended(stream) => self.end(stream),
+            Event::Ended(stream) => self.end(stream)?,
             Event::Pause(stream, paused) => {
                 if let Some(active) = self.active(stream) {
                     active.pause(paused);
@@ -390,6 +415,10 @@ impl<'a> Conn<'a> {
         if !self.is_allowed(Action::Publish, &request) {
             return self.reject(&request, code::PUBLISH_DENIED, "Access denied.");
         }
+        let (key, pace) = (&request.address.key, &mut self.pace);
+        if !self.context.may_begin(Action::Publish, key, pace) {
+            return self.refuse(&request, code::PUBLISH_DENIED, TOO_OFTEN);
+        }
         let Ok(share) = self.context.room_for_publication() else {
             return self.refuse(&request, code::PUBLISH_DENIED, NO_ROOM);
         };
@@ -434,6 +463,10 @@ impl<'a> Conn<'a> {
         }
         if !self.is_allowed(Action::Play, &request) {
             return self.reject(&request, code::PLAY_FAILED, "Access denied.");
+        }
+        let (key, pace) = (&request.address.key, &mut self.pace);
+        if !self.context.may_begin(Action::Play, key, pace) {
+            return self.refuse(&request, code::PLAY_FAILED, TOO_OFTEN);
         }
         let Request {
             stream,
@@ -529,12 +562,18 @@ impl<'a> Conn<'a> {
     }
 
     /// What `stream` did is over, by the peer's own wish.
-    fn end(&mut self, stream: StreamId) {
-        if let Some(index) = self.active.iter().position(|(id, _)| *id == stream) {
-            let (_, active) = self.active.swap_remove(index);
-            self.peer.purpose().stream_key.clear();
-            active.end(self.context, &self.peer.id, Ending::Finished);
+    fn end(&mut self, stream: StreamId) -> Result<(), Error> {
+        let Some(index) = self.active.iter().position(|(id, _)| *id == stream) else {
+            return Ok(());
+        };
+        let (_, active) = self.active.swap_remove(index);
+        self.peer.purpose().stream_key.clear();
+        active.end(self.context, &self.peer.id, Ending::Finished);
+        if self.active.is_empty() {
+            let end = Instant::now() + SETUP_LIMIT;
+            self.reader.set_end(end).map_err(Error::Io)?;
         }
+        Ok(())
     }
 
     /// The connection is over: whatever is left of it ends unasked.

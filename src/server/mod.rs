@@ -9,8 +9,10 @@ mod events;
 mod fetches;
 mod listener;
 mod machine;
+mod pace;
 mod pull;
 mod roster;
+mod sent;
 mod setup;
 mod stop;
 mod watch;
@@ -29,6 +31,7 @@ use crate::systemd::Passed;
 use crate::web::Web;
 use capacity::{Capacity, Share};
 use crowd::Crowd;
+use pace::KeyPaces;
 use pull::Pulls;
 use roster::Roster;
 use std::io;
@@ -75,6 +78,8 @@ pub struct Context {
     registry: Registry,
     /// What the system has room for.
     capacity: Arc<Capacity>,
+    /// How often keys have been published of late.
+    key_paces: KeyPaces,
     /// Threads and processes that a publication has beside its connection.
     publication_threads: usize,
     roster: Arc<Roster>,

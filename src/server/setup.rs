@@ -2,6 +2,7 @@
 
 use super::capacity::Capacity;
 use super::events::{RecordEvents, RelayEvents, StreamEvents};
+use super::pace::KeyPaces;
 use super::pull::Pulls;
 use super::roster::Roster;
 use super::watch::Watch;
@@ -117,6 +118,7 @@ pub fn context(
         hooks,
         counters,
         capacity: Arc::new(capacity(config.max_connections)),
+        key_paces: KeyPaces::default(),
         publication_threads: publication_threads(config),
         roster: Arc::new(Roster::new(
             config.max_connections,
@@ -161,12 +163,12 @@ pub fn webs(
     context: &Arc<Context>,
 ) -> Result<Vec<Web>, String> {
     let token = config.api_token.as_ref().map(Secret::reveal);
-    let source = || Arc::new(Watch(Arc::clone(context)));
-    let mut webs = Vec::new();
     let access = || Access {
         token: token.map(str::to_owned),
         hosts: config.http_host.clone(),
     };
+    let source = || Arc::new(Watch(Arc::clone(context)));
+    let mut webs = Vec::new();
     for listener in passed {
         let web = Web::serve(listener, access(), source());
         webs.push(web.map_err(|error| format!("cannot serve on a passed socket: {error}"))?);

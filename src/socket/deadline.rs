@@ -70,6 +70,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// All reads have to be over at `end` from now on, and bytes do not wait for others.
+    ///
+    /// # Errors
+    ///
+    /// When the socket cannot be set.
+    pub fn set_end(&mut self, end: Instant) -> io::Result<()> {
+        self.limit = Limit::Until(end);
+        self.gathering = None;
+        self.gathers = false;
+        sys::set_receive_low_water(self.socket, 1)
+    }
+
     /// Each read may take as long as `limit` from now on.
     ///
     /// # Errors

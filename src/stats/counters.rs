@@ -89,6 +89,8 @@ counters! {
     handshake_failures: metric "rtmp_handshake_failures_total", var "rtmp_handshake_failures_total";
     /// Commands that could not be read and were passed over.
     commands_unreadable: metric "rtmp_unreadable_commands_total";
+    /// Publications and playbacks refused because too many began in a short time.
+    beginnings_refused: metric "rtmp_refused_beginnings_total";
     /// Peers hung up on because what waited for all took too much memory.
     memory_hangups: metric "rtmp_memory_hangups_total";
     /// Requests to connect, publish or play that were refused, but for the authentication.

@@ -302,9 +302,12 @@ mod tests {
     use super::*;
     use Activity::{Answering, Idle, Reading};
 
+    /// Addresses by their last number, and what is done there, the oldest first.
+    type There = &'static [(u8, Activity)];
+
     #[test]
     fn the_idle_give_way_and_then_the_address_that_has_most() {
-        let rows: [(&[(u8, Activity)], u8, Option<usize>); 9] = [
+        let rows: [(There, u8, Option<usize>); 9] = [
             (&[(1, Answering), (2, Idle), (3, Idle)], 4, Some(1)),
             (&[(1, Reading), (1, Reading), (2, Idle)], 1, Some(2)),
             (&[(2, Reading), (1, Reading), (1, Reading)], 3, Some(1)),

@@ -139,6 +139,7 @@ fn totals() -> Totals {
         connections_refused: 102,
         handshake_failures: 103,
         commands_unreadable: 124,
+        beginnings_refused: 127,
         memory_hangups: 126,
         zombies: 104,
         publishers: 105,
