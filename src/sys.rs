@@ -595,9 +595,7 @@ pub fn descriptor_limit() -> io::Result<u64> {
 fn descriptor_limits() -> io::Result<Rlimit> {
     let mut limit = Rlimit { soft: 0, hard: 0 };
     // SAFETY: `limit` is a live `struct rlimit` that the kernel fills in.
-    if unsafe { getrlimit(RLIMIT_NOFILE, &mut limit) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    checked(unsafe { getrlimit(RLIMIT_NOFILE, &mut limit) })?;
     Ok(limit)
 }
 
@@ -606,8 +604,6 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     let mut limit = descriptor_limits()?;
     limit.soft = limit.hard;
     // SAFETY: `limit` is a live `struct rlimit` that the kernel only reads.
-    if unsafe { setrlimit(RLIMIT_NOFILE, &limit) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    checked(unsafe { setrlimit(RLIMIT_NOFILE, &limit) })?;
     Ok(limit.soft)
 }
