@@ -3,10 +3,11 @@
 use super::active::{Active, Ending, Playing, Publishing};
 use super::error::Error;
 use super::fetches::Full;
+use super::handshake::shake_hands;
 use super::pace::Pace;
 use super::roster::{NO_ROLE, Peer, Place};
 use super::sent::Sent;
-use super::{Context, HANDSHAKE_LIMIT, READ_LIMIT, SETUP_LIMIT, events};
+use super::{Context, READ_LIMIT, SETUP_LIMIT, events};
 use crate::auth::{Action, Authenticator};
 use crate::log;
 use crate::log::RateLimit;
@@ -20,7 +21,7 @@ use crate::rtmp::status::code;
 use crate::rtmp::{Message, StreamId, handshake};
 use crate::socket::{self, Line, Reader};
 use crate::text::shown;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -91,31 +92,6 @@ pub fn serve(context: &Context, number: u64, line: &Arc<Line>, addr: SocketAddr,
             }
         }
     }
-}
-
-/// The handshake, all of it within [`HANDSHAKE_LIMIT`]: C0 and C1 are read, S0, S1 and S2 written
-/// in one go, C2 is read.
-fn shake_hands(context: &Context, number: u64, socket: &TcpStream) -> Result<(), Error> {
-    let mut reader = Reader::until(socket, Instant::now() + HANDSHAKE_LIMIT);
-    let mut read = |out: &mut [u8]| {
-        reader
-            .read_exact(out)
-            .map_err(|error| Error::reading(error, "handshake"))
-    };
-    let mut version = [0];
-    read(&mut version)?;
-    handshake::check_version(version[0])?;
-    // On the heap: the stack of a thread stays as large as it once was.
-    let mut theirs: Box<handshake::Packet> = Box::new([0; handshake::PACKET_LEN]);
-    read(&mut theirs[..])?;
-    let seed = context.seed.wrapping_add(number << 1);
-    let answer = handshake::answer(&theirs, context.clock_ms(), seed);
-    (&mut &*socket).write_all(&answer).map_err(Error::Io)?;
-    read(&mut theirs[..])?;
-    if let Err(deviation) = handshake::check_answered(&answer, &theirs) {
-        log!(Debug, "peer deviated from the specification"; conn_id = format_args!("c{number:06}"), deviation = deviation);
-    }
-    Ok(())
 }
 
 /// Everything after the handshake.

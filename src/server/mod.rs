@@ -7,6 +7,7 @@ mod crowd;
 mod error;
 mod events;
 mod fetches;
+mod handshake;
 mod listener;
 mod machine;
 mod pace;
