@@ -213,9 +213,7 @@ impl Signals {
         let none = SignalSet([0; 16]);
         // SAFETY: the set is live and at least as long as the C library's, which only reads it; it
         // is not asked for the one before.
-        if unsafe { sigprocmask(SIG_SETMASK, &none, std::ptr::null_mut()) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        checked(unsafe { sigprocmask(SIG_SETMASK, &none, std::ptr::null_mut()) })?;
         Ok(Signals(arrivals))
     }
 
@@ -255,10 +253,10 @@ pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// The result of a system call that returns 0, or fails.
-fn checked(result: c_int) -> io::Result<()> {
+/// What a system call returned, unless it failed.
+fn checked(result: c_int) -> io::Result<c_int> {
     match result {
-        0 => Ok(()),
+        0.. => Ok(result),
         _ => Err(io::Error::last_os_error()),
     }
 }
@@ -272,8 +270,7 @@ pub fn unacknowledged(socket: &TcpStream) -> io::Result<u64> {
     let mut bytes: c_int = 0;
     // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel writes one
     // `int` to `bytes`.
-    let result = unsafe { ioctl(socket.as_raw_fd(), SIOCOUTQ, &raw mut bytes) };
-    checked(result)?;
+    checked(unsafe { ioctl(socket.as_raw_fd(), SIOCOUTQ, &raw mut bytes) })?;
     Ok(u64::try_from(bytes).unwrap_or_default())
 }
 
@@ -289,7 +286,7 @@ pub fn set_receive_low_water(socket: &TcpStream, bytes: u32) -> io::Result<()> {
     // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel only reads
     // the `len` bytes of `value`.
     let result = unsafe { setsockopt(socket.as_raw_fd(), SOL_SOCKET, SO_RCVLOWAT, &value, len) };
-    checked(result)
+    checked(result).map(drop)
 }
 
 /// Lets so many connections wait to be accepted, where the standard library allows 128: beyond
@@ -302,7 +299,7 @@ pub fn set_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
     // SAFETY: the descriptor is open as long as `listener` is borrowed; listening again only
     // changes the length of the queue.
     let result = unsafe { listen(listener.as_raw_fd(), c_int::from(connections)) };
-    checked(result)
+    checked(result).map(drop)
 }
 
 /// Waits until one of the two has something to read, or has ended; returns whether `first` does.
@@ -402,10 +399,7 @@ pub fn connect_until(
     };
     let addr = SockAddr::new(addr);
     // SAFETY: takes integers and touches no memory of ours.
-    let fd = unsafe { socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let fd = checked(unsafe { socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) })?;
     // SAFETY: a moment ago the kernel made it for us, so nobody else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     // SAFETY: the kernel only reads the `len` bytes of `addr`, which has as many, and the
@@ -464,16 +458,11 @@ impl SockAddr {
 pub fn inherited(number: c_int) -> io::Result<OwnedFd> {
     // SAFETY: takes integers and touches no memory of ours; the descriptor itself stays whose it
     // is.
-    let own = unsafe { fcntl(number, F_DUPFD_CLOEXEC, 3 as c_int) };
-    if own < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let own = checked(unsafe { fcntl(number, F_DUPFD_CLOEXEC, 3 as c_int) })?;
     // SAFETY: a moment ago the kernel made it for us, so nobody else owns it.
     let own = unsafe { OwnedFd::from_raw_fd(own) };
     // SAFETY: as above.
-    if unsafe { fcntl(number, F_SETFD, FD_CLOEXEC) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    checked(unsafe { fcntl(number, F_SETFD, FD_CLOEXEC) })?;
     Ok(own)
 }
 
