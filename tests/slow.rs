@@ -335,7 +335,7 @@ fn what_waits_for_a_paused_viewer_is_bounded_in_bytes() {
     let server = ServerProcess::start("-merge 0");
     let mut publisher = server.publisher("x");
     publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
-    let mut paused = server.playing("x");
+    let mut paused = server.playing("x?tracks=all");
     paused.expect(&["V head 1 @0", "V key 1 @0"]);
     let (yes, time) = (
         rtmp_server::amf0::Value::Boolean(true),
