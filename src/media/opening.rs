@@ -3,19 +3,22 @@
 //! What a file or a stream of fragments begins with names all of its tracks, so it cannot be written
 //! before they are known; and a track that never comes must not hold up those that are there.
 
-use super::sample::Medium;
+use super::sample::{Medium, TrackId};
 use super::tracks::{Sample, Tracks};
 use crate::amf0::{Pairs, Value};
+use std::collections::BTreeSet;
 
 /// How long tracks are waited for, in ms from the first frame that a decoder can begin with.
 pub const TRACKS_WAIT_MS: u64 = 1000;
 
 /// Waits for the tracks of a stream.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Opening {
     /// Whether the stream's metadata speaks of pictures and of sound.
     video: bool,
     audio: bool,
+    /// Tracks that have had a frame.
+    seen: BTreeSet<TrackId>,
     /// When the first frame was due that a decoder can begin with, in nanoseconds.
     first_ns: Option<u64>,
     /// When the last of all frames was due, in nanoseconds.
@@ -40,6 +43,7 @@ impl Opening {
             self.first_ns.get_or_insert(sample.time_ns);
         }
         self.last_ns = self.last_ns.max(sample.time_ns);
+        self.seen.insert(sample.track);
     }
 
     /// Whether the tracks that are known now are those to begin with.
@@ -48,7 +52,10 @@ impl Opening {
             return false;
         };
         let has = |medium| tracks.known().any(|(id, _)| id.medium == medium);
+        // What a publisher says of colours stands right before the first picture.
+        let starts = |id: TrackId| id.medium == Medium::Video && !self.seen.contains(&id);
         let lacks = tracks.is_incomplete()
+            || tracks.known().any(|(id, _)| starts(id))
             || self.video && !has(Medium::Video)
             || self.audio && !has(Medium::Audio);
         !lacks || self.last_ns.saturating_sub(first_ns) >= TRACKS_WAIT_MS * 1_000_000

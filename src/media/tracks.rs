@@ -9,6 +9,7 @@ use super::sample::{Medium, Part, TrackId, parts};
 use super::{Codec, Content};
 use crate::rtmp::MessageType;
 use std::collections::BTreeMap;
+use std::mem;
 use std::ops::Range;
 
 /// Most tracks of a stream, of sound and pictures together.
@@ -37,7 +38,8 @@ pub struct Sample {
 pub enum Item {
     /// A frame.
     Sample(Sample),
-    /// The configuration is known from now on, and was not before.
+    /// The configuration is known from now on, and was not before; or a track that had ended begins
+    /// again.
     Known(TrackId),
     /// The configuration is another one from now on.
     Changed(TrackId),
@@ -57,6 +59,8 @@ pub struct Tracks {
 struct Track {
     colour: Colour,
     state: State,
+    /// It has ended, and has not begun again.
+    is_over: bool,
 }
 
 #[derive(Debug, Default)]
@@ -78,9 +82,9 @@ impl Tracks {
         self.tracks.get(&track)?.config()
     }
 
-    /// The tracks whose configuration is known, pictures first.
+    /// The tracks whose configuration is known and that have not ended, pictures first.
     pub fn known(&self) -> impl Iterator<Item = (TrackId, &Config)> {
-        let tracks = self.tracks.iter();
+        let tracks = self.tracks.iter().filter(|(_, track)| !track.is_over);
         tracks.filter_map(|(id, track)| Some((*id, track.config()?)))
     }
 
@@ -123,7 +127,10 @@ impl Track {
         let bytes = payload.get(part.data.clone()).unwrap_or_default();
         match part.content {
             Content::Config => return self.read_details(part.track, bytes, out),
-            Content::End => return out.push(Item::Ended(part.track)),
+            Content::End => {
+                self.is_over = true;
+                return out.push(Item::Ended(part.track));
+            }
             _ => {}
         }
         let Some(format) = Format::new(part.codec) else {
@@ -209,6 +216,9 @@ impl Track {
         };
         if skipped == bytes.len() {
             return;
+        }
+        if mem::take(&mut self.is_over) {
+            out.push(Item::Known(part.track));
         }
         out.push(Item::Sample(Sample {
             track: part.track,

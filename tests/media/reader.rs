@@ -44,6 +44,7 @@ pub struct Sample {
 impl Track {
     /// When a sample is shown, in ticks of the track behind the beginning of the movie; the edit list
     /// is followed.
+    #[allow(dead_code)] // not every test that includes this looks at it
     pub fn shown(&self, sample: &Sample, movie_timescale: u32) -> i64 {
         let time = sample.decode as i64 + sample.composition;
         let mut before = 0;

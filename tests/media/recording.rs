@@ -3,6 +3,7 @@
 use crate::messages::Message;
 use rtmp_server::media::mp4::{Fragment, Hybrid, Movie, Track};
 use rtmp_server::media::tracks::{Item, Sample, Tracks};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ impl Recording {
     /// Of all the messages, in one file; its tracks are all that the messages have.
     pub fn new(messages: &[Message]) -> Recording {
         let mut tracks = Tracks::default();
+        let mut known = BTreeMap::new();
         let mut samples = Vec::new();
         for message in messages {
             let mut items = Vec::new();
@@ -34,12 +36,10 @@ impl Recording {
                 Item::Sample(sample) => Some((sample, Arc::clone(&message.payload))),
                 _ => None,
             }));
+            known.extend(tracks.known().map(|(id, config)| (id, config.clone())));
         }
-        let track = |(id, config): (_, &_)| Track {
-            id,
-            config: Clone::clone(config),
-        };
-        Recording::of(tracks.known().map(track).collect(), samples)
+        let track = |(id, config)| Track { id, config };
+        Recording::of(known.into_iter().map(track).collect(), samples)
     }
 
     pub fn of(tracks: Vec<Track>, samples: Vec<(Sample, Arc<[u8]>)>) -> Recording {

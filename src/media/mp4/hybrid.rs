@@ -99,6 +99,11 @@ impl Hybrid {
         self.len
     }
 
+    /// Whether the file has a track.
+    pub fn has(&self, track: TrackId) -> bool {
+        self.tracks.iter().any(|own| own.id == track)
+    }
+
     /// Whether the index has become too large for another fragment: it is time for the next file.
     pub fn is_full(&self) -> bool {
         self.memory() >= INDEX_LEN_MAX
