@@ -148,7 +148,12 @@ fn recordings_are_asked_for() {
             pattern: Pattern::new(pattern).unwrap(),
         });
         let dir = PathBuf::from(dir);
-        Some(record::Settings { dir, segments })
+        let format = record::Format::Flv;
+        Some(record::Settings {
+            dir,
+            segments,
+            format,
+        })
     };
     #[rustfmt::skip]
     let rows = [
@@ -157,6 +162,7 @@ fn recordings_are_asked_for() {
         ("-record-all true", settings("recordings", None)),
         ("-record-all=1 -record-dir=/a/b", settings("/a/b", None)),
         ("-record-all yes -segment-pattern x", settings("recordings", None)),
+        ("-record-all yes -record-format flv", settings("recordings", None)),
         ("-record-all yes -segment-duration 0", settings("recordings", None)),
         ("-record-all true -segment-duration 5m", settings("recordings", Some((300, "%s_%T_seg%03d")))),
         ("-record-all true -segment-duration 5s -segment-pattern %s/%d", settings("recordings", Some((5, "%s/%d")))),

@@ -25,7 +25,10 @@ impl Dir {
         let entries = std::fs::read_dir(&self.0).expect("entries").flatten();
         let files = entries.map(|entry| entry.path());
         let mut files: Vec<PathBuf> = files
-            .filter(|path| path.extension().is_some_and(|ending| ending == "flv"))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|ending| ending == "flv" || ending == "mp4")
+            })
             .collect();
         files.sort();
         files
@@ -169,6 +172,33 @@ fn a_stop_leaves_complete_files_and_hooks_are_told_of_them() {
         })
         .collect();
     assert_eq!(told.lines().collect::<Vec<_>>(), want);
+}
+
+#[test]
+fn hooks_are_told_why_a_file_is_not_mp4() {
+    let dir = Dir::new("format");
+    let script = dir.0.join("told.sh");
+    let told = dir.0.join("told");
+    let text = format!(
+        "echo \"$RTMP_PATH: $RTMP_FORMAT_REASON\" >>{}\n",
+        told.display()
+    );
+    std::fs::write(&script, text).expect("a script");
+    let script = script.display();
+    let flags = format!("-record-format mp4 -hook-script recording_done={script}");
+    let mut server = dir.start(&flags);
+    let mut publisher = server.publisher("cam");
+    // Their headers are none, which FLV does not mind.
+    publisher.send_media(&["V head 1 @0", "A head 1 @0", "V key 1 @0", "A sound 1 @10"]);
+    wait_until("the last", || {
+        server.server().snapshot().totals.messages_audio == 2
+    });
+    assert!(server.stop(Duration::from_secs(5)));
+    let files = dir.files();
+    assert_eq!(tags(&files[0]).len(), 4);
+    let told = std::fs::read_to_string(told).expect("what was told");
+    let want = format!("{}: no track has a configuration\n", files[0].display());
+    assert_eq!((files.len(), told), (1, want));
 }
 
 #[test]

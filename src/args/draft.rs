@@ -2,7 +2,7 @@
 
 use super::config::{Action, Auth, Config};
 use super::error::{Error, Invalid};
-use crate::record::{self, Pattern, Segments};
+use crate::record::{self, Format, Pattern, Segments};
 use crate::remote::Source;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,6 +50,7 @@ pub struct Draft {
     pub pull: Vec<String>,
     pub record_all: bool,
     pub record_dir: Option<PathBuf>,
+    pub record_format: Format,
     pub segment_duration: Duration,
     pub segment_pattern: Option<Pattern>,
 }
@@ -92,6 +93,7 @@ impl Draft {
         let settings = record::Settings {
             dir: dir.unwrap_or_else(|| PathBuf::from(RECORD_DIR)),
             segments: (!segments.duration.is_zero()).then_some(segments),
+            format: self.record_format,
         };
         self.record_all.then_some(settings)
     }

@@ -10,7 +10,7 @@ use super::values::{
 };
 use crate::hooks::StdioFormat;
 use crate::log::{Format, Level};
-use crate::record::Pattern;
+use crate::record::{self, Pattern};
 use crate::remote::Destination;
 use Takes::{Many, ManySecrets, Nothing, One, OneSecret, Switch};
 use std::fmt::Write as _;
@@ -269,6 +269,15 @@ pub const FLAGS: &[Flag] = &[
         set: |draft, value| {
             let dir = filled(value, "a directory").map(PathBuf::from);
             put(&mut draft.record_dir, dir.map(Some))
+        },
+    },
+    Flag {
+        name: "record-format",
+        takes: One("FORMAT"),
+        help: "flv or mp4 (default flv)",
+        set: |draft, value| {
+            let formats = [("flv", record::Format::Flv), ("mp4", record::Format::Mp4)];
+            put(&mut draft.record_format, choice(value, formats))
         },
     },
     Flag {

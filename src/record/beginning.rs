@@ -71,6 +71,13 @@ impl Beginning {
         &self.properties
     }
 
+    /// One of them, if it is a text.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        let mut properties = self.properties.iter();
+        let found = properties.find(|(key, _)| key == name.as_bytes());
+        found.and_then(|(_, value)| value.as_text())
+    }
+
     /// Takes new metadata; `false` if it is what was there.
     pub fn set_properties(&mut self, properties: Pairs) -> bool {
         let changed = self.properties != properties;

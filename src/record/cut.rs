@@ -195,6 +195,13 @@ impl Cutter {
         keyframe && self.pictures.is_some_and(of_track)
     }
 
+    /// Whether a file can begin with this at any time: a keyframe, or any sound if there are no
+    /// pictures.
+    pub fn may_begin_at(&self, message: &Message, packet: &Packet) -> bool {
+        let sound = message.kind == MessageType::AUDIO && self.pictures.is_none();
+        sound || self.is_entry(message, packet)
+    }
+
     /// Whether a file can begin with this, so many ms after the one before was due to end: a
     /// keyframe; any sound, if there are no pictures now or no keyframe can be waited for; and if
     /// there is no sound either, any picture.
@@ -221,7 +228,8 @@ impl Cutter {
         }
     }
 
-    fn begin(&mut self, time: Timestamp) -> Place {
+    /// Begins a file at this time.
+    pub fn begin(&mut self, time: Timestamp) -> Place {
         self.clock = Some(Clock {
             latest: time,
             latest_ms: 0,

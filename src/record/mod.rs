@@ -1,20 +1,22 @@
-//! Recordings: each publication in FLV files of its own.
+//! Recordings: each publication in files of its own, FLV or MP4.
 //!
 //! A recording is a thread that takes from a feed, so that a slow disk never holds up the stream.
 //! What comes in goes through three hands: `beginning` tells messages apart and keeps what every
-//! file begins with, `cut` says in which file and at what time a message is, and `file` has the
-//! file. A file has no holes: when the disk takes no more, or less than the stream has, it ends
+//! file begins with, `cut` says in which file and at what time a message is, and `format` has the
+//! file, which `disk` writes. A file has no holes: when the disk takes no more, or less than the stream has, it ends
 //! behind the last message that is in it whole, and the recording with it; the stream goes on.
 
 mod beginning;
 mod cut;
-mod file;
+mod disk;
+mod format;
 mod pattern;
 mod writer;
 
 pub use beginning::{HEADERS_MAX, HELD_MAX, KEPT_BYTES_MAX};
 pub use cut::{BACK_MAX, FORWARD_MAX};
-pub use file::SYNC_PERIOD;
+pub use disk::SYNC_PERIOD;
+pub use format::{Format, WAITING_LEN_MAX};
 pub use pattern::{Error as PatternError, Pattern};
 
 use crate::queue::{FeedLimits, Intake};
@@ -43,6 +45,8 @@ pub struct Settings {
     pub dir: PathBuf,
     /// How recordings are cut; `None`: not at all, and a file is called by key, date and time.
     pub segments: Option<Segments>,
+    /// What they are written as.
+    pub format: Format,
 }
 
 /// How recordings are cut.
@@ -71,6 +75,8 @@ pub struct Finished {
     pub bytes: u64,
     /// How much of the stream is in it.
     pub duration: Duration,
+    /// Why it has another format than was asked for, if it has.
+    pub format_reason: Option<String>,
     /// Why the recording ended before the stream did, if it is that.
     pub error: Option<String>,
 }

@@ -5,8 +5,8 @@ use crate::sys::LocalTime;
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
-/// What every name ends in.
-const ENDING: &str = ".flv";
+/// What names end in, by the format of the file. All are of one length.
+const ENDINGS: [&str; 2] = [".flv", ".mp4"];
 
 /// Longest name of a file or a directory, in bytes, on Linux.
 const NAME_LEN_MAX: usize = 255;
@@ -83,7 +83,7 @@ impl fmt::Display for Error {
 impl Pattern {
     /// Reads a pattern: `%s` is the key; `%d` the number, `%3d` with blanks and `%03d` with zeros in
     /// front of it; `%Y %m %D %H %M %S` parts of the local time and `%T` all of it; `%%` is `%`.
-    /// `/` makes directories. `.flv` is added if it is not there.
+    /// `/` makes directories. An ending is that of the format, whether the pattern has one or not.
     ///
     /// # Errors
     ///
@@ -98,7 +98,8 @@ impl Pattern {
         if text.chars().any(char::is_control) {
             return Err(Error::ControlCharacter);
         }
-        let text = text.strip_suffix(ENDING).unwrap_or(text);
+        let stem = ENDINGS.iter().find_map(|ending| text.strip_suffix(ending));
+        let text = stem.unwrap_or(text);
         let segments = text.split('/').map(segment);
         let segments = segments.collect::<Result<_, _>>()?;
         Ok(Pattern { segments })
@@ -128,7 +129,14 @@ impl Pattern {
     ///
     /// In the key `/` becomes `_`, so that it leads nowhere else, and so does a dot at its front. A
     /// key that is too long for a name is cut, and has a hash instead of its end.
-    pub fn path(&self, key: &Key, number: u64, time: LocalTime, attempt: u32) -> PathBuf {
+    pub fn path(
+        &self,
+        key: &Key,
+        number: u64,
+        time: LocalTime,
+        attempt: u32,
+        ending: &str,
+    ) -> PathBuf {
         let key = plain(key);
         let name = |parts: &Vec<Part>| expand(parts, &key, number, time);
         let mut names: Vec<String> = self.segments.iter().map(name).collect();
@@ -136,7 +144,7 @@ impl Pattern {
             if attempt > 1 {
                 let _ = write!(file, "_{attempt}"); // writing to a String cannot fail
             }
-            file.push_str(ENDING);
+            file.push_str(ending);
         }
         names.iter().collect()
     }
@@ -163,7 +171,7 @@ fn segment(text: &str) -> Result<Vec<Part>, Error> {
         parts.push(Part::Text(rest.to_owned()));
     }
     let fixed: usize = parts.iter().map(Part::len_max).sum();
-    if fixed + ENDING.len() + COUNTER_LEN > NAME_LEN_MAX {
+    if fixed + ENDINGS[0].len() + COUNTER_LEN > NAME_LEN_MAX {
         return Err(Error::TooLong);
     }
     Ok(parts)
@@ -232,7 +240,7 @@ fn expand(parts: &[Part], key: &str, number: u64, time: LocalTime) -> String {
     let keys = parts.iter().filter(|part| **part == Part::Key).count();
     let others = parts.iter().filter(|part| **part != Part::Key);
     let others: usize = others.map(Part::len_max).sum();
-    let left = NAME_LEN_MAX.saturating_sub(others + ENDING.len() + COUNTER_LEN);
+    let left = NAME_LEN_MAX.saturating_sub(others + ENDINGS[0].len() + COUNTER_LEN);
     let key = shortened(key, left / keys.max(1));
     parts
         .iter()
@@ -301,7 +309,7 @@ mod tests {
     };
 
     fn path(pattern: &str, key: &str, number: u64) -> Result<String, Error> {
-        let path = Pattern::new(pattern)?.path(&Key::new(key).unwrap(), number, TIME, 1);
+        let path = Pattern::new(pattern)?.path(&Key::new(key).unwrap(), number, TIME, 1, ".flv");
         Ok(path.to_str().unwrap().to_owned())
     }
 
@@ -396,7 +404,7 @@ mod tests {
             for key in keys {
                 let key = Key::new(key).unwrap();
                 let pattern = Pattern::new(pattern).unwrap();
-                let path = pattern.path(&key, u64::MAX, TIME, 9_999_999);
+                let path = pattern.path(&key, u64::MAX, TIME, 9_999_999, ".flv");
                 let plain =
                     |part| matches!(part, std::path::Component::Normal(name) if name.len() <= 255);
                 assert!(path.components().all(plain), "{}", path.display());
@@ -413,7 +421,7 @@ mod tests {
     #[test]
     fn a_name_that_is_taken_gets_a_counter() {
         let key = Key::new("a/b").unwrap();
-        let path = Pattern::of_whole().path(&key, 1, TIME, 2);
+        let path = Pattern::of_whole().path(&key, 1, TIME, 2, ".flv");
         assert_eq!(path, PathBuf::from("a_b_20240209_070503_2.flv"));
     }
 }

@@ -2,12 +2,15 @@
 
 use super::beginning::{Beginning, Item};
 use super::cut::{Cutter, Place};
-use super::file::{Closed, Recorded};
+use super::disk::{Closed, Disk};
+use super::format::{FlvFile, Format, Lack, Mp4File, Recorded, Verdict, Waiting};
 use super::{Failure, Finished, Settings, Shared};
 use crate::backoff::Pace;
-use crate::flv;
+use crate::flv::Flags;
 use crate::log;
 use crate::media::Packet;
+use crate::media::mp4::Movie;
+use crate::media::tracks::Tracks;
 use crate::queue::{Intake, Taken};
 use crate::rtmp::key::Key;
 use crate::rtmp::{Message, MessageType};
@@ -16,8 +19,8 @@ use crate::sys;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{mem, thread};
 
 /// How long to wait for the next message before looking whether the disk is to be told something.
 const IDLE: Duration = Duration::from_secs(1);
@@ -38,6 +41,16 @@ const FILE_PERIOD: Duration = Duration::from_millis(250);
 const ROOM_MAX: usize = 1024;
 const ROOM_MIN: usize = 16;
 
+/// The file that a recording is at.
+enum Current {
+    /// There is none, or the last one could not be made.
+    None,
+    /// It begins when its tracks are known.
+    Waiting(Waiting),
+    /// It is being written.
+    Open(Box<dyn Recorded>),
+}
+
 /// The state of a recording.
 pub(super) struct Writer<'a> {
     shared: &'a Shared,
@@ -45,7 +58,11 @@ pub(super) struct Writer<'a> {
     key: &'a Key,
     beginning: Beginning,
     cutter: Cutter,
-    file: Option<Recorded>,
+    /// What files are written as; no longer MP4 once that has no place for the stream.
+    format: Format,
+    /// Why it is not what was asked for.
+    format_reason: Option<String>,
+    file: Current,
     /// Files so far.
     number: u64,
     pace: Pace,
@@ -61,7 +78,9 @@ impl<'a> Writer<'a> {
             key,
             beginning: Beginning::default(),
             cutter: Cutter::new(segments.map(|segments| segments.duration)),
-            file: None,
+            format: shared.settings.format,
+            format_reason: None,
+            file: Current::None,
             number: 0,
             pace: Pace::new(FILES_AT_ONCE, FILE_PERIOD, Instant::now()),
         }
@@ -70,7 +89,8 @@ impl<'a> Writer<'a> {
     /// Records until nothing comes any more, or until it fails.
     pub fn run(mut self, intake: &Intake) {
         let failure = self.record(intake).err();
-        if self.file.is_some() {
+        let failure = failure.or(self.settle(true).err());
+        if let Current::Open(_) = self.file {
             self.end_file(failure);
         } else if let Some(failure) = failure {
             self.fail(failure);
@@ -117,29 +137,26 @@ impl<'a> Writer<'a> {
         if self.shared.settings.segments.is_none() || !is_of_file {
             return Err(failure);
         }
-        match self.file.is_some() {
-            true => self.end_file(Some(failure)),
-            false => self.fail(failure),
+        match self.file {
+            Current::Open(_) => self.end_file(Some(failure)),
+            _ => self.fail(failure),
         }
         Ok(())
     }
 
     fn take(&mut self, message: &Message) -> Result<(), Failure> {
-        let Message {
-            kind,
-            timestamp,
-            payload,
-            ..
-        } = message;
-        let aside = self.cutter.aside(*timestamp);
+        let aside = self.cutter.aside(message.timestamp);
         match Item::new(message) {
             Item::Nothing => Ok(()),
             Item::Metadata(properties) => {
-                let body = flv::changed_metadata(&properties);
-                if self.beginning.set_properties(properties) {
-                    // It belongs to the stream, not to a moment: at any other time than 0, players
-                    // take it for a track of its own.
-                    self.put(MessageType::DATA, 0, &body, false)?;
+                if !self.beginning.set_properties(properties) {
+                    return Ok(());
+                }
+                let properties = self.beginning.properties();
+                match &mut self.file {
+                    Current::None => {}
+                    Current::Waiting(waiting) => waiting.announce(properties),
+                    Current::Open(file) => file.put_metadata(properties)?,
                 }
                 Ok(())
             }
@@ -147,13 +164,13 @@ impl<'a> Writer<'a> {
                 if self.number == 0 {
                     self.beginning.hold(message);
                 }
-                self.put(*kind, aside, payload, false)
+                self.put(message, aside, false)
             }
             // It begins no file, and its time says nothing of the stream's.
-            Item::Empty => self.put(*kind, aside, payload, false),
+            Item::Empty => self.put(message, aside, false),
             Item::Header(packet) => {
                 self.beginning.note_header(message, packet);
-                self.put(*kind, aside, payload, false)
+                self.put(message, aside, false)
             }
             Item::Media(packet) => self.take_media(message, &packet),
         }
@@ -162,68 +179,163 @@ impl<'a> Writer<'a> {
     fn take_media(&mut self, message: &Message, packet: &Packet) -> Result<(), Failure> {
         self.cutter.see(message, packet);
         let is_entry = self.cutter.is_entry(message, packet);
-        let time_ms = match self.cutter.place(message, packet) {
-            Place::Here(time_ms) => time_ms,
-            Place::New => {
-                self.begin_file(message.kind)?;
-                0
-            }
+        let may_begin = self.cutter.may_begin_at(message, packet);
+        let place = self.cutter.place(message, packet);
+        let lacks = self.lack().is_some();
+        let time_ms = match place {
+            Place::Here(time_ms) if !lacks || !may_begin => time_ms,
+            _ => self.begin_at(message)?,
         };
-        self.put(message.kind, time_ms, &message.payload, is_entry)
+        self.put(message, time_ms, is_entry)?;
+        if !lacks && may_begin && self.lack().is_some() {
+            // It is what the file lacks, so it is not in there.
+            let time_ms = self.begin_at(message)?;
+            self.put(message, time_ms, is_entry)?;
+        }
+        Ok(())
     }
 
-    /// Adds a tag to the file, if there is one.
-    fn put(
-        &mut self,
-        kind: MessageType,
-        time_ms: u32,
-        body: &[u8],
-        is_entry: bool,
-    ) -> Result<(), Failure> {
-        let put = |file: &mut Recorded| file.put(kind, time_ms, body, is_entry);
-        self.file.as_mut().map_or(Ok(()), put)?;
-        Ok(())
+    /// What the file that is there has no place for.
+    fn lack(&self) -> Option<&Lack> {
+        match &self.file {
+            Current::Open(file) => file.lacks(),
+            _ => None,
+        }
+    }
+
+    /// Adds a message to the file, if there is one.
+    fn put(&mut self, message: &Message, time_ms: u32, is_entry: bool) -> Result<(), Failure> {
+        match &mut self.file {
+            Current::None => Ok(()),
+            Current::Waiting(waiting) => {
+                waiting.put(message, time_ms, is_entry);
+                self.settle(false)
+            }
+            Current::Open(file) => Ok(file.put(message, time_ms, is_entry)?),
+        }
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
-        let Some(file) = &mut self.file else {
-            return Ok(());
-        };
-        file.flush()?;
-        let stats = self.stats();
-        self.shared.lock().files.insert(self.id, stats);
+        if let Current::Open(file) = &mut self.file {
+            file.flush()?;
+            self.update_stats();
+        }
         Ok(())
     }
 
-    fn stats(&self) -> RecordingStats {
-        let file = self.file.as_ref();
-        RecordingStats {
+    fn update_stats(&self) {
+        let Current::Open(file) = &self.file else {
+            return;
+        };
+        let stats = RecordingStats {
             stream_key: self.key.to_string(),
-            path: file.map_or(String::new(), |file| file.path().display().to_string()),
-            bytes: file.map_or(0, Recorded::len),
-            duration: Duration::from_millis(file.map_or(0, |file| file.duration_ms().into())),
-        }
+            path: file.disk().path().display().to_string(),
+            bytes: file.disk().len(),
+            duration: Duration::from_millis(file.duration_ms().into()),
+        };
+        self.shared.lock().files.insert(self.id, stats);
+    }
+
+    /// Begins a file with this message; its time in there.
+    fn begin_at(&mut self, message: &Message) -> Result<u32, Failure> {
+        self.cutter.begin(message.timestamp);
+        self.begin_file(message.kind)?;
+        Ok(0)
     }
 
     /// Ends the file that is there, and begins one whose first media is of that kind.
     fn begin_file(&mut self, kind: MessageType) -> Result<(), Failure> {
         // Before it is closed: a failure may end more than this file.
+        self.settle(true).or_else(|failure| self.give_up(failure))?;
         self.flush().or_else(|failure| self.give_up(failure))?;
+        if let Some(Lack::Codec(reason)) = self.lack() {
+            let reason = reason.clone();
+            self.fall_back(reason);
+        }
+        let tracks = match &mut self.file {
+            Current::Open(file) => file.take_tracks(),
+            _ => Tracks::default(),
+        };
         self.end_file(None);
         self.count_file(Instant::now())?;
-        let mut flags = self.beginning.flags();
-        flags.insert(kind);
-        let (path, file) = create(&self.shared.settings, self.key, self.number)?;
-        log!(Info, "recording started"; stream_key = self.key, path = path.display());
-        let room = room(&self.shared.settings, flags.video);
-        let properties = self.beginning.properties().clone();
-        self.file = Some(Recorded::new(file, path, flags, properties, room));
-        let stats = self.stats();
-        self.shared.lock().files.insert(self.id, stats);
+        match self.format {
+            Format::Flv => {
+                let mut flags = self.beginning.flags();
+                flags.insert(kind);
+                self.open_flv(flags)?;
+            }
+            Format::Mp4 => {
+                let waiting = Waiting::new(self.beginning.properties(), tracks);
+                self.file = Current::Waiting(waiting);
+            }
+        }
         for message in self.beginning.take() {
-            self.put(message.kind, 0, &message.payload, false)?;
+            self.put(&message, 0, false)?;
         }
         Ok(())
+    }
+
+    fn open_flv(&mut self, flags: Flags) -> Result<(), Failure> {
+        let disk = self.create()?;
+        let room = room(&self.shared.settings, flags.video);
+        let properties = self.beginning.properties().clone();
+        let file = FlvFile::new(disk, flags, properties, room);
+        self.file = Current::Open(Box::new(file));
+        self.update_stats();
+        Ok(())
+    }
+
+    /// Begins the file whose messages wait, if enough is known of it. `is_over`: nothing else comes.
+    fn settle(&mut self, is_over: bool) -> Result<(), Failure> {
+        let Current::Waiting(waiting) = &self.file else {
+            return Ok(());
+        };
+        let verdict = waiting.verdict(is_over);
+        if verdict == Verdict::Wait {
+            return Ok(());
+        }
+        let Current::Waiting(waiting) = mem::replace(&mut self.file, Current::None) else {
+            return Ok(());
+        };
+        if let Verdict::Flv(reason) = verdict {
+            self.fall_back(reason);
+            return self.open_flv_with(waiting);
+        }
+        let disk = self.create()?;
+        let encoder = self.beginning.property("encoder");
+        let movie = Movie {
+            created: since_1970(),
+            encoder: encoder.map(str::to_owned),
+        };
+        let (file, begun) = Mp4File::new(disk, waiting, movie);
+        self.file = Current::Open(Box::new(file));
+        self.update_stats();
+        Ok(begun?)
+    }
+
+    fn open_flv_with(&mut self, waiting: Waiting) -> Result<(), Failure> {
+        let (_, held) = waiting.into_parts();
+        let mut flags = Flags::default();
+        held.iter().for_each(|held| flags.insert(held.message.kind));
+        self.open_flv(flags)?;
+        for held in held {
+            self.put(&held.message, held.time_ms, held.is_entry)?;
+        }
+        Ok(())
+    }
+
+    /// Writes no more MP4.
+    fn fall_back(&mut self, reason: String) {
+        log!(Warn, "recording as FLV"; stream_key = self.key, reason = reason);
+        self.format = Format::Flv;
+        self.format_reason = Some(reason);
+    }
+
+    /// Creates the file.
+    fn create(&self) -> Result<Disk, Failure> {
+        let (path, file) = create(&self.shared.settings, self.key, self.number, self.format)?;
+        log!(Info, "recording started"; stream_key = self.key, path = path.display());
+        Ok(Disk::new(file, path))
     }
 
     /// Counts a file that begins now, if it may.
@@ -236,7 +348,9 @@ impl<'a> Writer<'a> {
     }
 
     fn end_file(&mut self, failure: Option<Failure>) {
-        let Some(file) = self.file.take() else { return };
+        let Current::Open(file) = mem::replace(&mut self.file, Current::None) else {
+            return;
+        };
         let mut closed = file.close();
         self.shared.lock().files.remove(&self.id);
         let failure = failure.or(closed.error.take().map(Failure::Write));
@@ -250,6 +364,7 @@ impl<'a> Writer<'a> {
             path: path.map_or(String::new(), |path| path.to_string()),
             bytes: closed.bytes,
             duration: Duration::from_millis(closed.duration_ms.into()),
+            format_reason: self.format_reason.clone(),
             error: failure.map(|failure| failure.to_string()),
         };
         let duration_sec = finished.duration.as_secs_f64();
@@ -277,13 +392,24 @@ fn room(settings: &Settings, has_video: bool) -> usize {
     }
 }
 
-/// Creates a file under a name that nothing has, and the directories above it.
-fn create(settings: &Settings, key: &Key, number: u64) -> Result<(PathBuf, File), Failure> {
+/// Now, in seconds.
+fn since_1970() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let time = sys::local_time(now.unwrap_or_default().as_secs());
+    now.unwrap_or_default().as_secs()
+}
+
+/// Creates a file under a name that nothing has, and the directories above it.
+fn create(
+    settings: &Settings,
+    key: &Key,
+    number: u64,
+    format: Format,
+) -> Result<(PathBuf, File), Failure> {
+    let time = sys::local_time(since_1970());
     let mut attempt = 1;
     loop {
-        let path = settings.pattern().path(key, number, time, attempt);
+        let pattern = settings.pattern();
+        let path = pattern.path(key, number, time, attempt, format.ending());
         let path = settings.dir.join(path);
         match create_new(&path) {
             Ok(file) => return Ok((path, file)),
@@ -335,6 +461,7 @@ mod tests {
             let settings = Settings {
                 dir: PathBuf::new(),
                 segments,
+                format: Format::Flv,
             };
             assert_eq!(room(&settings, has_video), want, "{settings:?}");
         }

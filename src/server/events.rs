@@ -68,10 +68,14 @@ impl record::Listener for RecordEvents {
             .with("path", file.path.as_str())
             .with("bytes", file.bytes)
             .with("duration_sec", seconds(file.duration));
-        self.0.fire(match &file.error {
-            Some(error) => event.with("error", error.as_str()),
-            None => event,
-        });
+        let reasons = [
+            ("error", &file.error),
+            ("format_reason", &file.format_reason),
+        ];
+        let given = reasons.into_iter();
+        let given = given.filter_map(|(name, reason)| Some((name, reason.as_deref()?)));
+        self.0
+            .fire(given.fold(event, |event, (name, reason)| event.with(name, reason)));
     }
 }
 

@@ -4,7 +4,7 @@ use crate::captures::{capture, ffmpeg, probe};
 use crate::reader::{Flv, read};
 use crate::{Folder, in_a_process, key, messages, recorded, whole, within};
 use rtmp_server::queue::feed;
-use rtmp_server::record::{FEED_LIMITS, Recorder, Settings};
+use rtmp_server::record::{FEED_LIMITS, Format, Recorder, Settings};
 use rtmp_server::rtmp::Message;
 use std::fs;
 use std::path::Path;
@@ -148,6 +148,7 @@ pub fn record_without_end(folder: &Path) {
     let settings = Settings {
         dir: folder.to_owned(),
         segments: None,
+        format: Format::Flv,
     };
     let recorder = Recorder::new(settings, Arc::new(crate::Told::default()), Arc::default());
     let (feed, intake) = feed(FEED_LIMITS);

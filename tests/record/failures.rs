@@ -3,7 +3,7 @@
 use crate::reader::read;
 use crate::{Folder, Told, at, in_a_process, key, messages, record, segments, whole, within};
 use rtmp_server::queue::{FeedLimits, feed};
-use rtmp_server::record::{FEED_LIMITS, Finished, Pattern, Recorder, Segments, Settings};
+use rtmp_server::record::{FEED_LIMITS, Finished, Format, Pattern, Recorder, Segments, Settings};
 use rtmp_server::rtmp::Message;
 use rtmp_server::stats::Counters;
 use rtmp_server::sys::Signals;
@@ -45,7 +45,12 @@ pub fn record_beyond_the_limit(folder: &Path) {
     ];
     for (name, piece, segments, failures) in cases {
         let dir = folder.join(name);
-        let settings = Settings { dir, segments };
+        let format = Format::Flv;
+        let settings = Settings {
+            dir,
+            segments,
+            format,
+        };
         let told = Arc::new(Told::default());
         let counters: Arc<Counters> = Arc::default();
         let recorder = Recorder::new(settings, told.clone(), Arc::clone(&counters));
@@ -117,6 +122,7 @@ fn a_directory_that_cannot_be_made_is_an_error() {
         let settings = Settings {
             dir: folder.path().join(below),
             segments: None,
+            format: Format::Flv,
         };
         let told = record(settings, &messages("audio @0 2f 01; audio @20 2f 02"));
         let [file] = &told[..] else {
@@ -136,6 +142,7 @@ fn a_segment_that_cannot_be_written_does_not_end_the_next_ones() {
     let settings = Settings {
         dir: folder.path().to_owned(),
         segments: Some(Segments { duration, pattern }),
+        format: Format::Flv,
     };
     fs::create_dir_all(folder.path()).unwrap();
     fs::write(folder.path().join("2"), "not a directory").unwrap();

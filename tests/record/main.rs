@@ -9,12 +9,17 @@ mod captures;
 mod damage;
 mod failures;
 mod files;
+mod mp4;
+#[path = "../media/reader.rs"]
+mod mp4_reader;
 mod reader;
 
 use notation::Notation;
 use reader::{Flv, read};
 use rtmp_server::queue::feed;
-use rtmp_server::record::{FEED_LIMITS, Finished, Listener, Pattern, Recorder, Segments, Settings};
+use rtmp_server::record::{
+    FEED_LIMITS, Finished, Format, Listener, Pattern, Recorder, Segments, Settings,
+};
 use rtmp_server::rtmp::key::Key;
 use rtmp_server::rtmp::{Message, MessageType, Timestamp};
 use std::fs;
@@ -92,6 +97,7 @@ fn whole(folder: &Folder) -> Settings {
     Settings {
         dir: folder.path().to_owned(),
         segments: None,
+        format: Format::Flv,
     }
 }
 
@@ -103,6 +109,7 @@ fn segments(folder: &Folder, seconds: f64) -> Settings {
             duration: Duration::from_secs_f64(seconds),
             pattern: Pattern::new("%03d").unwrap(),
         }),
+        format: Format::Flv,
     }
 }
 
@@ -194,6 +201,8 @@ fn in_a_process_of_its_own() {
         "local time" => files::print_local_times(),
         "full" => failures::record_beyond_the_limit(&folder),
         "kill" => damage::record_without_end(&folder),
+        "full mp4" => mp4::record_beyond_the_limit(&folder),
+        "kill mp4" => mp4::record_without_end(&folder),
         other => panic!("no case {other}"),
     }
 }

@@ -1,0 +1,79 @@
+//! The formats of recorded files.
+
+mod flv;
+mod mp4;
+mod waiting;
+
+pub(super) use flv::FlvFile;
+pub(super) use mp4::Mp4File;
+pub use waiting::WAITING_LEN_MAX;
+pub(super) use waiting::{Verdict, Waiting};
+
+use super::disk::{Closed, Disk};
+use crate::amf0::Pairs;
+use crate::media::tracks::Tracks;
+use crate::rtmp::Message;
+use std::io;
+
+/// What recordings are written as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Messages as they came.
+    #[default]
+    Flv,
+    /// What most programs play and edit. A publication with a codec that has no place in it is
+    /// recorded as FLV.
+    Mp4,
+}
+
+impl Format {
+    /// What names of such files end in.
+    pub(super) fn ending(self) -> &'static str {
+        match self {
+            Format::Flv => ".flv",
+            Format::Mp4 => ".mp4",
+        }
+    }
+}
+
+/// A file that is being written. After an error it is to be closed.
+pub(super) trait Recorded {
+    /// What the disk has of it.
+    fn disk(&self) -> &Disk;
+
+    /// The last time of audio and video on the disk, in ms.
+    fn duration_ms(&self) -> u32;
+
+    /// Adds a message. `is_entry`: players may begin here.
+    fn put(&mut self, message: &Message, time_ms: u32, is_entry: bool) -> io::Result<()>;
+
+    /// Takes note of metadata that has changed.
+    fn put_metadata(&mut self, properties: &Pairs) -> io::Result<()>;
+
+    /// Writes what has been put, as far as the format can, and has the disk keep it if it is time
+    /// for that.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// What the stream has that can have no place in this file: it should go on in another one, from
+    /// the next message on that a file can begin with.
+    fn lacks(&self) -> Option<&Lack> {
+        None
+    }
+
+    /// What is known of the tracks, for the next file.
+    fn take_tracks(&mut self) -> Tracks {
+        Tracks::default()
+    }
+
+    /// Completes the file, and has the disk keep it.
+    fn close(self: Box<Self>) -> Closed;
+}
+
+/// What a file has no place for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// A track, or a configuration of one, that was not known when it began; or it is full.
+    Room,
+    /// A codec, which no file of this format has a place for.
+    Codec(String),
+}

@@ -1,0 +1,192 @@
+//! One MP4 file of a recording: a [`Hybrid`], moved to the disk.
+//!
+//! It is written fragment by fragment. At the end all that it still needs is appended, and the disk
+//! keeps it before the one write that makes it a file with an index; so it is one or the other
+//! whenever the power fails.
+
+use super::waiting::{Held, lack};
+use super::{Lack, Recorded, Waiting};
+use crate::amf0::Pairs;
+use crate::media::mp4::{Fragment, Hybrid, Movie, Track};
+use crate::media::sample::TrackId;
+use crate::media::tracks::{Item, Sample, Tracks};
+use crate::record::disk::{Closed, Disk};
+use crate::rtmp::{Message, MessageType};
+use std::io;
+use std::mem;
+use std::sync::Arc;
+
+/// A file that is being written.
+#[derive(Debug)]
+pub struct Mp4File {
+    disk: Disk,
+    hybrid: Hybrid,
+    tracks: Tracks,
+    /// Tracks whose configuration is not that of the file any more.
+    changed: Vec<TrackId>,
+    lack: Option<Lack>,
+    /// The last time of audio and video, in ms: of what was put, and of what is written.
+    latest_ms: u32,
+    duration_ms: u32,
+    /// What is to be written next, so that its memory is used again.
+    bytes: Vec<u8>,
+    has_failed: bool,
+}
+
+impl Mp4File {
+    /// Begins a file that is still empty with what has waited for it.
+    pub fn new(disk: Disk, waiting: Waiting, movie: Movie) -> (Mp4File, io::Result<()>) {
+        let (tracks, held) = waiting.into_parts();
+        let track = |(id, config): (_, &_)| Track {
+            id,
+            config: Clone::clone(config),
+        };
+        let (hybrid, beginning) = Hybrid::new(tracks.known().map(track).collect(), movie);
+        let mut file = Mp4File {
+            disk,
+            hybrid,
+            tracks,
+            changed: Vec::new(),
+            lack: None,
+            latest_ms: 0,
+            duration_ms: 0,
+            bytes: beginning,
+            has_failed: false,
+        };
+        let begun = file.append().and_then(|()| file.put_held(held));
+        (file, begun)
+    }
+
+    fn put_held(&mut self, held: Vec<Held>) -> io::Result<()> {
+        for held in &held {
+            for sample in &held.samples {
+                self.put_sample(sample, &held.message.payload, held.time_ms)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_sample(&mut self, sample: &Sample, payload: &Arc<[u8]>, time_ms: u32) -> io::Result<()> {
+        if self.changed.contains(&sample.track) {
+            return Ok(());
+        }
+        let fragment = self.hybrid.push(sample, payload);
+        fragment.map_or(Ok(()), |fragment| self.write(&fragment))?;
+        self.latest_ms = self.latest_ms.max(time_ms);
+        Ok(())
+    }
+
+    /// Writes a fragment, and then makes it count.
+    fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
+        fragment.put(&mut self.bytes);
+        self.append()?;
+        let patch = self.hybrid.written(fragment);
+        self.duration_ms = self.latest_ms;
+        let patched = self.disk.patch(patch.at, &patch.bytes);
+        self.has_failed = patched.is_err();
+        patched
+    }
+
+    /// Appends the bytes that are to be written, whole or not at all.
+    fn append(&mut self) -> io::Result<()> {
+        let (written, result) = self.disk.append(&self.bytes);
+        match result {
+            Ok(()) => self.disk.keep(written as u64),
+            Err(_) => {
+                self.has_failed = true;
+                if written > 0 {
+                    self.disk.cut();
+                }
+            }
+        }
+        self.bytes.clear();
+        result
+    }
+
+    /// Writes what is left, if everything before could be written.
+    fn end(&mut self) -> io::Result<()> {
+        if self.has_failed {
+            return Ok(());
+        }
+        let fragment = self.hybrid.end();
+        fragment.map_or(Ok(()), |fragment| self.write(&fragment))
+    }
+
+    /// Makes it a file with an index. If that fails, it stays what it was.
+    fn complete(&mut self) -> io::Result<()> {
+        self.disk.check_whole()?;
+        let trailer = self.hybrid.trailer();
+        let disk = &mut self.disk;
+        let appended = trailer.write(|piece| disk.append(piece).1);
+        if appended.is_err() {
+            disk.cut();
+            return appended;
+        }
+        disk.keep(trailer.size());
+        disk.sync()?;
+        let patch = trailer.patch();
+        disk.patch(patch.at, &patch.bytes)?;
+        disk.sync()
+    }
+}
+
+impl Recorded for Mp4File {
+    fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    fn duration_ms(&self) -> u32 {
+        self.duration_ms
+    }
+
+    fn put(&mut self, message: &Message, time_ms: u32, _: bool) -> io::Result<()> {
+        if !matches!(message.kind, MessageType::AUDIO | MessageType::VIDEO) {
+            return Ok(());
+        }
+        let mut items = Vec::new();
+        let payload = &message.payload;
+        self.tracks
+            .read(message.kind, time_ms.into(), payload, &mut items);
+        for item in items {
+            let has = |track| self.hybrid.has(track);
+            if let Some(lack) = lack(&item, &self.tracks, has) {
+                self.lack = Some(lack);
+            }
+            match item {
+                Item::Sample(sample) => self.put_sample(&sample, payload, time_ms)?,
+                Item::Changed(track) => self.changed.push(track),
+                _ => {}
+            }
+        }
+        if self.hybrid.is_full() {
+            self.lack.get_or_insert(Lack::Room);
+        }
+        Ok(())
+    }
+
+    fn put_metadata(&mut self, _: &Pairs) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Fragments are written when they are complete.
+    fn flush(&mut self) -> io::Result<()> {
+        self.disk.sync_if_due()
+    }
+
+    fn lacks(&self) -> Option<&Lack> {
+        self.lack.as_ref()
+    }
+
+    fn take_tracks(&mut self) -> Tracks {
+        mem::take(&mut self.tracks)
+    }
+
+    fn close(mut self: Box<Self>) -> Closed {
+        let ended = self.end();
+        if self.disk.len() == 0 {
+            return self.disk.remove(ended.err());
+        }
+        let completed = self.complete();
+        self.disk.close(self.duration_ms, ended.and(completed))
+    }
+}

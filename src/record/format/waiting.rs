@@ -1,0 +1,134 @@
+//! Messages that wait until it is known which tracks their file has.
+
+use super::Lack;
+use crate::amf0::Pairs;
+use crate::media::mp4::is_supported;
+use crate::media::opening::Opening;
+use crate::media::sample::TrackId;
+use crate::media::tracks::{Item, Sample, Tracks};
+use crate::rtmp::Message;
+
+/// How many bytes of messages may wait before the file begins with the tracks that are known.
+pub const WAITING_LEN_MAX: usize = 16 << 20;
+
+/// The beginning of a file that is not there yet.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    tracks: Tracks,
+    opening: Opening,
+    held: Vec<Held>,
+    held_len: usize,
+    /// A codec that MP4 has no place for.
+    codec: Option<String>,
+}
+
+/// A message that waits.
+#[derive(Debug)]
+pub struct Held {
+    pub message: Message,
+    pub time_ms: u32,
+    pub is_entry: bool,
+    /// What is in it.
+    pub samples: Vec<Sample>,
+}
+
+/// What is to become of messages that wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They go on waiting.
+    Wait,
+    /// They have a place in MP4.
+    Mp4,
+    /// They have none, because of this.
+    Flv(String),
+}
+
+impl Waiting {
+    /// For a stream of these properties, of whose tracks so much is known.
+    pub fn new(properties: &Pairs, tracks: Tracks) -> Waiting {
+        let mut waiting = Waiting {
+            tracks,
+            ..Waiting::default()
+        };
+        waiting.announce(properties);
+        waiting
+    }
+
+    /// Takes note of the publisher's properties.
+    pub fn announce(&mut self, properties: &Pairs) {
+        self.opening.announce(properties);
+    }
+
+    /// Takes a message.
+    pub fn put(&mut self, message: &Message, time_ms: u32, is_entry: bool) {
+        let mut items = Vec::new();
+        let payload = &message.payload;
+        self.tracks
+            .read(message.kind, time_ms.into(), payload, &mut items);
+        let mut samples = Vec::new();
+        for item in items {
+            match item {
+                Item::Sample(sample) => {
+                    self.opening.see(&sample);
+                    samples.push(sample);
+                }
+                // What came before is of a configuration that the file will not have.
+                Item::Changed(track) => {
+                    for held in &mut self.held {
+                        held.samples.retain(|sample| sample.track != track);
+                    }
+                }
+                item => self.codec = self.codec.take().or_else(|| no_place(&item, &self.tracks)),
+            }
+        }
+        self.held_len += size_of::<Held>() + payload.len();
+        self.held.push(Held {
+            message: message.clone(),
+            time_ms,
+            is_entry,
+            samples,
+        });
+    }
+
+    /// What is to become of it now. `is_over`: nothing else comes.
+    pub fn verdict(&self, is_over: bool) -> Verdict {
+        if let Some(codec) = &self.codec {
+            return Verdict::Flv(format!("MP4 has no place for {codec}"));
+        }
+        let is_full = is_over || self.held_len >= WAITING_LEN_MAX;
+        if !is_full && !self.opening.is_over(&self.tracks) {
+            return Verdict::Wait;
+        }
+        match self.tracks.known().next() {
+            Some(_) => Verdict::Mp4,
+            None => Verdict::Flv("no track has a configuration".to_owned()),
+        }
+    }
+
+    /// The tracks that are known, and the messages.
+    pub fn into_parts(self) -> (Tracks, Vec<Held>) {
+        (self.tracks, self.held)
+    }
+}
+
+/// The codec that MP4 has no place for, if that is what an item says.
+fn no_place(item: &Item, tracks: &Tracks) -> Option<String> {
+    match item {
+        Item::Unsupported(_, codec) => Some(codec.to_string()),
+        Item::Known(track) | Item::Changed(track) => {
+            let format = tracks.config(*track)?.format;
+            (!is_supported(format)).then(|| format!("{format:?}").to_uppercase())
+        }
+        _ => None,
+    }
+}
+
+/// What an item says that a file which has begun, and has a track or not, has no place for.
+pub fn lack(item: &Item, tracks: &Tracks, has: impl Fn(TrackId) -> bool) -> Option<Lack> {
+    match (no_place(item, tracks), item) {
+        (Some(codec), _) => Some(Lack::Codec(format!("MP4 has no place for {codec}"))),
+        (None, Item::Known(track)) if has(*track) => None,
+        (None, Item::Known(_) | Item::Changed(_)) => Some(Lack::Room),
+        _ => None,
+    }
+}
