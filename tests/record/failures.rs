@@ -2,7 +2,7 @@
 
 use crate::reader::read;
 use crate::{Folder, Told, at, in_a_process, key, messages, record, segments, whole, within};
-use rtmp_server::queue::{FeedLimits, feed};
+use rtmp_server::queue::{FeedLimits, feed, message_cost};
 use rtmp_server::record::{FEED_LIMITS, Finished, Format, Pattern, Recorder, Segments, Settings};
 use rtmp_server::rtmp::Message;
 use rtmp_server::stats::Counters;
@@ -209,7 +209,9 @@ fn a_disk_that_is_too_slow_ends_the_file() {
     let counters: Arc<Counters> = Arc::default();
     let recorder = Recorder::new(whole(&folder), told.clone(), Arc::clone(&counters));
     let sent = sound();
-    let fits: usize = sent[..50].iter().map(|message| message.payload.len()).sum();
+    // Each is kept with when it came.
+    let cost = |message: &Message| message_cost(message) + size_of::<Instant>();
+    let fits: usize = sent[..50].iter().map(cost).sum();
     let (feed, intake) = feed(FeedLimits {
         bytes: fits,
         age: Duration::from_secs(20),
