@@ -1,8 +1,8 @@
 //! The program: flags, signals, and what they mean to the server.
 
 use rtmp_server::args::{self, Action, Config};
-use rtmp_server::child;
 use rtmp_server::log;
+use rtmp_server::process::group;
 use rtmp_server::server::{Load, Server};
 use rtmp_server::sys::{Signal, Signals};
 use rtmp_server::systemd::{self, Heartbeat, Notifier};
@@ -92,7 +92,7 @@ fn run(config: &Config) -> Result<bool, Failure> {
         log!(Info, "stopped");
     } else {
         log!(Warn, "stopped before everything was done");
-        child::kill_all();
+        group::kill_all();
     }
     Ok(whole)
 }
@@ -109,7 +109,7 @@ fn signals() -> io::Result<Receiver<Signal>> {
                 let signal = signals.wait();
                 if signal == Signal::Stop && std::mem::replace(&mut stopping, true) {
                     // Nobody else would end them.
-                    child::kill_all();
+                    group::kill_all();
                     process::exit(i32::from(FAILED));
                 }
                 // Nobody receives any more while the server stops.

@@ -4,7 +4,7 @@ mod web;
 
 use rtmp_server::auth::{Action, Authenticator, QUESTIONS_MAX};
 use rtmp_server::json;
-use rtmp_server::rtmp::key::Address;
+use rtmp_server::rtmp::stream_key::Address;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};

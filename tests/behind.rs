@@ -1,14 +1,14 @@
 //! How long a viewer may be behind, by a clock that the test moves.
 
 use rtmp_server::media::Codec;
+use rtmp_server::net::{self, Line};
 use rtmp_server::queue::{self, Budget, Offer, Outbox, Toward};
 use rtmp_server::registry::{
     BEHIND_MAX, LastHeard, Observer, Origin, Part, Publisher, Recipient, Registry, Selection,
     Settings,
 };
-use rtmp_server::rtmp::key::Key;
+use rtmp_server::rtmp::stream_key::Key;
 use rtmp_server::rtmp::{Message, MessageType, StreamId};
-use rtmp_server::socket::{self, Line};
 use rtmp_server::stats::Counters;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -39,7 +39,7 @@ fn connection(counters: &Arc<Counters>) -> (Arc<Outbox>, TcpStream) {
     let budget = Arc::new(Budget::new(1 << 30));
     let (outbox, writer) =
         queue::outbox(line.clone(), Toward::Client, Arc::clone(counters), budget);
-    thread::spawn(move || socket::send_all(&line, writer));
+    thread::spawn(move || net::send_all(&line, writer));
     (outbox, peer)
 }
 

@@ -3,11 +3,11 @@
 mod support;
 
 use rtmp_server::amf0::Value;
+use rtmp_server::net::{self, Line};
 use rtmp_server::queue::{self, Budget, Done, Toward};
 use rtmp_server::rtmp::chunk::{Decoder, Encoder};
 use rtmp_server::rtmp::control::UserControl;
 use rtmp_server::rtmp::{StreamId, status};
-use rtmp_server::socket::{self, Line};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Barrier};
@@ -209,7 +209,7 @@ fn two_roles_that_end_at_once_take_leave_once() {
             Arc::new(Budget::new(1 << 20)),
         );
         let roles = [outbox.take_role(), outbox.take_role()];
-        let sending = thread::spawn(move || socket::send_all(&line, writer));
+        let sending = thread::spawn(move || net::send_all(&line, writer));
         let together = Barrier::new(roles.len());
         thread::scope(|scope| {
             for (role, stream) in roles.into_iter().zip(1..) {

@@ -105,7 +105,7 @@ fn a_stop_that_takes_too_long_is_forced_and_its_code_says_so() {
 /// A listener that answers nobody: one connection waits to be accepted, and there is room for no
 /// other.
 fn full() -> (TcpListener, TcpStream, SocketAddr) {
-    let listener = rtmp_server::socket::bind("127.0.0.1:0", 0).expect("a port");
+    let listener = rtmp_server::net::bind("127.0.0.1:0", 0).expect("a port");
     let addr = listener.local_addr().expect("an address");
     let first = TcpStream::connect(addr).expect("connect");
     (listener, first, addr)

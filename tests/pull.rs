@@ -2,10 +2,10 @@
 
 mod support;
 
+use rtmp_server::admin::Source;
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::{StreamId, status};
 use rtmp_server::stats::{LinkState, PullStats};
-use rtmp_server::web::Source;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 use support::{Client, TestServer, wait_until};

@@ -2,9 +2,9 @@
 
 mod support;
 
+use rtmp_server::net::{self, Line};
 use rtmp_server::queue::{self, Budget, Cause, Offer, Toward};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, handshake};
-use rtmp_server::socket::{self, Line};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -374,7 +374,7 @@ fn the_greediest_loses_when_all_together_take_too_much() {
         while outbox.waiting() == 0 {
             outbox.push(Some(StreamId(1)), vec![picture(0)]);
         }
-        let sending = std::thread::spawn(move || socket::send_all(&line, writer));
+        let sending = std::thread::spawn(move || net::send_all(&line, writer));
         outboxes.push((outbox, sending));
     }
     let push = |index: usize| outboxes[index].0.push(Some(StreamId(1)), vec![picture(1)]);

@@ -6,7 +6,7 @@ pub use table::{Mismatch, Table, same};
 
 use crate::http::{self, Endpoint};
 use crate::json::{self, Value};
-use crate::rtmp::key::Address;
+use crate::rtmp::stream_key::Address;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};

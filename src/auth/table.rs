@@ -2,7 +2,7 @@
 
 use super::{Action, Error};
 use crate::json::{self, Value};
-use crate::rtmp::key::Key;
+use crate::rtmp::stream_key::Key;
 use std::collections::HashMap;
 use std::fmt;
 use std::hint::black_box;

@@ -3,7 +3,7 @@
 use super::event::Fired;
 use super::failure::Failure;
 use super::journal::Journal;
-use crate::child::{self, Group, Output};
+use crate::process::group::{self, Group, Output};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -55,17 +55,17 @@ impl Script {
         let end = Instant::now() + self.timeout;
         let (mut group, output) = self.start(fired).map_err(Failure::Start)?;
         let json = || (fired.json() + "\n").into_bytes();
-        let _input = group.stdin().map(|stdin| child::feed(stdin, json()));
+        let _input = group.stdin().map(|stdin| group::feed(stdin, json()));
         let pause = |pause| {
             thread::sleep(pause);
             !halt.load(Ordering::Relaxed)
         };
         let Some(status) = group.wait(Some(end), pause).map_err(Failure::Wait)? else {
             if halt.load(Ordering::Relaxed) {
-                group.end(HALT_GRACE, child::sleep);
+                group.end(HALT_GRACE, group::sleep);
                 return Err(Failure::Halted);
             }
-            group.end(child::GRACE, pause);
+            group.end(group::GRACE, pause);
             output.finish(OUTPUT_LIMIT);
             return Err(Failure::TimedOut);
         };

@@ -5,8 +5,8 @@ use super::failure::Failure;
 use super::journal::Journal;
 use super::script::{HALT_GRACE, set_env};
 use crate::backoff::{Backoff, Pace};
-use crate::child::{self, Group, Output};
 use crate::log;
+use crate::process::group::{self, Group, Output};
 use crate::stats::Counters;
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -246,7 +246,7 @@ impl Shared {
         log!(Info, "child started"; hook = NAME, stream_key = key, pid = id);
         let status = match group.wait(None, |pause| self.pause(stopped, pause)) {
             Ok(None) => {
-                group.end(child::GRACE, |pause| {
+                group.end(group::GRACE, |pause| {
                     thread::sleep(pause);
                     !self.halt.load(Ordering::Relaxed)
                 });

@@ -4,7 +4,7 @@
 use super::reply::{BODY_LEN_MAX, Reply};
 use super::url::Url;
 use super::{Error, Post};
-use crate::child::{self, Group};
+use crate::process::group::{self, Group};
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, PipeReader, Read};
@@ -51,15 +51,15 @@ pub fn post(curl: &Path, url: &Url, post: &Post, end: Instant) -> Result<Reply, 
         .stderr(Stdio::null());
     let mut group = Group::spawn(command).map_err(Error::Io)?;
     let config = config(url, post, limit).into_bytes();
-    let _input = group.stdin().map(|stdin| child::feed(stdin, config));
+    let _input = group.stdin().map(|stdin| group::feed(stdin, config));
     let Ok(output) = read_in_thread(reader)?.recv_timeout(limit) else {
-        group.end(GRACE, child::sleep);
+        group.end(GRACE, group::sleep);
         return Err(Error::TimedOut);
     };
     if output.len() > BODY_LEN_MAX + STATUS_LEN {
         return Err(Error::BodyTooLong);
     }
-    let status = group.wait(Some(end), child::sleep).map_err(Error::Io)?;
+    let status = group.wait(Some(end), group::sleep).map_err(Error::Io)?;
     match status.map(|status| status.code()) {
         Some(Some(0)) => reply(output),
         Some(Some(TIMED_OUT)) | None => Err(Error::TimedOut),

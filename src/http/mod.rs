@@ -13,7 +13,7 @@ pub use reply::{BODY_LEN_MAX, HEAD_LEN_MAX, Reply};
 pub use timed::Timed;
 pub use url::{Url, UrlError, percent_decoded};
 
-use crate::socket::DialError;
+use crate::net::DialError;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{fmt, io};

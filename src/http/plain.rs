@@ -4,7 +4,7 @@ use super::reply::{self, Reply};
 use super::timed::Timed;
 use super::url::Url;
 use super::{Error, Post};
-use crate::socket::dial;
+use crate::net::dial;
 use std::io::{self, BufReader, Write};
 use std::time::Instant;
 

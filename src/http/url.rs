@@ -1,6 +1,6 @@
 //! Addresses of web services: `http://user:password@host:port/path?query`.
 
-use crate::socket::{HostPort, HostPortError};
+use crate::net::{HostPort, HostPortError};
 use std::fmt;
 
 /// A URL of scheme `http` or `https`. Shown without what may be secret in it: only scheme, host

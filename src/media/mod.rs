@@ -6,6 +6,7 @@
 pub mod colour;
 pub mod config;
 pub mod first_track;
+pub mod flv;
 pub mod mp4;
 pub mod opening;
 pub mod sample;

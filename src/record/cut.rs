@@ -1,6 +1,6 @@
 //! Where one file ends and the next begins, and what time it is in them.
 
-use crate::flv::TIME_MAX;
+use crate::media::flv::TIME_MAX;
 use crate::media::{Content, Packet, Tracks};
 use crate::rtmp::{Message, MessageType, Timestamp};
 use std::time::Duration;

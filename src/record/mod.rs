@@ -6,21 +6,21 @@
 //! file, which `disk` writes. A file has no holes: when the disk takes no more, or less than the stream has, it ends
 //! behind the last message that is in it whole, and the recording with it; the stream goes on.
 
-mod beginning;
 mod cut;
 mod disk;
 mod format;
+mod header;
 mod pattern;
 mod writer;
 
-pub use beginning::{HEADERS_MAX, HELD_MAX, KEPT_BYTES_MAX};
 pub use cut::{BACK_MAX, FORWARD_MAX};
 pub use disk::SYNC_PERIOD;
 pub use format::{Format, WAITING_LEN_MAX};
+pub use header::{HEADERS_MAX, HELD_MAX, KEPT_BYTES_MAX};
 pub use pattern::{Error as PatternError, Pattern};
 
 use crate::queue::{FeedLimits, Intake};
-use crate::rtmp::key::Key;
+use crate::rtmp::stream_key::Key;
 use crate::stats::{Counters, RecordingStats};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! The names of recorded files.
 
-use crate::rtmp::key::Key;
+use crate::rtmp::stream_key::Key;
 use crate::sys::LocalTime;
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;

@@ -1,18 +1,18 @@
 //! The recording of one publication: messages in, files out.
 
-use super::beginning::{Beginning, Item};
 use super::cut::{Cutter, Place};
 use super::disk::{Closed, Disk};
 use super::format::{FlvFile, Format, Lack, Mp4File, Recorded, Verdict, Waiting};
+use super::header::{Beginning, Item};
 use super::{Failure, Finished, Settings, Shared};
 use crate::backoff::Pace;
-use crate::flv::Flags;
 use crate::log;
 use crate::media::Packet;
+use crate::media::flv::Flags;
 use crate::media::mp4::Movie;
 use crate::media::tracks::Tracks;
 use crate::queue::{Intake, Taken};
-use crate::rtmp::key::Key;
+use crate::rtmp::stream_key::Key;
 use crate::rtmp::{Message, MessageType};
 use crate::stats::RecordingStats;
 use crate::sys;

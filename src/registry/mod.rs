@@ -23,7 +23,7 @@ pub use viewer::{BEHIND_MAX, Part, Recipient};
 
 use crate::media::Codec;
 use crate::queue::{Feed, Outbox};
-use crate::rtmp::key::Key;
+use crate::rtmp::stream_key::Key;
 use crate::rtmp::{Message, MessageType};
 use crate::stats::{Counters, StreamStats};
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use super::url::{Url, UrlError, split_key};
 use crate::rtmp::client::Target;
-use crate::rtmp::key::{self, Key};
+use crate::rtmp::stream_key::{self, Key};
 use std::fmt;
 
 /// Why a text says not what goes where. Nothing secret is in it.
@@ -11,7 +11,7 @@ pub enum DestinationError {
     /// What follows the filter, or all of it, is no URL.
     Url(UrlError),
     /// The filter is neither a key nor a pattern such as `live/*`.
-    Filter(String, key::Error),
+    Filter(String, stream_key::Error),
     /// A `*` stands elsewhere than in the place of the last segment.
     Star(String),
     /// There is no `KEY=` in front.

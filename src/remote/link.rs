@@ -1,13 +1,13 @@
 //! One connection to another server, from dialling to its end.
 
-use super::switch::{Grip, Switch};
+use super::stop::{Grip, Switch};
 use super::url::{Url, UrlError};
 use crate::log;
+use crate::net::{self, DialError, Gathering, Line, Reader, dial};
 use crate::queue::{self, Budget, Cause, Outbox, Toward, Wire};
 use crate::rtmp::chunk::{self, Decoder};
 use crate::rtmp::client::{self, Client, Event, Purpose, Target};
 use crate::rtmp::{Message, StreamId, command, handshake};
-use crate::socket::{self, DialError, Gathering, Line, Reader, dial};
 use crate::stats::Counters;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
@@ -280,7 +280,7 @@ impl Link<'_> {
             let builder = thread::Builder::new()
                 .name("remote-w".to_owned())
                 .stack_size(WRITER_STACK_LEN);
-            let send = || socket::send_all(line, writer);
+            let send = || net::send_all(line, writer);
             if let Err(error) = builder.spawn_scoped(scope, send) {
                 return LinkError::Io(error);
             }

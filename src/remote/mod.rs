@@ -8,7 +8,7 @@ mod link;
 mod present;
 mod progress;
 mod relay;
-mod switch;
+mod stop;
 mod url;
 
 pub use destination::{Destination, DestinationError, Filter, Source};
@@ -16,10 +16,10 @@ pub use link::{DIAL_LIMIT, Link, LinkError, REDIRECTS_MAX, SETUP_LIMIT, STEADY, 
 pub use present::{Present, Roll};
 pub use progress::{Progress, Told};
 pub use relay::Relays;
-pub use switch::{Grip, Switch};
+pub use stop::{Grip, Switch};
 pub use url::{Url, UrlError, split_key};
 
-use crate::rtmp::key::Key;
+use crate::rtmp::stream_key::Key;
 
 /// Who is told of relays.
 pub trait Listener: Send + Sync {

@@ -4,7 +4,7 @@
 use super::destination::Destination;
 use super::link::{Link, LinkError, STEADY, Setting, Use};
 use super::present::{Present, Roll};
-use super::switch::Switch;
+use super::stop::Switch;
 use super::url::Url;
 use super::{Listener, Progress};
 use crate::backoff::{Backoff, jittered};
@@ -12,7 +12,7 @@ use crate::log;
 use crate::queue::Outbox;
 use crate::registry::{Part, Recipient, Registry, Selection, Subscription};
 use crate::rtmp::client::Purpose;
-use crate::rtmp::key::Key;
+use crate::rtmp::stream_key::Key;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::RelayStats;
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
 //! Addresses of streams on other servers: `rtmp://host[:port]/app/name?query`.
 
+use crate::net::{HostPort, HostPortError};
 use crate::rtmp::client::Target;
-use crate::rtmp::key::{Key, encoded_name};
-use crate::socket::{HostPort, HostPortError};
+use crate::rtmp::stream_key::{Key, encoded_name};
 use std::fmt;
 
 /// The port that RTMP has if none is given.

@@ -10,9 +10,9 @@ pub mod command;
 pub mod control;
 pub mod data;
 pub mod handshake;
-pub mod key;
 pub mod session;
 pub mod status;
+pub mod stream_key;
 
 use std::sync::Arc;
 

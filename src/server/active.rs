@@ -8,8 +8,8 @@ use crate::media::Codec;
 use crate::queue::{self, Outbox};
 use crate::record;
 use crate::registry::{Ended, Publication, Subscription};
-use crate::rtmp::key::Key;
 use crate::rtmp::session::Medium;
+use crate::rtmp::stream_key::Key;
 use std::sync::Arc;
 use std::time::Instant;
 

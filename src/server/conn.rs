@@ -1,25 +1,25 @@
 //! One connection: a reader thread that owns all that the peer causes, and a writer thread.
 
 use super::active::{Active, Ending, Playing, Publishing};
+use super::connections::{NO_ROLE, Peer, Place};
 use super::error::Error;
 use super::fetches::Full;
 use super::handshake::shake_hands;
 use super::pace::Pace;
-use super::roster::{NO_ROLE, Peer, Place};
 use super::sent::Sent;
 use super::{Context, READ_LIMIT, SETUP_LIMIT, events};
 use crate::auth::{Action, Authenticator};
 use crate::log;
 use crate::log::RateLimit;
+use crate::net::{self, Line, Reader};
 use crate::queue::{self, Cause, Outbox, Toward, Wire, Writer};
 use crate::registry::{Origin, Part, Publisher, Recipient, Refusal, Selection};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::command::HOPS_MAX;
-use crate::rtmp::key::{Address, Key};
 use crate::rtmp::session::{Event, Request, Session};
 use crate::rtmp::status::code;
+use crate::rtmp::stream_key::{Address, Key};
 use crate::rtmp::{Message, StreamId, handshake};
-use crate::socket::{self, Line, Reader};
 use crate::text::shown;
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -136,7 +136,7 @@ fn talk(
 
 /// The writer thread.
 fn write(context: &Context, line: &Line, writer: Writer) {
-    let sent = socket::send_all(line, writer);
+    let sent = net::send_all(line, writer);
     if sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
         context.counters.zombies.add(1);
     }

@@ -9,7 +9,7 @@ use crate::record::{self, Finished};
 use crate::registry::{Observer, Traffic};
 use crate::remote::{Listener, Relays};
 use crate::rtmp::MessageType;
-use crate::rtmp::key::Key;
+use crate::rtmp::stream_key::Key;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

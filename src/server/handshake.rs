@@ -3,8 +3,8 @@
 use super::error::Error;
 use super::{Context, HANDSHAKE_LIMIT};
 use crate::log;
+use crate::net::Reader;
 use crate::rtmp::handshake;
-use crate::socket::Reader;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;

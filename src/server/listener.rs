@@ -1,10 +1,10 @@
 //! Accepting connections. Nothing here waits for a peer, and no failure ends it.
 
-use super::roster::Full;
+use super::connections::Full;
 use super::{Context, WRITE_LIMIT, conn};
 use crate::log;
 use crate::log::RateLimit;
-use crate::socket::Line;
+use crate::net::Line;
 use crate::sys;
 use std::fs::File;
 use std::io;

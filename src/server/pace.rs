@@ -5,7 +5,7 @@
 
 use super::Context;
 use crate::auth::Action;
-use crate::rtmp::key::Key;
+use crate::rtmp::stream_key::Key;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -14,7 +14,7 @@ use crate::remote::{
     split_key,
 };
 use crate::rtmp::client::Purpose;
-use crate::rtmp::key::Key;
+use crate::rtmp::stream_key::Key;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::PullStats;
 use std::collections::HashMap;

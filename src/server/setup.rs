@@ -1,24 +1,24 @@
 //! From a configuration to what the server is made of.
 
 use super::capacity::Capacity;
+use super::connections::Roster;
 use super::events::{RecordEvents, RelayEvents, StreamEvents};
 use super::pace::KeyPaces;
 use super::pull::Pulls;
-use super::roster::Roster;
 use super::watch::Watch;
 use super::{Context, listener, machine};
+use crate::admin::{Access, Web};
 use crate::args::{self, Auth, Config, OnDuplicate, Secret, TrackPolicy};
 use crate::auth::Authenticator;
 use crate::hooks::{Hooks, Supervisor};
 use crate::log;
+use crate::net::{self, Gathering};
 use crate::queue::Budget;
 use crate::record::Recorder;
 use crate::registry::{Registry, Settings};
 use crate::remote::{Relays, Setting};
-use crate::socket::{self, Gathering};
 use crate::stats::Counters;
 use crate::sys;
-use crate::web::{Access, Web};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -32,7 +32,7 @@ const QUEUE_MEMORY_SHARE: usize = 4;
 /// All sockets to listen on.
 pub fn listeners(config: &Config, passed: Vec<TcpListener>) -> Result<Vec<TcpListener>, String> {
     let bind = |addr: &str| {
-        socket::bind(addr, listener::BACKLOG)
+        net::bind(addr, listener::BACKLOG)
             .map_err(|error| format!("cannot listen on {addr}: {error}"))
     };
     let mut listeners = passed;

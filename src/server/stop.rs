@@ -1,7 +1,7 @@
 //! The end of the server, in order.
 
 use super::Server;
-use super::roster::Peer;
+use super::connections::Peer;
 use crate::hooks::Supervisor;
 use crate::log;
 use crate::record::Recorder;

@@ -1,13 +1,13 @@
 //! What others may know of a running server, and may ask of it.
 
 use super::Context;
+use crate::admin::Source;
 use crate::hooks::Supervisor;
 use crate::log;
 use crate::queue::Cause;
 use crate::record::Recorder;
-use crate::rtmp::key::Key;
+use crate::rtmp::stream_key::Key;
 use crate::stats::{Snapshot, StreamStats};
-use crate::web::Source;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

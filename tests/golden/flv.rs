@@ -9,7 +9,7 @@ use crate::notation::{Notation, tag};
 use crate::table::{Direction, Row};
 use crate::{Outcome, same, untested};
 use rtmp_server::bytes::{Cursor, Short};
-use rtmp_server::flv::{Flags, put_header, put_tag};
+use rtmp_server::media::flv::{Flags, put_header, put_tag};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 
 pub fn check(row: &Row, direction: Direction) -> Outcome {

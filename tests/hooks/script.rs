@@ -2,9 +2,9 @@
 
 use super::web::{Dir, wait_for};
 use super::{hooks, in_a_process, publish, runs, within};
-use rtmp_server::child;
 use rtmp_server::hooks::{Event, Kind, Supervisor};
 use rtmp_server::json::{self, Value};
+use rtmp_server::process::group;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
@@ -224,11 +224,11 @@ pub fn kill_all(dir: &str) {
         text.and_then(|text| text.strip_suffix('\n').map(str::to_owned))
     };
     let pids = ["hook", "child"].map(|name| wait_for("it runs", || pid(name)));
-    child::kill_all();
+    group::kill_all();
     for pid in pids {
         wait_for("it is killed", || (!runs(&pid)).then_some(()));
     }
-    let refused = child::Group::spawn(Command::new("true"));
+    let refused = group::Group::spawn(Command::new("true"));
     assert!(refused.is_err(), "nothing begins any more");
 }
 

@@ -9,8 +9,8 @@ use rtmp_server::media::Packet;
 use rtmp_server::rtmp::command::Call;
 use rtmp_server::rtmp::control::Control;
 use rtmp_server::rtmp::data::Data;
-use rtmp_server::rtmp::key::{Address, KEY_LEN_MAX};
 use rtmp_server::rtmp::session::{Event, Session};
+use rtmp_server::rtmp::stream_key::{Address, KEY_LEN_MAX};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, aggregate};
 use std::collections::BTreeSet;
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rtmp_server::media::{Content, Packet};
 use rtmp_server::queue::feed;
 use rtmp_server::record::{FEED_LIMITS, Pattern, Recorder, Segments, Settings};
-use rtmp_server::rtmp::key::Key;
+use rtmp_server::rtmp::stream_key::Key;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use std::fs;
 use std::sync::Arc;

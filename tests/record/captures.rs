@@ -261,7 +261,7 @@ fn the_publishers_metadata_is_kept() {
         let files = recorded(settings, &messages);
         let sent = messages
             .iter()
-            .find_map(|message| rtmp_server::flv::properties(message.kind, &message.payload))
+            .find_map(|message| rtmp_server::media::flv::properties(message.kind, &message.payload))
             .expect("metadata");
         assert!(!sent.is_empty());
         let metadata = files[0].metadata();

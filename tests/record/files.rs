@@ -6,7 +6,7 @@ use crate::{
 use rtmp_server::amf0::{self, Value};
 use rtmp_server::queue::feed;
 use rtmp_server::record::{FEED_LIMITS, Format, Pattern, Recorder, Segments, Settings};
-use rtmp_server::rtmp::key::Key;
+use rtmp_server::rtmp::stream_key::Key;
 use rtmp_server::rtmp::{Message, MessageType, StreamId};
 use rtmp_server::stats::Counters;
 use rtmp_server::sys;

@@ -20,7 +20,7 @@ use rtmp_server::queue::feed;
 use rtmp_server::record::{
     FEED_LIMITS, Finished, Format, Listener, Pattern, Recorder, Segments, Settings,
 };
-use rtmp_server::rtmp::key::Key;
+use rtmp_server::rtmp::stream_key::Key;
 use rtmp_server::rtmp::{Message, MessageType, Timestamp};
 use std::fs;
 use std::path::{Path, PathBuf};

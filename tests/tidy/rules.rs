@@ -12,7 +12,7 @@ pub const FUNCTION_LINES: usize = 70;
 #[rustfmt::skip]
 const LAYERS: &[(&[&str], &[&str], &[&str])] = &[
     (
-        &["src/rtmp/", "src/amf0.rs", "src/media/", "src/flv.rs", "src/bytes.rs"],
+        &["src/rtmp/", "src/amf0.rs", "src/media/", "src/media/flv.rs", "src/bytes.rs"],
         &[],
         &["std::net", "std::thread", "std::fs", "std::time", "Instant", "SystemTime", "Mutex", "RwLock", "crate::log", "log!", "crate::server", "crate::registry", "crate::queue"],
     ),
@@ -22,12 +22,12 @@ const LAYERS: &[(&[&str], &[&str], &[&str])] = &[
         &["std::net", "TcpStream", "crate::server", "crate::rtmp::session", "crate::rtmp::handshake"],
     ),
     (
-        &["src/hooks", "src/auth", "src/http", "src/json", "src/child.rs"],
+        &["src/hooks", "src/auth", "src/http", "src/json", "src/process"],
         &[],
         &["crate::server", "crate::registry", "crate::queue"],
     ),
     (
-        &["src/socket", "src/stats"],
+        &["src/net", "src/stats"],
         &[],
         &["crate::server", "crate::registry", "crate::rtmp", "crate::http", "crate::hooks", "crate::log"],
     ),
@@ -42,7 +42,7 @@ const LAYERS: &[(&[&str], &[&str], &[&str])] = &[
         &["std::net", "TcpStream", "crate::server", "crate::registry", "crate::http", "crate::hooks", "crate::auth", "crate::args"],
     ),
     (
-        &["src/web"],
+        &["src/admin"],
         &[],
         &["crate::server", "crate::registry", "crate::queue", "crate::rtmp", "crate::args", "crate::hooks"],
     ),
@@ -50,7 +50,7 @@ const LAYERS: &[(&[&str], &[&str], &[&str])] = &[
     (
         &["src/systemd", "src/log.rs", "src/sys.rs"],
         &[],
-        &["crate::server", "crate::registry", "crate::queue", "crate::rtmp", "crate::hooks", "crate::auth", "crate::http", "crate::child"],
+        &["crate::server", "crate::registry", "crate::queue", "crate::rtmp", "crate::hooks", "crate::auth", "crate::http", "crate::process::group"],
     ),
     (&["src/"], &["src/main.rs", "src/server"], &["crate::args", "rtmp_server::args"]),
 ];

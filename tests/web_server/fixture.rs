@@ -1,11 +1,11 @@
 //! What the servers of these tests have to show.
 
+use rtmp_server::admin::Source;
 use rtmp_server::media::Codec;
 use rtmp_server::stats::{
     ConnectionStats, LinkState, Metadata, PullStats, RecordingStats, RelayStats, Snapshot,
     StreamStats, Totals,
 };
-use rtmp_server::web::Source;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

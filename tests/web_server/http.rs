@@ -3,7 +3,7 @@
 use crate::client::{Client, ask};
 use crate::fixture::keys;
 use crate::{Site, fixture::Fixture};
-use rtmp_server::web::{Access, Source, Web};
+use rtmp_server::admin::{Access, Source, Web};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -9,7 +9,7 @@ mod withstand;
 
 use client::Reply;
 use fixture::Fixture;
-use rtmp_server::web::{Access, Web};
+use rtmp_server::admin::{Access, Web};
 use std::net::SocketAddr;
 use std::sync::Arc;
 

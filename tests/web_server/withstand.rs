@@ -3,7 +3,7 @@
 use crate::Site;
 use crate::client::{Client, PATIENCE, get};
 use proptest::prelude::*;
-use rtmp_server::web::{BODY_LEN_MAX, CONNECTIONS_MAX, HEAD_LEN_MAX, READ_LIMIT};
+use rtmp_server::admin::{BODY_LEN_MAX, CONNECTIONS_MAX, HEAD_LEN_MAX, READ_LIMIT};
 use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;

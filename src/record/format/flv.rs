@@ -6,7 +6,7 @@
 
 use super::Recorded;
 use crate::amf0::Pairs;
-use crate::flv::{
+use crate::media::flv::{
     BODY_LEN_MAX, FLAGS_AT, Flags, HEADER_LEN, Keyframe, Script, TAG_HEADER_LEN, Totals,
     changed_metadata, put_header, put_tag,
 };

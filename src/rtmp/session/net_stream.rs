@@ -3,8 +3,8 @@
 use super::{Event, Medium, Named, Request, Role, refuse};
 use crate::amf0::Value;
 use crate::rtmp::command::{self, Call, Command, PublishName};
-use crate::rtmp::key::{Address, Key};
 use crate::rtmp::status::{self, Level, code};
+use crate::rtmp::stream_key::{Address, Key};
 use crate::rtmp::{Message, StreamId};
 use crate::text::shown;
 use std::collections::BTreeMap;

@@ -110,7 +110,7 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::sample;
+    use crate::admin::sample;
 
     /// A stream after `second`s, with so many bytes received; sent is twice that.
     fn snapshot(second: u64, bytes: u64) -> Snapshot {

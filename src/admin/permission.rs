@@ -55,7 +55,7 @@ fn names_no_domain(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::request;
+    use crate::admin::request;
 
     #[test]
     fn only_names_of_this_server_are_served() {

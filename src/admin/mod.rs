@@ -21,7 +21,7 @@ pub use rates::WINDOW;
 pub use request::{BODY_LEN_MAX, HEAD_LEN_MAX};
 
 use crate::log;
-use crate::socket;
+use crate::net;
 use crate::stats::Snapshot;
 use conn::Crowd;
 use rates::Rates;
@@ -139,7 +139,7 @@ impl Web {
     ///
     /// One line that names the address and says what is wrong with it.
     pub fn start(addr: &str, access: Access, source: Arc<dyn Source>) -> Result<Web, String> {
-        socket::bind(addr, BACKLOG)
+        net::bind(addr, BACKLOG)
             .and_then(|listener| Web::serve(listener, access, source))
             .map_err(|error| format!("cannot listen on {addr}: {error}"))
     }

@@ -1,11 +1,11 @@
 //! All connections there are, and how many there may be.
 
 use super::capacity::Running;
+use crate::net::Line;
 use crate::queue::{Outbox, Wire};
 use crate::registry::LastHeard;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
-use crate::socket::Line;
 use crate::stats::{ConnectionStats, Counter};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

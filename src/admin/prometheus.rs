@@ -329,7 +329,7 @@ fn recordings(text: &mut Text, recordings: &[RecordingStats]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::sample;
+    use crate::admin::sample;
 
     fn lines(snapshot: &Snapshot) -> Vec<String> {
         let text = render(snapshot, &Rates::default());

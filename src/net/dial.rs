@@ -217,7 +217,7 @@ fn split_ipv6(rest: &str) -> Result<(&str, Option<&str>), HostPortError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::bind;
+    use crate::net::bind;
     use std::net::TcpListener;
 
     fn in_5_s() -> Instant {

@@ -1,7 +1,7 @@
 //! What each file of a recording begins with.
 
 use crate::amf0::Pairs;
-use crate::flv::{self, BODY_LEN_MAX, Flags};
+use crate::media::flv::{self, BODY_LEN_MAX, Flags};
 use crate::media::{Content, Packet};
 use crate::rtmp::{Message, MessageType};
 

@@ -1,8 +1,8 @@
 //! What ends a connection to another server from outside, whatever it is doing.
 
+use crate::net::Line;
 use crate::queue::{Outbox, Wire};
 use crate::rtmp::Message;
-use crate::socket::Line;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,0 +1,3 @@
+//! Programs that run beside the server.
+
+pub mod group;
