@@ -42,6 +42,7 @@ pub mod process;
 
 pub mod backoff;
 pub mod log;
+pub mod sync;
 pub mod sys;
 pub mod systemd;
 pub mod text;

@@ -4,13 +4,13 @@ use rtmp_server::args::{self, Action, Config};
 use rtmp_server::log;
 use rtmp_server::process::group;
 use rtmp_server::server::{Load, Server};
+use rtmp_server::sync;
 use rtmp_server::sys::{Signal, Signals};
 use rtmp_server::systemd::{self, Heartbeat, Notifier};
 use std::io;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::Instant;
 
 /// Could not start, or had to be forced to stop.
@@ -101,21 +101,19 @@ fn run(config: &Config) -> Result<bool, Failure> {
 fn signals() -> io::Result<Receiver<Signal>> {
     let mut signals = Signals::install()?;
     let (sender, receiver) = mpsc::channel();
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            let mut stopping = false;
-            loop {
-                let signal = signals.wait();
-                if signal == Signal::Stop && std::mem::replace(&mut stopping, true) {
-                    // Nobody else would end them.
-                    group::kill_all();
-                    process::exit(i32::from(FAILED));
-                }
-                // Nobody receives any more while the server stops.
-                let _ = sender.send(signal);
+    sync::spawn("signals", sync::STACK_LEN, move || {
+        let mut stopping = false;
+        loop {
+            let signal = signals.wait();
+            if signal == Signal::Stop && std::mem::replace(&mut stopping, true) {
+                // Nobody else would end them.
+                group::kill_all();
+                process::exit(i32::from(FAILED));
             }
-        })?;
+            // Nobody receives any more while the server stops.
+            let _ = sender.send(signal);
+        }
+    })?;
     Ok(receiver)
 }
 

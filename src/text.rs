@@ -40,7 +40,7 @@ fn is_printable(c: char) -> bool {
     !c.is_control() && !invisible
 }
 
-/// The same without what may be secret: each of `secrets`, queries, users and passwords in URLs, and
+/// `text` without what may be secret: each of `secrets`, queries, users and passwords in URLs, and
 /// the names of streams in URLs of scheme `rtmp`.
 pub fn without_secrets(text: &str, secrets: &[&str]) -> String {
     let mut secrets: Vec<&str> = secrets.iter().copied().filter(|s| !s.is_empty()).collect();
@@ -60,7 +60,7 @@ pub fn without_secrets(text: &str, secrets: &[&str]) -> String {
                 .map_or(0, char::len_utf8);
         [&reduced(&word[..end]), &word[end..]].concat()
     });
-    shown(&words.collect::<String>())
+    words.collect()
 }
 
 /// `text` with `secret` hidden.

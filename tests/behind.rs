@@ -73,7 +73,7 @@ fn a_viewer_that_has_taken_everything_is_not_behind() {
             },
             via: Vec::new(),
         };
-        let publication = registry.publish(&key, publisher).ok().expect("published");
+        let publication = registry.publish(&key, publisher).expect("published");
         let (outbox, mut viewer) = connection(&counters);
         let recipient = Recipient {
             conn_id: "c2".to_owned(),
@@ -86,7 +86,7 @@ fn a_viewer_that_has_taken_everything_is_not_behind() {
             via: Vec::new(),
         };
         let subscription = registry.subscribe(&key, &outbox, recipient);
-        let subscription = subscription.ok().expect("subscribed");
+        let subscription = subscription.expect("subscribed");
         (0..PICTURES).for_each(|number| assert!(publication.send([picture(number)])));
         assert!(outbox.drops() > 0, "the queue took everything");
         subscription.set_paused(true);

@@ -7,13 +7,14 @@ use super::{State, routes};
 use crate::http::Timed;
 use crate::log;
 use crate::log::RateLimit;
+use crate::sync::{self, Mutex};
 use crate::sys::{self, Woken};
 use std::cmp::Reverse;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -102,7 +103,7 @@ impl Members {
 
 impl Crowd {
     fn members(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+        self.members.lock()
     }
 
     /// Lets a connection from `ip` in; returns its number. `None`: there is no room.
@@ -221,11 +222,8 @@ fn admit(
         hang_up(&socket);
         return Err(io::Error::other("too many connections"));
     };
-    let builder = thread::Builder::new()
-        .name(format!("http-{number}"))
-        .stack_size(STACK_LEN);
     let (shared, alive) = (Arc::clone(state), alive.clone());
-    let spawned = builder.spawn(move || {
+    let spawned = sync::spawn(&format!("http-{number}"), STACK_LEN, move || {
         let place = Place {
             crowd: &shared.crowd,
             number,

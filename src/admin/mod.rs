@@ -23,6 +23,7 @@ pub use request::{BODY_LEN_MAX, HEAD_LEN_MAX};
 use crate::log;
 use crate::net;
 use crate::stats::Snapshot;
+use crate::sync::{self, Mutex};
 use conn::Crowd;
 use rates::Rates;
 use std::fmt;
@@ -31,8 +32,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, MutexGuard};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Connections that may wait to be accepted.
@@ -79,7 +80,7 @@ impl State {
     /// What there is to tell, as of now or [`FRESH`]. Who asks while another is being told waits
     /// for the same.
     fn snapshot(&self) -> Arc<Snapshot> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         match &*last {
             Some((at, snapshot)) if at.elapsed() < FRESH => Arc::clone(snapshot),
             _ => {
@@ -92,11 +93,11 @@ impl State {
 
     /// Makes the next snapshot a new one.
     fn forget_snapshot(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.last.lock() = None;
     }
 
     fn rates(&self) -> MutexGuard<'_, Rates> {
-        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rates.lock()
     }
 
     fn is_closing(&self) -> bool {
@@ -186,8 +187,7 @@ impl Web {
     }
 
     fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let builder = thread::Builder::new().name(name.to_owned());
-        self.threads.push(builder.spawn(work)?);
+        self.threads.push(sync::spawn(name, sync::STACK_LEN, work)?);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! What is wrong with a command line.
 
-use crate::text::without_secrets;
+use crate::text::{shown, without_secrets};
 use std::fmt;
 
 /// Why a value is refused: what follows the flag in an error. It names neither the flag nor where
@@ -57,11 +57,11 @@ impl fmt::Display for Error {
         match self {
             // Both may belong to a value that holds a secret.
             Error::Stray(arg) => {
-                let arg = without_secrets(arg, &[]);
+                let arg = shown(&without_secrets(arg, &[]));
                 write!(f, "{arg:?} is not a flag; -help lists the flags")
             }
             Error::Unknown(flag) => {
-                let flag = without_secrets(flag, &[]);
+                let flag = shown(&without_secrets(flag, &[]));
                 write!(f, "unknown flag -{flag}; -help lists the flags")
             }
             Error::NotServed(flag) => write!(

@@ -7,12 +7,13 @@ pub use table::{Mismatch, Table, same};
 use crate::http::{self, Endpoint};
 use crate::json::{self, Value};
 use crate::rtmp::stream_key::Address;
+use crate::sync::{Condvar, Mutex, RwLock};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError, RwLock};
+
 use std::time::{Duration, Instant};
 
 /// Largest file of tokens, in bytes.
@@ -178,7 +179,7 @@ impl Authenticator {
             Authenticator::None => Ok(()),
             Authenticator::Token(table) => check_table(table, action, address, token),
             Authenticator::File(file) => {
-                let table = file.table.read().unwrap_or_else(PoisonError::into_inner);
+                let table = file.table.read();
                 check_table(&table, action, address, token)
             }
             Authenticator::Callback(callback) => {
@@ -206,7 +207,7 @@ impl Authenticator {
             return Ok(false);
         };
         let table = read_table(&file.path)?;
-        *file.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        *file.table.write() = table;
         Ok(true)
     }
 }
@@ -269,13 +270,12 @@ impl Callback {
 
     /// Waits until one more question may be asked. `None`: not within the time for an answer.
     fn turn(&self) -> Option<Turn<'_>> {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = self.asked.lock();
         let all_taken = |asked: &mut usize| *asked >= QUESTIONS_MAX;
-        let waited = self
+        let mut asked = self
             .answered
             .wait_timeout_while(asked, self.timeout, all_taken);
-        let (mut asked, result) = waited.unwrap_or_else(PoisonError::into_inner);
-        if result.timed_out() {
+        if *asked >= QUESTIONS_MAX {
             return None;
         }
         *asked += 1;
@@ -288,7 +288,7 @@ struct Turn<'a>(&'a Callback);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        *self.0.asked.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        *self.0.asked.lock() -= 1;
         self.0.answered.notify_one();
     }
 }

@@ -9,10 +9,10 @@ use super::webhook::Webhook;
 use crate::log;
 use crate::log::RateLimit;
 use crate::stats::Counters;
+use crate::sync::{self, Condvar, Mutex};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How many events may wait for a worker.
@@ -146,10 +146,7 @@ impl Pool {
         }));
         for number in 1..=workers {
             let shared = Arc::clone(&pool.0);
-            let builder = thread::Builder::new()
-                .name(format!("hook-{number}"))
-                .stack_size(STACK_LEN);
-            builder.spawn(move || shared.work())?;
+            sync::spawn(&format!("hook-{number}"), STACK_LEN, move || shared.work())?;
         }
         Ok(pool)
     }
@@ -217,7 +214,7 @@ impl Drop for Pool {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn hooks_for(&self, kind: Kind) -> impl Iterator<Item = &Hook> {
@@ -252,17 +249,12 @@ impl Shared {
     }
 
     fn next(&self) -> Option<Job<Arc<Fired>>> {
-        let mut state = self.lock();
-        loop {
-            if let Some(job) = state.backlog.next() {
-                return Some(job);
-            }
-            if state.closed && state.backlog.waiting() == 0 {
-                return None;
-            }
-            let woken = self.work.wait(state);
-            state = woken.unwrap_or_else(PoisonError::into_inner);
-        }
+        let is_idle = |state: &mut State| {
+            let is_over = state.closed && state.backlog.waiting() == 0;
+            !state.backlog.has_ready() && !is_over
+        };
+        let mut state = self.work.wait_while(self.lock(), is_idle);
+        state.backlog.next()
     }
 
     fn run(&self, hook: &Hook, fired: &Fired) {
@@ -298,18 +290,12 @@ impl Shared {
 
     fn wait_idle<'a>(
         &self,
-        mut state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, State>,
         deadline: Instant,
     ) -> MutexGuard<'a, State> {
-        while !state.backlog.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            let woken = self.idle.wait_timeout(state, left);
-            state = woken.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state
+        let left = deadline.saturating_duration_since(Instant::now());
+        let busy = |state: &mut State| !state.backlog.is_empty();
+        self.idle.wait_timeout_while(state, left, busy)
     }
 
     /// Drops what waits and ends what runs; returns how many events are lost.

@@ -8,12 +8,13 @@ use crate::backoff::{Backoff, Pace};
 use crate::log;
 use crate::process::group::{self, Group, Output};
 use crate::stats::Counters;
+use crate::sync::{self, Mutex, WaitGroup};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,8 +43,8 @@ pub struct Supervisor(Arc<Shared>);
 struct Shared {
     command: String,
     state: Mutex<State>,
-    /// A child has gone.
-    gone: Condvar,
+    /// Programs that are looked after.
+    children: WaitGroup,
     /// Set when all children have to end.
     closed: AtomicBool,
     /// Set when there is no more time for it.
@@ -57,8 +58,6 @@ struct State {
     taken: HashSet<String>,
     /// How fast programs have begun, of streams where that matters still.
     paces: HashMap<String, Pace>,
-    /// Programs that are looked after.
-    children: usize,
 }
 
 impl State {
@@ -97,7 +96,7 @@ impl Supervisor {
         Supervisor(Arc::new(Shared {
             command: command.to_owned(),
             state: Mutex::default(),
-            gone: Condvar::new(),
+            children: WaitGroup::default(),
             closed: AtomicBool::new(false),
             halt: AtomicBool::new(false),
             counters,
@@ -113,12 +112,14 @@ impl Supervisor {
         if self.0.closed.load(Ordering::Relaxed) {
             return none;
         }
-        self.0.lock().children += 1;
-        let present = Present(Arc::clone(&self.0));
-        let builder = thread::Builder::new()
-            .name(NAME.to_owned())
-            .stack_size(STACK_LEN);
-        let spawned = builder.spawn(move || present.0.look_after(&fired, &stopped));
+        let Some(member) = self.0.children.join() else {
+            return none;
+        };
+        let shared = Arc::clone(&self.0);
+        let spawned = sync::spawn(NAME, STACK_LEN, move || {
+            shared.look_after(&fired, &stopped);
+            drop(member);
+        });
         match spawned {
             Ok(_) => Child { _stop: Some(stop) },
             Err(error) => {
@@ -130,18 +131,18 @@ impl Supervisor {
 
     /// How many programs are looked after.
     pub fn children(&self) -> usize {
-        self.0.lock().children
+        self.0.children.members()
     }
 
     /// Ends all programs and waits until they are gone. `false`: not by `deadline`; they were
     /// killed, half a second later at the latest.
     pub fn close(&self, deadline: Instant) -> bool {
         self.0.closed.store(true, Ordering::Relaxed);
-        if self.0.wait_gone(deadline) {
+        if self.0.children.wait(deadline) {
             return true;
         }
         self.0.halt.store(true, Ordering::Relaxed);
-        self.0.wait_gone(Instant::now() + 2 * HALT_GRACE);
+        self.0.children.wait(Instant::now() + 2 * HALT_GRACE);
         false
     }
 }
@@ -149,16 +150,6 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.0.closed.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Counts a child for as long as it is held.
-struct Present(Arc<Shared>);
-
-impl Drop for Present {
-    fn drop(&mut self) {
-        self.0.lock().children -= 1;
-        self.0.gone.notify_all();
     }
 }
 
@@ -173,20 +164,7 @@ impl Drop for Turn<'_> {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait_gone(&self, deadline: Instant) -> bool {
-        let mut state = self.lock();
-        while state.children > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let woken = self.gone.wait_timeout(state, left);
-            state = woken.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        self.state.lock()
     }
 
     /// Waits for as long as that; `false`, and sooner, if the program is to end.

@@ -5,6 +5,7 @@ use super::reply::{BODY_LEN_MAX, Reply};
 use super::url::Url;
 use super::{Error, Post};
 use crate::process::group::{self, Group};
+use crate::sync;
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, PipeReader, Read};
@@ -12,7 +13,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a curl has to end by itself after we gave up on it.
@@ -70,10 +70,7 @@ pub fn post(curl: &Path, url: &Url, post: &Post, end: Instant) -> Result<Reply, 
 /// Reads all that curl writes, and one byte more than there may be.
 fn read_in_thread(reader: PipeReader) -> Result<Receiver<Vec<u8>>, Error> {
     let (sender, output) = mpsc::sync_channel(1);
-    let builder = thread::Builder::new()
-        .name("curl-output".to_owned())
-        .stack_size(128 << 10);
-    let spawned = builder.spawn(move || {
+    let spawned = sync::spawn("curl-output", 128 << 10, move || {
         let mut output = Vec::new();
         let bound = (BODY_LEN_MAX + STATUS_LEN + 1) as u64;
         // Whatever cannot be read lacks the status at its end.

@@ -1,6 +1,8 @@
 //! Connecting to another machine by name, within a time, or until it is not wanted any more.
 
+use crate::sync;
 use crate::sys::{self, Woken};
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,7 +10,6 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use std::{fmt, thread};
 
 /// How many names may be looked up at a time: the system gives no way to end a look-up early.
 const LOOKUPS_MAX: usize = 64;
@@ -88,8 +89,7 @@ fn look_up(
     let permit = Lookup::begin().ok_or(DialError::Busy)?;
     let (sender, found) = mpsc::sync_channel(1);
     let (done, looking) = UnixStream::pair().map_err(DialError::Io)?;
-    let builder = thread::Builder::new().name("lookup".to_owned());
-    let spawned = builder.spawn(move || {
+    let spawned = sync::spawn("lookup", sync::STACK_LEN, move || {
         let addrs = resolve();
         drop(permit);
         // Nobody may wait for it any more.
@@ -219,6 +219,7 @@ mod tests {
     use super::*;
     use crate::net::bind;
     use std::net::TcpListener;
+    use std::thread;
 
     fn in_5_s() -> Instant {
         Instant::now() + Duration::from_secs(5)

@@ -1,6 +1,7 @@
 //! Child processes: each leads a process group of its own, ends in time with all that it started,
 //! and is never left behind as a zombie.
 
+use crate::sync::{self, Condvar, Mutex};
 use crate::sys::{self, GroupSignal};
 use std::collections::HashSet;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
@@ -8,8 +9,8 @@ use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus};
+use std::sync::MutexGuard;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -73,7 +74,7 @@ impl Groups {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<GroupsState>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -87,7 +88,7 @@ pub fn kill_all() {
     let waited = GROUPS
         .started
         .wait_timeout_while(state, START_LIMIT, starting);
-    let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+    let state = waited;
     for id in state.iter().flat_map(|state| &state.ids) {
         sys::signal_group(*id, GroupSignal::Kill);
     }
@@ -254,10 +255,7 @@ impl Drop for Group {
             (waited, mem::replace(&mut self.leader, Leader::GivenUp))
         {
             // It hangs in the kernel, say on a disk that is gone.
-            let builder = thread::Builder::new()
-                .name("child-reaper".to_owned())
-                .stack_size(STACK_LEN);
-            let _ = builder.spawn(move || child.wait());
+            let _ = sync::spawn("child-reaper", STACK_LEN, move || child.wait());
         }
     }
 }
@@ -292,10 +290,7 @@ impl Output {
         let (reader, writer) = io::pipe()?;
         let (stopped, stop) = io::pipe()?;
         let (done, over) = mpsc::channel::<()>();
-        let builder = thread::Builder::new()
-            .name("child-output".to_owned())
-            .stack_size(STACK_LEN);
-        builder.spawn(move || {
+        sync::spawn("child-output", STACK_LEN, move || {
             read_lines(&reader, &stopped, &mut on_line);
             drop(done);
         })?;
@@ -362,10 +357,7 @@ pub fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) -> Input {
     let Ok((stopped, stop)) = io::pipe() else {
         return Input { _stop: None };
     };
-    let builder = thread::Builder::new()
-        .name("child-input".to_owned())
-        .stack_size(STACK_LEN);
-    let _ = builder.spawn(move || {
+    let _ = sync::spawn("child-input", STACK_LEN, move || {
         let mut pieces = bytes.chunks(PIPE_LEN_MIN);
         let has_room = || sys::wait_for_room(stopped.as_fd(), stdin.as_fd());
         let write = |piece| has_room().is_ok_and(|room| room) && (&stdin).write_all(piece).is_ok();

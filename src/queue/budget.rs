@@ -3,9 +3,10 @@
 use super::Outbox;
 use super::cause::Cause;
 use crate::rtmp::Message;
+use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 
 /// Bytes that may wait for a peer even when the budget is used up.
 pub const FAIR_BYTES: usize = 64 << 10;
@@ -96,12 +97,12 @@ impl Budget {
     }
 
     fn shared(&self) -> MutexGuard<'_, HashMap<usize, usize>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock()
     }
 
     /// Peers that may be hung up on.
     fn outboxes(&self) -> MutexGuard<'_, Vec<Weak<Outbox>>> {
-        self.outboxes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outboxes.lock()
     }
 
     /// Makes `outbox` one of those that it is spent on.

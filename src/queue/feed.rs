@@ -3,8 +3,9 @@
 
 use super::message_cost;
 use crate::rtmp::Message;
+use crate::sync::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Of a time in which nothing came, this much counts as time that others have waited: the process,
@@ -107,7 +108,7 @@ fn cost(message: &Message) -> usize {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -160,7 +161,7 @@ impl Intake {
         let idle = |state: &mut State| state.waiting.is_empty() && state.life == Life::Open;
         let state = self.0.lock();
         let woken = self.0.changed.wait_timeout_while(state, limit, idle);
-        let mut state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        let mut state = woken;
         if state.waiting.is_empty() {
             return match state.life {
                 Life::Open => Taken::Nothing,

@@ -22,10 +22,11 @@ pub use writer::{Done, Writer};
 use crate::rtmp::chunk::Encoder;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
+use crate::sync::Mutex;
 use item::{Encoding, Item, Remaining, Weight};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -211,7 +212,7 @@ pub fn outbox(
 
 impl Outbox {
     fn lock(&self) -> MutexGuard<'_, Egress> {
-        self.egress.lock().unwrap_or_else(PoisonError::into_inner)
+        self.egress.lock()
     }
 
     /// Offers live messages, as messages of `stream`. Never waits.

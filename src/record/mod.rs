@@ -22,11 +22,12 @@ pub use pattern::{Error as PatternError, Pattern};
 use crate::queue::{FeedLimits, Intake};
 use crate::rtmp::stream_key::Key;
 use crate::stats::{Counters, RecordingStats};
+use crate::sync::{self, Mutex, WaitGroup};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
-use std::{fmt, io, thread};
+use std::{fmt, io};
 use writer::Writer;
 
 /// How much may wait for the disk. Beyond that the recording ends.
@@ -131,16 +132,11 @@ struct Shared {
     listener: Arc<dyn Listener>,
     counters: Arc<Counters>,
     state: Mutex<State>,
-    /// A thread has ended.
-    gone: Condvar,
+    threads: WaitGroup,
 }
 
 #[derive(Default)]
 struct State {
-    /// Set when no recording is to begin any more.
-    closed: bool,
-    /// Threads at work.
-    threads: usize,
     /// How many recordings there have been.
     ids: u64,
     /// Files that are being written, by recording.
@@ -172,7 +168,7 @@ impl Recorder {
             listener,
             counters,
             state: Mutex::default(),
-            gone: Condvar::new(),
+            threads: WaitGroup::default(),
         }))
     }
 
@@ -186,17 +182,17 @@ impl Recorder {
             shared: Arc::clone(&self.0),
             id: state.ids,
         };
-        if state.closed {
-            return recording;
-        }
-        state.threads += 1;
         drop(state);
+        let Some(member) = self.0.threads.join() else {
+            return recording;
+        };
         let (id, of) = (recording.id, key.clone());
-        let present = Present(Arc::clone(&self.0), id);
-        let builder = thread::Builder::new()
-            .name("record".to_owned())
-            .stack_size(STACK_LEN);
-        let spawned = builder.spawn(move || Writer::new(&present.0, id, &of).run(&intake));
+        let listed = Listed(Arc::clone(&self.0), id);
+        let spawned = sync::spawn("record", STACK_LEN, move || {
+            Writer::new(&listed.0, id, &of).run(&intake);
+            drop(listed);
+            drop(member);
+        });
         if let Err(error) = spawned {
             Writer::new(&self.0, id, key).fail(Failure::Thread(error));
         }
@@ -211,23 +207,14 @@ impl Recorder {
     /// Begins no more recordings, and waits until all files are closed, for which all feeds have to
     /// end. `false`: not by `deadline`.
     pub fn close(&self, deadline: Instant) -> bool {
-        let mut state = self.0.lock();
-        state.closed = true;
-        while state.threads > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let woken = self.0.gone.wait_timeout(state, left);
-            state = woken.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        self.0.threads.close();
+        self.0.threads.wait(deadline)
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn count(&self, failed: bool) {
@@ -238,14 +225,11 @@ impl Shared {
     }
 }
 
-/// Counts a thread for as long as it is held.
-struct Present(Arc<Shared>, u64);
+/// A recording whose file is listed for as long as this is held.
+struct Listed(Arc<Shared>, u64);
 
-impl Drop for Present {
+impl Drop for Listed {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.threads -= 1;
-        state.files.remove(&self.1);
-        self.0.gone.notify_all();
+        self.0.lock().files.remove(&self.1);
     }
 }

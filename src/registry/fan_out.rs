@@ -2,8 +2,9 @@
 
 use super::lock;
 use super::viewer::Viewer;
+use crate::sync::{self, Mutex};
 use std::num::NonZero;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::thread;
 
 /// From so many viewers on, more than one thread sends. Sending to that many takes some
@@ -46,12 +47,7 @@ pub fn each(
         return work();
     }
     thread::scope(|scope| {
-        let help = || {
-            thread::Builder::new()
-                .name("fan-out".to_owned())
-                .stack_size(STACK_LEN)
-                .spawn_scoped(scope, work)
-        };
+        let help = || sync::spawn_scoped(scope, "fan-out", STACK_LEN, work);
         // One that cannot be started leaves its shares to the others.
         let helping: Vec<_> = (0..helpers).map_while(|_| help().ok()).collect();
         let own = work();

@@ -26,9 +26,10 @@ use crate::queue::{Feed, Outbox};
 use crate::rtmp::stream_key::Key;
 use crate::rtmp::{Message, MessageType};
 use crate::stats::{Counters, StreamStats};
+use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use stream::Stream;
 
@@ -96,7 +97,7 @@ struct Shared {
 
 /// Locks, whatever happened to others who held the lock: every change under it is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl Registry {

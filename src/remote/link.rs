@@ -9,6 +9,7 @@ use crate::rtmp::chunk::{self, Decoder};
 use crate::rtmp::client::{self, Client, Event, Purpose, Target};
 use crate::rtmp::{Message, StreamId, command, handshake};
 use crate::stats::Counters;
+use crate::sync;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -277,11 +278,8 @@ impl Link<'_> {
         let budget = Arc::clone(&self.setting.budget);
         let (outbox, writer) = queue::outbox(wire, Toward::Server, counters, budget);
         thread::scope(|scope| {
-            let builder = thread::Builder::new()
-                .name("remote-w".to_owned())
-                .stack_size(WRITER_STACK_LEN);
             let send = || net::send_all(line, writer);
-            if let Err(error) = builder.spawn_scoped(scope, send) {
+            if let Err(error) = sync::spawn_scoped(scope, "remote-w", WRITER_STACK_LEN, send) {
                 return LinkError::Io(error);
             }
             let error = match self.read_loop(&line.0, outbox, target, user) {

@@ -5,7 +5,6 @@
 
 mod destination;
 mod link;
-mod present;
 mod progress;
 mod relay;
 mod stop;
@@ -13,7 +12,6 @@ mod url;
 
 pub use destination::{Destination, DestinationError, Filter, Source};
 pub use link::{DIAL_LIMIT, Link, LinkError, REDIRECTS_MAX, SETUP_LIMIT, STEADY, Setting, Use};
-pub use present::{Present, Roll};
 pub use progress::{Progress, Told};
 pub use relay::Relays;
 pub use stop::{Grip, Switch};

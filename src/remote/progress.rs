@@ -2,7 +2,8 @@
 
 use crate::queue::Outbox;
 use crate::stats::LinkState;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sync::Mutex;
+use std::sync::{Arc, MutexGuard};
 
 /// Kept up to date by the thread that has the connection.
 pub struct Progress(Mutex<State>);
@@ -60,7 +61,7 @@ impl Default for Progress {
 
 impl Progress {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// It is being connected.

@@ -3,7 +3,6 @@
 
 use super::destination::Destination;
 use super::link::{Link, LinkError, STEADY, Setting, Use};
-use super::present::{Present, Roll};
 use super::stop::Switch;
 use super::url::Url;
 use super::{Listener, Progress};
@@ -15,9 +14,9 @@ use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::Key;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::RelayStats;
+use crate::sync::{self, Member, Mutex, WaitGroup};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How long a relay waits for the one of the stream's last publication to be gone.
@@ -36,7 +35,7 @@ struct Shared {
     listener: Arc<dyn Listener>,
     /// By stream and index of the destination, those that have not ended.
     relays: Mutex<HashMap<(Key, usize), Arc<Relay>>>,
-    roll: Roll,
+    group: WaitGroup,
 }
 
 /// One stream on its way to one destination.
@@ -59,7 +58,7 @@ impl Relays {
             setting,
             listener,
             relays: Mutex::default(),
-            roll: Roll::default(),
+            group: WaitGroup::default(),
         }))
     }
 
@@ -73,7 +72,7 @@ impl Relays {
     }
 
     fn start_one(&self, key: &Key, index: usize, destination: &Destination, registry: &Registry) {
-        let Some(present) = self.0.roll.enter() else {
+        let Some(member) = self.0.group.join() else {
             return;
         };
         let relay = Arc::new(Relay {
@@ -94,11 +93,8 @@ impl Relays {
         drop(relays);
         let (shared, registry) = (Arc::clone(&self.0), registry.clone());
         let own = Arc::clone(&relay);
-        let builder = thread::Builder::new()
-            .name("relay".to_owned())
-            .stack_size(STACK_LEN);
-        let run = move || shared.run(own, index, last, &registry, present);
-        if let Err(error) = builder.spawn(run) {
+        let run = move || shared.run(own, index, last, &registry, member);
+        if let Err(error) = sync::spawn("relay", STACK_LEN, run) {
             self.0.forget(&relay, index);
             log!(Error, "cannot start relay"; stream_key = key, destination = destination, error = error);
         }
@@ -126,20 +122,20 @@ impl Relays {
 
     /// Starts none any more, and ends those that are not connected.
     pub fn close(&self) {
-        self.0.roll.close();
+        self.0.group.close();
         let relays = self.0.lock();
         relays.values().for_each(|relay| relay.switch.turn_off());
     }
 
     /// Waits until all are gone. `false`: not by `deadline`.
     pub fn wait_gone(&self, deadline: Instant) -> bool {
-        self.0.roll.wait_empty(deadline)
+        self.0.group.wait(deadline)
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, HashMap<(Key, usize), Arc<Relay>>> {
-        self.relays.lock().unwrap_or_else(PoisonError::into_inner)
+        self.relays.lock()
     }
 
     /// The life of a relay.
@@ -149,14 +145,14 @@ impl Shared {
         index: usize,
         last: Option<Arc<Relay>>,
         registry: &Registry,
-        present: Present,
+        member: Member,
     ) {
         // The server there would refuse a second publisher.
         if relay.switch.pause_for(&last, TURN_LIMIT) {
             self.keep_connected(&relay, registry);
         }
         self.forget(&relay, index);
-        drop((relay, present));
+        drop((relay, member));
     }
 
     /// Takes a relay off the list, unless another has its place by now.

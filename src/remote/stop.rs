@@ -3,8 +3,9 @@
 use crate::net::Line;
 use crate::queue::{Outbox, Wire};
 use crate::rtmp::Message;
+use crate::sync::{Condvar, Mutex};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether somebody is gone.
@@ -48,7 +49,7 @@ impl Default for Switch {
 
 impl Switch {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Ends what there is, and all that would come.
@@ -84,7 +85,7 @@ impl Switch {
         let on = |state: &mut State| !state.off;
         let state = self.lock();
         let woken = self.turned.wait_timeout_while(state, pause, on);
-        !woken.unwrap_or_else(PoisonError::into_inner).0.off
+        !woken.off
     }
 
     /// Waits until nobody else holds `last`, for `limit` at most; `false`, and sooner, if it is

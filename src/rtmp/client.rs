@@ -5,7 +5,7 @@ use super::control::{self, Acknowledgements, Control, UserControl};
 use super::status::{self, code};
 use super::{Message, MessageType, StreamId};
 use crate::amf0::Value;
-use crate::text::without_secrets;
+use crate::text::{shown, without_secrets};
 use std::fmt;
 
 /// What to do at the other server.
@@ -322,7 +322,7 @@ impl Client {
         let secrets = self.target.secrets();
         let text = |key| {
             let text = info.get(key).and_then(Value::as_text);
-            without_secrets(text.unwrap_or_default(), &secrets)
+            shown(&without_secrets(text.unwrap_or_default(), &secrets))
         };
         Error::Refused(text("code"), text("description"))
     }

@@ -4,7 +4,8 @@
 //! have to be refused before the system's limits are reached, not by failing there.
 
 use super::machine::{self, Limit, Usage};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sync::Mutex;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Threads of a connection: a reader and a writer.
@@ -123,7 +124,7 @@ impl Capacity {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// What bounds it now.

@@ -20,6 +20,7 @@ use crate::rtmp::session::{Event, Request, Session};
 use crate::rtmp::status::code;
 use crate::rtmp::stream_key::{Address, Key};
 use crate::rtmp::{Message, StreamId, handshake};
+use crate::sync;
 use crate::text::shown;
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -111,10 +112,9 @@ fn talk(
     let (outbox, writer) = queue::outbox(wire, Toward::Client, counters, budget);
     let peer = Arc::new(Peer::new(id.to_owned(), addr, outbox, context.epoch));
     thread::scope(|scope| {
-        let builder = thread::Builder::new()
-            .name(format!("{id}-w"))
-            .stack_size(WRITER_STACK_LEN);
-        if let Err(error) = builder.spawn_scoped(scope, || write(context, line, writer)) {
+        if let Err(error) = sync::spawn_scoped(scope, &format!("{id}-w"), WRITER_STACK_LEN, || {
+            write(context, line, writer)
+        }) {
             return (Error::Io(error), NO_ROLE);
         }
         let Some(_known) = place.introduce(&peer) else {

@@ -7,10 +7,11 @@ use crate::registry::LastHeard;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
 use crate::stats::{ConnectionStats, Counter};
+use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How long a peer may send nothing before it is asked whether it is there. The read limit is
@@ -75,7 +76,7 @@ impl Peer {
 
     /// What it is used for, to be read or changed.
     pub fn purpose(&self) -> MutexGuard<'_, Use> {
-        self.purpose.lock().unwrap_or_else(PoisonError::into_inner)
+        self.purpose.lock()
     }
 
     /// What can be told of it.
@@ -171,7 +172,7 @@ impl Roster {
     }
 
     fn lock(&self) -> MutexGuard<'_, Peers> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.peers.lock()
     }
 
     /// Enters connection number `id`.

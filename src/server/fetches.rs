@@ -1,10 +1,11 @@
 //! How many streams are fetched from other servers because somebody wants them, and for whom.
 
+use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Streams that are fetched on demand at a time.
@@ -60,7 +61,7 @@ pub struct Fetch {
 
 impl Fetches {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// One more, for `ip`; `None`: for nobody whom it could be counted for.
@@ -120,7 +121,7 @@ impl State {
 
 impl Fetch {
     fn pending(&self) -> MutexGuard<'_, Option<IpAddr>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 
     /// Something has come.

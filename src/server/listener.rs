@@ -5,6 +5,7 @@ use super::{Context, WRITE_LIMIT, conn};
 use crate::log;
 use crate::log::RateLimit;
 use crate::net::Line;
+use crate::sync;
 use crate::sys;
 use std::fs::File;
 use std::io;
@@ -90,13 +91,10 @@ fn admit(context: &Arc<Context>, socket: TcpStream, addr: SocketAddr) {
         Ok(share) => share,
         Err(by) => return refused(context, "the system has no room", &by),
     };
-    let builder = thread::Builder::new()
-        .name(format!("c{number:06}-r"))
-        .stack_size(READER_STACK_LEN);
     let shared = Arc::clone(context);
     // Proof that the connection is at work, given up when it is not.
     let Some(alive) = context.alive() else { return };
-    let spawned = builder.spawn(move || {
+    let spawned = sync::spawn(&format!("c{number:06}-r"), READER_STACK_LEN, move || {
         conn::serve(&shared, number, &line, addr, &place);
         drop(place);
         drop(share);

@@ -28,6 +28,7 @@ use crate::record::Recorder;
 use crate::registry::Registry;
 use crate::remote::{Relays, Setting};
 use crate::stats::{Counters, Snapshot};
+use crate::sync::{self, Mutex};
 use crate::sys;
 use crate::systemd::Passed;
 use capacity::{Capacity, Share};
@@ -38,9 +39,9 @@ use pull::Pulls;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use watch::report;
@@ -124,10 +125,7 @@ impl Context {
 
     /// Proof that a thread is still at work; `None` when the server waits for the last of them.
     fn alive(&self) -> Option<Sender<()>> {
-        self.alive
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.alive.lock().clone()
     }
 }
 
@@ -185,13 +183,16 @@ impl Server {
             listener.set_nonblocking(true)?;
             let (listener, stop) = (listener.try_clone()?, stop.try_clone()?);
             let context = Arc::clone(&self.context);
-            let builder = thread::Builder::new().name("listener".to_owned());
             self.threads
-                .push(builder.spawn(move || listener::accept_loop(&listener, &stop, &context))?);
+                .push(sync::spawn("listener", sync::STACK_LEN, move || {
+                    listener::accept_loop(&listener, &stop, &context)
+                })?);
         }
         let context = Arc::clone(&self.context);
-        let builder = thread::Builder::new().name("ticker".to_owned());
-        self.threads.push(builder.spawn(move || tick(&context))?);
+        self.threads
+            .push(sync::spawn("ticker", sync::STACK_LEN, move || {
+                tick(&context)
+            })?);
         Ok(())
     }
 

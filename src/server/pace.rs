@@ -6,8 +6,9 @@
 use super::Context;
 use crate::auth::Action;
 use crate::rtmp::stream_key::Key;
+use crate::sync::Mutex;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+
 use std::time::{Duration, Instant};
 
 /// A number of beginnings at once, and one more after each interval.
@@ -70,7 +71,7 @@ struct Paces {
 impl KeyPaces {
     /// Counts one more publication of `key` at `now`, unless it comes too early.
     pub fn pass(&self, key: &Key, now: Instant) -> bool {
-        let mut paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paces = self.0.lock();
         if paces.known.len() >= 2 * paces.kept.max(KEYS_MIN) {
             paces.known.retain(|_, pace| pace.settled > now);
             paces.kept = paces.known.len();
@@ -137,7 +138,7 @@ mod tests {
         for number in 1..1000 {
             assert!(paces.pass(&key(number), start + Duration::from_secs(number as u64)));
         }
-        assert!(paces.0.lock().unwrap().known.len() <= 2 * KEYS_MIN + 100);
+        assert!(paces.0.lock().known.len() <= 2 * KEYS_MIN + 100);
         assert!(paces.pass(&key(0), start + Duration::from_secs(1000)));
     }
 }

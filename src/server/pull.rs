@@ -10,19 +10,18 @@ use crate::log;
 use crate::queue::Outbox;
 use crate::registry::{LastHeard, Origin, Publisher, Registry};
 use crate::remote::{
-    Filter, Grip, Link, LinkError, Present, Progress, Roll, STEADY, Source, Switch, Url, Use,
-    split_key,
+    Filter, Grip, Link, LinkError, Progress, STEADY, Source, Switch, Url, Use, split_key,
 };
 use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::Key;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::PullStats;
+use crate::sync::{self, Member, Mutex, WaitGroup};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::thread;
+use std::sync::{Arc, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 /// How long a stream that is pulled on demand goes on when nobody watches any more.
@@ -50,7 +49,7 @@ struct Shared {
     pulls: Mutex<HashMap<Key, Arc<Pull>>>,
     fetches: Fetches,
     next_number: AtomicU64,
-    roll: Roll,
+    group: WaitGroup,
 }
 
 /// One stream from another server.
@@ -101,7 +100,7 @@ impl Pulls {
             pulls: Mutex::default(),
             fetches: Fetches::default(),
             next_number: AtomicU64::new(1),
-            roll: Roll::default(),
+            group: WaitGroup::default(),
         }))
     }
 
@@ -161,7 +160,7 @@ impl Pulls {
     }
 
     fn start_one(&self, key: &Key, source: &Source, demand: Demand) {
-        let Some(present) = self.0.roll.enter() else {
+        let Some(member) = self.0.group.join() else {
             return;
         };
         let number = self.0.next_number.fetch_add(1, Ordering::Relaxed);
@@ -181,10 +180,7 @@ impl Pulls {
             pulls.insert(key.clone(), Arc::clone(&pull))
         };
         let (shared, own) = (Arc::clone(&self.0), Arc::clone(&pull));
-        let builder = thread::Builder::new()
-            .name("pull".to_owned())
-            .stack_size(STACK_LEN);
-        if let Err(error) = builder.spawn(move || shared.run(own, last, present)) {
+        if let Err(error) = sync::spawn("pull", STACK_LEN, move || shared.run(own, last, member)) {
             self.0.forget(&pull);
             log!(Error, "cannot start pull"; stream_key = key, source = source.url, error = error);
         }
@@ -220,20 +216,20 @@ impl Pulls {
 
     /// Starts none any more, and ends all there are.
     pub fn close(&self) {
-        self.0.roll.close();
+        self.0.group.close();
         let pulls: Vec<_> = self.0.lock().values().cloned().collect();
         pulls.iter().for_each(|pull| pull.switch.turn_off());
     }
 
     /// Waits until all are gone. `false`: not by `deadline`.
     pub fn wait_gone(&self, deadline: Instant) -> bool {
-        self.0.roll.wait_empty(deadline)
+        self.0.group.wait(deadline)
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Pull>>> {
-        self.pulls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pulls.lock()
     }
 
     /// Where the stream `key` comes from when somebody wants it.
@@ -248,13 +244,13 @@ impl Shared {
     }
 
     /// The life of a pull.
-    fn run(&self, pull: Arc<Pull>, last: Option<Arc<Pull>>, present: Present) {
+    fn run(&self, pull: Arc<Pull>, last: Option<Arc<Pull>>, member: Member) {
         let context = self.context.get().and_then(Weak::upgrade);
         if let Some(context) = context.filter(|_| pull.switch.pause_for(&last, TURN_LIMIT)) {
             pull.keep_connected(&context);
         }
         self.forget(&pull);
-        drop((pull, present));
+        drop((pull, member));
     }
 
     /// Takes a pull off the list, unless another has its place by now.
@@ -282,9 +278,7 @@ impl Demand {
     fn audience(&self) -> Option<MutexGuard<'_, Audience>> {
         match self {
             Demand::Always => None,
-            Demand::Viewers { audience, .. } => {
-                Some(audience.lock().unwrap_or_else(PoisonError::into_inner))
-            }
+            Demand::Viewers { audience, .. } => Some(audience.lock()),
         }
     }
 

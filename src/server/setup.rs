@@ -18,12 +18,13 @@ use crate::record::Recorder;
 use crate::registry::{Registry, Settings};
 use crate::remote::{Relays, Setting};
 use crate::stats::Counters;
+use crate::sync::Mutex;
 use crate::sys;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The part of the memory that what waits for all peers may take together: a quarter.

@@ -7,9 +7,9 @@ use crate::log;
 use crate::record::Recorder;
 use crate::rtmp::StreamId;
 use crate::rtmp::status::{self, Level};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What clients are told.
@@ -49,11 +49,7 @@ impl Server {
         take_leave(&peers);
         drop(peers);
         step(true, "streams are ended and clients told");
-        context
-            .alive
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        context.alive.lock().take();
         let linked = context.relays.wait_gone(end) && context.pulls.wait_gone(end);
         step(linked, "connections to other servers are closed");
         let left = end.saturating_duration_since(Instant::now());

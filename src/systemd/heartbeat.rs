@@ -1,10 +1,10 @@
 //! The thread that tells systemd what the service is doing, and that it does anything at all.
 
 use super::Notifier;
+use crate::sync;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often the status is looked at.
@@ -40,10 +40,9 @@ impl Heartbeat {
         }
         let (stop, stopped) = mpsc::channel();
         let notifier = Arc::clone(notifier);
-        let builder = thread::Builder::new()
-            .name("systemd".to_owned())
-            .stack_size(STACK_LEN);
-        builder.spawn(move || beat(&notifier, status, &stopped))?;
+        sync::spawn("systemd", STACK_LEN, move || {
+            beat(&notifier, status, &stopped)
+        })?;
         Ok(Heartbeat { _stop: Some(stop) })
     }
 }

@@ -1,0 +1,228 @@
+//! Locks that survive a panic, threads with a name and a stack, and groups of them to wait for.
+//!
+//! A panic in a thread ends what that thread does and is reported; the others go on. Every change
+//! under a lock here is whole before anything that could panic, so a lock that was held by a thread
+//! that panicked is taken like any other.
+
+use std::io;
+use std::ops::DerefMut;
+use std::sync::{self, Arc, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+/// Bytes of stack of a thread that calls nothing deep.
+pub const SHALLOW_STACK_LEN: usize = 64 << 10;
+
+/// Bytes of stack of a thread that decodes: AMF nests at most 32 deep.
+pub const STACK_LEN: usize = 256 << 10;
+
+/// A lock on a value.
+#[derive(Debug, Default)]
+pub struct Mutex<T>(sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    /// An open lock.
+    pub const fn new(value: T) -> Mutex<T> {
+        Mutex(sync::Mutex::new(value))
+    }
+
+    /// Waits for the lock.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where threads wait for a change to what a [`Mutex`] holds.
+#[derive(Debug, Default)]
+pub struct Condvar(sync::Condvar);
+
+impl Condvar {
+    /// Nobody waits yet.
+    pub const fn new() -> Condvar {
+        Condvar(sync::Condvar::new())
+    }
+
+    /// Wakes one thread.
+    pub fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    /// Wakes all threads.
+    pub fn notify_all(&self) {
+        self.0.notify_all();
+    }
+
+    /// Lets go of the lock until woken, as long as `condition` holds.
+    pub fn wait_while<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> MutexGuard<'a, T> {
+        let woken = self.0.wait_while(guard, condition);
+        woken.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for `limit` at most.
+    pub fn wait_timeout_while<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        limit: Duration,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> MutexGuard<'a, T> {
+        let woken = self.0.wait_timeout_while(guard, limit, condition);
+        woken.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// A lock that many may read under at a time.
+#[derive(Debug, Default)]
+pub struct RwLock<T>(sync::RwLock<T>);
+
+impl<T> RwLock<T> {
+    /// An open lock.
+    pub const fn new(value: T) -> RwLock<T> {
+        RwLock(sync::RwLock::new(value))
+    }
+
+    /// Waits until nobody writes.
+    pub fn read(&self) -> sync::RwLockReadGuard<'_, T> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody reads or writes.
+    pub fn write(&self) -> impl DerefMut<Target = T> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts a thread with this name and a stack of so many bytes.
+///
+/// # Errors
+///
+/// When the system has no room for another thread.
+pub fn spawn<T: Send + 'static>(
+    name: &str,
+    stack_len: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    builder(name, stack_len).spawn(work)
+}
+
+/// The same for a thread that ends within `scope`.
+///
+/// # Errors
+///
+/// When the system has no room for another thread.
+pub fn spawn_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    stack_len: usize,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    builder(name, stack_len).spawn_scoped(scope, work)
+}
+
+fn builder(name: &str, stack_len: usize) -> thread::Builder {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(stack_len)
+}
+
+/// Members that can be counted and waited for. Cloning shares the group.
+#[derive(Clone, Debug, Default)]
+pub struct WaitGroup(Arc<Group>);
+
+#[derive(Debug, Default)]
+struct Group {
+    state: Mutex<GroupState>,
+    left: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GroupState {
+    members: usize,
+    closed: bool,
+}
+
+/// Membership of a group, for as long as it is held.
+#[derive(Debug)]
+#[must_use = "dropped, it leaves the group"]
+pub struct Member(WaitGroup);
+
+impl WaitGroup {
+    /// Joins; `None` once the group is closed.
+    pub fn join(&self) -> Option<Member> {
+        let mut state = self.0.state.lock();
+        if state.closed {
+            return None;
+        }
+        state.members += 1;
+        Some(Member(self.clone()))
+    }
+
+    /// How many members there are.
+    pub fn members(&self) -> usize {
+        self.0.state.lock().members
+    }
+
+    /// Admits no further members.
+    pub fn close(&self) {
+        self.0.state.lock().closed = true;
+    }
+
+    /// Whether all members left before `deadline`; returns as soon as they have.
+    pub fn wait(&self, deadline: Instant) -> bool {
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let some = |state: &mut GroupState| state.members > 0;
+        let state = self.0.state.lock();
+        let state = self.0.left.wait_timeout_while(state, limit, some);
+        state.members == 0
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.0.0.state.lock().members -= 1;
+        self.0.0.left.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_survives_a_panic_under_it() {
+        let lock = Arc::new(Mutex::new(1));
+        let held = Arc::clone(&lock);
+        let thread = spawn("panics", STACK_LEN, move || {
+            let _guard = held.lock();
+            std::panic::resume_unwind(Box::new(()));
+        });
+        assert!(thread.unwrap().join().is_err());
+        *lock.lock() += 1;
+        assert_eq!(*lock.lock(), 2);
+    }
+
+    #[test]
+    fn a_thread_has_its_name() {
+        let name = || thread::current().name().map(str::to_owned);
+        let thread = spawn("listener", SHALLOW_STACK_LEN, name).unwrap();
+        assert_eq!(thread.join().unwrap().as_deref(), Some("listener"));
+    }
+
+    #[test]
+    fn a_group_is_waited_for_until_the_last_has_left() {
+        let group = WaitGroup::default();
+        let (first, second) = (group.join().unwrap(), group.join().unwrap());
+        assert_eq!(group.members(), 2);
+        drop(first);
+        assert!(!group.wait(Instant::now()));
+        let thread = spawn("member", STACK_LEN, move || drop(second)).unwrap();
+        assert!(group.wait(Instant::now() + Duration::from_secs(10)));
+        thread.join().unwrap();
+        group.close();
+        assert!(group.join().is_none());
+        assert!(group.wait(Instant::now()));
+    }
+}
