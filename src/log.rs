@@ -55,7 +55,7 @@ impl Level {
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line.
@@ -70,12 +70,12 @@ static JOURNAL: AtomicBool = AtomicBool::new(false);
 
 /// Sets format and lowest level, once, before the first line. In the journal, which knows the time
 /// itself, lines begin with their priority instead (sd-daemon(3)).
-pub fn init(lowest: Level, format: Format) {
+pub fn init(lowest: Level, format: LogFormat) {
     let journal = is_journal(io::stdout());
     let json = match format {
-        Format::Text => false,
-        Format::Json => true,
-        Format::Auto => !journal && !io::stdout().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+        LogFormat::Auto => !journal && !io::stdout().is_terminal(),
     };
     LOWEST.store(lowest as u8, Ordering::Relaxed);
     JSON.store(json, Ordering::Relaxed);
@@ -199,10 +199,10 @@ impl Display for Seconds {
 /// Writes a line. Use [`log!`](crate::log!) instead, which asks for the level first.
 pub fn write(level: Level, phrase: &str, facts: &[(&str, Value)]) {
     let start = if JOURNAL.load(Ordering::Relaxed) {
-        Start::Priority
+        LinePrefix::Priority
     } else {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        Start::Time(since.unwrap_or_default())
+        LinePrefix::Time(since.unwrap_or_default())
     };
     let line = match JSON.load(Ordering::Relaxed) {
         true => json_line(start, level, phrase, facts),
@@ -214,18 +214,18 @@ pub fn write(level: Level, phrase: &str, facts: &[(&str, Value)]) {
 
 /// How a line begins.
 #[derive(Clone, Copy, Debug)]
-enum Start {
+enum LinePrefix {
     /// With the time since 1970.
     Time(Duration),
     /// With the priority, for the journal.
     Priority,
 }
 
-fn json_line(start: Start, level: Level, phrase: &str, facts: &[(&str, Value)]) -> String {
+fn json_line(start: LinePrefix, level: Level, phrase: &str, facts: &[(&str, Value)]) -> String {
     let name = level.name();
     let mut line = match start {
-        Start::Time(since) => format!(r#"{{"time":"{}","level":"{name}","msg":"#, Utc(since)),
-        Start::Priority => format!(r#"<{}>{{"level":"{name}","msg":"#, level.priority()),
+        LinePrefix::Time(since) => format!(r#"{{"time":"{}","level":"{name}","msg":"#, Utc(since)),
+        LinePrefix::Priority => format!(r#"<{}>{{"level":"{name}","msg":"#, level.priority()),
     };
     // Writing to a String cannot fail.
     let _ = write!(line, "{}", json::Quoted(phrase));
@@ -241,10 +241,10 @@ fn json_line(start: Start, level: Level, phrase: &str, facts: &[(&str, Value)]) 
     line
 }
 
-fn text_line(start: Start, level: Level, phrase: &str, facts: &[(&str, Value)]) -> String {
+fn text_line(start: LinePrefix, level: Level, phrase: &str, facts: &[(&str, Value)]) -> String {
     let mut line = match start {
-        Start::Time(since) => format!("{} {:<5} ", Utc(since), level.name().to_uppercase()),
-        Start::Priority => format!("<{}>", level.priority()),
+        LinePrefix::Time(since) => format!("{} {:<5} ", Utc(since), level.name().to_uppercase()),
+        LinePrefix::Priority => format!("<{}>", level.priority()),
     };
     line.push_str(phrase);
     for (key, value) in facts {
@@ -368,7 +368,7 @@ mod tests {
             ("b", Value::Text(&"q \"\n\u{1}\u{2028}")),
             ("c", Value::Text(&"")),
         ];
-        let zero = Start::Time(Duration::ZERO);
+        let zero = LinePrefix::Time(Duration::ZERO);
         assert_eq!(
             text_line(zero, Level::Info, "phrase", &facts),
             "1970-01-01T00:00:00.000Z INFO  phrase a=x/y b=\"q \\\"\\n\\u0001\\u2028\" c=\"\"\n"
@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     fn numbers_and_booleans_are_bare_by_their_type() {
-        let zero = Start::Time(Duration::ZERO);
+        let zero = LinePrefix::Time(Duration::ZERO);
         macro_rules! end {
             ($value:expr) => {{
                 let line = json_line(zero, Level::Info, "", &[("v", (&Fact(&$value)).value())]);
@@ -416,11 +416,11 @@ mod tests {
         ];
         for (level, name, priority) in levels {
             assert_eq!(
-                text_line(Start::Priority, level, "phrase", &facts),
+                text_line(LinePrefix::Priority, level, "phrase", &facts),
                 format!("<{priority}>phrase a=\"b c\"\n")
             );
             assert_eq!(
-                json_line(Start::Priority, level, "phrase", &facts),
+                json_line(LinePrefix::Priority, level, "phrase", &facts),
                 format!("<{priority}>{{\"level\":\"{name}\",\"msg\":\"phrase\",\"a\":\"b c\"}}\n")
             );
         }

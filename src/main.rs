@@ -1,6 +1,6 @@
 //! The program: flags, signals, and what they mean to the server.
 
-use rtmp_server::args::{self, Action, Config};
+use rtmp_server::args::{self, Config, Invocation};
 use rtmp_server::log;
 use rtmp_server::process::group;
 use rtmp_server::server::{Load, Server};
@@ -21,15 +21,15 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     match args::parse(std::env::args().skip(1)) {
-        Ok(Action::Help) => {
+        Ok(Invocation::Help) => {
             print!("{}", args::help());
             ExitCode::SUCCESS
         }
-        Ok(Action::Version) => {
+        Ok(Invocation::Version) => {
             println!("rtmp-server {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        Ok(Action::Run(config)) => match run(&config) {
+        Ok(Invocation::Run(config)) => match run(&config) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(FAILED),
             Err(Failure::Start(error)) => {

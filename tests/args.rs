@@ -3,20 +3,20 @@
 #[path = "web/mod.rs"]
 mod web;
 
-use rtmp_server::args::{Action, Auth, Config, OnDuplicate, TrackPolicy, help, parse};
-use rtmp_server::log::{Format, Level};
+use rtmp_server::args::{Auth, Config, Invocation, OnDuplicate, TrackPolicy, help, parse};
+use rtmp_server::log::{Level, LogFormat};
 use rtmp_server::record::{self, Pattern, Segments};
 use std::path::PathBuf;
 use std::time::Duration;
 use web::Dir;
 
-fn run(line: &str) -> Result<Action, String> {
+fn run(line: &str) -> Result<Invocation, String> {
     parse(line.split_whitespace().map(str::to_owned)).map_err(|error| error.to_string())
 }
 
 fn config(line: &str) -> Config {
     match run(line) {
-        Ok(Action::Run(config)) => *config,
+        Ok(Invocation::Run(config)) => *config,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -68,7 +68,7 @@ fn values_mean_what_they_say() {
     );
     assert_eq!(config("-merge 1s -merge auto").merge, None);
     assert_eq!(config("-log-level debug").log_level, Level::Debug);
-    assert_eq!(config("-log-format json").log_format, Format::Json);
+    assert_eq!(config("-log-format json").log_format, LogFormat::Json);
     let durations = [
         ("0", 0),
         ("0s", 0),
@@ -149,7 +149,7 @@ fn recordings_are_asked_for() {
         });
         let dir = PathBuf::from(dir);
         let format = record::Format::Flv;
-        Some(record::Settings {
+        Some(record::RecordSettings {
             dir,
             segments,
             format,
@@ -443,7 +443,7 @@ fn every_flag_of_the_help_is_known() {
         let known = run(&format!("-{name}")).map_or_else(needs, |_| true);
         assert!(known, "-{name}");
     }
-    assert_eq!(run("-help"), Ok(Action::Help));
-    assert_eq!(run("-h"), Ok(Action::Help));
-    assert_eq!(run("-version"), Ok(Action::Version));
+    assert_eq!(run("-help"), Ok(Invocation::Help));
+    assert_eq!(run("-h"), Ok(Invocation::Help));
+    assert_eq!(run("-version"), Ok(Invocation::Version));
 }

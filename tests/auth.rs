@@ -4,15 +4,15 @@ mod web;
 
 use rtmp_server::auth::{Action, Authenticator, QUESTIONS_MAX};
 use rtmp_server::json;
-use rtmp_server::rtmp::stream_key::Address;
+use rtmp_server::rtmp::stream_key::StreamPath;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use web::{Dir, Manner, Web};
+use web::{AdminServer, Dir, Manner};
 
 /// What comes of asking for `name` in `live`; empty: allowed.
 fn ask(auth: &Authenticator, action: Action, name: &str) -> String {
-    let address = Address::new("live", name).unwrap();
+    let address = StreamPath::new("live", name).unwrap();
     let from: SocketAddr = "192.0.2.1:5000".parse().unwrap();
     match auth.check(action, &address, from) {
         Ok(()) => String::new(),
@@ -77,7 +77,7 @@ fn a_file_is_read_again_and_a_bad_one_changes_nothing() {
 
 #[test]
 fn a_web_service_is_asked() {
-    let web = Web::start(Manner::Status(200));
+    let web = AdminServer::start(Manner::Status(200));
     let url = web.url("/check?key=hunter2");
     let auth = Authenticator::callback(&url, Duration::from_secs(5)).unwrap();
     assert_eq!(ask(&auth, Action::Publish, "cam?token=%22t&x=p%40s"), "");
@@ -129,7 +129,7 @@ fn whatever_a_web_service_does_but_200_denies() {
         ),
     ];
     for (manner, want) in rows {
-        let web = Web::start(manner);
+        let web = AdminServer::start(manner);
         let auth = Authenticator::callback(&web.url("/"), Duration::from_millis(500)).unwrap();
         let start = Instant::now();
         assert_eq!(
@@ -155,7 +155,7 @@ fn whatever_a_web_service_does_but_200_denies() {
 
 #[test]
 fn a_hanging_web_service_blocks_only_who_is_asked_about() {
-    let web = Web::start(Manner::Hangs);
+    let web = AdminServer::start(Manner::Hangs);
     let auth = Authenticator::callback(&web.url("/"), Duration::from_millis(600)).unwrap();
     let start = Instant::now();
     std::thread::scope(|scope| {
@@ -174,7 +174,7 @@ fn a_hanging_web_service_blocks_only_who_is_asked_about() {
 
 /// Has three times as many clients ask at once as may; what each was told, and how many asked.
 fn ask_in_a_crowd(manner: Manner, timeout: Duration) -> (Vec<String>, usize) {
-    let web = Web::start(manner);
+    let web = AdminServer::start(manner);
     let auth = Authenticator::callback(&web.url("/"), timeout).unwrap();
     let told = std::thread::scope(|scope| {
         let ask = || ask(&auth, Action::Play, "cam");
@@ -195,7 +195,7 @@ fn a_crowd_is_asked_about_a_few_at_a_time() {
     );
     assert_eq!(requests, 3 * QUESTIONS_MAX);
 
-    let web = Web::start(Manner::Hangs);
+    let web = AdminServer::start(Manner::Hangs);
     let auth = Authenticator::callback(&web.url("/"), Duration::from_secs(1)).unwrap();
     let began = Instant::now();
     std::thread::scope(|scope| {

@@ -1,13 +1,13 @@
 //! How long a viewer may be behind, by a clock that the test moves.
 
 use rtmp_server::media::Codec;
-use rtmp_server::net::{self, Line};
-use rtmp_server::queue::{self, Budget, Offer, Outbox, Toward};
+use rtmp_server::net::{self, SharedSocket};
+use rtmp_server::queue::{self, Budget, Offer, Outbox, PeerKind};
 use rtmp_server::registry::{
-    BEHIND_MAX, LastHeard, Observer, Origin, Part, Publisher, Recipient, Registry, Selection,
-    Settings,
+    BEHIND_MAX, LastHeard, Observer, Origin, Publisher, Recipient, Registry, Selection,
+    StreamSettings, SubscriberKind,
 };
-use rtmp_server::rtmp::stream_key::Key;
+use rtmp_server::rtmp::stream_key::StreamKey;
 use rtmp_server::rtmp::{Message, MessageType, StreamId};
 use rtmp_server::stats::Counters;
 use std::io::Read;
@@ -23,11 +23,11 @@ const PICTURES: usize = 200;
 struct Nobody;
 
 impl Observer for Nobody {
-    fn stream_begins(&self, _: &Key) {}
-    fn stream_ends(&self, _: &Key) {}
-    fn audience_changes(&self, _: &Key, _: usize) {}
-    fn demand_changes(&self, _: &Key, _: usize) {}
-    fn codec_appears(&self, _: &Key, _: &str, _: MessageType, _: Codec) {}
+    fn stream_begins(&self, _: &StreamKey) {}
+    fn stream_ends(&self, _: &StreamKey) {}
+    fn audience_changes(&self, _: &StreamKey, _: usize) {}
+    fn demand_changes(&self, _: &StreamKey, _: usize) {}
+    fn codec_appears(&self, _: &StreamKey, _: &str, _: MessageType, _: Codec) {}
 }
 
 /// The way to a peer, with its writer thread, and the peer's socket.
@@ -35,10 +35,10 @@ fn connection(counters: &Arc<Counters>) -> (Arc<Outbox>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let peer = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
     let (socket, _) = listener.accept().expect("accept");
-    let line = Arc::new(Line(socket));
+    let line = Arc::new(SharedSocket(socket));
     let budget = Arc::new(Budget::new(1 << 30));
     let (outbox, writer) =
-        queue::outbox(line.clone(), Toward::Client, Arc::clone(counters), budget);
+        queue::outbox(line.clone(), PeerKind::Client, Arc::clone(counters), budget);
     thread::spawn(move || net::send_all(&line, writer));
     (outbox, peer)
 }
@@ -53,7 +53,7 @@ fn picture(number: usize) -> Message {
 fn a_viewer_that_has_taken_everything_is_not_behind() {
     for reads in [true, false] {
         let counters = Arc::new(Counters::default());
-        let settings = Settings {
+        let settings = StreamSettings {
             gop_cache: true,
             takeover: true,
             grace: Duration::from_secs(90),
@@ -61,7 +61,7 @@ fn a_viewer_that_has_taken_everything_is_not_behind() {
             chunk_size: 4096,
         };
         let registry = Registry::new(settings, Arc::new(Nobody), Arc::clone(&counters));
-        let key = Key::new("live/x").expect("a key");
+        let key = StreamKey::new("live/x").expect("a key");
         let (publishing, _publisher) = connection(&counters);
         let publisher = Publisher {
             conn_id: "c1".to_owned(),
@@ -78,7 +78,7 @@ fn a_viewer_that_has_taken_everything_is_not_behind() {
         let recipient = Recipient {
             conn_id: "c2".to_owned(),
             stream: StreamId(1),
-            part: Part::Player {
+            part: SubscriberKind::Player {
                 name: "x".to_owned(),
                 start: Vec::new(),
             },

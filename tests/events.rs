@@ -10,14 +10,14 @@ use std::time::Instant;
 use support::{Client, PATIENCE};
 
 /// A server that tells its events to standard error, read from there.
-struct Told {
+struct LinkStats {
     child: Child,
     port: u16,
     lines: Receiver<String>,
 }
 
-impl Told {
-    fn start(flags: &str) -> Told {
+impl LinkStats {
+    fn start(flags: &str) -> LinkStats {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .and_then(|it| it.local_addr())
             .expect("port")
@@ -48,7 +48,7 @@ impl Told {
         support::wait_until("the server", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
-        let told = Told { child, port, lines };
+        let told = LinkStats { child, port, lines };
         told.expect(&[
             "connection_accept c000001 -",
             "connection_close c000001 - role=none",
@@ -96,7 +96,7 @@ impl Told {
     }
 }
 
-impl Drop for Told {
+impl Drop for LinkStats {
     fn drop(&mut self) {
         // It may be gone already.
         let _ = self.child.kill();
@@ -110,7 +110,7 @@ fn ask(client: &mut Client, what: &str, name: &str) {
 
 #[test]
 fn every_event_of_a_stream_is_told_once_and_in_order() {
-    let told = Told::start("-grace 5s");
+    let told = LinkStats::start("-grace 5s");
     let mut publisher = told.connected();
     told.expect(&[
         "connection_accept c000002 -",
@@ -160,7 +160,7 @@ const PUBLISH_STOP: &str = "publish_stop c000002 live/x audio_codec=AAC audio_pa
 
 #[test]
 fn a_stream_whose_publisher_comes_back_is_one_stream() {
-    let told = Told::start("-grace 5s");
+    let told = LinkStats::start("-grace 5s");
     let mut publisher = told.connected();
     ask(&mut publisher, "publish", "x");
     publisher.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
@@ -204,7 +204,7 @@ fn a_stream_whose_publisher_comes_back_is_one_stream() {
 
 #[test]
 fn the_end_of_a_publication_is_told_where_it_happens() {
-    let told = Told::start("");
+    let told = LinkStats::start("");
     let mut first = told.connected();
     ask(&mut first, "publish", "x");
     first.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
@@ -241,7 +241,7 @@ fn the_end_of_a_publication_is_told_where_it_happens() {
 
 #[test]
 fn whoever_lacks_the_token_is_refused_and_hooks_are_told() {
-    let told = Told::start("-auth-mode token -auth-token live/x=right");
+    let told = LinkStats::start("-auth-mode token -auth-token live/x=right");
     let rows = [
         (
             "publish",

@@ -3,8 +3,8 @@
 mod support;
 
 use rtmp_server::amf0::Value;
-use rtmp_server::net::{self, Line};
-use rtmp_server::queue::{self, Budget, Done, Toward};
+use rtmp_server::net::{self, SharedSocket};
+use rtmp_server::queue::{self, Budget, Done, PeerKind};
 use rtmp_server::rtmp::chunk::{Decoder, Encoder};
 use rtmp_server::rtmp::control::UserControl;
 use rtmp_server::rtmp::{StreamId, status};
@@ -201,10 +201,10 @@ fn two_roles_that_end_at_once_take_leave_once() {
         let mut peer = TcpStream::connect(addr).expect("connect");
         peer.set_read_timeout(Some(support::PATIENCE))
             .expect("timeout");
-        let line = Arc::new(Line(listener.accept().expect("accept").0));
+        let line = Arc::new(SharedSocket(listener.accept().expect("accept").0));
         let (outbox, writer) = queue::outbox(
             line.clone(),
-            Toward::Client,
+            PeerKind::Client,
             Arc::default(),
             Arc::new(Budget::new(1 << 20)),
         );
@@ -229,7 +229,7 @@ fn two_roles_that_end_at_once_take_leave_once() {
         assert_eq!(told, ["eof 1", "eof 2"], "round {round}");
         drop((peer, outbox));
         let done = sending.join().expect("a writer").expect("sent");
-        assert_eq!(done, Done::Farewell, "round {round}");
+        assert_eq!(done, Done::Drained, "round {round}");
     }
 }
 

@@ -179,7 +179,10 @@ fn faults_in_the_handshake_are_named() {
 #[test]
 fn a_c2_that_is_no_echo_is_noted() {
     let server = ServerProcess::start("-log-level debug");
-    type Forge = fn(c1: &handshake::Packet, s1: &handshake::Packet) -> handshake::Packet;
+    type Forge = fn(
+        c1: &handshake::HandshakePacket,
+        s1: &handshake::HandshakePacket,
+    ) -> handshake::HandshakePacket;
     let rows: [(&str, Forge); 4] = [
         ("its own C1", |c1, _| *c1),
         ("zeros", |_, _| [0; handshake::PACKET_LEN]),

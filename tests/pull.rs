@@ -2,7 +2,7 @@
 
 mod support;
 
-use rtmp_server::admin::Source;
+use rtmp_server::admin::AdminSource;
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::{StreamId, status};
 use rtmp_server::stats::{LinkState, PullStats};

@@ -4,7 +4,7 @@ mod support;
 
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::chunk::Encoder;
-use rtmp_server::rtmp::status::{self, Level};
+use rtmp_server::rtmp::status::{self, StatusLevel};
 use rtmp_server::rtmp::{Message, StreamId, handshake};
 use rtmp_server::stats::{LinkState, RelayStats};
 use std::io::{Read, Write};
@@ -147,7 +147,7 @@ fn refuse(socket: TcpStream) {
         socket,
         &status::on_status(
             StreamId(1),
-            Level::Error,
+            StatusLevel::Error,
             code,
             "no room for cam?key=s3cret",
         ),

@@ -2,8 +2,8 @@
 
 mod support;
 
-use rtmp_server::net::{self, Line};
-use rtmp_server::queue::{self, Budget, Cause, Offer, Toward};
+use rtmp_server::net::{self, SharedSocket};
+use rtmp_server::queue::{self, Budget, Cause, Offer, PeerKind};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, handshake};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -367,10 +367,14 @@ fn the_greediest_loses_when_all_together_take_too_much() {
     // One socket takes less than the other before anything waits: fill both.
     for _ in 0..2 {
         peers.push(TcpStream::connect(addr).expect("connect"));
-        let line = Arc::new(Line(listener.accept().expect("accept").0));
+        let line = Arc::new(SharedSocket(listener.accept().expect("accept").0));
         let counters = Arc::default();
-        let (outbox, writer) =
-            queue::outbox(line.clone(), Toward::Client, counters, Arc::clone(&budget));
+        let (outbox, writer) = queue::outbox(
+            line.clone(),
+            PeerKind::Client,
+            counters,
+            Arc::clone(&budget),
+        );
         while outbox.waiting() == 0 {
             outbox.push(Some(StreamId(1)), vec![picture(0)]);
         }

@@ -3,7 +3,7 @@
 use super::request::{self, Method};
 use super::response::Response;
 use super::routes::Ends;
-use super::{State, routes};
+use super::{AdminState, routes};
 use crate::http::Timed;
 use crate::log;
 use crate::log::RateLimit;
@@ -18,7 +18,7 @@ use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Connections at a time. For one more, another gives way: see [`Members::to_give_way`].
+/// Connections at a time. For one more, another gives way: see [`HttpConnectionList::to_give_way`].
 pub const CONNECTIONS_MAX: usize = 32;
 
 /// How long a connection may be idle between two requests.
@@ -47,18 +47,18 @@ static REFUSALS: RateLimit = RateLimit::new(Duration::from_secs(10));
 
 /// The connections there are.
 #[derive(Debug, Default)]
-pub struct Crowd {
-    members: Mutex<Members>,
+pub struct HttpConnections {
+    members: Mutex<HttpConnectionList>,
 }
 
 #[derive(Debug, Default)]
-struct Members {
+struct HttpConnectionList {
     next_number: u64,
-    list: Vec<Member>,
+    list: Vec<HttpConnection>,
 }
 
 #[derive(Debug)]
-struct Member {
+struct HttpConnection {
     number: u64,
     ip: IpAddr,
     socket: Arc<TcpStream>,
@@ -78,7 +78,7 @@ enum Activity {
     Answering,
 }
 
-impl Members {
+impl HttpConnectionList {
     /// The one that gives way to a connection from `newcomer`: the one that has been idle longest;
     /// else, of the address that has most, the one whose request has been arriving longest, or
     /// one that is being answered if that address has more than the newcomer's would.
@@ -86,10 +86,10 @@ impl Members {
         let places = |ip| self.list.iter().filter(|member| member.ip == ip).count();
         let own = places(newcomer) + 1;
         let members = self.list.iter().enumerate();
-        let gives_way = |(_, member): &(usize, &Member)| {
+        let gives_way = |(_, member): &(usize, &HttpConnection)| {
             member.activity != Activity::Answering || places(member.ip) > own
         };
-        let last_first = |(_, member): &(usize, &Member)| {
+        let last_first = |(_, member): &(usize, &HttpConnection)| {
             let crowding = match member.activity {
                 Activity::Idle => 0,
                 Activity::Reading | Activity::Answering => places(member.ip),
@@ -101,8 +101,8 @@ impl Members {
     }
 }
 
-impl Crowd {
-    fn members(&self) -> MutexGuard<'_, Members> {
+impl HttpConnections {
+    fn members(&self) -> MutexGuard<'_, HttpConnectionList> {
         self.members.lock()
     }
 
@@ -115,7 +115,7 @@ impl Crowd {
         }
         let number = members.next_number;
         members.next_number += 1;
-        members.list.push(Member {
+        members.list.push(HttpConnection {
             number,
             ip,
             socket: Arc::clone(socket),
@@ -156,26 +156,26 @@ fn hang_up(socket: &TcpStream) {
 }
 
 /// A connection's place in the crowd, given up when dropped.
-struct Place<'a> {
-    crowd: &'a Crowd,
+struct HttpAdmission<'a> {
+    crowd: &'a HttpConnections,
     number: u64,
 }
 
-impl Place<'_> {
+impl HttpAdmission<'_> {
     /// Notes what the connection is at. `false`: it was hung up on to make room.
     fn set(&self, activity: Activity) -> bool {
         self.crowd.set(self.number, activity)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for HttpAdmission<'_> {
     fn drop(&mut self) {
         self.crowd.leave(self.number);
     }
 }
 
 /// Accepts connections until the server stops. `alive` is handed to each of their threads.
-pub fn accept_loop(listener: &TcpListener, state: &Arc<State>, alive: &Sender<()>) {
+pub fn accept_loop(listener: &TcpListener, state: &Arc<AdminState>, alive: &Sender<()>) {
     while !state.is_closing() {
         let tick = Instant::now() + ACCEPT_TICK;
         // A passed socket may be one that does not block.
@@ -208,7 +208,7 @@ fn warn_refused(why: &dyn std::fmt::Display) {
 }
 
 fn admit(
-    state: &Arc<State>,
+    state: &Arc<AdminState>,
     socket: TcpStream,
     peer: SocketAddr,
     alive: &Sender<()>,
@@ -224,7 +224,7 @@ fn admit(
     };
     let (shared, alive) = (Arc::clone(state), alive.clone());
     let spawned = sync::spawn(&format!("http-{number}"), STACK_LEN, move || {
-        let place = Place {
+        let place = HttpAdmission {
             crowd: &shared.crowd,
             number,
         };
@@ -239,7 +239,7 @@ fn admit(
 }
 
 /// Answers requests until either side has enough.
-fn serve(state: &State, place: &Place, socket: &TcpStream, peer: SocketAddr) {
+fn serve(state: &AdminState, place: &HttpAdmission, socket: &TcpStream, peer: SocketAddr) {
     let Ok(local) = socket.local_addr() else {
         return;
     };
@@ -274,7 +274,7 @@ fn serve(state: &State, place: &Place, socket: &TcpStream, peer: SocketAddr) {
 }
 
 /// Waits for the first byte of a request. `false`: none comes, or somebody else needs the place.
-fn waited(input: &mut BufReader<Timed>, place: &Place) -> bool {
+fn waited(input: &mut BufReader<Timed>, place: &HttpAdmission) -> bool {
     if input.buffer().is_empty() {
         input.get_mut().set_end(Instant::now() + IDLE_LIMIT);
         let here = place.set(Activity::Idle);
@@ -325,14 +325,14 @@ mod tests {
         let (socket, start) = (Arc::new(socket), Instant::now());
         let ip = |last: u8| IpAddr::from([192, 0, 2, last]);
         for (there, newcomer, want) in rows {
-            let member = |(number, (last, activity)): (usize, &(u8, Activity))| Member {
+            let member = |(number, (last, activity)): (usize, &(u8, Activity))| HttpConnection {
                 number: number as u64,
                 ip: ip(*last),
                 socket: Arc::clone(&socket),
                 activity: *activity,
                 since: start + Duration::from_secs(number as u64),
             };
-            let members = Members {
+            let members = HttpConnectionList {
                 next_number: 0,
                 list: there.iter().enumerate().map(member).collect(),
             };

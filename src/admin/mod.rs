@@ -1,7 +1,7 @@
 //! A small HTTP server that shows what the server does: metrics, lists, a page.
 //!
 //! It speaks HTTP/1.1 within narrow bounds and serves nothing that is on the disk. What it shows
-//! it gets from a [`Source`]; it asks often enough for bit rates, and no more often than needed,
+//! it gets from a [`AdminSource`]; it asks often enough for bit rates, and no more often than needed,
 //! however many ask it.
 
 mod api;
@@ -24,7 +24,7 @@ use crate::log;
 use crate::net;
 use crate::stats::Snapshot;
 use crate::sync::{self, Mutex};
-use conn::Crowd;
+use conn::HttpConnections;
 use rates::Rates;
 use std::fmt;
 use std::io;
@@ -49,7 +49,7 @@ const FRESH: Duration = Duration::from_millis(100);
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// Where everything that is shown comes from.
-pub trait Source: Send + Sync {
+pub trait AdminSource: Send + Sync {
     /// What there is to tell now.
     fn snapshot(&self) -> Snapshot;
 
@@ -64,19 +64,19 @@ pub trait Source: Send + Sync {
 }
 
 /// What all connections share.
-struct State {
-    source: Arc<dyn Source>,
+struct AdminState {
+    source: Arc<dyn AdminSource>,
     token: Option<String>,
     /// Names that requests may be for, beside the addresses that they come in on.
     hosts: Vec<String>,
-    crowd: Crowd,
+    crowd: HttpConnections,
     rates: Mutex<Rates>,
     /// The last snapshot and when it was taken.
     last: Mutex<Option<(Instant, Arc<Snapshot>)>>,
     closing: AtomicBool,
 }
 
-impl State {
+impl AdminState {
     /// What there is to tell, as of now or [`FRESH`]. Who asks while another is being told waits
     /// for the same.
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -116,8 +116,8 @@ pub struct Access {
 }
 
 /// A running HTTP server; dropping it stops it.
-pub struct Web {
-    state: Arc<State>,
+pub struct AdminServer {
+    state: Arc<AdminState>,
     addr: SocketAddr,
     threads: Vec<JoinHandle<()>>,
     /// Nothing is ever sent: when it is dropped, the sampler ends.
@@ -127,21 +127,25 @@ pub struct Web {
 }
 
 /// Without the token.
-impl fmt::Debug for Web {
+impl fmt::Debug for AdminServer {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "Web({})", self.addr)
     }
 }
 
-impl Web {
+impl AdminServer {
     /// Listens on `addr`, `HOST:PORT` or `:PORT`, and serves.
     ///
     /// # Errors
     ///
     /// One line that names the address and says what is wrong with it.
-    pub fn start(addr: &str, access: Access, source: Arc<dyn Source>) -> Result<Web, String> {
+    pub fn start(
+        addr: &str,
+        access: Access,
+        source: Arc<dyn AdminSource>,
+    ) -> Result<AdminServer, String> {
         net::bind(addr, BACKLOG)
-            .and_then(|listener| Web::serve(listener, access, source))
+            .and_then(|listener| AdminServer::serve(listener, access, source))
             .map_err(|error| format!("cannot listen on {addr}: {error}"))
     }
 
@@ -154,20 +158,20 @@ impl Web {
     pub fn serve(
         listener: TcpListener,
         Access { token, hosts }: Access,
-        source: Arc<dyn Source>,
-    ) -> io::Result<Web> {
+        source: Arc<dyn AdminSource>,
+    ) -> io::Result<AdminServer> {
         let addr = listener.local_addr()?;
         // A read timeout is one for accepting, too, but only streams have a function for it.
         let other = TcpStream::from(OwnedFd::from(listener.try_clone()?));
         other.set_read_timeout(Some(conn::ACCEPT_TICK))?;
         let (alive, everyone) = mpsc::channel();
         let (sampling, until) = mpsc::channel();
-        let mut web = Web {
-            state: Arc::new(State {
+        let mut web = AdminServer {
+            state: Arc::new(AdminState {
                 source,
                 token,
                 hosts,
-                crowd: Crowd::default(),
+                crowd: HttpConnections::default(),
                 rates: Mutex::default(),
                 last: Mutex::default(),
                 closing: AtomicBool::new(false),
@@ -200,7 +204,7 @@ impl Web {
     pub fn stop(self) {}
 }
 
-impl Drop for Web {
+impl Drop for AdminServer {
     fn drop(&mut self) {
         self.state.closing.store(true, Ordering::Relaxed);
         self.sampling.take();
@@ -217,7 +221,7 @@ impl Drop for Web {
 }
 
 /// Looks at the counters again and again, until nobody holds the other end of `until`.
-fn sample(state: &State, until: &Receiver<()>) {
+fn sample(state: &AdminState, until: &Receiver<()>) {
     loop {
         state.forget_snapshot();
         let snapshot = state.snapshot();

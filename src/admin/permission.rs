@@ -1,8 +1,8 @@
 //! Who may have streams and connections ended.
 
-use super::request::Request;
+use super::request::HttpRequest;
 use crate::auth;
-use crate::http::Url;
+use crate::http::HttpUrl;
 use std::net::IpAddr;
 
 /// Whether a request for `host` is one for this server: it names the address that it came in on,
@@ -23,7 +23,7 @@ pub fn is_our_name(host: Option<&str>, local: IpAddr, hosts: &[String]) -> bool 
 
 /// A host without its port.
 fn name_of(host: &str) -> Option<String> {
-    let url = Url::parse(&format!("http://{host}")).ok()?;
+    let url = HttpUrl::parse(&format!("http://{host}")).ok()?;
     (!host.contains(['@', '/', '?', '#'])).then_some(url.host)
 }
 
@@ -33,7 +33,7 @@ fn name_of(host: &str) -> Option<String> {
 ///
 /// A browser names the page in `Origin`. A page whose name was made to stand for this machine
 /// names itself in `Host`, which is why only addresses and `localhost` count.
-pub fn may_hang_up(token: Option<&str>, peer: IpAddr, request: &Request) -> bool {
+pub fn may_hang_up(token: Option<&str>, peer: IpAddr, request: &HttpRequest) -> bool {
     if let Some(bearer) = &request.bearer {
         return token.is_some_and(|token| auth::same(bearer.as_bytes(), token.as_bytes()));
     }

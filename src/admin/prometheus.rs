@@ -215,21 +215,24 @@ fn depths() -> [String; QUEUE_DEPTHS.len() + 1] {
 }
 
 /// Something between this server and another one, with labels that no other has.
-struct Link<'a, T> {
+struct LinkSample<'a, T> {
     stream: &'a str,
     /// Without what may be secret, two URLs can be the same: the second one is then marked `#2`.
     url: String,
     stats: &'a T,
 }
 
-impl<T> Link<'_, T> {
+impl<T> LinkSample<'_, T> {
     /// What it is told apart by; `end` is what the other end is called.
     fn labels<'a>(&'a self, end: &'a str) -> Vec<(&'a str, &'a str)> {
         vec![("stream", self.stream), (end, &self.url)]
     }
 }
 
-fn links<'a, T>(items: &'a [T], names: impl Fn(&'a T) -> (&'a str, &'a str)) -> Vec<Link<'a, T>> {
+fn links<'a, T>(
+    items: &'a [T],
+    names: impl Fn(&'a T) -> (&'a str, &'a str),
+) -> Vec<LinkSample<'a, T>> {
     let mut seen: HashMap<(&str, &str), usize> = HashMap::new();
     let links = items.iter().map(|stats| {
         let (stream, url) = names(stats);
@@ -239,7 +242,7 @@ fn links<'a, T>(items: &'a [T], names: impl Fn(&'a T) -> (&'a str, &'a str)) -> 
             1 => url.to_owned(),
             count => format!("{url}#{count}"),
         };
-        Link { stream, url, stats }
+        LinkSample { stream, url, stats }
     });
     links.collect()
 }
@@ -248,7 +251,7 @@ fn links<'a, T>(items: &'a [T], names: impl Fn(&'a T) -> (&'a str, &'a str)) -> 
 fn states<T>(
     text: &mut Text,
     (name, label, help): (&str, &str, &str),
-    links: &[Link<T>],
+    links: &[LinkSample<T>],
     state: impl Fn(&T) -> LinkState,
 ) {
     if !links.is_empty() {

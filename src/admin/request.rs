@@ -24,7 +24,7 @@ pub enum Method {
 
 /// A request, without what nobody here looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct HttpRequest {
     /// What is to be done.
     pub method: Method,
     /// With what, as it was sent: `%41` is still in it, the query is not.
@@ -93,7 +93,7 @@ impl From<http::Error> for Error {
 /// # Errors
 ///
 /// Any [`Error`]: the connection is of no use any more.
-pub fn read(input: &mut impl BufRead) -> Result<Request, Error> {
+pub fn read(input: &mut impl BufRead) -> Result<HttpRequest, Error> {
     let mut left = HEAD_LEN_MAX;
     let mut line = read_line(input, &mut left)?;
     // Some clients send an empty line too many after a body.
@@ -128,7 +128,7 @@ fn skip(input: &mut impl BufRead, len: u64) -> Result<(), Error> {
 
 /// A request of which not all headers were read.
 struct Head {
-    request: Request,
+    request: HttpRequest,
     /// The 1 in HTTP/1.1.
     minor: u8,
     /// Whether the target names the host.
@@ -163,7 +163,7 @@ impl Head {
         let minor = minor(version)?;
         let (host, path) = split_target(target).ok_or(Error::Malformed("bad request target"))?;
         Ok(Head {
-            request: Request {
+            request: HttpRequest {
                 method: match method {
                     "GET" => Method::Get,
                     "HEAD" => Method::Head,
@@ -232,7 +232,7 @@ impl Head {
     }
 
     /// The request, and how many bytes of body follow that have to be read.
-    fn finish(mut self) -> Result<(Request, u64), Error> {
+    fn finish(mut self) -> Result<(HttpRequest, u64), Error> {
         if self.minor > 0 && self.request.host.is_none() {
             return Err(Error::Malformed("host is missing"));
         }
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read_all(text: &[u8]) -> Result<Request, (u16, &'static str)> {
+    fn read_all(text: &[u8]) -> Result<HttpRequest, (u16, &'static str)> {
         let mut input = text;
         read(&mut input).map_err(|error| error.answer().unwrap_or((0, "")))
     }

@@ -1,9 +1,9 @@
 //! What is found where.
 
 use super::permission::{is_our_name, may_hang_up};
-use super::request::{Method, Request};
+use super::request::{HttpRequest, Method};
 use super::response::Response;
-use super::{State, api, prometheus, vars};
+use super::{AdminState, api, prometheus, vars};
 use crate::http::percent_decoded;
 use crate::json::Value;
 use crate::log;
@@ -71,7 +71,7 @@ pub struct Ends {
 }
 
 /// Answers a request.
-pub fn answer(state: &State, request: &Request, Ends { peer, local }: Ends) -> Response {
+pub fn answer(state: &AdminState, request: &HttpRequest, Ends { peer, local }: Ends) -> Response {
     if !is_our_name(request.host.as_deref(), local.ip(), &state.hosts) {
         if let Some(more) = FOREIGN_HOSTS.pass() {
             log!(Warn, "HTTP request for a foreign host refused"; peer_addr = peer,
@@ -101,7 +101,7 @@ fn not_allowed(allow: &'static str) -> Response {
     Response::error(405, "method not allowed").with_header("Allow", allow)
 }
 
-fn show(state: &State, resource: &Resource) -> Response {
+fn show(state: &AdminState, resource: &Resource) -> Response {
     const JSON: &str = "application/json; charset=utf-8";
     match resource {
         Resource::Page => Response::found("text/html; charset=utf-8", PAGE)
@@ -131,7 +131,7 @@ fn show(state: &State, resource: &Resource) -> Response {
     }
 }
 
-fn health(state: &State) -> Response {
+fn health(state: &AdminState) -> Response {
     const TEXT: &str = "text/plain; charset=utf-8";
     match state.source.is_stopping() {
         false => Response::found(TEXT, "ok\n"),
@@ -147,7 +147,7 @@ fn found(value: Option<Value>, what: &str) -> Response {
 }
 
 /// Ends a stream or a connection.
-fn hang_up(state: &State, resource: &Resource, peer: SocketAddr) -> Response {
+fn hang_up(state: &AdminState, resource: &Resource, peer: SocketAddr) -> Response {
     let (done, name, what) = match resource {
         Resource::Stream(key) => {
             let done = state.source.hang_up_stream(key);

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::secret::Secret;
 use crate::hooks;
-use crate::log::{Format, Level};
+use crate::log::{Level, LogFormat};
 use crate::record;
 use crate::remote::{Destination, Source};
 use std::fmt;
@@ -84,7 +84,7 @@ with_defaults! {
         /// `-auth-mode` and what belongs to it.
         pub auth: Auth = Auth::None,
         /// `-hook-…`.
-        pub hooks: hooks::Settings = hooks::Settings::default(),
+        pub hooks: hooks::HookSettings = hooks::HookSettings::default(),
         /// `-run-on-publish`.
         pub run_on_publish: Option<String> = None,
         /// `-relay-to`.
@@ -94,13 +94,13 @@ with_defaults! {
         /// `-pull-on-demand`.
         pub pull_on_demand: bool = false,
         /// `-record-all` and what belongs to it; `None`: nothing is recorded.
-        pub record: Option<record::Settings> = None,
+        pub record: Option<record::RecordSettings> = None,
         /// `-listen`; without any, and without sockets that were passed, it is [`LISTEN`].
         pub listen: Vec<String> = Vec::new(),
         /// `-log-level`.
         pub log_level: Level = Level::Info,
         /// `-log-format`.
-        pub log_format: Format = Format::Auto,
+        pub log_format: LogFormat = LogFormat::Auto,
         /// `-chunk-size`, in bytes.
         pub chunk_size: u32 = 4096,
         /// `-gop-cache`.
@@ -149,7 +149,7 @@ impl Config {
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub enum Invocation {
     /// Run the server.
     Run(Box<Config>),
     /// Print the help.

@@ -1,6 +1,6 @@
 //! A configuration in the making.
 
-use super::config::{Action, Auth, Config};
+use super::config::{Auth, Config, Invocation};
 use super::error::{Error, Invalid};
 use crate::record::{self, Format, Pattern, Segments};
 use crate::remote::Source;
@@ -41,7 +41,7 @@ impl AuthMode {
 pub struct Draft {
     pub config: Config,
     /// What is to be done instead of running the server.
-    pub instead: Option<Action>,
+    pub instead: Option<Invocation>,
     pub auth_mode: AuthMode,
     pub auth_tokens: Vec<(String, String)>,
     pub auth_file: Option<PathBuf>,
@@ -83,14 +83,14 @@ impl Draft {
         })
     }
 
-    fn record(&mut self) -> Option<record::Settings> {
+    fn record(&mut self) -> Option<record::RecordSettings> {
         let pattern = self.segment_pattern.take();
         let segments = Segments {
             duration: self.segment_duration,
             pattern: pattern.unwrap_or_else(Pattern::of_segments),
         };
         let dir = self.record_dir.take();
-        let settings = record::Settings {
+        let settings = record::RecordSettings {
             dir: dir.unwrap_or_else(|| PathBuf::from(RECORD_DIR)),
             segments: (!segments.duration.is_zero()).then_some(segments),
             format: self.record_format,

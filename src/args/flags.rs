@@ -1,6 +1,6 @@
 //! The table of flags. The command line, `-help` and the check of the README are made from it.
 
-use super::config::{Action, OnDuplicate, TrackPolicy};
+use super::config::{Invocation, OnDuplicate, TrackPolicy};
 use super::draft::{AuthMode, Draft};
 use super::error::{Error, Invalid};
 use super::secret::Secret;
@@ -9,10 +9,10 @@ use super::values::{
     token_of_key,
 };
 use crate::hooks::StdioFormat;
-use crate::log::{Format, Level};
+use crate::log::{Level, LogFormat};
 use crate::record::{self, Pattern};
 use crate::remote::Destination;
-use Takes::{Many, ManySecrets, Nothing, One, OneSecret, Switch};
+use Takes::{Many, ManySecrets, Nothing, One, OneSecret, StopHandle};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub struct Flag {
     pub takes: Takes,
     /// What `-help` says of it, line by line.
     help: &'static str,
-    /// Takes a value. A `Switch` is given the text of a boolean, a flag that takes nothing an
+    /// Takes a value. A `StopHandle` is given the text of a boolean, a flag that takes nothing an
     /// empty one.
     set: fn(&mut Draft, &str) -> Result<(), Invalid>,
 }
@@ -41,7 +41,7 @@ pub enum Takes {
     /// [`Takes::Many`] of that kind.
     ManySecrets(&'static str),
     /// Nothing, or a boolean.
-    Switch,
+    StopHandle,
     /// Nothing.
     Nothing,
 }
@@ -71,9 +71,9 @@ pub const FLAGS: &[Flag] = &[
                (default auto)",
         set: |draft, value| {
             let formats = [
-                ("text", Format::Text),
-                ("json", Format::Json),
-                ("auto", Format::Auto),
+                ("text", LogFormat::Text),
+                ("json", LogFormat::Json),
+                ("auto", LogFormat::Auto),
             ];
             put(&mut draft.config.log_format, choice(value, formats))
         },
@@ -252,7 +252,7 @@ pub const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "pull-on-demand",
-        takes: Switch,
+        takes: StopHandle,
         help: "only while somebody watches, and 30s after; KEY may be live/* then",
         set: |draft, value| put(&mut draft.config.pull_on_demand, boolean(value)),
     },
@@ -354,13 +354,13 @@ pub const FLAGS: &[Flag] = &[
         name: "version",
         takes: Nothing,
         help: "print the version",
-        set: |draft, _| put(&mut draft.instead, Ok(Some(Action::Version))),
+        set: |draft, _| put(&mut draft.instead, Ok(Some(Invocation::Version))),
     },
     Flag {
         name: "help",
         takes: Nothing,
         help: "print this text",
-        set: |draft, _| put(&mut draft.instead, Ok(Some(Action::Help))),
+        set: |draft, _| put(&mut draft.instead, Ok(Some(Invocation::Help))),
     },
 ];
 
@@ -387,7 +387,7 @@ impl Takes {
     fn placeholder(self) -> &'static str {
         match self {
             One(value) | Many(value) | OneSecret(value) | ManySecrets(value) => value,
-            Switch | Nothing => "",
+            StopHandle | Nothing => "",
         }
     }
 

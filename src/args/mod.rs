@@ -7,7 +7,7 @@ mod flags;
 mod secret;
 mod values;
 
-pub use config::{Action, Auth, Config, LISTEN, OnDuplicate, TrackPolicy};
+pub use config::{Auth, Config, Invocation, LISTEN, OnDuplicate, TrackPolicy};
 pub use error::{Error, Invalid};
 pub use secret::{FILE_LEN_MAX, Secret};
 
@@ -39,7 +39,7 @@ and its value after a space or after =.
 /// # Errors
 ///
 /// Any [`Error`]: one line that names the flag and says what is allowed.
-pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Action, Error> {
+pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Invocation, Error> {
     let mut args = args.into_iter().peekable();
     let mut draft = Draft::default();
     while let Some(arg) = args.next() {
@@ -48,7 +48,7 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Action, Error> {
         let value = match (inline, flag.takes) {
             (Some(value), _) => value,
             (None, Takes::Nothing) => String::new(),
-            (None, Takes::Switch) => {
+            (None, Takes::StopHandle) => {
                 let value = args.next_if(|next| boolean(next).is_ok());
                 value.unwrap_or_else(|| "true".to_owned())
             }
@@ -59,7 +59,9 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Action, Error> {
             return Ok(action);
         }
     }
-    draft.finish().map(|config| Action::Run(Box::new(config)))
+    draft
+        .finish()
+        .map(|config| Invocation::Run(Box::new(config)))
 }
 
 /// Takes an argument apart, Go's way: one dash or two, perhaps `=value`.

@@ -6,7 +6,7 @@ pub use table::{Mismatch, Table, same};
 
 use crate::http::{self, Endpoint};
 use crate::json::{self, Value};
-use crate::rtmp::stream_key::Address;
+use crate::rtmp::stream_key::StreamPath;
 use crate::sync::{Condvar, Mutex, RwLock};
 use std::fmt;
 use std::fs::File;
@@ -161,7 +161,7 @@ impl Authenticator {
         }))
     }
 
-    /// Whether a client at `remote_addr` may do `action` to the stream at `address`. Blocks for as long as the web service takes, at most until its
+    /// Whether a client at `remote_addr` may do `action` to the stream at `path`. Blocks for as long as the web service takes, at most until its
     /// timeout; not at all without one.
     ///
     /// # Errors
@@ -170,26 +170,26 @@ impl Authenticator {
     pub fn check(
         &self,
         action: Action,
-        address: &Address,
+        path: &StreamPath,
         remote_addr: SocketAddr,
     ) -> Result<(), Denied> {
-        let token = address.query("token").unwrap_or_default();
+        let token = path.query("token").unwrap_or_default();
         let token = token.as_str();
         match self {
             Authenticator::None => Ok(()),
-            Authenticator::Token(table) => check_table(table, action, address, token),
+            Authenticator::Token(table) => check_table(table, action, path, token),
             Authenticator::File(file) => {
                 let table = file.table.read();
-                check_table(&table, action, address, token)
+                check_table(&table, action, path, token)
             }
             Authenticator::Callback(callback) => {
                 let question = Value::Object(vec![
                     ("action".to_owned(), action.name().into()),
-                    ("app".to_owned(), address.app.as_str().into()),
-                    ("stream_name".to_owned(), address.name.as_str().into()),
-                    ("stream_key".to_owned(), address.key.as_str().into()),
+                    ("app".to_owned(), path.app.as_str().into()),
+                    ("stream_name".to_owned(), path.name.as_str().into()),
+                    ("stream_key".to_owned(), path.key.as_str().into()),
                     ("token".to_owned(), token.into()),
-                    ("query".to_owned(), address.whole_query().into()),
+                    ("query".to_owned(), path.whole_query().into()),
                     ("remote_addr".to_owned(), remote_addr.to_string().into()),
                 ]);
                 callback.ask(&question)
@@ -215,15 +215,13 @@ impl Authenticator {
 fn check_table(
     table: &Table,
     action: Action,
-    address: &Address,
+    path: &StreamPath,
     token: &str,
 ) -> Result<(), Denied> {
     if token.is_empty() {
         return Err(Denied::NoToken);
     }
-    table
-        .check(action, &address.key, token)
-        .map_err(Denied::Token)
+    table.check(action, &path.key, token).map_err(Denied::Token)
 }
 
 /// Tokens that were read from a file.

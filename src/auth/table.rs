@@ -2,7 +2,7 @@
 
 use super::{Action, Error};
 use crate::json::{self, Value};
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 use std::collections::HashMap;
 use std::fmt;
 use std::hint::black_box;
@@ -92,12 +92,12 @@ impl Table {
         if stream.contains('*') {
             return Err(entry(key, "a * may only be the whole last segment"));
         }
-        let name = Key::new(stream).map_err(|error| entry(key, &error.to_string()))?;
+        let name = StreamKey::new(stream).map_err(|error| entry(key, &error.to_string()))?;
         entries.insert(name.as_str().to_owned(), tokens);
         Ok(())
     }
 
-    fn find(&self, key: &Key) -> Option<&Tokens> {
+    fn find(&self, key: &StreamKey) -> Option<&Tokens> {
         let mut rest = key.as_str();
         if let Some(tokens) = self.exact.get(rest) {
             return Some(tokens);
@@ -116,7 +116,7 @@ impl Table {
     /// # Errors
     ///
     /// A [`Mismatch`] if it does not.
-    pub fn check(&self, action: Action, key: &Key, token: &str) -> Result<(), Mismatch> {
+    pub fn check(&self, action: Action, key: &StreamKey, token: &str) -> Result<(), Mismatch> {
         let tokens = self.find(key).ok_or(Mismatch::Unlisted)?;
         let wanted = match action {
             Action::Publish => &tokens.publish,
@@ -216,7 +216,7 @@ mod tests {
             (Action::Play, "x/y", "xy", ok),
         ];
         for (action, key, token, want) in rows {
-            let got = table.check(action, &Key::new(key).unwrap(), token);
+            let got = table.check(action, &StreamKey::new(key).unwrap(), token);
             assert_eq!(got, want, "{action:?} {key} {token}");
         }
     }
@@ -225,7 +225,7 @@ mod tests {
     fn whatever_is_not_listed_is_denied() {
         let table = table(r#"{"live/cam":"x"}"#);
         for key in ["live", "live/cam2", "live/cam/x", "cam", "other/cam"] {
-            let got = table.check(Action::Play, &Key::new(key).unwrap(), "x");
+            let got = table.check(Action::Play, &StreamKey::new(key).unwrap(), "x");
             assert_eq!(got, Err(Mismatch::Unlisted), "{key}");
         }
         assert!(Table::new(&[]).unwrap().is_empty());

@@ -7,7 +7,7 @@ use std::{fmt, io};
 
 /// Why a hook did not do what it is for. Nothing in it is secret.
 #[derive(Debug)]
-pub enum Failure {
+pub enum HookFailure {
     /// It could not be started.
     Start(io::Error),
     /// It ended, but not well.
@@ -26,21 +26,21 @@ pub enum Failure {
     Write(io::Error),
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for HookFailure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Failure::Start(error) => write!(f, "cannot start: {error}"),
-            Failure::Exit(status) => match (status.code(), status.signal()) {
+            HookFailure::Start(error) => write!(f, "cannot start: {error}"),
+            HookFailure::Exit(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => write!(f, "exit code {code}"),
                 (None, Some(signal)) => write!(f, "ended by signal {signal}"),
                 (None, None) => write!(f, "{status}"),
             },
-            Failure::Wait(error) => write!(f, "cannot wait: {error}"),
-            Failure::TimedOut => write!(f, "timed out"),
-            Failure::Halted => write!(f, "ended because the server stops"),
-            Failure::Http(error) => write!(f, "{error}"),
-            Failure::Status(status) => write!(f, "answered {status}"),
-            Failure::Write(error) => write!(f, "cannot write: {error}"),
+            HookFailure::Wait(error) => write!(f, "cannot wait: {error}"),
+            HookFailure::TimedOut => write!(f, "timed out"),
+            HookFailure::Halted => write!(f, "ended because the server stops"),
+            HookFailure::Http(error) => write!(f, "{error}"),
+            HookFailure::Status(status) => write!(f, "answered {status}"),
+            HookFailure::Write(error) => write!(f, "cannot write: {error}"),
         }
     }
 }

@@ -17,14 +17,14 @@ mod webhook;
 
 pub use event::{Event, Kind, seconds};
 pub use pool::BACKLOG_MAX;
-pub use stdio::Format as StdioFormat;
+pub use stdio::StdioFormat;
 pub use supervisor::{Child, Supervisor};
 
 use crate::http;
 use crate::log;
 use crate::stats::Counters;
 use event::Fired;
-use pool::{Hook, Order, Pool, Target};
+use pool::{Hook, HookTarget, Order, Pool};
 use script::Script;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which hooks there are, and how they are run.
 #[derive(Clone, PartialEq)]
-pub struct Settings {
+pub struct HookSettings {
     /// Scripts: the name of the event, and the path.
     pub scripts: Vec<(String, String)>,
     /// Web services: the name of the event, and the URL.
@@ -50,7 +50,7 @@ pub struct Settings {
 }
 
 /// Without the web services: their URLs may hold passwords.
-impl fmt::Debug for Settings {
+impl fmt::Debug for HookSettings {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_struct("Settings")
             .field("scripts", &self.scripts)
@@ -62,10 +62,10 @@ impl fmt::Debug for Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for HookSettings {
     /// No hooks.
-    fn default() -> Settings {
-        Settings {
+    fn default() -> HookSettings {
+        HookSettings {
             scripts: Vec::new(),
             webhooks: Vec::new(),
             stdio: None,
@@ -124,7 +124,7 @@ impl Hooks {
     /// # Errors
     ///
     /// Any [`Error`]: a configuration that cannot be served.
-    pub fn new(settings: &Settings, counters: &Arc<Counters>) -> Result<Hooks, Error> {
+    pub fn new(settings: &HookSettings, counters: &Arc<Counters>) -> Result<Hooks, Error> {
         let timeout = settings.timeout.min(TIMEOUT_MAX);
         let mut hooks = Vec::new();
         for (event, path) in &settings.scripts {
@@ -136,16 +136,16 @@ impl Hooks {
             if let Err(error) = script.path().metadata() {
                 log!(Warn, "cannot find hook script"; hook = path, error = error);
             }
-            hooks.push(Hook::new(Some(kind), Target::Script(script)));
+            hooks.push(Hook::new(Some(kind), HookTarget::Script(script)));
         }
         for (event, url) in &settings.webhooks {
             let kind = kind(event)?;
             let webhook = Webhook::new(url, timeout);
             let webhook = webhook.map_err(|error| Error::Webhook(kind.name(), error))?;
-            hooks.push(Hook::new(Some(kind), Target::Webhook(webhook)));
+            hooks.push(Hook::new(Some(kind), HookTarget::Webhook(webhook)));
         }
         let stdio = settings.stdio.into_iter();
-        let stdio = stdio.map(|format| Hook::new(None, Target::Stdio(format)));
+        let stdio = stdio.map(|format| Hook::new(None, HookTarget::Stdio(format)));
         let workers = Pool::start(hooks, settings.concurrency, Order::PerLane, counters);
         let stdio = Pool::start(stdio.collect(), 1, Order::Strict, counters);
         Ok(Hooks {

@@ -2,7 +2,7 @@
 
 use super::backlog::{Backlog, Job};
 use super::event::{Fired, Kind};
-use super::failure::Failure;
+use super::failure::HookFailure;
 use super::script::{HALT_GRACE, Script};
 use super::stdio;
 use super::webhook::Webhook;
@@ -30,13 +30,13 @@ const HALT_LIMIT: Duration = Duration::from_millis(300);
 
 /// What is told of an event.
 #[derive(Debug)]
-pub enum Target {
+pub enum HookTarget {
     /// A program.
     Script(Script),
     /// A web service.
     Webhook(Webhook),
     /// Whoever reads our standard error.
-    Stdio(stdio::Format),
+    Stdio(stdio::StdioFormat),
 }
 
 /// A hook: what is told of which events.
@@ -44,7 +44,7 @@ pub enum Target {
 pub struct Hook {
     /// The events; none: all of them.
     kind: Option<Kind>,
-    target: Target,
+    target: HookTarget,
     /// As it is called in the log.
     name: String,
     failures: RateLimit,
@@ -52,11 +52,11 @@ pub struct Hook {
 
 impl Hook {
     /// A hook for events of `kind`, or for all.
-    pub fn new(kind: Option<Kind>, target: Target) -> Hook {
+    pub fn new(kind: Option<Kind>, target: HookTarget) -> Hook {
         let name = match &target {
-            Target::Script(script) => script.path().display().to_string(),
-            Target::Webhook(webhook) => webhook.place(),
-            Target::Stdio(_) => "stdio".to_owned(),
+            HookTarget::Script(script) => script.path().display().to_string(),
+            HookTarget::Webhook(webhook) => webhook.place(),
+            HookTarget::Stdio(_) => "stdio".to_owned(),
         };
         let failures = RateLimit::new(FAILURES_PERIOD);
         Hook {
@@ -67,11 +67,11 @@ impl Hook {
         }
     }
 
-    fn run(&self, fired: &Fired, halt: &AtomicBool) -> Result<(), Failure> {
+    fn run(&self, fired: &Fired, halt: &AtomicBool) -> Result<(), HookFailure> {
         match &self.target {
-            Target::Script(script) => script.run(fired, halt),
-            Target::Webhook(webhook) => webhook.run(fired),
-            Target::Stdio(format) => format.write(fired).map_err(Failure::Write),
+            HookTarget::Script(script) => script.run(fired, halt),
+            HookTarget::Webhook(webhook) => webhook.run(fired),
+            HookTarget::Stdio(format) => format.write(fired).map_err(HookFailure::Write),
         }
     }
 }
@@ -94,13 +94,13 @@ enum Lane {
 
 /// Hooks, and the threads that run them. When dropped, what waits is lost and what runs is ended.
 #[derive(Debug)]
-pub struct Pool(Arc<Shared>);
+pub struct Pool(Arc<PoolShared>);
 
 #[derive(Debug)]
-struct Shared {
+struct PoolShared {
     hooks: Vec<Hook>,
     order: Order,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     /// There is work, or there will be no more.
     work: Condvar,
     /// All is done.
@@ -112,7 +112,7 @@ struct Shared {
 }
 
 #[derive(Debug)]
-struct State {
+struct PoolState {
     backlog: Backlog<Lane, Arc<Fired>>,
     closed: bool,
 }
@@ -130,11 +130,11 @@ impl Pool {
         counters: &Arc<Counters>,
     ) -> io::Result<Pool> {
         let workers = if hooks.is_empty() { 0 } else { workers.max(1) };
-        let state = State {
+        let state = PoolState {
             backlog: Backlog::new(BACKLOG_MAX),
             closed: false,
         };
-        let pool = Pool(Arc::new(Shared {
+        let pool = Pool(Arc::new(PoolShared {
             hooks,
             order,
             state: Mutex::new(state),
@@ -212,8 +212,8 @@ impl Drop for Pool {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl PoolShared {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock()
     }
 
@@ -249,7 +249,7 @@ impl Shared {
     }
 
     fn next(&self) -> Option<Job<Arc<Fired>>> {
-        let is_idle = |state: &mut State| {
+        let is_idle = |state: &mut PoolState| {
             let is_over = state.closed && state.backlog.waiting() == 0;
             !state.backlog.has_ready() && !is_over
         };
@@ -290,11 +290,11 @@ impl Shared {
 
     fn wait_idle<'a>(
         &self,
-        state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, PoolState>,
         deadline: Instant,
-    ) -> MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, PoolState> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let busy = |state: &mut State| !state.backlog.is_empty();
+        let busy = |state: &mut PoolState| !state.backlog.is_empty();
         self.idle.wait_timeout_while(state, left, busy)
     }
 
@@ -309,7 +309,7 @@ impl Shared {
 }
 
 /// A job that is over when this is dropped.
-struct Over<'a>(&'a Shared, u64);
+struct Over<'a>(&'a PoolShared, u64);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {

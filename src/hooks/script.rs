@@ -1,7 +1,7 @@
 //! A program that is run for each event.
 
 use super::event::Fired;
-use super::failure::Failure;
+use super::failure::HookFailure;
 use super::journal::Journal;
 use crate::process::group::{self, Group, Output};
 use std::io;
@@ -50,29 +50,29 @@ impl Script {
     ///
     /// # Errors
     ///
-    /// Any [`Failure`] but those of web services.
-    pub fn run(&self, fired: &Fired, halt: &AtomicBool) -> Result<(), Failure> {
+    /// Any [`HookFailure`] but those of web services.
+    pub fn run(&self, fired: &Fired, halt: &AtomicBool) -> Result<(), HookFailure> {
         let end = Instant::now() + self.timeout;
-        let (mut group, output) = self.start(fired).map_err(Failure::Start)?;
+        let (mut group, output) = self.start(fired).map_err(HookFailure::Start)?;
         let json = || (fired.json() + "\n").into_bytes();
         let _input = group.stdin().map(|stdin| group::feed(stdin, json()));
         let pause = |pause| {
             thread::sleep(pause);
             !halt.load(Ordering::Relaxed)
         };
-        let Some(status) = group.wait(Some(end), pause).map_err(Failure::Wait)? else {
+        let Some(status) = group.wait(Some(end), pause).map_err(HookFailure::Wait)? else {
             if halt.load(Ordering::Relaxed) {
                 group.end(HALT_GRACE, group::sleep);
-                return Err(Failure::Halted);
+                return Err(HookFailure::Halted);
             }
             group.end(group::GRACE, pause);
             output.finish(OUTPUT_LIMIT);
-            return Err(Failure::TimedOut);
+            return Err(HookFailure::TimedOut);
         };
         output.finish(OUTPUT_LIMIT);
         match status.success() {
             true => Ok(()),
-            false => Err(Failure::Exit(status)),
+            false => Err(HookFailure::Exit(status)),
         }
     }
 

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum StdioFormat {
     /// `RTMP_EVENT: ` and JSON, on one line.
     Json,
     /// The environment of a script: a comment, a line for each variable, an empty line. Values
@@ -15,12 +15,12 @@ pub enum Format {
     Env,
 }
 
-impl Format {
+impl StdioFormat {
     /// The format called `name` on the command line.
-    pub fn from_name(name: &str) -> Option<Format> {
+    pub fn from_name(name: &str) -> Option<StdioFormat> {
         match name {
-            "json" => Some(Format::Json),
-            "env" => Some(Format::Env),
+            "json" => Some(StdioFormat::Json),
+            "env" => Some(StdioFormat::Env),
             _ => None,
         }
     }
@@ -28,8 +28,8 @@ impl Format {
     /// An event as it is written.
     pub fn text(self, fired: &Fired) -> String {
         match self {
-            Format::Json => format!("RTMP_EVENT: {}\n", fired.json()),
-            Format::Env => {
+            StdioFormat::Json => format!("RTMP_EVENT: {}\n", fired.json()),
+            StdioFormat::Env => {
                 let mut text = format!("# RTMP Event: {}\n", fired.event.kind.name());
                 for (name, value) in fired.env() {
                     let _ = writeln!(text, "{name}={}", quoted(&value)); // to a String: cannot fail
@@ -75,12 +75,12 @@ mod tests {
             .with("app", "live");
         let fired = Fired::at(event, 1_700_000_000);
         assert_eq!(
-            Format::Json.text(&fired),
+            StdioFormat::Json.text(&fired),
             "RTMP_EVENT: {\"type\":\"publish_start\",\"timestamp\":1700000000,\
              \"conn_id\":\"c000001\",\"stream_key\":\"live/a b\",\"data\":{\"app\":\"live\"}}\n"
         );
         assert_eq!(
-            Format::Env.text(&fired),
+            StdioFormat::Env.text(&fired),
             "# RTMP Event: publish_start\nRTMP_EVENT_TYPE=publish_start\n\
              RTMP_TIMESTAMP=1700000000\nRTMP_CONN_ID=c000001\nRTMP_STREAM_KEY='live/a b'\n\
              RTMP_APP=live\n\n"
@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn formats_have_names() {
-        assert_eq!(Format::from_name("json"), Some(Format::Json));
-        assert_eq!(Format::from_name("env"), Some(Format::Env));
-        assert_eq!(Format::from_name("xml"), None);
+        assert_eq!(StdioFormat::from_name("json"), Some(StdioFormat::Json));
+        assert_eq!(StdioFormat::from_name("env"), Some(StdioFormat::Env));
+        assert_eq!(StdioFormat::from_name("xml"), None);
     }
 }

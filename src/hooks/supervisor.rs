@@ -1,7 +1,7 @@
 //! Programs that run for as long as a stream is published.
 
 use super::event::{Event, Fired};
-use super::failure::Failure;
+use super::failure::HookFailure;
 use super::journal::Journal;
 use super::script::{HALT_GRACE, set_env};
 use crate::backoff::{Backoff, Pace};
@@ -37,12 +37,12 @@ const NAME: &str = "run-on-publish";
 
 /// Starts a program for each published stream, and again if it ends before the stream does.
 #[derive(Debug)]
-pub struct Supervisor(Arc<Shared>);
+pub struct Supervisor(Arc<SupervisorShared>);
 
 #[derive(Debug)]
-struct Shared {
+struct SupervisorShared {
     command: String,
-    state: Mutex<State>,
+    state: Mutex<SupervisorState>,
     /// Programs that are looked after.
     children: WaitGroup,
     /// Set when all children have to end.
@@ -53,14 +53,14 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SupervisorState {
     /// Streams whose program runs, or is being ended.
     taken: HashSet<String>,
     /// How fast programs have begun, of streams where that matters still.
     paces: HashMap<String, Pace>,
 }
 
-impl State {
+impl SupervisorState {
     /// Takes a stream for a program of its own. `false`: not yet.
     fn take(&mut self, stream_key: &str, now: Instant) -> bool {
         if self.taken.contains(stream_key) {
@@ -86,14 +86,14 @@ enum End {
     /// It was ended.
     Stopped,
     /// By itself, or it was never started.
-    Itself(Failure),
+    Itself(HookFailure),
 }
 
 impl Supervisor {
     /// For `command`, which `/bin/sh -c` is to run. It has to stay in the foreground: what is left
     /// of it when the shell has ended is killed.
     pub fn new(command: &str, counters: Arc<Counters>) -> Supervisor {
-        Supervisor(Arc::new(Shared {
+        Supervisor(Arc::new(SupervisorShared {
             command: command.to_owned(),
             state: Mutex::default(),
             children: WaitGroup::default(),
@@ -154,7 +154,7 @@ impl Drop for Supervisor {
 }
 
 /// The right to run the program of a stream.
-struct Turn<'a>(&'a Shared, &'a str);
+struct Turn<'a>(&'a SupervisorShared, &'a str);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
@@ -162,8 +162,8 @@ impl Drop for Turn<'_> {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SupervisorShared {
+    fn lock(&self) -> MutexGuard<'_, SupervisorState> {
         self.state.lock()
     }
 
@@ -218,7 +218,7 @@ impl Shared {
     fn run(&self, fired: &Fired, stopped: &Receiver<()>) -> End {
         let (mut group, output) = match self.spawn(fired) {
             Ok(started) => started,
-            Err(error) => return End::Itself(Failure::Start(error)),
+            Err(error) => return End::Itself(HookFailure::Start(error)),
         };
         let (key, id) = (&fired.event.stream_key, group.id());
         log!(Info, "child started"; hook = NAME, stream_key = key, pid = id);
@@ -233,11 +233,11 @@ impl Shared {
                 return End::Stopped;
             }
             Ok(Some(status)) => status,
-            Err(error) => return End::Itself(Failure::Wait(error)),
+            Err(error) => return End::Itself(HookFailure::Wait(error)),
         };
         group.kill_rest();
         output.finish(HALT_GRACE);
-        End::Itself(Failure::Exit(status))
+        End::Itself(HookFailure::Exit(status))
     }
 
     fn spawn(&self, fired: &Fired) -> io::Result<(Group, Output)> {
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn one_program_at_a_time_and_not_too_many_in_a_row() {
-        let mut state = State::default();
+        let mut state = SupervisorState::default();
         let start = Instant::now();
         assert!(state.take("a", start));
         assert!(!state.take("a", start), "one runs");

@@ -1,7 +1,7 @@
 //! A web service that is told of each event.
 
 use super::event::Fired;
-use super::failure::Failure;
+use super::failure::HookFailure;
 use crate::http::{self, Endpoint};
 use std::time::Duration;
 
@@ -32,13 +32,13 @@ impl Webhook {
     ///
     /// # Errors
     ///
-    /// [`Failure::Http`] and [`Failure::Status`].
-    pub fn run(&self, fired: &Fired) -> Result<(), Failure> {
+    /// [`HookFailure::Http`] and [`HookFailure::Status`].
+    pub fn run(&self, fired: &Fired) -> Result<(), HookFailure> {
         let headers = [("Content-Type", "application/json")];
         let reply = self.endpoint.post(&headers, &fired.json(), self.timeout);
-        match reply.map_err(Failure::Http)?.status {
+        match reply.map_err(HookFailure::Http)?.status {
             200..300 => Ok(()),
-            status => Err(Failure::Status(status)),
+            status => Err(HookFailure::Status(status)),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! input: arguments and environment of a process are for others to see.
 
 use super::reply::{BODY_LEN_MAX, Reply};
-use super::url::Url;
+use super::url::HttpUrl;
 use super::{Error, Post};
 use crate::process::group::{self, Group};
 use crate::sync;
@@ -36,7 +36,7 @@ pub fn find() -> Option<PathBuf> {
 }
 
 /// Has `curl` send a request and read the reply, until `end` at the latest.
-pub fn post(curl: &Path, url: &Url, post: &Post, end: Instant) -> Result<Reply, Error> {
+pub fn post(curl: &Path, url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, Error> {
     let limit = end.saturating_duration_since(Instant::now());
     if limit.is_zero() {
         return Err(Error::TimedOut);
@@ -97,7 +97,7 @@ fn reply(mut output: Vec<u8>) -> Result<Reply, Error> {
 }
 
 /// What curl is told. It knows as well when to stop, in case nobody is left to end it.
-fn config(url: &Url, post: &Post, limit: Duration) -> String {
+fn config(url: &HttpUrl, post: &Post, limit: Duration) -> String {
     let mut config = String::from(
         "silent\ngloboff\npath-as-is\nproto = \"=https\"\nrequest = \"POST\"\n\
          header = \"Expect:\"\nwrite-out = \"\\n%{http_code}\"\n",
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn curl_is_told_everything_on_its_input() {
-        let url = Url::parse("https://u:p@a/x?token=\\\"").unwrap();
+        let url = HttpUrl::parse("https://u:p@a/x?token=\\\"").unwrap();
         let post = Post {
             headers: &[("A", "b\"c")],
             body: "{\"a\\b\":\n\t1}",

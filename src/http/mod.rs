@@ -11,7 +11,7 @@ mod url;
 pub use lines::{failed, header, length, read_line};
 pub use reply::{BODY_LEN_MAX, HEAD_LEN_MAX, Reply};
 pub use timed::Timed;
-pub use url::{Url, UrlError, percent_decoded};
+pub use url::{HttpUrl, HttpUrlError, percent_decoded};
 
 use crate::net::DialError;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 pub enum Error {
     /// The URL cannot be used.
-    Url(UrlError),
+    HttpUrl(HttpUrlError),
     /// The URL is an `https` one, and there is no `curl` on `PATH`.
     NoCurl,
     /// A header or body with a character that cannot be sent.
@@ -51,7 +51,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Error::Url(error) => write!(f, "{error}"),
+            Error::HttpUrl(error) => write!(f, "{error}"),
             Error::NoCurl => write!(f, "https needs the program curl, which is not on PATH"),
             Error::Unsendable => write!(f, "request has a character that cannot be sent"),
             Error::Dial(error) => write!(f, "{error}"),
@@ -99,7 +99,7 @@ struct Post<'a> {
 /// A web service that can be posted to.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    url: Url,
+    url: HttpUrl,
     /// What speaks TLS for us.
     curl: Option<PathBuf>,
 }
@@ -109,9 +109,9 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Url`], and [`Error::NoCurl`] for an `https` URL without `curl` on `PATH`.
+    /// [`Error::HttpUrl`], and [`Error::NoCurl`] for an `https` URL without `curl` on `PATH`.
     pub fn new(url: &str) -> Result<Endpoint, Error> {
-        let url = Url::parse(url).map_err(Error::Url)?;
+        let url = HttpUrl::parse(url).map_err(Error::HttpUrl)?;
         let curl = match url.https {
             true => Some(curl::find().ok_or(Error::NoCurl)?),
             false => None,
@@ -120,7 +120,7 @@ impl Endpoint {
     }
 
     /// The URL. What it shows of itself holds no secrets.
-    pub fn url(&self) -> &Url {
+    pub fn url(&self) -> &HttpUrl {
         &self.url
     }
 
@@ -347,7 +347,7 @@ mod tests {
             assert!(refused, "{headers:?} {body:?}");
         }
         let other = Endpoint::new("ftp://a");
-        assert!(matches!(other, Err(Error::Url(UrlError::Scheme))));
+        assert!(matches!(other, Err(Error::HttpUrl(HttpUrlError::Scheme))));
     }
 
     /// Our children that run curl, as anyone on this machine can see them.

@@ -2,14 +2,14 @@
 
 use super::reply::{self, Reply};
 use super::timed::Timed;
-use super::url::Url;
+use super::url::HttpUrl;
 use super::{Error, Post};
 use crate::net::dial;
 use std::io::{self, BufReader, Write};
 use std::time::Instant;
 
 /// Sends a request and reads the reply, until `end` at the latest.
-pub fn post(url: &Url, post: &Post, end: Instant) -> Result<Reply, Error> {
+pub fn post(url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, Error> {
     let socket = dial(&url.host, url.port, end, None).map_err(Error::from)?;
     let mut timed = Timed::new(&socket, end);
     let sent = timed.write_all(&request(url, post));
@@ -27,7 +27,7 @@ pub fn post(url: &Url, post: &Post, end: Instant) -> Result<Reply, Error> {
 }
 
 /// The whole request.
-fn request(url: &Url, post: &Post) -> Vec<u8> {
+fn request(url: &HttpUrl, post: &Post) -> Vec<u8> {
     let mut lines = vec![
         format!("POST {} HTTP/1.1", url.target),
         format!("Host: {}", url.authority()),
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_request_says_all_there_is_to_say() {
-        let url = Url::parse("http://u:p@[::1]:8080/a?b=c").unwrap();
+        let url = HttpUrl::parse("http://u:p@[::1]:8080/a?b=c").unwrap();
         let post = Post {
             headers: &[("Content-Type", "application/json")],
             body: "{}",

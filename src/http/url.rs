@@ -6,7 +6,7 @@ use std::fmt;
 /// A URL of scheme `http` or `https`. Shown without what may be secret in it: only scheme, host
 /// and port.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Url {
+pub struct HttpUrl {
     /// Whether the scheme is `https`.
     pub https: bool,
     /// User and password, with the `%41` undone.
@@ -22,7 +22,7 @@ pub struct Url {
 
 /// Why a text is no URL that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UrlError {
+pub enum HttpUrlError {
     /// It begins neither with `http://` nor with `https://`.
     Scheme,
     /// White space, control characters, and anything but ASCII have to be written `%41`.
@@ -33,52 +33,52 @@ pub enum UrlError {
     Port,
 }
 
-impl fmt::Display for UrlError {
+impl fmt::Display for HttpUrlError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
-            UrlError::Scheme => "URL must begin with http:// or https://",
-            UrlError::Character => "URL has a space, a control character, or one beyond ASCII",
-            UrlError::Host => "URL has no host, or a bad one",
-            UrlError::Port => "URL has a bad port",
+            HttpUrlError::Scheme => "URL must begin with http:// or https://",
+            HttpUrlError::Character => "URL has a space, a control character, or one beyond ASCII",
+            HttpUrlError::Host => "URL has no host, or a bad one",
+            HttpUrlError::Port => "URL has a bad port",
         })
     }
 }
 
-impl From<HostPortError> for UrlError {
-    fn from(error: HostPortError) -> UrlError {
+impl From<HostPortError> for HttpUrlError {
+    fn from(error: HostPortError) -> HttpUrlError {
         match error {
-            HostPortError::Host => UrlError::Host,
-            HostPortError::Port => UrlError::Port,
+            HostPortError::Host => HttpUrlError::Host,
+            HostPortError::Port => HttpUrlError::Port,
         }
     }
 }
 
-impl Url {
+impl HttpUrl {
     /// Takes a URL apart. What follows `#` is cut off.
     ///
     /// # Errors
     ///
-    /// Any [`UrlError`].
-    pub fn parse(text: &str) -> Result<Url, UrlError> {
+    /// Any [`HttpUrlError`].
+    pub fn parse(text: &str) -> Result<HttpUrl, HttpUrlError> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(UrlError::Character);
+            return Err(HttpUrlError::Character);
         }
         let whole = text.split_once('#').map_or(text, |(before, _)| before);
-        let (scheme, rest) = whole.split_once("://").ok_or(UrlError::Scheme)?;
+        let (scheme, rest) = whole.split_once("://").ok_or(HttpUrlError::Scheme)?;
         let https = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
-            _ => return Err(UrlError::Scheme),
+            _ => return Err(HttpUrlError::Scheme),
         };
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (user_info, place) = match authority.rsplit_once('@') {
             Some((user_info, place)) => (Some(percent_decoded(user_info)), place),
             None => (None, authority),
         };
-        let HostPort { host, port } = HostPort::parse(place).map_err(UrlError::from)?;
+        let HostPort { host, port } = HostPort::parse(place).map_err(HttpUrlError::from)?;
         let default_port = if https { 443 } else { 80 };
         let slash = if target.starts_with('/') { "" } else { "/" };
-        Ok(Url {
+        Ok(HttpUrl {
             https,
             user_info,
             host: host.to_owned(),
@@ -106,14 +106,14 @@ impl Url {
     }
 }
 
-impl fmt::Display for Url {
+impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let scheme = if self.https { "https" } else { "http" };
         write!(f, "{scheme}://{}", self.authority())
     }
 }
 
-impl fmt::Debug for Url {
+impl fmt::Debug for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "Url({self})")
     }
@@ -180,7 +180,7 @@ mod tests {
             ),
         ];
         for (text, host, port, target, authority, user_info) in rows {
-            let url = Url::parse(text).unwrap();
+            let url = HttpUrl::parse(text).unwrap();
             assert_eq!((url.host.as_str(), url.port), (host, port), "{text}");
             assert_eq!(url.target, target, "{text}");
             assert_eq!(url.authority(), authority, "{text}");
@@ -192,37 +192,37 @@ mod tests {
     #[test]
     fn what_is_no_url_is_refused() {
         let rows = [
-            ("", UrlError::Scheme),
-            ("a", UrlError::Scheme),
-            ("/x", UrlError::Scheme),
-            ("ftp://a", UrlError::Scheme),
-            ("http:/a", UrlError::Scheme),
-            ("http://", UrlError::Host),
-            ("http:///x", UrlError::Host),
-            ("http://:80", UrlError::Host),
-            ("http://u@", UrlError::Host),
-            ("http://a,b", UrlError::Host),
-            ("http://[::1", UrlError::Host),
-            ("http://[]", UrlError::Host),
-            ("http://[::g]", UrlError::Host),
-            ("http://[::1]x", UrlError::Port),
-            ("http://a:", UrlError::Port),
-            ("http://a:0", UrlError::Port),
-            ("http://a:+1", UrlError::Port),
-            ("http://a:65536", UrlError::Port),
-            ("http://::1/", UrlError::Host),
-            ("http://a/ b", UrlError::Character),
-            ("http://a/\r\nX: y", UrlError::Character),
-            ("http://caf\u{e9}/", UrlError::Character),
+            ("", HttpUrlError::Scheme),
+            ("a", HttpUrlError::Scheme),
+            ("/x", HttpUrlError::Scheme),
+            ("ftp://a", HttpUrlError::Scheme),
+            ("http:/a", HttpUrlError::Scheme),
+            ("http://", HttpUrlError::Host),
+            ("http:///x", HttpUrlError::Host),
+            ("http://:80", HttpUrlError::Host),
+            ("http://u@", HttpUrlError::Host),
+            ("http://a,b", HttpUrlError::Host),
+            ("http://[::1", HttpUrlError::Host),
+            ("http://[]", HttpUrlError::Host),
+            ("http://[::g]", HttpUrlError::Host),
+            ("http://[::1]x", HttpUrlError::Port),
+            ("http://a:", HttpUrlError::Port),
+            ("http://a:0", HttpUrlError::Port),
+            ("http://a:+1", HttpUrlError::Port),
+            ("http://a:65536", HttpUrlError::Port),
+            ("http://::1/", HttpUrlError::Host),
+            ("http://a/ b", HttpUrlError::Character),
+            ("http://a/\r\nX: y", HttpUrlError::Character),
+            ("http://caf\u{e9}/", HttpUrlError::Character),
         ];
         for (text, want) in rows {
-            assert_eq!(Url::parse(text), Err(want), "{text}");
+            assert_eq!(HttpUrl::parse(text), Err(want), "{text}");
         }
     }
 
     #[test]
     fn secrets_are_not_shown() {
-        let url = Url::parse("https://user:password@host:1/path?token=secret").unwrap();
+        let url = HttpUrl::parse("https://user:password@host:1/path?token=secret").unwrap();
         assert_eq!(format!("{url}"), "https://host:1");
         assert_eq!(format!("{url:?}"), "Url(https://host:1)");
     }

@@ -48,7 +48,7 @@ impl fmt::Display for Error {
 /// Any [`Error`]: the bytes are not JSON, or more than is allowed.
 pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
     let text = str::from_utf8(bytes).map_err(|error| Error::NotUtf8(error.valid_up_to()))?;
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = JsonReader { text, at: 0 };
     let value = reader.value(0)?;
     reader.skip_space();
     match reader.peek() {
@@ -57,13 +57,13 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
     }
 }
 
-struct Reader<'a> {
+struct JsonReader<'a> {
     text: &'a str,
     /// How many bytes were read; always between two characters.
     at: usize,
 }
 
-impl Reader<'_> {
+impl JsonReader<'_> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }

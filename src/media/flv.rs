@@ -1,7 +1,7 @@
 //! FLV files (Adobe Flash Video File Format 10.1, annex E; Enhanced RTMP v2): written, not read.
 //!
 //! A file is a header, then tags, each with its size behind it. The body of a tag is the payload of
-//! an RTMP message, byte for byte. The first tag is a [`Script`], which says how long the file is
+//! an RTMP message, byte for byte. The first tag is a [`ScriptTag`], which says how long the file is
 //! and where its keyframes are; that is known at the end only, and then written over it in place.
 
 use crate::amf0::{Decoder, Pairs, Value};
@@ -131,7 +131,7 @@ pub struct Keyframe {
 
 /// What is known of a file when it is complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals<'a> {
+pub struct FileTotals<'a> {
     /// The last time of audio and video in it, in ms.
     pub duration_ms: u32,
     /// Its length, in bytes.
@@ -146,20 +146,20 @@ pub struct Totals<'a> {
 /// seek by. What is not in the index is in an array of numbers, called `padding`, behind it: so the
 /// length is always the same.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Script {
+pub struct ScriptTag {
     properties: Pairs,
     room: usize,
 }
 
-impl Script {
+impl ScriptTag {
     /// With the publisher's `properties`, as [`properties`] finds them, and an index of at most
     /// `room` keyframes. Properties that are too many for a tag are left out, all of them.
-    pub fn new(properties: Pairs, room: usize) -> Script {
-        let script = Script { properties, room };
-        if script.body(&Totals::default()).len() <= BODY_LEN_MAX {
+    pub fn new(properties: Pairs, room: usize) -> ScriptTag {
+        let script = ScriptTag { properties, room };
+        if script.body(&FileTotals::default()).len() <= BODY_LEN_MAX {
             return script;
         }
-        Script {
+        ScriptTag {
             properties: Pairs::new(),
             room,
         }
@@ -167,7 +167,7 @@ impl Script {
 
     /// The body of the tag. Of more keyframes than there is room for, some are in the index, evenly
     /// chosen and the first among them; a single one is not worth an index.
-    pub fn body(&self, totals: &Totals) -> Vec<u8> {
+    pub fn body(&self, totals: &FileTotals) -> Vec<u8> {
         let number = |number: u64| Value::Number(number as f64);
         let seconds = |ms: u32| Value::Number(f64::from(ms) / 1000.0);
         let keyframes = thinned(totals.keyframes, self.room);
@@ -248,8 +248,8 @@ mod tests {
 
     #[test]
     fn a_script_has_one_length_whatever_is_in_it() {
-        let script = Script::new(pairs(&[("width", Value::Number(640.0))]), 4);
-        let len = script.body(&Totals::default()).len();
+        let script = ScriptTag::new(pairs(&[("width", Value::Number(640.0))]), 4);
+        let len = script.body(&FileTotals::default()).len();
         #[rustfmt::skip]
         let rows: [(u64, &[f64]); 6] = [
             (0, &[]),
@@ -261,7 +261,7 @@ mod tests {
         ];
         for (count, times) in rows {
             let keyframes = keyframes(count);
-            let totals = Totals {
+            let totals = FileTotals {
                 duration_ms: 12_345,
                 filesize: 1 << 40,
                 keyframes: &keyframes,
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(out.len(), TAG_HEADER_LEN + BODY_LEN_MAX + 4);
         assert_eq!(out[1..4], [0xff; 3]);
         let long = Value::LongString(vec![b'x'; BODY_LEN_MAX]);
-        let script = Script::new(pairs(&[("text", long)]), 0);
-        assert_eq!(script, Script::new(Pairs::new(), 0));
+        let script = ScriptTag::new(pairs(&[("text", long)]), 0);
+        assert_eq!(script, ScriptTag::new(Pairs::new(), 0));
     }
 }

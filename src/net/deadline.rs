@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// How long a read may take.
 #[derive(Clone, Copy, Debug)]
-enum Limit {
+enum ReadLimit {
     /// Until that moment, whatever was read before.
     Until(Instant),
     /// So long, counted from the last byte. The socket is set to it.
@@ -19,14 +19,14 @@ enum Limit {
 /// Each message by itself wakes a thread and takes one system call for each viewer, whatever its
 /// size: that is nearly all that a stream costs. Sound can wait for the picture that follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gathering {
+pub struct Merge {
     /// With so many bytes there is no more waiting.
     bytes: u32,
     /// Nor after that time.
     limit: Duration,
 }
 
-impl Gathering {
+impl Merge {
     /// Less than nearly all pictures have, and more than sound.
     const PICTURE_LEN: u32 = 1024;
 
@@ -35,14 +35,14 @@ impl Gathering {
 
     /// For bytes that wait as long as `limit`; `None` stands for sound that waits for a picture.
     /// Without any time to wait there is no gathering.
-    pub fn new(limit: Option<Duration>) -> Option<Gathering> {
+    pub fn new(limit: Option<Duration>) -> Option<Merge> {
         let Some(limit) = limit else {
-            return Some(Gathering {
+            return Some(Merge {
                 bytes: Self::PICTURE_LEN,
                 limit: Self::FRAME_TIME,
             });
         };
-        (!limit.is_zero()).then_some(Gathering {
+        (!limit.is_zero()).then_some(Merge {
             bytes: u32::MAX,
             limit,
         })
@@ -51,21 +51,21 @@ impl Gathering {
 
 /// A socket that is read within limits of time.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub struct DeadlineReader<'a> {
     socket: &'a TcpStream,
-    limit: Limit,
-    gathering: Option<Gathering>,
+    limit: ReadLimit,
+    merge: Option<Merge>,
     /// Whether the socket is set to gather now; while nothing comes at all it is not.
     gathers: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> DeadlineReader<'a> {
     /// Reads that all have to be over at `end`.
-    pub fn until(socket: &'a TcpStream, end: Instant) -> Reader<'a> {
-        Reader {
+    pub fn until(socket: &'a TcpStream, end: Instant) -> DeadlineReader<'a> {
+        DeadlineReader {
             socket,
-            limit: Limit::Until(end),
-            gathering: None,
+            limit: ReadLimit::Until(end),
+            merge: None,
             gathers: false,
         }
     }
@@ -76,8 +76,8 @@ impl<'a> Reader<'a> {
     ///
     /// When the socket cannot be set.
     pub fn set_end(&mut self, end: Instant) -> io::Result<()> {
-        self.limit = Limit::Until(end);
-        self.gathering = None;
+        self.limit = ReadLimit::Until(end);
+        self.merge = None;
         self.gathers = false;
         sys::set_receive_low_water(self.socket, 1)
     }
@@ -88,13 +88,13 @@ impl<'a> Reader<'a> {
     ///
     /// When the socket cannot be set.
     pub fn set_each(&mut self, limit: Duration) -> io::Result<()> {
-        self.limit = Limit::Idle(limit);
+        self.limit = ReadLimit::Idle(limit);
         self.rest(limit)
     }
 
     /// Bytes that come wait for others from now on.
-    pub fn gather(&mut self, gathering: Option<Gathering>) {
-        self.gathering = gathering;
+    pub fn gather(&mut self, merge: Option<Merge>) {
+        self.merge = merge;
     }
 
     /// Waits for the first byte, however long.
@@ -105,10 +105,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Waits for many bytes, but not long.
-    fn start_gathering(&mut self, gathering: Gathering) -> io::Result<()> {
+    fn start_gathering(&mut self, merge: Merge) -> io::Result<()> {
         self.gathers = true;
-        sys::set_receive_low_water(self.socket, gathering.bytes)?;
-        self.socket.set_read_timeout(Some(gathering.limit))
+        sys::set_receive_low_water(self.socket, merge.bytes)?;
+        self.socket.set_read_timeout(Some(merge.limit))
     }
 
     fn read_once(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -125,10 +125,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Read for Reader<'_> {
+impl Read for DeadlineReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self.limit {
-            Limit::Until(end) => {
+            ReadLimit::Until(end) => {
                 let left = end.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     return Err(io::ErrorKind::TimedOut.into());
@@ -136,7 +136,7 @@ impl Read for Reader<'_> {
                 self.socket.set_read_timeout(Some(left))?;
                 self.read_once(out)
             }
-            Limit::Idle(limit) => {
+            ReadLimit::Idle(limit) => {
                 let mut result = self.read_once(out);
                 if self.gathers
                     && matches!(&result, Err(error) if error.kind() == io::ErrorKind::TimedOut)
@@ -144,8 +144,8 @@ impl Read for Reader<'_> {
                     self.rest(limit)?;
                     result = self.read_once(out);
                 }
-                if let (Some(gathering), false, Ok(1..)) = (self.gathering, self.gathers, &result) {
-                    self.start_gathering(gathering)?;
+                if let (Some(merge), false, Ok(1..)) = (self.merge, self.gathers, &result) {
+                    self.start_gathering(merge)?;
                 }
                 result
             }
@@ -178,7 +178,7 @@ mod tests {
             }
         });
         let began = Instant::now();
-        let mut reader = Reader::until(&far, began + Duration::from_millis(200));
+        let mut reader = DeadlineReader::until(&far, began + Duration::from_millis(200));
         let error = reader.read_exact(&mut [0; 100]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(began.elapsed() < Duration::from_millis(1000));
@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn few_bytes_wait_for_more_and_many_do_not() {
         let (mut near, far) = pair();
-        let mut reader = Reader::until(&far, Instant::now());
+        let mut reader = DeadlineReader::until(&far, Instant::now());
         reader.set_each(Duration::from_secs(10)).unwrap();
         let limit = Duration::from_millis(300);
-        reader.gather(Some(Gathering { bytes: 1000, limit }));
+        reader.gather(Some(Merge { bytes: 1000, limit }));
         let mut buffer = [0; 4096];
         near.write_all(&[0; 10]).unwrap();
         assert_eq!(
@@ -225,9 +225,9 @@ mod tests {
     #[test]
     fn silence_ends_only_at_the_limit_of_silence() {
         let (mut near, far) = pair();
-        let mut reader = Reader::until(&far, Instant::now());
+        let mut reader = DeadlineReader::until(&far, Instant::now());
         reader.set_each(Duration::from_millis(400)).unwrap();
-        reader.gather(Gathering::new(None));
+        reader.gather(Merge::new(None));
         near.write_all(&[0; 10]).unwrap();
         let mut buffer = [0; 64];
         assert_eq!(reader.read(&mut buffer).unwrap(), 10);

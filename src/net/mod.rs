@@ -5,19 +5,19 @@ mod deadline;
 mod dial;
 mod listen;
 
-pub use deadline::{Gathering, Reader};
+pub use deadline::{DeadlineReader, Merge};
 pub use dial::{DialError, HostPort, HostPortError, dial};
 pub use listen::bind;
 
-use crate::queue::{Done, Wire, Writer};
+use crate::queue::{Done, Transport, Writer};
 use crate::sys;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 
 /// A socket that several threads use.
-pub struct Line(pub TcpStream);
+pub struct SharedSocket(pub TcpStream);
 
-impl Wire for Line {
+impl Transport for SharedSocket {
     fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         sys::send_now(&self.0, bytes)
     }
@@ -34,9 +34,9 @@ impl Wire for Line {
 /// # Errors
 ///
 /// Those of the socket; `WouldBlock` when a write took longer than the socket allows.
-pub fn send_all(line: &Line, writer: Writer) -> io::Result<Done> {
+pub fn send_all(line: &SharedSocket, writer: Writer) -> io::Result<Done> {
     let done = writer.run(&line.0)?;
-    if done == Done::Farewell {
+    if done == Done::Drained {
         // Not to send a reset: it would destroy what the peer has not read yet.
         let _ = line.0.shutdown(Shutdown::Write);
         writer.linger();

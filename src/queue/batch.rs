@@ -2,7 +2,7 @@
 
 use super::budget::{Budget, Held};
 use super::message_cost;
-use crate::rtmp::chunk::{ChunkStreamId, Encoder, Header};
+use crate::rtmp::chunk::{ChunkStreamId, Encoder, MessageHeader};
 use crate::rtmp::{Message, StreamId};
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +18,7 @@ pub struct Batch {
     messages: Vec<Message>,
     bytes: Vec<u8>,
     /// What a viewer must know for the bytes to be right, and what it knows then.
-    headers: Vec<(ChunkStreamId, Option<Header>, Header)>,
+    headers: Vec<(ChunkStreamId, Option<MessageHeader>, MessageHeader)>,
     /// Its part of the budget, once it waits for anybody.
     held: OnceLock<Held>,
 }
@@ -26,7 +26,7 @@ pub struct Batch {
 impl Batch {
     /// Makes the common bytes with `encoder`, which is a viewer that has been sent everything.
     pub fn new(messages: Vec<Message>, encoder: &mut Encoder) -> Batch {
-        let mut headers: Vec<(ChunkStreamId, Option<Header>)> = Vec::with_capacity(2);
+        let mut headers: Vec<(ChunkStreamId, Option<MessageHeader>)> = Vec::with_capacity(2);
         let mut bytes = Vec::with_capacity(len_hint(&messages));
         for message in &messages {
             let csid = ChunkStreamId::of(message.kind, COMMON_STREAM);
@@ -56,7 +56,7 @@ impl Batch {
     /// The bytes to send to a viewer that plays on `stream` and knows what `encoder` says, if the
     /// common ones are right for it; `encoder` then says what it knows afterwards.
     pub fn common_bytes(&self, stream: StreamId, encoder: &mut Encoder) -> Option<&[u8]> {
-        let known = |(csid, before, _): &(ChunkStreamId, Option<Header>, Header)| {
+        let known = |(csid, before, _): &(ChunkStreamId, Option<MessageHeader>, MessageHeader)| {
             encoder.header(*csid) == *before
         };
         if stream != COMMON_STREAM || !self.headers.iter().all(known) {

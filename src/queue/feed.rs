@@ -24,12 +24,12 @@ pub struct FeedLimits {
 /// The end of a feed that a stream pushes into. Dropping it ends the feed: the consumer is still
 /// given what waits.
 #[derive(Debug)]
-pub struct Feed(Arc<Shared>);
+pub struct Feed(Arc<FeedShared>);
 
 /// The end of a feed that the consumer takes from. Dropping it ends the feed: nothing waits any
 /// more, and what is pushed is forgotten.
 #[derive(Debug)]
-pub struct Intake(Arc<Shared>);
+pub struct Intake(Arc<FeedShared>);
 
 /// What a consumer finds in its feed.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,15 +46,15 @@ pub enum Taken {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct FeedShared {
     limits: FeedLimits,
-    state: Mutex<State>,
+    state: Mutex<FeedBuffer>,
     /// Something is there, or nothing will be any more.
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
+struct FeedBuffer {
     /// Messages, and what the clock was when they came.
     waiting: VecDeque<(Duration, Message)>,
     /// The time since the first message, without what is too long of each silence.
@@ -62,10 +62,10 @@ struct State {
     /// When the last messages came.
     pushed: Option<Instant>,
     bytes: usize,
-    life: Life,
+    life: FeedState,
 }
 
-impl State {
+impl FeedBuffer {
     /// Sets the clock to `now`, at which messages come; returns what it then is.
     fn advance(&mut self, now: Instant) -> Duration {
         let silence = self.pushed.map_or(Duration::ZERO, |pushed| {
@@ -78,7 +78,7 @@ impl State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
+enum FeedState {
     Open,
     Ended,
     Overflowed,
@@ -86,14 +86,14 @@ enum Life {
 
 /// An empty feed.
 pub fn feed(limits: FeedLimits) -> (Feed, Intake) {
-    let state = State {
+    let state = FeedBuffer {
         waiting: VecDeque::new(),
         clock: Duration::ZERO,
         pushed: None,
         bytes: 0,
-        life: Life::Open,
+        life: FeedState::Open,
     };
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(FeedShared {
         limits,
         state: Mutex::new(state),
         changed: Condvar::new(),
@@ -106,8 +106,8 @@ fn cost(message: &Message) -> usize {
     message_cost(message) + size_of::<Instant>()
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl FeedShared {
+    fn lock(&self) -> MutexGuard<'_, FeedBuffer> {
         self.state.lock()
     }
 }
@@ -119,14 +119,14 @@ impl Feed {
         let mut state = self.0.lock();
         let clock = state.advance(now);
         for message in messages {
-            if state.life != Life::Open {
+            if state.life != FeedState::Open {
                 return;
             }
             let oldest = state.waiting.front().map(|(since, _)| *since);
             let late = oldest.is_some_and(|since| clock - since > age);
             let len = cost(message);
             if late || state.bytes.saturating_add(len) > bytes {
-                state.life = Life::Overflowed;
+                state.life = FeedState::Overflowed;
             } else {
                 state.bytes += len;
                 state.waiting.push_back((clock, message.clone()));
@@ -140,15 +140,15 @@ impl Feed {
 impl Feed {
     /// Whether there is a consumer that can keep up.
     pub fn is_open(&self) -> bool {
-        self.0.lock().life == Life::Open
+        self.0.lock().life == FeedState::Open
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        if state.life == Life::Open {
-            state.life = Life::Ended;
+        if state.life == FeedState::Open {
+            state.life = FeedState::Ended;
         }
         drop(state);
         self.0.changed.notify_one();
@@ -158,15 +158,16 @@ impl Drop for Feed {
 impl Intake {
     /// Takes all that waits; if nothing does, waits for it, for `limit` at most.
     pub fn take(&self, limit: Duration) -> Taken {
-        let idle = |state: &mut State| state.waiting.is_empty() && state.life == Life::Open;
+        let idle =
+            |state: &mut FeedBuffer| state.waiting.is_empty() && state.life == FeedState::Open;
         let state = self.0.lock();
         let woken = self.0.changed.wait_timeout_while(state, limit, idle);
         let mut state = woken;
         if state.waiting.is_empty() {
             return match state.life {
-                Life::Open => Taken::Nothing,
-                Life::Ended => Taken::Ended,
-                Life::Overflowed => Taken::Overflowed,
+                FeedState::Open => Taken::Nothing,
+                FeedState::Ended => Taken::Ended,
+                FeedState::Overflowed => Taken::Overflowed,
             };
         }
         state.bytes = 0;
@@ -184,7 +185,7 @@ impl Intake {
 impl Drop for Intake {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.life = Life::Ended;
+        state.life = FeedState::Ended;
         state.bytes = 0;
         state.waiting = VecDeque::new();
     }

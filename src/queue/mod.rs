@@ -62,7 +62,7 @@ const PIECE_LEN: usize = 64 << 10;
 const REPLY_POLL: Duration = Duration::from_millis(2);
 
 /// A connection as the queue sees it.
-pub trait Wire: Send + Sync {
+pub trait Transport: Send + Sync {
     /// Sends what can be sent without waiting; returns how many bytes that was.
     ///
     /// # Errors
@@ -101,25 +101,25 @@ enum Closing {
     /// Not at all.
     Open,
     /// After everything that waits and these messages.
-    Farewell(Vec<Message>),
+    Draining(Vec<Message>),
     /// The connection is over; nothing is taken any more. Why, if it was not the peer's farewell.
     Closed(Option<Cause>),
 }
 
 /// What kind of peer an outbox leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Toward {
+pub enum PeerKind {
     /// A client of ours.
     Client,
     /// Another server, of which we are a client.
     Server,
 }
 
-impl Toward {
+impl PeerKind {
     fn queue_messages(self) -> usize {
         match self {
-            Toward::Client => QUEUE_MESSAGES,
-            Toward::Server => RELAY_QUEUE_MESSAGES,
+            PeerKind::Client => QUEUE_MESSAGES,
+            PeerKind::Server => RELAY_QUEUE_MESSAGES,
         }
     }
 }
@@ -141,9 +141,9 @@ struct Sent {
 /// gone, the writer thread ends.
 pub struct Outbox {
     egress: Mutex<Egress>,
-    wire: Arc<dyn Wire>,
+    wire: Arc<dyn Transport>,
     queue: SyncSender<Item>,
-    toward: Toward,
+    toward: PeerKind,
     sent: Sent,
     /// Those of the whole server.
     counters: Arc<Counters>,
@@ -182,8 +182,8 @@ impl Drop for Role {
 /// An outbox in front of `wire`, and the other end of its queue for the writer thread. What goes
 /// through it is added to `counters`, what waits counts against `budget`.
 pub fn outbox(
-    wire: Arc<dyn Wire>,
-    toward: Toward,
+    wire: Arc<dyn Transport>,
+    toward: PeerKind,
     counters: Arc<Counters>,
     budget: Arc<Budget>,
 ) -> (Arc<Outbox>, Writer) {
@@ -342,11 +342,11 @@ impl Outbox {
     fn finish_locked(&self, egress: &mut Egress, messages: Vec<Message>) {
         match &mut egress.closing {
             Closing::Open => {
-                egress.closing = Closing::Farewell(messages);
+                egress.closing = Closing::Draining(messages);
                 // When there is no room for it, the writer has enough to do to look by itself.
                 self.enqueue(egress, Item::Wake);
             }
-            Closing::Farewell(farewell) => farewell.extend(messages),
+            Closing::Draining(farewell) => farewell.extend(messages),
             Closing::Closed(_) => {}
         }
     }
@@ -378,7 +378,7 @@ impl Outbox {
     pub fn cause(&self) -> Option<Cause> {
         match self.lock().closing {
             Closing::Closed(cause) => cause,
-            Closing::Open | Closing::Farewell(_) => None,
+            Closing::Open | Closing::Draining(_) => None,
         }
     }
 
@@ -421,14 +421,14 @@ impl Outbox {
     pub fn count_drops(&self, messages: u64) {
         self.sent.drops.add(messages);
         match self.toward {
-            Toward::Client => self.counters.subscriber_drops.add(messages),
-            Toward::Server => self.counters.relay_drops.add(messages),
+            PeerKind::Client => self.counters.subscriber_drops.add(messages),
+            PeerKind::Server => self.counters.relay_drops.add(messages),
         }
     }
 
     fn count_messages(&self, messages: usize) {
         self.sent.messages.add(messages as u64);
-        if self.toward == Toward::Server {
+        if self.toward == PeerKind::Server {
             self.counters.relay_messages.add(messages as u64);
         }
     }
@@ -436,8 +436,8 @@ impl Outbox {
     fn count_bytes(&self, bytes: usize) {
         self.sent.bytes.add(bytes as u64);
         match self.toward {
-            Toward::Client => self.counters.bytes_out.add(bytes as u64),
-            Toward::Server => self.counters.relay_bytes.add(bytes as u64),
+            PeerKind::Client => self.counters.bytes_out.add(bytes as u64),
+            PeerKind::Server => self.counters.relay_bytes.add(bytes as u64),
         }
     }
 

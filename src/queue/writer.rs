@@ -1,7 +1,7 @@
 //! The writer thread of a connection: it sends what the socket did not take at once.
 
 use super::item::{Encoding, Item, Weight};
-use super::{Cause, Closing, Items, Outbox, PIECE_LEN, Wire};
+use super::{Cause, Closing, Items, Outbox, PIECE_LEN, Transport};
 use std::io::{self, Write};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Weak};
@@ -13,7 +13,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The receiving end of an outbox.
 pub struct Writer {
     outbox: Weak<Outbox>,
-    wire: Arc<dyn Wire>,
+    wire: Arc<dyn Transport>,
     items: Items,
 }
 
@@ -23,11 +23,11 @@ pub enum Done {
     /// Nobody is left who could send anything.
     Abandoned,
     /// The farewell was sent.
-    Farewell,
+    Drained,
 }
 
 impl Writer {
-    pub(super) fn new(outbox: Weak<Outbox>, wire: Arc<dyn Wire>, items: Items) -> Writer {
+    pub(super) fn new(outbox: Weak<Outbox>, wire: Arc<dyn Transport>, items: Items) -> Writer {
         Writer {
             outbox,
             wire,
@@ -76,7 +76,7 @@ impl Writer {
             while let Some(item) = next.take() {
                 if let Some(farewell) = self.send_some(item, &mut piece, socket)? {
                     self.write(&farewell, socket)?;
-                    return Ok(Done::Farewell);
+                    return Ok(Done::Drained);
                 }
                 next = self.items.try_recv().ok();
             }
@@ -185,7 +185,7 @@ impl Writer {
             return None;
         }
         match std::mem::replace(&mut egress.closing, Closing::Closed(None)) {
-            Closing::Farewell(messages) => {
+            Closing::Draining(messages) => {
                 let mut bytes = Vec::new();
                 messages
                     .iter()

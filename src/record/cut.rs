@@ -23,7 +23,7 @@ const KEYFRAME_GAP_MS: i64 = 5000;
 
 /// Where a message belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum CutPlace {
     /// In the file that is there, at this time in ms.
     Here(u32),
     /// In a new file, as the first that is no header, at 0.
@@ -148,7 +148,7 @@ impl Cutter {
     }
 
     /// The place of audio or video that is no header.
-    pub fn place(&mut self, message: &Message, packet: &Packet) -> Place {
+    pub fn place(&mut self, message: &Message, packet: &Packet) -> CutPlace {
         let time = message.timestamp;
         let own = usize::from(message.kind == MessageType::VIDEO);
         let own_last = self.last[own].replace(time);
@@ -174,7 +174,7 @@ impl Cutter {
         {
             return self.begin(time);
         }
-        Place::Here(ms.max(0) as u32)
+        CutPlace::Here(ms.max(0) as u32)
     }
 
     /// The time of a header or of data in the file, in ms. It has no part in what the latest time
@@ -229,12 +229,12 @@ impl Cutter {
     }
 
     /// Begins a file at this time.
-    pub fn begin(&mut self, time: Timestamp) -> Place {
+    pub fn begin(&mut self, time: Timestamp) -> CutPlace {
         self.clock = Some(Clock {
             latest: time,
             latest_ms: 0,
         });
-        Place::New
+        CutPlace::New
     }
 }
 
@@ -273,8 +273,8 @@ mod tests {
                 return cutter.aside(message.timestamp).to_string();
             }
             match cutter.place(&message, &packet) {
-                Place::Here(ms) => ms.to_string(),
-                Place::New => "|".to_owned(),
+                CutPlace::Here(ms) => ms.to_string(),
+                CutPlace::New => "|".to_owned(),
             }
         };
         words
@@ -321,9 +321,9 @@ mod tests {
             };
             let packet = Packet::new(message.kind, &message.payload);
             let want = match index {
-                0 => Place::New,
-                index if index <= steps => Place::Here(index * step),
-                _ => Place::New,
+                0 => CutPlace::New,
+                index if index <= steps => CutPlace::Here(index * step),
+                _ => CutPlace::New,
             };
             assert_eq!(cutter.place(&message, &packet), want);
             time = time.plus(step);

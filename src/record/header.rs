@@ -16,7 +16,7 @@ pub const HELD_MAX: usize = 64;
 
 /// A message, as a recording looks at it.
 #[derive(Debug, PartialEq)]
-pub enum Item {
+pub enum HeaderItem {
     /// Nothing that is recorded: silence without a byte, metadata that cannot be read.
     Nothing,
     /// The stream's metadata.
@@ -31,41 +31,41 @@ pub enum Item {
     Media(Packet),
 }
 
-impl Item {
+impl HeaderItem {
     /// Looks at a message.
-    pub fn new(message: &Message) -> Item {
+    pub fn new(message: &Message) -> HeaderItem {
         let Message { kind, payload, .. } = message;
         if payload.is_empty() || payload.len() > BODY_LEN_MAX {
-            return Item::Nothing;
+            return HeaderItem::Nothing;
         }
         match *kind {
             MessageType::DATA | MessageType::DATA_AMF3 if flv::is_metadata(*kind, payload) => {
-                flv::properties(*kind, payload).map_or(Item::Nothing, Item::Metadata)
+                flv::properties(*kind, payload).map_or(HeaderItem::Nothing, HeaderItem::Metadata)
             }
-            MessageType::DATA | MessageType::DATA_AMF3 => Item::Data,
+            MessageType::DATA | MessageType::DATA_AMF3 => HeaderItem::Data,
             MessageType::AUDIO | MessageType::VIDEO => {
                 let packet = Packet::new(*kind, payload);
                 match packet.content {
-                    Content::Header | Content::Config => Item::Header(packet),
-                    Content::Empty => Item::Empty,
-                    _ => Item::Media(packet),
+                    Content::Header | Content::Config => HeaderItem::Header(packet),
+                    Content::Empty => HeaderItem::Empty,
+                    _ => HeaderItem::Media(packet),
                 }
             }
-            _ => Item::Nothing,
+            _ => HeaderItem::Nothing,
         }
     }
 }
 
 /// Metadata and headers as they are now, for the file that begins next.
 #[derive(Debug, Default)]
-pub struct Beginning {
+pub struct FileHeader {
     properties: Pairs,
     headers: Vec<(Message, Packet)>,
     /// Data that came before any file did.
     held: Vec<Message>,
 }
 
-impl Beginning {
+impl FileHeader {
     /// The publisher's properties.
     pub fn properties(&self) -> &Pairs {
         &self.properties
@@ -177,7 +177,7 @@ mod tests {
             (video, &[0x52, 1], "Media"),
         ];
         for (kind, payload, want) in rows {
-            let item = format!("{:?}", Item::new(&message(kind, payload)));
+            let item = format!("{:?}", HeaderItem::new(&message(kind, payload)));
             assert!(item.starts_with(want), "{payload:?}: {item}");
         }
     }
@@ -211,7 +211,7 @@ mod tests {
             ("v21", "v21"),
         ];
         for (given, want) in rows {
-            let mut beginning = Beginning::default();
+            let mut beginning = FileHeader::default();
             for letter in given.chars() {
                 let header = header(letter);
                 let packet = Packet::new(header.kind, &header.payload);
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded() {
         let data = |len: usize| message(MessageType::DATA, &vec![5; len]);
-        let mut beginning = Beginning::default();
+        let mut beginning = FileHeader::default();
         for _ in 0..2 * HELD_MAX {
             beginning.hold(&data(1));
         }

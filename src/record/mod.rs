@@ -20,7 +20,7 @@ pub use header::{HEADERS_MAX, HELD_MAX, KEPT_BYTES_MAX};
 pub use pattern::{Error as PatternError, Pattern};
 
 use crate::queue::{FeedLimits, Intake};
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{Counters, RecordingStats};
 use crate::sync::{self, Mutex, WaitGroup};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
-use writer::Writer;
+use writer::RecordingWriter;
 
 /// How much may wait for the disk. Beyond that the recording ends.
 pub const FEED_LIMITS: FeedLimits = FeedLimits {
@@ -41,7 +41,7 @@ const STACK_LEN: usize = 256 << 10;
 
 /// Where recordings go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct RecordSettings {
     /// The directory; made when it is first needed.
     pub dir: PathBuf,
     /// How recordings are cut; `None`: not at all, and a file is called by key, date and time.
@@ -60,7 +60,7 @@ pub struct Segments {
     pub pattern: Pattern,
 }
 
-impl Settings {
+impl RecordSettings {
     fn pattern(&self) -> Pattern {
         let segments = self.segments.as_ref();
         segments.map_or_else(Pattern::of_whole, |segments| segments.pattern.clone())
@@ -69,7 +69,7 @@ impl Settings {
 
 /// A file that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finished {
+pub struct FinishedFile {
     /// Where it is; empty: there is none, nothing could be written.
     pub path: String,
     /// Its length, in bytes.
@@ -83,14 +83,14 @@ pub struct Finished {
 }
 
 /// Who is told of recordings. Called by their threads.
-pub trait Listener: Send + Sync {
+pub trait RecordingObserver: Send + Sync {
     /// A file is complete, or a recording failed.
-    fn recording_done(&self, key: &Key, file: &Finished);
+    fn recording_done(&self, key: &StreamKey, file: &FinishedFile);
 }
 
 /// Why a recording ended before its stream did.
 #[derive(Debug)]
-enum Failure {
+enum RecordError {
     /// There can be no such file.
     Create(PathBuf, io::Error),
     /// It could not be written.
@@ -103,40 +103,40 @@ enum Failure {
     Thread(io::Error),
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Failure::Create(path, error) => {
+            RecordError::Create(path, error) => {
                 write!(f, "cannot create {}: {error}", path.display())
             }
-            Failure::Write(error) => write!(f, "cannot write: {error}"),
-            Failure::Overflowed => write!(f, "the disk is too slow for the stream"),
-            Failure::TooManyFiles => write!(f, "the times of the stream jump too often"),
-            Failure::Thread(error) => write!(f, "cannot start a thread: {error}"),
+            RecordError::Write(error) => write!(f, "cannot write: {error}"),
+            RecordError::Overflowed => write!(f, "the disk is too slow for the stream"),
+            RecordError::TooManyFiles => write!(f, "the times of the stream jump too often"),
+            RecordError::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Failure {
-        Failure::Write(error)
+impl From<io::Error> for RecordError {
+    fn from(error: io::Error) -> RecordError {
+        RecordError::Write(error)
     }
 }
 
 /// Records publications.
 #[derive(Clone)]
-pub struct Recorder(Arc<Shared>);
+pub struct Recorder(Arc<RecorderShared>);
 
-struct Shared {
-    settings: Settings,
-    listener: Arc<dyn Listener>,
+struct RecorderShared {
+    settings: RecordSettings,
+    listener: Arc<dyn RecordingObserver>,
     counters: Arc<Counters>,
-    state: Mutex<State>,
+    state: Mutex<RecorderState>,
     threads: WaitGroup,
 }
 
 #[derive(Default)]
-struct State {
+struct RecorderState {
     /// How many recordings there have been.
     ids: u64,
     /// Files that are being written, by recording.
@@ -145,7 +145,7 @@ struct State {
 
 /// A recording. It ends with its feed, whether this is dropped or not.
 pub struct Recording {
-    shared: Arc<Shared>,
+    shared: Arc<RecorderShared>,
     id: u64,
 }
 
@@ -159,11 +159,11 @@ impl Recording {
 impl Recorder {
     /// Nothing is recorded yet, and no directory made.
     pub fn new(
-        settings: Settings,
-        listener: Arc<dyn Listener>,
+        settings: RecordSettings,
+        listener: Arc<dyn RecordingObserver>,
         counters: Arc<Counters>,
     ) -> Recorder {
-        Recorder(Arc::new(Shared {
+        Recorder(Arc::new(RecorderShared {
             settings,
             listener,
             counters,
@@ -175,7 +175,7 @@ impl Recorder {
     /// Records what comes out of `intake`, which belongs to one publication of `key`, until it
     /// ends. The first file is made when there is media. When the recorder is closed, nothing is
     /// recorded.
-    pub fn start(&self, key: &Key, intake: Intake) -> Recording {
+    pub fn start(&self, key: &StreamKey, intake: Intake) -> Recording {
         let mut state = self.0.lock();
         state.ids += 1;
         let recording = Recording {
@@ -189,12 +189,12 @@ impl Recorder {
         let (id, of) = (recording.id, key.clone());
         let listed = Listed(Arc::clone(&self.0), id);
         let spawned = sync::spawn("record", STACK_LEN, move || {
-            Writer::new(&listed.0, id, &of).run(&intake);
+            RecordingWriter::new(&listed.0, id, &of).run(&intake);
             drop(listed);
             drop(member);
         });
         if let Err(error) = spawned {
-            Writer::new(&self.0, id, key).fail(Failure::Thread(error));
+            RecordingWriter::new(&self.0, id, key).fail(RecordError::Thread(error));
         }
         recording
     }
@@ -212,8 +212,8 @@ impl Recorder {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl RecorderShared {
+    fn lock(&self) -> MutexGuard<'_, RecorderState> {
         self.state.lock()
     }
 
@@ -226,7 +226,7 @@ impl Shared {
 }
 
 /// A recording whose file is listed for as long as this is held.
-struct Listed(Arc<Shared>, u64);
+struct Listed(Arc<RecorderShared>, u64);
 
 impl Drop for Listed {
     fn drop(&mut self) {

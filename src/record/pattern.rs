@@ -1,6 +1,6 @@
 //! The names of recorded files.
 
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 use crate::sys::LocalTime;
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
@@ -24,13 +24,13 @@ const PATTERN_LEN_MAX: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     /// Directories, and the file at the end.
-    segments: Vec<Vec<Part>>,
+    segments: Vec<Vec<PatternPart>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum PatternPart {
     Text(String),
-    Key,
+    StreamKey,
     Number { width: usize, zeros: bool },
     Time(TimeField),
 }
@@ -107,20 +107,24 @@ impl Pattern {
 
     /// The name of a recording that is one file: key, date and time.
     pub fn of_whole() -> Pattern {
-        let text = Part::Text("_".to_owned());
+        let text = PatternPart::Text("_".to_owned());
         Pattern {
-            segments: vec![vec![Part::Key, text, Part::Time(TimeField::Whole)]],
+            segments: vec![vec![
+                PatternPart::StreamKey,
+                text,
+                PatternPart::Time(TimeField::Whole),
+            ]],
         }
     }
 
     /// The name of a segment if nothing else is asked for: `%s_%T_seg%03d`.
     pub fn of_segments() -> Pattern {
         let mut pattern = Pattern::of_whole();
-        let number = Part::Number {
+        let number = PatternPart::Number {
             width: 3,
             zeros: true,
         };
-        pattern.segments[0].extend([Part::Text("_seg".to_owned()), number]);
+        pattern.segments[0].extend([PatternPart::Text("_seg".to_owned()), number]);
         pattern
     }
 
@@ -131,14 +135,14 @@ impl Pattern {
     /// key that is too long for a name is cut, and has a hash instead of its end.
     pub fn path(
         &self,
-        key: &Key,
+        key: &StreamKey,
         number: u64,
         time: LocalTime,
         attempt: u32,
         ending: &str,
     ) -> PathBuf {
         let key = plain(key);
-        let name = |parts: &Vec<Part>| expand(parts, &key, number, time);
+        let name = |parts: &Vec<PatternPart>| expand(parts, &key, number, time);
         let mut names: Vec<String> = self.segments.iter().map(name).collect();
         if let Some(file) = names.last_mut() {
             if attempt > 1 {
@@ -151,7 +155,7 @@ impl Pattern {
 }
 
 /// The parts of one directory's or file's name.
-fn segment(text: &str) -> Result<Vec<Part>, Error> {
+fn segment(text: &str) -> Result<Vec<PatternPart>, Error> {
     match text {
         "" => return Err(Error::NoName),
         "." | ".." => return Err(Error::DotSegment),
@@ -161,16 +165,16 @@ fn segment(text: &str) -> Result<Vec<Part>, Error> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('%') {
         if !before.is_empty() {
-            parts.push(Part::Text(before.to_owned()));
+            parts.push(PatternPart::Text(before.to_owned()));
         }
         let (part, len) = field(after)?;
         parts.push(part);
         rest = &after[len..];
     }
     if !rest.is_empty() {
-        parts.push(Part::Text(rest.to_owned()));
+        parts.push(PatternPart::Text(rest.to_owned()));
     }
-    let fixed: usize = parts.iter().map(Part::len_max).sum();
+    let fixed: usize = parts.iter().map(PatternPart::len_max).sum();
     if fixed + ENDINGS[0].len() + COUNTER_LEN > NAME_LEN_MAX {
         return Err(Error::TooLong);
     }
@@ -178,11 +182,11 @@ fn segment(text: &str) -> Result<Vec<Part>, Error> {
 }
 
 /// The field whose `%` stands before `text`, and its length in there.
-fn field(text: &str) -> Result<(Part, usize), Error> {
-    let time = |field| (Part::Time(field), 1);
+fn field(text: &str) -> Result<(PatternPart, usize), Error> {
+    let time = |field| (PatternPart::Time(field), 1);
     let mut chars = text.chars();
     Ok(match chars.next() {
-        Some('s') => (Part::Key, 1),
+        Some('s') => (PatternPart::StreamKey, 1),
         Some('Y') => time(TimeField::Year),
         Some('m') => time(TimeField::Month),
         Some('D') => time(TimeField::Day),
@@ -190,13 +194,13 @@ fn field(text: &str) -> Result<(Part, usize), Error> {
         Some('M') => time(TimeField::Minute),
         Some('S') => time(TimeField::Second),
         Some('T') => time(TimeField::Whole),
-        Some('%') => (Part::Text("%".to_owned()), 1),
+        Some('%') => (PatternPart::Text("%".to_owned()), 1),
         _ => return number(text),
     })
 }
 
 /// `d`, `3d`, `03d`: the width has one digit.
-fn number(text: &str) -> Result<(Part, usize), Error> {
+fn number(text: &str) -> Result<(PatternPart, usize), Error> {
     let zeros = text.starts_with('0');
     let rest = &text[usize::from(zeros)..];
     let width = rest.chars().next().and_then(|c| c.to_digit(10));
@@ -212,23 +216,23 @@ fn number(text: &str) -> Result<(Part, usize), Error> {
     }
     let len = text.len() - rest.len() + 1;
     let width = width.unwrap_or(1) as usize;
-    Ok((Part::Number { width, zeros }, len))
+    Ok((PatternPart::Number { width, zeros }, len))
 }
 
-impl Part {
+impl PatternPart {
     /// The most bytes that it becomes; of a key, the fewest that it can be cut to.
     fn len_max(&self) -> usize {
         match self {
-            Part::Text(text) => text.len(),
-            Part::Key => KEY_LEN_MIN,
-            Part::Number { .. } => 20,
-            Part::Time(_) => 24,
+            PatternPart::Text(text) => text.len(),
+            PatternPart::StreamKey => KEY_LEN_MIN,
+            PatternPart::Number { .. } => 20,
+            PatternPart::Time(_) => 24,
         }
     }
 }
 
 /// A key as part of a name.
-fn plain(key: &Key) -> String {
+fn plain(key: &StreamKey) -> String {
     let name = key.as_str().replace('/', "_");
     match name.strip_prefix('.') {
         Some(rest) => format!("_{rest}"),
@@ -236,20 +240,23 @@ fn plain(key: &Key) -> String {
     }
 }
 
-fn expand(parts: &[Part], key: &str, number: u64, time: LocalTime) -> String {
-    let keys = parts.iter().filter(|part| **part == Part::Key).count();
-    let others = parts.iter().filter(|part| **part != Part::Key);
-    let others: usize = others.map(Part::len_max).sum();
+fn expand(parts: &[PatternPart], key: &str, number: u64, time: LocalTime) -> String {
+    let keys = parts
+        .iter()
+        .filter(|part| **part == PatternPart::StreamKey)
+        .count();
+    let others = parts.iter().filter(|part| **part != PatternPart::StreamKey);
+    let others: usize = others.map(PatternPart::len_max).sum();
     let left = NAME_LEN_MAX.saturating_sub(others + ENDINGS[0].len() + COUNTER_LEN);
     let key = shortened(key, left / keys.max(1));
     parts
         .iter()
         .map(|part| match part {
-            Part::Text(text) => text.clone(),
-            Part::Key => key.clone(),
-            Part::Number { width, zeros: true } => format!("{number:0width$}"),
-            Part::Number { width, .. } => format!("{number:width$}"),
-            Part::Time(field) => field.text(time),
+            PatternPart::Text(text) => text.clone(),
+            PatternPart::StreamKey => key.clone(),
+            PatternPart::Number { width, zeros: true } => format!("{number:0width$}"),
+            PatternPart::Number { width, .. } => format!("{number:width$}"),
+            PatternPart::Time(field) => field.text(time),
         })
         .collect()
 }
@@ -309,7 +316,8 @@ mod tests {
     };
 
     fn path(pattern: &str, key: &str, number: u64) -> Result<String, Error> {
-        let path = Pattern::new(pattern)?.path(&Key::new(key).unwrap(), number, TIME, 1, ".flv");
+        let path =
+            Pattern::new(pattern)?.path(&StreamKey::new(key).unwrap(), number, TIME, 1, ".flv");
         Ok(path.to_str().unwrap().to_owned())
     }
 
@@ -402,7 +410,7 @@ mod tests {
         for pattern in patterns {
             let mut names = Vec::new();
             for key in keys {
-                let key = Key::new(key).unwrap();
+                let key = StreamKey::new(key).unwrap();
                 let pattern = Pattern::new(pattern).unwrap();
                 let path = pattern.path(&key, u64::MAX, TIME, 9_999_999, ".flv");
                 let plain =
@@ -420,7 +428,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_taken_gets_a_counter() {
-        let key = Key::new("a/b").unwrap();
+        let key = StreamKey::new("a/b").unwrap();
         let path = Pattern::of_whole().path(&key, 1, TIME, 2, ".flv");
         assert_eq!(path, PathBuf::from("a_b_20240209_070503_2.flv"));
     }

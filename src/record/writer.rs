@@ -1,10 +1,10 @@
 //! The recording of one publication: messages in, files out.
 
-use super::cut::{Cutter, Place};
+use super::cut::{CutPlace, Cutter};
 use super::disk::{Closed, Disk};
 use super::format::{FlvFile, Format, Lack, Mp4File, Recorded, Verdict, Waiting};
-use super::header::{Beginning, Item};
-use super::{Failure, Finished, Settings, Shared};
+use super::header::{FileHeader, HeaderItem};
+use super::{FinishedFile, RecordError, RecordSettings, RecorderShared};
 use crate::backoff::Pace;
 use crate::log;
 use crate::media::Packet;
@@ -12,7 +12,7 @@ use crate::media::flv::Flags;
 use crate::media::mp4::Movie;
 use crate::media::tracks::Tracks;
 use crate::queue::{Intake, Taken};
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, MessageType};
 use crate::stats::RecordingStats;
 use crate::sys;
@@ -52,11 +52,11 @@ enum Current {
 }
 
 /// The state of a recording.
-pub(super) struct Writer<'a> {
-    shared: &'a Shared,
+pub(super) struct RecordingWriter<'a> {
+    shared: &'a RecorderShared,
     id: u64,
-    key: &'a Key,
-    beginning: Beginning,
+    key: &'a StreamKey,
+    beginning: FileHeader,
     cutter: Cutter,
     /// What files are written as; no longer MP4 once that has no place for the stream.
     format: Format,
@@ -68,15 +68,15 @@ pub(super) struct Writer<'a> {
     pace: Pace,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> RecordingWriter<'a> {
     /// Before the first message.
-    pub fn new(shared: &'a Shared, id: u64, key: &'a Key) -> Writer<'a> {
+    pub fn new(shared: &'a RecorderShared, id: u64, key: &'a StreamKey) -> RecordingWriter<'a> {
         let segments = shared.settings.segments.as_ref();
-        Writer {
+        RecordingWriter {
             shared,
             id,
             key,
-            beginning: Beginning::default(),
+            beginning: FileHeader::default(),
             cutter: Cutter::new(segments.map(|segments| segments.duration)),
             format: shared.settings.format,
             format_reason: None,
@@ -98,7 +98,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Reports a failure while there is no file.
-    pub fn fail(&self, failure: Failure) {
+    pub fn fail(&self, failure: RecordError) {
         let closed = Closed {
             path: None,
             bytes: 0,
@@ -108,7 +108,7 @@ impl<'a> Writer<'a> {
         self.report(&closed, Some(failure));
     }
 
-    fn record(&mut self, intake: &Intake) -> Result<(), Failure> {
+    fn record(&mut self, intake: &Intake) -> Result<(), RecordError> {
         loop {
             match intake.take(IDLE) {
                 Taken::Messages(messages) => {
@@ -121,7 +121,7 @@ impl<'a> Writer<'a> {
                 }
                 Taken::Nothing => self.flush().or_else(|failure| self.give_up(failure))?,
                 Taken::Ended => return Ok(()),
-                Taken::Overflowed => return Err(Failure::Overflowed),
+                Taken::Overflowed => return Err(RecordError::Overflowed),
             }
         }
     }
@@ -132,8 +132,8 @@ impl<'a> Writer<'a> {
     /// # Errors
     ///
     /// That failure, if it ends the recording.
-    fn give_up(&mut self, failure: Failure) -> Result<(), Failure> {
-        let is_of_file = matches!(failure, Failure::Create(..) | Failure::Write(_));
+    fn give_up(&mut self, failure: RecordError) -> Result<(), RecordError> {
+        let is_of_file = matches!(failure, RecordError::Create(..) | RecordError::Write(_));
         if self.shared.settings.segments.is_none() || !is_of_file {
             return Err(failure);
         }
@@ -144,11 +144,11 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn take(&mut self, message: &Message) -> Result<(), Failure> {
+    fn take(&mut self, message: &Message) -> Result<(), RecordError> {
         let aside = self.cutter.aside(message.timestamp);
-        match Item::new(message) {
-            Item::Nothing => Ok(()),
-            Item::Metadata(properties) => {
+        match HeaderItem::new(message) {
+            HeaderItem::Nothing => Ok(()),
+            HeaderItem::Metadata(properties) => {
                 if !self.beginning.set_properties(properties) {
                     return Ok(());
                 }
@@ -160,30 +160,30 @@ impl<'a> Writer<'a> {
                 }
                 Ok(())
             }
-            Item::Data => {
+            HeaderItem::Data => {
                 if self.number == 0 {
                     self.beginning.hold(message);
                 }
                 self.put(message, aside, false)
             }
             // It begins no file, and its time says nothing of the stream's.
-            Item::Empty => self.put(message, aside, false),
-            Item::Header(packet) => {
+            HeaderItem::Empty => self.put(message, aside, false),
+            HeaderItem::Header(packet) => {
                 self.beginning.note_header(message, packet);
                 self.put(message, aside, false)
             }
-            Item::Media(packet) => self.take_media(message, &packet),
+            HeaderItem::Media(packet) => self.take_media(message, &packet),
         }
     }
 
-    fn take_media(&mut self, message: &Message, packet: &Packet) -> Result<(), Failure> {
+    fn take_media(&mut self, message: &Message, packet: &Packet) -> Result<(), RecordError> {
         self.cutter.see(message, packet);
         let is_entry = self.cutter.is_entry(message, packet);
         let may_begin = self.cutter.may_begin_at(message, packet);
         let place = self.cutter.place(message, packet);
         let lacks = self.lack().is_some();
         let time_ms = match place {
-            Place::Here(time_ms) if !lacks || !may_begin => time_ms,
+            CutPlace::Here(time_ms) if !lacks || !may_begin => time_ms,
             _ => self.begin_at(message)?,
         };
         self.put(message, time_ms, is_entry)?;
@@ -204,7 +204,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds a message to the file, if there is one.
-    fn put(&mut self, message: &Message, time_ms: u32, is_entry: bool) -> Result<(), Failure> {
+    fn put(&mut self, message: &Message, time_ms: u32, is_entry: bool) -> Result<(), RecordError> {
         match &mut self.file {
             Current::None => Ok(()),
             Current::Waiting(waiting) => {
@@ -215,7 +215,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn flush(&mut self) -> Result<(), Failure> {
+    fn flush(&mut self) -> Result<(), RecordError> {
         if let Current::Open(file) = &mut self.file {
             file.flush()?;
             self.update_stats();
@@ -237,14 +237,14 @@ impl<'a> Writer<'a> {
     }
 
     /// Begins a file with this message; its time in there.
-    fn begin_at(&mut self, message: &Message) -> Result<u32, Failure> {
+    fn begin_at(&mut self, message: &Message) -> Result<u32, RecordError> {
         self.cutter.begin(message.timestamp);
         self.begin_file(message.kind)?;
         Ok(0)
     }
 
     /// Ends the file that is there, and begins one whose first media is of that kind.
-    fn begin_file(&mut self, kind: MessageType) -> Result<(), Failure> {
+    fn begin_file(&mut self, kind: MessageType) -> Result<(), RecordError> {
         // Before it is closed: a failure may end more than this file.
         self.settle(true).or_else(|failure| self.give_up(failure))?;
         self.flush().or_else(|failure| self.give_up(failure))?;
@@ -275,7 +275,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn open_flv(&mut self, flags: Flags) -> Result<(), Failure> {
+    fn open_flv(&mut self, flags: Flags) -> Result<(), RecordError> {
         let disk = self.create()?;
         let room = room(&self.shared.settings, flags.video);
         let properties = self.beginning.properties().clone();
@@ -286,7 +286,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Begins the file whose messages wait, if enough is known of it. `is_over`: nothing else comes.
-    fn settle(&mut self, is_over: bool) -> Result<(), Failure> {
+    fn settle(&mut self, is_over: bool) -> Result<(), RecordError> {
         let Current::Waiting(waiting) = &self.file else {
             return Ok(());
         };
@@ -313,7 +313,7 @@ impl<'a> Writer<'a> {
         Ok(begun?)
     }
 
-    fn open_flv_with(&mut self, waiting: Waiting) -> Result<(), Failure> {
+    fn open_flv_with(&mut self, waiting: Waiting) -> Result<(), RecordError> {
         let (_, held) = waiting.into_parts();
         let mut flags = Flags::default();
         held.iter().for_each(|held| flags.insert(held.message.kind));
@@ -332,35 +332,35 @@ impl<'a> Writer<'a> {
     }
 
     /// Creates the file.
-    fn create(&self) -> Result<Disk, Failure> {
+    fn create(&self) -> Result<Disk, RecordError> {
         let (path, file) = create(&self.shared.settings, self.key, self.number, self.format)?;
         log!(Info, "recording started"; stream_key = self.key, path = path.display());
         Ok(Disk::new(file, path))
     }
 
     /// Counts a file that begins now, if it may.
-    fn count_file(&mut self, now: Instant) -> Result<(), Failure> {
+    fn count_file(&mut self, now: Instant) -> Result<(), RecordError> {
         if !self.pace.begin(now) {
-            return Err(Failure::TooManyFiles);
+            return Err(RecordError::TooManyFiles);
         }
         self.number += 1;
         Ok(())
     }
 
-    fn end_file(&mut self, failure: Option<Failure>) {
+    fn end_file(&mut self, failure: Option<RecordError>) {
         let Current::Open(file) = mem::replace(&mut self.file, Current::None) else {
             return;
         };
         let mut closed = file.close();
         self.shared.lock().files.remove(&self.id);
-        let failure = failure.or(closed.error.take().map(Failure::Write));
+        let failure = failure.or(closed.error.take().map(RecordError::Write));
         self.report(&closed, failure);
     }
 
     /// Tells everyone what became of a file.
-    fn report(&self, closed: &Closed, failure: Option<Failure>) {
+    fn report(&self, closed: &Closed, failure: Option<RecordError>) {
         let path = closed.path.as_deref().map(Path::display);
-        let finished = Finished {
+        let finished = FinishedFile {
             path: path.map_or(String::new(), |path| path.to_string()),
             bytes: closed.bytes,
             duration: Duration::from_millis(closed.duration_ms.into()),
@@ -381,7 +381,7 @@ impl<'a> Writer<'a> {
 }
 
 /// How many keyframes the index of a file has room for: of a segment one a second.
-fn room(settings: &Settings, has_video: bool) -> usize {
+fn room(settings: &RecordSettings, has_video: bool) -> usize {
     let seconds = settings.segments.as_ref().map(|segments| {
         let seconds = segments.duration.as_secs().saturating_add(1);
         usize::try_from(seconds).unwrap_or(usize::MAX)
@@ -400,11 +400,11 @@ fn since_1970() -> u64 {
 
 /// Creates a file under a name that nothing has, and the directories above it.
 fn create(
-    settings: &Settings,
-    key: &Key,
+    settings: &RecordSettings,
+    key: &StreamKey,
     number: u64,
     format: Format,
-) -> Result<(PathBuf, File), Failure> {
+) -> Result<(PathBuf, File), RecordError> {
     let time = sys::local_time(since_1970());
     let mut attempt = 1;
     loop {
@@ -416,7 +416,7 @@ fn create(
             Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < ATTEMPTS_MAX => {
                 attempt += 1;
             }
-            Err(error) => return Err(Failure::Create(path, error)),
+            Err(error) => return Err(RecordError::Create(path, error)),
         }
     }
 }
@@ -458,7 +458,7 @@ mod tests {
             (segments(u64::MAX), true, 1024),
         ];
         for (segments, has_video, want) in rows {
-            let settings = Settings {
+            let settings = RecordSettings {
                 dir: PathBuf::new(),
                 segments,
                 format: Format::Flv,

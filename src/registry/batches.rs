@@ -1,7 +1,7 @@
 //! One run of live messages on its way: as all who take every track get it, and as all who take the
 //! first of each kind do.
 
-use super::cache::{Media, Selection};
+use super::cache::{MediaMessage, Selection};
 use crate::queue::{Batch, COMMON_STREAM};
 use crate::rtmp::chunk::Encoder;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ impl Encoders {
 
     /// Makes the bytes of a run. `has_first`: whether there are viewers who take the first tracks;
     /// it is asked only where that matters.
-    pub fn batches(&mut self, run: &[Media], has_first: impl FnOnce() -> bool) -> Batches {
-        let differs = run.iter().any(Media::has_other_tracks);
+    pub fn batches(&mut self, run: &[MediaMessage], has_first: impl FnOnce() -> bool) -> Batches {
+        let differs = run.iter().any(MediaMessage::has_other_tracks);
         let matters = (differs || self.first.is_some()) && has_first();
         let mut before = (matters && self.first.is_none()).then(|| self.all.clone());
         let messages = run.iter().map(|media| media.message.clone()).collect();

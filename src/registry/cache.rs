@@ -28,7 +28,7 @@ pub const HEADERS_MAX: usize = 64;
 
 /// A message of a stream and what it is.
 #[derive(Clone, Debug)]
-pub struct Media {
+pub struct MediaMessage {
     /// The message as viewers get it.
     pub message: Message,
     /// What its first bytes say.
@@ -44,7 +44,7 @@ enum First {
     /// The message.
     Same,
     /// Its part of it.
-    Part(Box<Media>),
+    SubscriberKind(Box<MediaMessage>),
     /// Nothing.
     Nothing,
 }
@@ -58,19 +58,21 @@ pub enum Selection {
     First,
 }
 
-impl Media {
+impl MediaMessage {
     /// Looks at audio, video, or data that just passes.
-    pub fn new(message: Message) -> Media {
+    pub fn new(message: Message) -> MediaMessage {
         let packet = Packet::new(message.kind, &message.payload);
         let first = match FirstTrack::new(message.kind, &message.payload) {
             FirstTrack::Whole => First::Same,
-            FirstTrack::Alone(payload) => First::Part(Box::new(Media::new(Message {
-                payload: payload.into(),
-                ..message.clone()
-            }))),
+            FirstTrack::Alone(payload) => {
+                First::SubscriberKind(Box::new(MediaMessage::new(Message {
+                    payload: payload.into(),
+                    ..message.clone()
+                })))
+            }
             FirstTrack::Nothing => First::Nothing,
         };
-        Media {
+        MediaMessage {
             message,
             packet,
             retained_as: Vec::new(),
@@ -79,8 +81,8 @@ impl Media {
     }
 
     /// The same at another time.
-    pub fn at(mut self, time: Timestamp) -> Media {
-        if let First::Part(part) = &mut self.first {
+    pub fn at(mut self, time: Timestamp) -> MediaMessage {
+        if let First::SubscriberKind(part) = &mut self.first {
             part.message.timestamp = time;
         }
         self.message.timestamp = time;
@@ -88,10 +90,10 @@ impl Media {
     }
 
     /// What a viewer with this selection gets of it, if anything.
-    pub fn of(&self, selection: Selection) -> Option<&Media> {
+    pub fn of(&self, selection: Selection) -> Option<&MediaMessage> {
         match (selection, &self.first) {
             (Selection::All, _) | (_, First::Same) => Some(self),
-            (Selection::First, First::Part(part)) => Some(part),
+            (Selection::First, First::SubscriberKind(part)) => Some(part),
             (Selection::First, First::Nothing) => None,
         }
     }
@@ -103,22 +105,22 @@ impl Media {
 
     /// A data message to be kept under `name`. It belongs to the stream, not to a moment: with any
     /// other time than 0, players take it for a track of its own.
-    pub fn retained(name: Vec<u8>, message: Message) -> Media {
+    pub fn retained(name: Vec<u8>, message: Message) -> MediaMessage {
         let message = Message {
             timestamp: Timestamp(0),
             ..message
         };
-        Media {
+        MediaMessage {
             retained_as: name,
-            ..Media::new(message)
+            ..MediaMessage::new(message)
         }
     }
 
     /// The memory that it takes, in bytes.
     pub fn cost(&self) -> usize {
-        let beside = size_of::<Media>() - size_of::<Message>();
+        let beside = size_of::<MediaMessage>() - size_of::<Message>();
         let first = match &self.first {
-            First::Part(part) => part.cost(),
+            First::SubscriberKind(part) => part.cost(),
             First::Same | First::Nothing => 0,
         };
         message_cost(&self.message) + beside + self.retained_as.capacity() + first
@@ -127,7 +129,7 @@ impl Media {
     /// Bytes of payload, those of the first track's part included.
     fn payload_len(&self) -> usize {
         let first = match &self.first {
-            First::Part(part) => part.message.payload.len(),
+            First::SubscriberKind(part) => part.message.payload.len(),
             First::Same | First::Nothing => 0,
         };
         self.message.payload.len() + first
@@ -139,7 +141,7 @@ impl Media {
     }
 
     /// Whether it takes the place of `earlier`, so that nobody needs that any more.
-    pub fn replaces(&self, earlier: &Media) -> bool {
+    pub fn replaces(&self, earlier: &MediaMessage) -> bool {
         let same = self.message.kind == earlier.message.kind
             && self.packet.content == earlier.packet.content
             && self.retained_as == earlier.retained_as;
@@ -226,7 +228,7 @@ impl Wants {
 
 /// The beginning of a stream for one viewer.
 #[derive(Debug)]
-pub struct Beginning {
+pub struct JoinBurst {
     /// Data that is kept, at time 0, to be sent first.
     pub data: Vec<Message>,
     /// Headers, pictures and sound, to be sent behind it as one.
@@ -234,14 +236,14 @@ pub struct Beginning {
     /// The video tracks that have begun with it.
     pub started: Tracks,
     /// Headers of media that the viewer does not want now, and will need if it does later.
-    pub left_out: Vec<Media>,
+    pub left_out: Vec<MediaMessage>,
 }
 
 /// Headers, data and the last group of pictures of one publication.
 #[derive(Debug)]
 pub struct Cache {
-    data: Vec<Media>,
-    headers: Vec<Media>,
+    data: Vec<MediaMessage>,
+    headers: Vec<MediaMessage>,
     gop: Option<Gop>,
     tracks: VideoTracks,
 }
@@ -297,7 +299,7 @@ impl Cache {
     }
 
     /// Keeps a data message in place of the last one of its name.
-    fn retain(&mut self, data: &Media) {
+    fn retain(&mut self, data: &MediaMessage) {
         self.clear(&data.retained_as);
         keep_within_bounds(&mut self.data, data, RETAINED_NAMES_MAX);
     }
@@ -308,7 +310,7 @@ impl Cache {
     }
 
     /// Takes note of a message that passes, before any viewer gets it.
-    pub fn note(&mut self, media: &Media) {
+    pub fn note(&mut self, media: &MediaMessage) {
         if media.packet.content == Content::Empty {
             return;
         }
@@ -330,9 +332,10 @@ impl Cache {
     }
 
     /// Keeps a header in place of those of the same tracks. Pictures made for another one go.
-    fn note_header(&mut self, media: &Media) {
-        let same =
-            |kept: &Media| media.replaces(kept) && kept.message.payload == media.message.payload;
+    fn note_header(&mut self, media: &MediaMessage) {
+        let same = |kept: &MediaMessage| {
+            media.replaces(kept) && kept.message.payload == media.message.payload
+        };
         if self.headers.iter().any(same) {
             return;
         }
@@ -353,16 +356,16 @@ impl Cache {
     pub fn beginning(
         &self,
         wants: Wants,
-        current: Option<&Media>,
+        current: Option<&MediaMessage>,
         overdue: bool,
-    ) -> Option<Beginning> {
+    ) -> Option<JoinBurst> {
         let waits = self.has_video(wants.tracks) && wants.video;
         let pictures = waits.then(|| self.pictures(wants, current)).flatten();
         let (media, started) = match pictures {
             Some(pictures) => pictures,
             None if waits && !overdue => return None,
             None => {
-                let begins = |media: &&Media| {
+                let begins = |media: &&MediaMessage| {
                     let kept = media.is_header() || media.is_retained();
                     let is_empty = media.packet.content == Content::Empty;
                     let begins = !kept && !is_empty && !media.is_video();
@@ -372,9 +375,9 @@ impl Cache {
                 (vec![current.message.clone()], Tracks::default())
             }
         };
-        let left_out = |kept: &&Media| !wants.includes(kept.message.kind);
+        let left_out = |kept: &&MediaMessage| !wants.includes(kept.message.kind);
         let headers = self.headers.iter().filter_map(|kept| kept.of(wants.tracks));
-        Some(Beginning {
+        Some(JoinBurst {
             data: self.data(),
             messages: self.begin_with(wants, media),
             started,
@@ -383,7 +386,11 @@ impl Cache {
     }
 
     /// The pictures, with the sound between them, that a viewer may begin with, and their tracks.
-    fn pictures(&self, wants: Wants, current: Option<&Media>) -> Option<(Vec<Message>, Tracks)> {
+    fn pictures(
+        &self,
+        wants: Wants,
+        current: Option<&MediaMessage>,
+    ) -> Option<(Vec<Message>, Tracks)> {
         let (media, started) = match &self.gop {
             Some(gop) => gop.playable(wants),
             None => {
@@ -401,7 +408,7 @@ impl Cache {
 
     /// The metadata that is kept.
     pub fn metadata(&self) -> Option<&Message> {
-        let metadata = |kept: &&Media| kept.retained_as == ON_META_DATA;
+        let metadata = |kept: &&MediaMessage| kept.retained_as == ON_META_DATA;
         self.data.iter().find(metadata).map(|kept| &kept.message)
     }
 
@@ -418,7 +425,8 @@ impl Cache {
             .map(|message| message.timestamp)
             .unwrap_or_default();
         let headers = |kind| {
-            let of_kind = move |kept: &&Media| kept.message.kind == kind && wants.includes(kind);
+            let of_kind =
+                move |kept: &&MediaMessage| kept.message.kind == kind && wants.includes(kind);
             let headers = self.headers.iter().filter_map(|kept| kept.of(wants.tracks));
             let headers = headers.filter(of_kind);
             headers.map(move |kept| Message {
@@ -432,8 +440,8 @@ impl Cache {
 }
 
 /// Keeps a message unless all kept would then be too many, or too much.
-fn keep_within_bounds(kept: &mut Vec<Media>, media: &Media, count_max: usize) {
-    let bytes: usize = kept.iter().map(Media::payload_len).sum();
+fn keep_within_bounds(kept: &mut Vec<MediaMessage>, media: &MediaMessage, count_max: usize) {
+    let bytes: usize = kept.iter().map(MediaMessage::payload_len).sum();
     if kept.len() < count_max && bytes + media.payload_len() <= RETAINED_BYTES_MAX {
         kept.push(media.clone());
     }
@@ -444,7 +452,7 @@ fn keep_within_bounds(kept: &mut Vec<Media>, media: &Media, count_max: usize) {
 /// With several tracks it goes back to the oldest of the tracks' last keyframes.
 #[derive(Debug, Default)]
 struct Gop {
-    messages: VecDeque<Media>,
+    messages: VecDeque<MediaMessage>,
     bytes: usize,
     /// For each track its last keyframe, counted from the publication's first message.
     keyframes: Vec<(u8, usize)>,
@@ -457,7 +465,7 @@ impl Gop {
         *self = Gop::default();
     }
 
-    fn begin(&mut self, media: &Media) {
+    fn begin(&mut self, media: &MediaMessage) {
         let index = self.first + self.messages.len();
         for track in media.packet.tracks.iter() {
             match self.keyframes.iter_mut().find(|(known, _)| *known == track) {
@@ -480,14 +488,14 @@ impl Gop {
     }
 
     /// Keeps what follows a keyframe; before the first there is nothing to follow.
-    fn append(&mut self, media: &Media) {
+    fn append(&mut self, media: &MediaMessage) {
         if !self.keyframes.is_empty() {
             self.push(media);
         }
     }
 
     /// Beyond any limit the whole cache goes, and the next keyframe begins a new one.
-    fn push(&mut self, media: &Media) {
+    fn push(&mut self, media: &MediaMessage) {
         self.bytes += media.payload_len();
         self.messages.push_back(media.clone());
         let first = self.messages.front().map(|media| media.message.timestamp);
@@ -528,8 +536,8 @@ mod tests {
     use super::*;
     use crate::rtmp::StreamId;
 
-    fn picture(payload: &[u8]) -> Media {
-        Media::new(Message::untimed(
+    fn picture(payload: &[u8]) -> MediaMessage {
+        MediaMessage::new(Message::untimed(
             MessageType::VIDEO,
             StreamId(1),
             payload.to_vec(),

@@ -1,6 +1,6 @@
 //! How long a viewer waits for a keyframe before it begins with sound.
 
-use super::cache::Media;
+use super::cache::MediaMessage;
 use crate::rtmp::Timestamp;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ impl KeyframeWait {
     }
 
     /// Whether it is over when `media` passes at `now`.
-    pub fn is_over(&mut self, media: &Media, now: Instant) -> bool {
+    pub fn is_over(&mut self, media: &MediaMessage, now: Instant) -> bool {
         let waited = now.saturating_duration_since(self.since);
         let heard = match media.is_sound() {
             true => {
@@ -66,7 +66,7 @@ mod tests {
                     ..Message::untimed(MessageType::AUDIO, StreamId(1), vec![0xaf, 1, 0])
                 };
                 let now = began + Duration::from_millis(*ms);
-                is_over = wait.is_over(&Media::new(sound), now);
+                is_over = wait.is_over(&MediaMessage::new(sound), now);
             }
             assert_eq!(is_over, want, "{sounds:?}");
         }

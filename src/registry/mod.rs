@@ -19,11 +19,11 @@ pub use cache::Selection;
 pub use ending::{AtEnd, Ended, Reason};
 pub use last_heard::LastHeard;
 pub use stream::{Origin, Publisher, Traffic};
-pub use viewer::{BEHIND_MAX, Part, Recipient};
+pub use viewer::{BEHIND_MAX, Recipient, SubscriberKind};
 
 use crate::media::Codec;
 use crate::queue::{Feed, Outbox};
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, MessageType};
 use crate::stats::{Counters, StreamStats};
 use crate::sync::Mutex;
@@ -39,7 +39,7 @@ pub const SILENT_MAX: Duration = Duration::from_secs(10);
 
 /// How streams behave.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct StreamSettings {
     /// Whether viewers start at once, from the last keyframe, or at the next one.
     pub gop_cache: bool,
     /// Whether a second publisher gets the stream, or is refused.
@@ -55,19 +55,19 @@ pub struct Settings {
 /// Who is told what becomes of streams. Called under a stream's lock: it must not wait for anything.
 pub trait Observer: Send + Sync {
     /// Somebody publishes a stream that nobody did.
-    fn stream_begins(&self, key: &Key);
+    fn stream_begins(&self, key: &StreamKey);
 
     /// A stream is over; a publisher that was lost has not come back in time.
-    fn stream_ends(&self, key: &Key);
+    fn stream_ends(&self, key: &StreamKey);
 
     /// So many viewers play a stream now.
-    fn audience_changes(&self, key: &Key, viewers: usize);
+    fn audience_changes(&self, key: &StreamKey, viewers: usize);
 
     /// So many viewers play a stream now or wait for it.
-    fn demand_changes(&self, key: &Key, viewers: usize);
+    fn demand_changes(&self, key: &StreamKey, viewers: usize);
 
     /// A publication's codec is known.
-    fn codec_appears(&self, key: &Key, publisher: &str, kind: MessageType, codec: Codec);
+    fn codec_appears(&self, key: &StreamKey, publisher: &str, kind: MessageType, codec: Codec);
 }
 
 /// Why a stream cannot be published or played.
@@ -81,16 +81,16 @@ pub enum Refusal {
     Loop,
 }
 
-type Streams = HashMap<Key, Arc<Mutex<Stream>>>;
+type StreamMap = HashMap<StreamKey, Arc<Mutex<Stream>>>;
 
 /// All streams. Cloning shares them.
 #[derive(Clone)]
-pub struct Registry(Arc<Shared>);
+pub struct Registry(Arc<RegistryShared>);
 
-struct Shared {
+struct RegistryShared {
     observer: Arc<dyn Observer>,
-    streams: Mutex<Streams>,
-    settings: Settings,
+    streams: Mutex<StreamMap>,
+    settings: StreamSettings,
     counters: Arc<Counters>,
     next_id: AtomicU64,
 }
@@ -103,12 +103,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Registry {
     /// No streams yet; `observer` will be told of them, and `counters` count what passes.
     pub fn new(
-        settings: Settings,
+        settings: StreamSettings,
         observer: Arc<dyn Observer>,
         counters: Arc<Counters>,
     ) -> Registry {
         let (streams, next_id) = (Mutex::default(), AtomicU64::new(1));
-        Registry(Arc::new(Shared {
+        Registry(Arc::new(RegistryShared {
             observer,
             streams,
             settings,
@@ -125,7 +125,7 @@ impl Registry {
     /// there for [`SILENT_MAX`]. What comes from another
     /// server never takes a stream over. [`Refusal::Loop`] if a server that it has come through has
     /// the stream from here.
-    pub fn publish(&self, key: &Key, publisher: Publisher) -> Result<Publication, Refusal> {
+    pub fn publish(&self, key: &StreamKey, publisher: Publisher) -> Result<Publication, Refusal> {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let place = self.with_stream(key, |stream| {
             if stream.would_loop(&publisher.via) {
@@ -152,7 +152,7 @@ impl Registry {
     /// that asks for it.
     pub fn subscribe(
         &self,
-        key: &Key,
+        key: &StreamKey,
         outbox: &Arc<Outbox>,
         recipient: Recipient,
     ) -> Result<Subscription, Refusal> {
@@ -160,8 +160,8 @@ impl Registry {
         let wait = self.0.settings.wait;
         let place = self.with_stream(key, |stream| {
             let missing = match recipient.part {
-                Part::Player { .. } => !stream.is_live() && wait.is_zero(),
-                Part::Server { .. } => stream.is_vacant(),
+                SubscriberKind::Player { .. } => !stream.is_live() && wait.is_zero(),
+                SubscriberKind::Server { .. } => stream.is_vacant(),
             };
             if missing {
                 return Err(Refusal::NotFound);
@@ -169,7 +169,7 @@ impl Registry {
             if recipient.goes_to(&stream.via()) {
                 return Err(Refusal::Loop);
             }
-            if let Part::Player { .. } = recipient.part {
+            if let SubscriberKind::Player { .. } = recipient.part {
                 self.0.counters.subscribers.add(1);
             }
             stream.subscribe(id, outbox, recipient, Instant::now() + wait);
@@ -179,33 +179,33 @@ impl Registry {
     }
 
     /// The servers that the stream `key` has come through; none if nobody publishes it.
-    pub fn via(&self, key: &Key) -> Vec<String> {
+    pub fn via(&self, key: &StreamKey) -> Vec<String> {
         let stream = lock(&self.0.streams).get(key).cloned();
         stream.map_or(Vec::new(), |stream| lock(&stream).via())
     }
 
     /// The servers that the stream `key` would go to, on the shortest way to those who play it or
     /// wait for it; `None` if nobody does.
-    pub fn shortest_way(&self, key: &Key) -> Option<Vec<String>> {
+    pub fn shortest_way(&self, key: &StreamKey) -> Option<Vec<String>> {
         let stream = lock(&self.0.streams).get(key).cloned();
         stream.and_then(|stream| lock(&stream).shortest_way())
     }
 
     /// Whether somebody publishes the stream `key` now.
-    pub fn is_live(&self, key: &Key) -> bool {
+    pub fn is_live(&self, key: &StreamKey) -> bool {
         let stream = lock(&self.0.streams).get(key).cloned();
         stream.is_some_and(|stream| lock(&stream).is_live())
     }
 
     /// Whether somebody publishes the stream `key`, or did a moment ago.
-    pub fn is_published(&self, key: &Key) -> bool {
+    pub fn is_published(&self, key: &StreamKey) -> bool {
         let stream = lock(&self.0.streams).get(key).cloned();
         stream.is_some_and(|stream| !lock(&stream).is_vacant())
     }
 
     /// Ends a stream: its publisher and its viewers are told and hung up on. `false`: nobody
     /// publishes it.
-    pub fn end(&self, key: &Key) -> bool {
+    pub fn end(&self, key: &StreamKey) -> bool {
         let stream = lock(&self.0.streams).get(key).cloned();
         stream.is_some_and(|stream| {
             let any = lock(&stream).end_from_outside();
@@ -254,7 +254,7 @@ impl Registry {
         )
     }
 
-    fn snapshot(&self) -> Vec<(Key, Arc<Mutex<Stream>>)> {
+    fn snapshot(&self) -> Vec<(StreamKey, Arc<Mutex<Stream>>)> {
         lock(&self.0.streams)
             .iter()
             .map(|(key, stream)| (key.clone(), Arc::clone(stream)))
@@ -264,9 +264,9 @@ impl Registry {
     /// Does something with the stream `key`, which is made if there is none.
     fn with_stream(
         &self,
-        key: &Key,
+        key: &StreamKey,
         act: impl FnOnce(&mut Stream) -> Result<(), Refusal>,
-    ) -> Result<Place, Refusal> {
+    ) -> Result<Registration, Refusal> {
         loop {
             let stream = {
                 let mut streams = lock(&self.0.streams);
@@ -281,7 +281,7 @@ impl Registry {
             if !locked.is_retired() {
                 let acted = act(&mut locked);
                 drop(locked);
-                let place = Place {
+                let place = Registration {
                     registry: self.clone(),
                     key: key.clone(),
                     stream,
@@ -293,7 +293,7 @@ impl Registry {
 
     /// Forgets a stream that nobody publishes or watches. One that was forgotten before may have a
     /// successor under the same key, which stays.
-    fn release(&self, key: &Key, stream: &Arc<Mutex<Stream>>) {
+    fn release(&self, key: &StreamKey, stream: &Arc<Mutex<Stream>>) {
         let mut streams = lock(&self.0.streams);
         let is_registered = streams
             .get(key)
@@ -305,13 +305,13 @@ impl Registry {
 }
 
 /// A stream and where it is registered. Dropping it forgets a stream that nobody needs.
-struct Place {
+struct Registration {
     registry: Registry,
-    key: Key,
+    key: StreamKey,
     stream: Arc<Mutex<Stream>>,
 }
 
-impl Drop for Place {
+impl Drop for Registration {
     fn drop(&mut self) {
         self.registry.release(&self.key, &self.stream);
     }
@@ -320,7 +320,7 @@ impl Drop for Place {
 /// The right to publish a stream. Dropping it means that the publisher was lost; the polite way is
 /// [`Publication::finish`].
 pub struct Publication {
-    place: Place,
+    place: Registration,
     id: u64,
 }
 
@@ -362,7 +362,7 @@ impl Drop for Publication {
 
 /// A place in the audience of a stream.
 pub struct Subscription {
-    place: Place,
+    place: Registration,
     id: u64,
 }
 

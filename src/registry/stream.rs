@@ -1,18 +1,18 @@
 //! One stream: its publisher, its audience, and what it keeps for late joiners.
 
 use super::batches::Encoders;
-use super::cache::{Cache, Media, Selection};
+use super::cache::{Cache, MediaMessage, Selection};
 use super::ending::{AtEnd, Ended, Reason};
 use super::last_heard::LastHeard;
 use super::timeline::Timeline;
 use super::viewer::{Recipient, Viewer};
-use super::{Shared, fan_out, stats};
+use super::{RegistryShared, fan_out, stats};
 use crate::media::Codec;
 use crate::queue::{Feed, Outbox, Role};
 use crate::rtmp::control::UserControl;
 use crate::rtmp::data::Data;
-use crate::rtmp::status::{self, Level, code};
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::status::{self, StatusLevel, code};
+use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, MessageType, StreamId};
 use crate::stats::StreamStats;
 use std::sync::Arc;
@@ -57,13 +57,13 @@ impl Origin {
     }
 
     /// What the peer is told when its publication was ended; `how`, in words behind its name.
-    fn farewell(&self, how: &str) -> Vec<Message> {
+    fn closing_messages(&self, how: &str) -> Vec<Message> {
         match self {
             Origin::Client { stream, name } => {
                 let text = format!("{name} {how}");
                 vec![status::on_status(
                     *stream,
-                    Level::Error,
+                    StatusLevel::Error,
                     code::BAD_NAME,
                     &text,
                 )]
@@ -74,7 +74,7 @@ impl Origin {
 }
 
 /// Whether there is a publisher.
-enum Life {
+enum PublishState {
     /// There is none; whoever is here waits for one.
     Vacant,
     /// Somebody publishes; this is publication number `id`.
@@ -110,11 +110,11 @@ pub struct Traffic {
 
 /// One stream. All of it is under one lock, so that joining is one step.
 pub struct Stream {
-    key: Key,
-    shared: Arc<Shared>,
+    key: StreamKey,
+    shared: Arc<RegistryShared>,
     /// The numbers of players that the observer was told last: those who play, and all.
     told: (usize, usize),
-    life: Life,
+    life: PublishState,
     /// When the publication at hand began.
     since: Instant,
     viewers: Vec<Viewer>,
@@ -132,13 +132,13 @@ pub struct Stream {
 
 impl Stream {
     /// A stream that nobody publishes or watches yet.
-    pub fn new(key: Key, shared: Arc<Shared>) -> Stream {
+    pub fn new(key: StreamKey, shared: Arc<RegistryShared>) -> Stream {
         let settings = shared.settings;
         Stream {
             key,
             shared,
             told: (0, 0),
-            life: Life::Vacant,
+            life: PublishState::Vacant,
             since: Instant::now(),
             viewers: Vec::new(),
             feeds: Vec::new(),
@@ -158,26 +158,26 @@ impl Stream {
 
     /// Lets go of a stream that nobody publishes or watches. `false`: somebody does.
     pub fn retire(&mut self) -> bool {
-        self.retired |= matches!(self.life, Life::Vacant) && self.viewers.is_empty();
+        self.retired |= matches!(self.life, PublishState::Vacant) && self.viewers.is_empty();
         self.retired
     }
 
     /// Whether somebody publishes.
     pub fn is_live(&self) -> bool {
-        matches!(self.life, Life::Live { .. })
+        matches!(self.life, PublishState::Live { .. })
     }
 
     /// For how long nothing has come from who publishes; none, if nobody does.
     pub fn silence(&self) -> Duration {
         match &self.life {
-            Life::Live { heard, .. } => heard.silence(),
-            Life::Vacant | Life::Lost(_) => Duration::ZERO,
+            PublishState::Live { heard, .. } => heard.silence(),
+            PublishState::Vacant | PublishState::Lost(_) => Duration::ZERO,
         }
     }
 
     /// Whether nobody publishes, and nobody did a moment ago.
     pub fn is_vacant(&self) -> bool {
-        matches!(self.life, Life::Vacant)
+        matches!(self.life, PublishState::Vacant)
     }
 
     /// Whether a publication that has come through the servers `via` would come back to one that
@@ -196,8 +196,8 @@ impl Stream {
     /// The servers that the stream has come through.
     pub fn via(&self) -> Vec<String> {
         match &self.life {
-            Life::Live { via, .. } => via.clone(),
-            Life::Vacant | Life::Lost(_) => Vec::new(),
+            PublishState::Live { via, .. } => via.clone(),
+            PublishState::Vacant | PublishState::Lost(_) => Vec::new(),
         }
     }
 
@@ -211,7 +211,7 @@ impl Stream {
             origin,
             via,
         } = publisher;
-        let live = Life::Live {
+        let live = PublishState::Live {
             id,
             conn_id,
             role: outbox.take_role(),
@@ -222,11 +222,11 @@ impl Stream {
         };
         self.tell_end(Reason::TakenOver);
         let last = std::mem::replace(&mut self.life, live);
-        if let Life::Live { role, origin, .. } = &last {
+        if let PublishState::Live { role, origin, .. } = &last {
             let how = "was taken over by another publisher.";
-            role.outbox().finish(origin.farewell(how));
+            role.outbox().finish(origin.closing_messages(how));
         }
-        if let Life::Live { via, .. } = &self.life {
+        if let PublishState::Live { via, .. } = &self.life {
             // They wait for what they have themselves.
             let looped = |viewer: &mut Viewer| viewer.goes_to(via);
             for viewer in self.viewers.extract_if(.., looped) {
@@ -236,19 +236,19 @@ impl Stream {
         self.shared.counters.publishers.add(1);
         self.since = Instant::now();
         self.feeds.clear();
-        if matches!(last, Life::Vacant) {
+        if matches!(last, PublishState::Vacant) {
             self.shared.observer.stream_begins(&self.key);
         }
-        let stayed = self.viewers.iter().any(Viewer::is_told);
+        let stayed = self.viewers.iter().any(Viewer::has_started);
         self.timeline.begin(stayed);
         self.cache = Cache::new(self.shared.settings.gop_cache);
         self.traffic = Traffic::default();
         self.bytes_departed = 0;
         for viewer in &mut self.viewers {
-            match viewer.is_told() {
+            match viewer.has_started() {
                 true => {
                     viewer.restart(self.since);
-                    if matches!(last, Life::Lost(_)) {
+                    if matches!(last, PublishState::Lost(_)) {
                         viewer.tell(UserControl::StreamBegin(viewer.stream()).message());
                     }
                 }
@@ -262,7 +262,7 @@ impl Stream {
     fn tell_audience(&mut self) {
         let all = self.audience();
         let players = self.viewers.iter().filter(|viewer| viewer.is_player());
-        let playing = players.filter(|viewer| viewer.is_told()).count();
+        let playing = players.filter(|viewer| viewer.has_started()).count();
         let (told_playing, told_all) = std::mem::replace(&mut self.told, (playing, all));
         if playing != told_playing {
             self.shared.observer.audience_changes(&self.key, playing);
@@ -284,7 +284,7 @@ impl Stream {
     /// publication ends. `false`: it has ended already.
     pub fn begin(&mut self, id: u64, begin: impl FnOnce() -> AtEnd) -> bool {
         match &mut self.life {
-            Life::Live {
+            PublishState::Live {
                 id: current,
                 at_end,
                 ..
@@ -299,7 +299,7 @@ impl Stream {
     /// Tells that the publication at hand, if there is one, is over.
     fn tell_end(&mut self, reason: Reason) {
         let (viewers, traffic) = (self.audience(), self.traffic);
-        if let Life::Live { at_end, .. } = &mut self.life
+        if let PublishState::Live { at_end, .. } = &mut self.life
             && let Some(at_end) = at_end.take()
         {
             at_end(Ended {
@@ -312,7 +312,7 @@ impl Stream {
 
     /// Whether publication `id` is still the one.
     pub fn is_publication(&self, id: u64) -> bool {
-        matches!(self.life, Life::Live { id: current, .. } if current == id)
+        matches!(self.life, PublishState::Live { id: current, .. } if current == id)
     }
 
     /// Sends messages of the publisher to everyone, and waits for no one.
@@ -333,7 +333,7 @@ impl Stream {
     }
 
     /// Looks at a message of the publisher; `None` if it goes no further.
-    fn admit(&mut self, message: Message) -> Option<Media> {
+    fn admit(&mut self, message: Message) -> Option<MediaMessage> {
         let counters = &self.shared.counters;
         match message.kind {
             MessageType::AUDIO => {
@@ -349,14 +349,14 @@ impl Stream {
         self.traffic.bytes += message.payload.len() as u64;
         counters.bytes_in.add(message.payload.len() as u64);
         let message = match Data::new(message) {
-            Data::Retain { name, message } => return Some(Media::retained(name, message)),
+            Data::Retain { name, message } => return Some(MediaMessage::retained(name, message)),
             Data::Clear(name) => {
                 self.cache.clear(&name);
                 return None;
             }
             Data::Pass(message) => message,
         };
-        let media = Media::new(message);
+        let media = MediaMessage::new(message);
         let (timing, time) = (media.timing(), media.message.timestamp);
         let media = media.at(self.timeline.place(timing, time)?);
         self.note_codec(&media);
@@ -364,13 +364,13 @@ impl Stream {
     }
 
     /// Tells the observer of a codec that was not known.
-    fn note_codec(&mut self, media: &Media) {
+    fn note_codec(&mut self, media: &MediaMessage) {
         let known = match media.message.kind {
             MessageType::AUDIO => &mut self.traffic.audio_codec,
             MessageType::VIDEO => &mut self.traffic.video_codec,
             _ => return,
         };
-        if let (None, Some(codec), Life::Live { conn_id, .. }) =
+        if let (None, Some(codec), PublishState::Live { conn_id, .. }) =
             (&known, media.packet.codec, &self.life)
         {
             *known = Some(codec);
@@ -381,13 +381,13 @@ impl Stream {
         }
     }
 
-    fn shows_new_track(&self, media: &Media) -> bool {
+    fn shows_new_track(&self, media: &MediaMessage) -> bool {
         let known = self.cache.video_tracks(Selection::All);
         media.shows_video() && !known.contains(media.packet.tracks)
     }
 
     /// Passes messages on: one by one to viewers that need a look at each, as one to the others.
-    fn pass(&mut self, run: Vec<Media>, now: Instant) {
+    fn pass(&mut self, run: Vec<MediaMessage>, now: Instant) {
         if run.is_empty() {
             return;
         }
@@ -406,7 +406,7 @@ impl Stream {
         for media in &run {
             cache.note(media);
             for index in &stragglers {
-                traffic.dropped += viewers[*index].consider(media, cache, now);
+                traffic.dropped += viewers[*index].deliver_one(media, cache, now);
             }
         }
         if stragglers.len() == viewers.len() {
@@ -431,7 +431,7 @@ impl Stream {
             return self.end(Reason::Lost);
         }
         self.tell_end(Reason::Lost);
-        self.life = Life::Lost(now + settings.grace);
+        self.life = PublishState::Lost(now + settings.grace);
         for viewer in &self.viewers {
             viewer.tell(UserControl::StreamDry(viewer.stream()).message());
         }
@@ -447,9 +447,9 @@ impl Stream {
     /// Somebody else than the publisher ends the stream: the publisher is told as well. `false`:
     /// there is nothing to end.
     pub fn end_from_outside(&mut self) -> bool {
-        if let Life::Live { role, origin, .. } = &self.life {
+        if let PublishState::Live { role, origin, .. } = &self.life {
             role.outbox()
-                .finish(origin.farewell("was ended by the server."));
+                .finish(origin.closing_messages("was ended by the server."));
         }
         let any = !self.is_vacant();
         self.end(Reason::EndedByServer);
@@ -459,15 +459,15 @@ impl Stream {
     /// The stream is over. Players who only wait for it to begin go on waiting.
     fn end(&mut self, reason: Reason) {
         self.tell_end(reason);
-        let last = std::mem::replace(&mut self.life, Life::Vacant);
+        let last = std::mem::replace(&mut self.life, PublishState::Vacant);
         self.feeds.clear();
         self.cache = Cache::new(self.shared.settings.gop_cache);
-        let leaves = |viewer: &mut Viewer| viewer.is_told() || !viewer.is_player();
+        let leaves = |viewer: &mut Viewer| viewer.has_started() || !viewer.is_player();
         for viewer in self.viewers.extract_if(.., leaves) {
             viewer.end();
         }
         self.tell_audience();
-        if !matches!(last, Life::Vacant) {
+        if !matches!(last, PublishState::Vacant) {
             self.shared.observer.stream_ends(&self.key);
         }
     }
@@ -519,9 +519,9 @@ impl Stream {
     /// What can be told of it; `None` if nobody publishes it.
     pub fn stats(&self) -> Option<StreamStats> {
         let publisher = match &self.life {
-            Life::Vacant => return None,
-            Life::Live { conn_id, .. } => Some(conn_id.clone()),
-            Life::Lost(_) => None,
+            PublishState::Vacant => return None,
+            PublishState::Live { conn_id, .. } => Some(conn_id.clone()),
+            PublishState::Lost(_) => None,
         };
         let players = || self.viewers.iter().filter(|viewer| viewer.is_player());
         let bytes_present: u64 = players().map(Viewer::bytes_sent).sum();
@@ -549,7 +549,8 @@ impl Stream {
     /// Does what is due by `now`: ends the grace, the waiting, and the patience with the slow.
     /// Whether nobody publishes or watches after that.
     pub fn expire(&mut self, now: Instant) -> bool {
-        if matches!(self.life, Life::Lost(until) if until <= now || self.viewers.is_empty()) {
+        if matches!(self.life, PublishState::Lost(until) if until <= now || self.viewers.is_empty())
+        {
             self.end(Reason::Lost);
         }
         let waited = self
@@ -561,6 +562,6 @@ impl Stream {
         self.viewers
             .iter_mut()
             .for_each(|viewer| viewer.check_behind(now));
-        matches!(self.life, Life::Vacant) && self.viewers.is_empty()
+        matches!(self.life, PublishState::Vacant) && self.viewers.is_empty()
     }
 }

@@ -1,7 +1,7 @@
 //! One viewer of a stream: what it has been sent, and what it can take.
 
 use super::batches::Batches;
-use super::cache::{Beginning, Cache, Media, Selection, Wants};
+use super::cache::{Cache, JoinBurst, MediaMessage, Selection, Wants};
 use super::keyframe_wait::KeyframeWait;
 use crate::log;
 use crate::media::{Content, Tracks};
@@ -28,7 +28,7 @@ pub struct Recipient {
     /// The message stream on which it is sent.
     pub stream: StreamId,
     /// What it is to us.
-    pub part: Part,
+    pub part: SubscriberKind,
     /// Which tracks it takes.
     pub tracks: Selection,
     /// The servers that what it is sent goes to, if it is a server that says so.
@@ -44,7 +44,7 @@ impl Recipient {
 
 /// What a recipient is to us, and thereby what it is told besides the media.
 #[derive(Clone, Debug)]
-pub enum Part {
+pub enum SubscriberKind {
     /// A client that plays.
     Player {
         /// The name that it asked for.
@@ -61,7 +61,7 @@ pub enum Part {
 
 /// How far a viewer has come.
 #[derive(Debug)]
-enum Phase {
+enum ViewerPhase {
     /// There is no publisher; the viewer has been told nothing and waits, a player until then.
     Waiting(Instant),
     /// The viewer was told that it plays, and has nothing of this publication yet.
@@ -88,11 +88,11 @@ pub struct Viewer {
     id: u64,
     role: Role,
     recipient: Recipient,
-    phase: Phase,
+    phase: ViewerPhase,
     wants: Wants,
     paused: bool,
     /// What could not be sent and must not be lost: headers, metadata, notices.
-    pending: Vec<Media>,
+    pending: Vec<MediaMessage>,
     notice_pending: bool,
     episode: Option<Episode>,
     /// What its connection had been sent, in bytes, when the publication began, or it came.
@@ -106,7 +106,7 @@ impl Viewer {
             id,
             bytes_before: role.outbox().bytes(),
             role,
-            phase: Phase::Waiting(deadline),
+            phase: ViewerPhase::Waiting(deadline),
             wants: Wants {
                 audio: true,
                 video: true,
@@ -132,7 +132,7 @@ impl Viewer {
 
     /// Whether it is one of the audience: a client that plays or waits.
     pub fn is_player(&self) -> bool {
-        matches!(self.recipient.part, Part::Player { .. })
+        matches!(self.recipient.part, SubscriberKind::Player { .. })
     }
 
     /// Whether what it is sent goes to one of these servers.
@@ -152,36 +152,36 @@ impl Viewer {
 
     /// Whether the viewer still waits to be told anything, and its time is up.
     pub fn has_waited_until(&self, now: Instant) -> bool {
-        self.is_player() && matches!(self.phase, Phase::Waiting(deadline) if deadline <= now)
+        self.is_player() && matches!(self.phase, ViewerPhase::Waiting(deadline) if deadline <= now)
     }
 
     /// Whether the viewer was told that it plays.
-    pub fn is_told(&self) -> bool {
-        !matches!(self.phase, Phase::Waiting(_))
+    pub fn has_started(&self) -> bool {
+        !matches!(self.phase, ViewerPhase::Waiting(_))
     }
 
     /// Whether live messages go to this viewer as they are, without a look at each.
     pub fn is_in_step(&self) -> bool {
-        let playing = matches!(self.phase, Phase::Playing(Video::Whole));
+        let playing = matches!(self.phase, ViewerPhase::Playing(Video::Whole));
         playing && !self.paused && self.wants.audio && self.wants.video && self.pending.is_empty()
     }
 
     /// Tells a player that it plays, and begins if the stream can.
     pub fn start(&mut self, cache: &Cache, now: Instant) {
-        if let Part::Player { start, .. } = &mut self.recipient.part
+        if let SubscriberKind::Player { start, .. } = &mut self.recipient.part
             && self.role.outbox().push(None, std::mem::take(start)) == Offer::Full
         {
             self.role.outbox().hang_up(Cause::QueueFull);
         }
-        self.phase = Phase::Starting(KeyframeWait::since(now));
+        self.phase = ViewerPhase::Starting(KeyframeWait::since(now));
         self.begin(cache, None, false);
     }
 
     /// The stream has another publication now: nothing of the last one counts.
     pub fn restart(&mut self, now: Instant) {
         self.bytes_before = self.outbox().bytes();
-        if self.is_told() {
-            self.phase = Phase::Starting(KeyframeWait::since(now));
+        if self.has_started() {
+            self.phase = ViewerPhase::Starting(KeyframeWait::since(now));
             self.pending.clear();
         }
     }
@@ -193,13 +193,13 @@ impl Viewer {
 
     /// With `media`, video tracks have appeared beside those in the cache: each of them begins with
     /// its own keyframe.
-    pub fn tracks_appeared(&mut self, media: &Media, cache: &Cache) {
+    pub fn tracks_appeared(&mut self, media: &MediaMessage, cache: &Cache) {
         let known = cache.video_tracks(self.wants.tracks);
-        let appears = |media: &Media| !known.contains(media.packet.tracks);
+        let appears = |media: &MediaMessage| !known.contains(media.packet.tracks);
         if !media.of(self.wants.tracks).is_some_and(appears) {
             return;
         }
-        if let Phase::Playing(video @ Video::Whole) = &mut self.phase {
+        if let ViewerPhase::Playing(video @ Video::Whole) = &mut self.phase {
             *video = Video::From(known);
         }
     }
@@ -215,11 +215,11 @@ impl Viewer {
     pub fn end(self) {
         let stream = self.recipient.stream;
         let messages = match (self.recipient.part, self.phase) {
-            (Part::Player { name, .. }, Phase::Waiting(_)) => {
+            (SubscriberKind::Player { name, .. }, ViewerPhase::Waiting(_)) => {
                 vec![status::not_found(stream, &name)]
             }
-            (Part::Player { name, .. }, _) => status::play_end(stream, &name).into(),
-            (Part::Server { end }, _) => end,
+            (SubscriberKind::Player { name, .. }, _) => status::play_end(stream, &name).into(),
+            (SubscriberKind::Server { end }, _) => end,
         };
         self.role.end(messages);
     }
@@ -230,10 +230,10 @@ impl Viewer {
     }
 
     /// Data that is kept, as this recipient is told of it.
-    fn dressed(&self, message: &Message) -> Message {
+    fn as_sent_to_viewer(&self, message: &Message) -> Message {
         match self.recipient.part {
-            Part::Player { .. } => message.clone(),
-            Part::Server { .. } => set_data_frame(message),
+            SubscriberKind::Player { .. } => message.clone(),
+            SubscriberKind::Server { .. } => set_data_frame(message),
         }
     }
 
@@ -259,29 +259,29 @@ impl Viewer {
     }
 
     fn resync(&mut self) {
-        if let Phase::Playing(video) = &mut self.phase {
+        if let ViewerPhase::Playing(video) = &mut self.phase {
             *video = Video::From(Tracks::default());
         }
     }
 
     /// Sends the beginning, if there is one. `overdue`: it need not be a keyframe any more.
-    fn begin(&mut self, cache: &Cache, current: Option<&Media>, overdue: bool) {
+    fn begin(&mut self, cache: &Cache, current: Option<&MediaMessage>, overdue: bool) {
         if self.paused {
             return;
         }
         let Some(beginning) = cache.beginning(self.wants, current, overdue) else {
             return;
         };
-        let Beginning {
+        let JoinBurst {
             data,
             messages,
             started,
             left_out,
         } = beginning;
-        let data = data.iter().map(|message| self.dressed(message));
+        let data = data.iter().map(|message| self.as_sent_to_viewer(message));
         let messages = data.chain(messages).collect();
         if self.outbox().push(Some(self.stream()), messages) != Offer::Full {
-            self.phase = Phase::Playing(video_from(started, cache, self.wants.tracks));
+            self.phase = ViewerPhase::Playing(video_from(started, cache, self.wants.tracks));
             self.pending = left_out;
         }
     }
@@ -290,17 +290,17 @@ impl Viewer {
     pub fn offer(
         &mut self,
         batches: &Batches,
-        media: &[Media],
+        media: &[MediaMessage],
         cache: &Cache,
         now: Instant,
     ) -> u64 {
-        let disposable = |media: &Media| media.packet.content == Content::Disposable;
+        let disposable = |media: &MediaMessage| media.packet.content == Content::Disposable;
         let leaves_out = media.iter().any(disposable) && self.outbox().is_half_full();
-        let dresses = !self.is_player() && media.iter().any(Media::is_retained);
+        let dresses = !self.is_player() && media.iter().any(MediaMessage::is_retained);
         if leaves_out || dresses {
             return media
                 .iter()
-                .map(|media| self.consider(media, cache, now))
+                .map(|media| self.deliver_one(media, cache, now))
                 .sum();
         }
         let Some(batch) = batches.of(self.wants.tracks) else {
@@ -312,7 +312,7 @@ impl Viewer {
             Offer::Full => {
                 return media
                     .iter()
-                    .map(|media| self.consider(media, cache, now))
+                    .map(|media| self.deliver_one(media, cache, now))
                     .sum();
             }
         }
@@ -321,24 +321,24 @@ impl Viewer {
 
     /// Decides on one live message, which is noted in the cache already. Returns how many
     /// messages a player was not sent.
-    pub fn consider(&mut self, media: &Media, cache: &Cache, now: Instant) -> u64 {
+    pub fn deliver_one(&mut self, media: &MediaMessage, cache: &Cache, now: Instant) -> u64 {
         let Some(media) = media.of(self.wants.tracks) else {
             return 0;
         };
         match &mut self.phase {
-            Phase::Waiting(_) => 0,
-            Phase::Starting(wait) => {
+            ViewerPhase::Waiting(_) => 0,
+            ViewerPhase::Starting(wait) => {
                 let overdue = wait.is_over(media, now);
                 self.begin(cache, Some(media), overdue);
                 0
             }
-            Phase::Playing(_) if self.paused || !self.wants.includes(media.message.kind) => {
+            ViewerPhase::Playing(_) if self.paused || !self.wants.includes(media.message.kind) => {
                 if media.is_header() || media.is_retained() {
                     self.keep(media);
                 }
                 0
             }
-            Phase::Playing(video) => {
+            ViewerPhase::Playing(video) => {
                 if media.is_dependent_frame() && !video.has_begun(media.packet.tracks) {
                     self.count_drop(0)
                 } else {
@@ -349,7 +349,7 @@ impl Viewer {
     }
 
     /// Sends one message behind what is pending, or drops it where it may be dropped.
-    fn send(&mut self, media: &Media, cache: &Cache, now: Instant) -> u64 {
+    fn send(&mut self, media: &MediaMessage, cache: &Cache, now: Instant) -> u64 {
         let disposable = media.packet.content == Content::Disposable;
         let restarts = media.is_keyframe() && self.episode.is_some();
         if (disposable || restarts) && self.outbox().is_half_full() {
@@ -376,9 +376,11 @@ impl Viewer {
         }
     }
 
-    fn offer_with_pending(&mut self, media: &Media) -> Offer {
+    fn offer_with_pending(&mut self, media: &MediaMessage) -> Offer {
         let (outbox, stream) = (self.role.outbox(), self.recipient.stream);
-        if let (true, Part::Player { name, .. }) = (self.notice_pending, &self.recipient.part) {
+        if let (true, SubscriberKind::Player { name, .. }) =
+            (self.notice_pending, &self.recipient.part)
+        {
             let notice = status::insufficient_bandwidth(stream, name);
             match outbox.push(None, vec![notice]) {
                 Offer::Full => return Offer::Full,
@@ -387,19 +389,19 @@ impl Viewer {
         }
         if self.pending.is_empty() {
             let message = match media.is_retained() {
-                true => self.dressed(&media.message),
+                true => self.as_sent_to_viewer(&media.message),
                 false => media.message.clone(),
             };
             return outbox.push(Some(stream), vec![message]);
         }
         let wants = self.wants;
-        let (now, later): (Vec<Media>, _) = self
+        let (now, later): (Vec<MediaMessage>, _) = self
             .pending
             .drain(..)
             .partition(|kept| wants.includes(kept.message.kind));
         let timestamp = media.message.timestamp;
-        let due = |kept: &Media| match kept.is_retained() {
-            true => self.dressed(&kept.message),
+        let due = |kept: &MediaMessage| match kept.is_retained() {
+            true => self.as_sent_to_viewer(&kept.message),
             false => Message {
                 timestamp,
                 ..kept.message.clone()
@@ -414,20 +416,21 @@ impl Viewer {
         offer
     }
 
-    fn video_begins(&mut self, media: &Media, cache: &Cache) {
-        if let (true, Phase::Playing(Video::From(started))) = (media.is_keyframe(), &mut self.phase)
+    fn video_begins(&mut self, media: &MediaMessage, cache: &Cache) {
+        if let (true, ViewerPhase::Playing(Video::From(started))) =
+            (media.is_keyframe(), &mut self.phase)
         {
             started.extend(media.packet.tracks);
             let started = *started;
-            self.phase = Phase::Playing(video_from(started, cache, self.wants.tracks));
+            self.phase = ViewerPhase::Playing(video_from(started, cache, self.wants.tracks));
         }
     }
 
     /// Keeps what must not be lost, in place of what it replaces.
-    fn keep(&mut self, media: &Media) {
+    fn keep(&mut self, media: &MediaMessage) {
         self.pending.retain(|kept| !media.replaces(kept));
         self.pending.push(media.clone());
-        let costs = self.pending.iter().map(Media::cost);
+        let costs = self.pending.iter().map(MediaMessage::cost);
         if self.pending.len() > PENDING_MAX || costs.sum::<usize>() > PENDING_BYTES_MAX {
             log!(Warn, "viewer takes no headers, hanging up"; conn_id = self.recipient.conn_id);
             self.role.outbox().hang_up(Cause::HeadersMissed);
@@ -509,7 +512,7 @@ fn video_from(started: Tracks, cache: &Cache, selection: Selection) -> Video {
 }
 
 /// Whether a message may be left out for a slow viewer: sound, pictures, and data that passes.
-fn is_droppable(media: &Media) -> bool {
+fn is_droppable(media: &MediaMessage) -> bool {
     let needed = matches!(
         media.packet.content,
         Content::Header | Content::Config | Content::End

@@ -1,15 +1,15 @@
 //! Which streams go where: `[FILTER=]URL` of `-relay-to`, and `KEY=URL` of `-pull`.
 
-use super::url::{Url, UrlError, split_key};
-use crate::rtmp::client::Target;
-use crate::rtmp::stream_key::{self, Key};
+use super::url::{RtmpUrl, RtmpUrlError, split_key};
+use crate::rtmp::client::ConnectTarget;
+use crate::rtmp::stream_key::{self, StreamKey};
 use std::fmt;
 
 /// Why a text says not what goes where. Nothing secret is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DestinationError {
     /// What follows the filter, or all of it, is no URL.
-    Url(UrlError),
+    RtmpUrl(RtmpUrlError),
     /// The filter is neither a key nor a pattern such as `live/*`.
     Filter(String, stream_key::Error),
     /// A `*` stands elsewhere than in the place of the last segment.
@@ -23,7 +23,7 @@ pub enum DestinationError {
 impl fmt::Display for DestinationError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            DestinationError::Url(error) => write!(f, "{error}"),
+            DestinationError::RtmpUrl(error) => write!(f, "{error}"),
             DestinationError::Filter(filter, error) => write!(f, "{filter}: {error}"),
             DestinationError::Star(filter) => {
                 write!(f, "{filter}: a * may only be the whole last segment")
@@ -42,9 +42,9 @@ pub enum Filter {
     /// All of them.
     All,
     /// One.
-    One(Key),
+    One(StreamKey),
     /// Those below, however deep.
-    Below(Key),
+    Below(StreamKey),
 }
 
 impl Filter {
@@ -60,7 +60,7 @@ impl Filter {
         if prefix.contains('*') {
             return Err(DestinationError::Star(text.to_owned()));
         }
-        let key = Key::new(prefix);
+        let key = StreamKey::new(prefix);
         let key = key.map_err(|error| DestinationError::Filter(text.to_owned(), error))?;
         Ok(match below {
             true => Filter::Below(key),
@@ -69,7 +69,7 @@ impl Filter {
     }
 
     /// What of `key` the filter leaves open; `None` if it does not match.
-    pub fn rest<'a>(&self, key: &'a Key) -> Option<&'a str> {
+    pub fn rest<'a>(&self, key: &'a StreamKey) -> Option<&'a str> {
         match self {
             Filter::All => Some(key.as_str()),
             Filter::One(one) => (one == key).then_some(""),
@@ -86,7 +86,7 @@ impl Filter {
 pub struct Destination {
     filter: Filter,
     /// Where.
-    pub url: Url,
+    pub url: RtmpUrl,
     /// How many before it show themselves the same way.
     twins: usize,
 }
@@ -103,7 +103,7 @@ impl Destination {
             _ => (None, text),
         };
         // The URL first: what stands before a `=` is a filter, which may be shown, only if it is one.
-        let url = Url::parse(url).map_err(DestinationError::Url)?;
+        let url = RtmpUrl::parse(url).map_err(DestinationError::RtmpUrl)?;
         let filter = filter.map_or(Ok(Filter::All), Filter::parse)?;
         Ok(Destination {
             filter,
@@ -121,13 +121,13 @@ impl Destination {
     }
 
     /// Whether streams called so go there.
-    pub fn takes(&self, key: &Key) -> bool {
+    pub fn takes(&self, key: &StreamKey) -> bool {
         self.filter.rest(key).is_some()
     }
 
     /// What `key` is called there. A URL with placeholders is filled in, one behind the key of one
     /// stream names it whole, and to any other the stream's own name is added.
-    pub fn target(&self, key: &Key, via: Vec<String>) -> Target {
+    pub fn target(&self, key: &StreamKey, via: Vec<String>) -> ConnectTarget {
         let whole = matches!(self.filter, Filter::One(_)) && self.url.has_name();
         match whole || self.url.has_placeholders() {
             true => self.url.filled(key, via),
@@ -152,7 +152,7 @@ pub struct Source {
     /// Which streams of ours.
     pub filter: Filter,
     /// Where from. What it shows of itself holds no secrets.
-    pub url: Url,
+    pub url: RtmpUrl,
 }
 
 impl Source {
@@ -167,7 +167,7 @@ impl Source {
             .filter(|(key, _)| !key.contains("://"))
             .ok_or(DestinationError::NoKey)?;
         // First, for the same reason.
-        let url = Url::parse(url).map_err(DestinationError::Url)?;
+        let url = RtmpUrl::parse(url).map_err(DestinationError::RtmpUrl)?;
         let filter = Filter::parse(key)?;
         if !on_demand && !matches!(filter, Filter::One(_)) {
             return Err(DestinationError::Pattern(key.to_owned()));
@@ -177,7 +177,7 @@ impl Source {
 
     /// What `key` is called there: the URL as it is or filled in, or, behind a pattern, with what
     /// the pattern left open.
-    pub fn target(&self, key: &Key, via: Vec<String>) -> Target {
+    pub fn target(&self, key: &StreamKey, via: Vec<String>) -> ConnectTarget {
         match self.filter.rest(key) {
             Some(rest) if !rest.is_empty() && !self.url.has_placeholders() => {
                 self.url.with_name(rest, via)
@@ -226,7 +226,7 @@ mod tests {
         ];
         for (text, key, want) in rows {
             let destination = Destination::parse(text).unwrap();
-            let key = Key::new(key).unwrap();
+            let key = StreamKey::new(key).unwrap();
             let target = destination.target(&key, Vec::new());
             let got = destination
                 .takes(&key)
@@ -268,7 +268,7 @@ mod tests {
         ];
         for (text, key, want) in rows {
             let source = Source::parse(text, true).unwrap();
-            let key = Key::new(key).unwrap();
+            let key = StreamKey::new(key).unwrap();
             let target = source.target(&key, Vec::new());
             let matches = source.filter.rest(&key).is_some();
             let got = matches.then_some((target.app.as_str(), target.name.as_str()));

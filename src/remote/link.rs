@@ -1,12 +1,12 @@
 //! One connection to another server, from dialling to its end.
 
-use super::stop::{Grip, Switch};
-use super::url::{Url, UrlError};
+use super::stop::{StopHandle, StopTarget};
+use super::url::{RtmpUrl, RtmpUrlError};
 use crate::log;
-use crate::net::{self, DialError, Gathering, Line, Reader, dial};
-use crate::queue::{self, Budget, Cause, Outbox, Toward, Wire};
+use crate::net::{self, DeadlineReader, DialError, Merge, SharedSocket, dial};
+use crate::queue::{self, Budget, Cause, Outbox, PeerKind, Transport};
 use crate::rtmp::chunk::{self, Decoder};
-use crate::rtmp::client::{self, Client, Event, Purpose, Target};
+use crate::rtmp::client::{self, Client, ClientEvent, ConnectTarget, Purpose};
 use crate::rtmp::{Message, StreamId, command, handshake};
 use crate::stats::Counters;
 use crate::sync;
@@ -123,7 +123,7 @@ impl fmt::Display for LinkError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RedirectError {
     /// What it gives is no URL that can be used.
-    Url(UrlError),
+    RtmpUrl(RtmpUrlError),
     /// We come from there.
     Circle,
     /// We were sent on [`REDIRECTS_MAX`] times.
@@ -133,7 +133,7 @@ pub enum RedirectError {
 impl fmt::Display for RedirectError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            RedirectError::Url(error) => write!(f, "{error}"),
+            RedirectError::RtmpUrl(error) => write!(f, "{error}"),
             RedirectError::Circle => write!(f, "in a circle"),
             RedirectError::TooMany => write!(f, "more than {REDIRECTS_MAX} times"),
         }
@@ -142,11 +142,11 @@ impl fmt::Display for RedirectError {
 
 /// What all connections to other servers share.
 #[derive(Clone)]
-pub struct Setting {
+pub struct LinkSettings {
     /// Bytes per chunk that we send.
     pub chunk_size: u32,
     /// How long media that comes may wait for more.
-    pub gathering: Option<Gathering>,
+    pub merge: Option<Merge>,
     /// What is sent to destinations is counted there.
     pub counters: Arc<Counters>,
     /// What waits for all peers counts against it.
@@ -156,7 +156,7 @@ pub struct Setting {
 }
 
 /// Whoever uses a connection to another server.
-pub trait Use {
+pub trait LinkHandler {
     /// Media can be sent to `outbox` as of message stream `stream`, or will come from there; `end`
     /// is what the server is to be told at the end.
     ///
@@ -171,7 +171,7 @@ pub trait Use {
     ) -> Result<(), LinkError>;
 
     /// The server sends us to `url`, where the connection is made next.
-    fn redirected(&mut self, url: &Url);
+    fn redirected(&mut self, url: &RtmpUrl);
 
     /// Media came.
     ///
@@ -187,19 +187,19 @@ pub trait Use {
 /// A connection that is to be made.
 pub struct Link<'a> {
     /// What it shares with others.
-    pub setting: &'a Setting,
+    pub link_settings: &'a LinkSettings,
     /// Where to.
-    pub url: &'a Url,
+    pub url: &'a RtmpUrl,
     /// What for.
     pub purpose: Purpose,
     /// What ends it from outside.
-    pub switch: &'a Switch,
+    pub switch: &'a StopHandle,
 }
 
 impl Link<'_> {
     /// Connects, has `user` use the connection, and returns why that is over. Goes where the server
     /// sends it.
-    pub fn run(&self, target: Target, user: &mut dyn Use) -> LinkError {
+    pub fn run(&self, target: ConnectTarget, user: &mut dyn LinkHandler) -> LinkError {
         let mut way = Way {
             url: self.url.clone(),
             target,
@@ -226,20 +226,28 @@ impl Link<'_> {
     }
 
     /// One connection.
-    fn run_once(&self, url: &Url, target: Target, user: &mut dyn Use) -> LinkError {
+    fn run_once(
+        &self,
+        url: &RtmpUrl,
+        target: ConnectTarget,
+        user: &mut dyn LinkHandler,
+    ) -> LinkError {
         let socket = match self.connect(url) {
             Ok(socket) => socket,
             Err(error) => return self.unless_stopped(error),
         };
-        let line = Arc::new(Line(socket));
-        if !self.switch.hold(Grip::Line(Arc::clone(&line))) {
+        let line = Arc::new(SharedSocket(socket));
+        if !self
+            .switch
+            .hold(StopTarget::SharedSocket(Arc::clone(&line)))
+        {
             return LinkError::Stopped;
         }
-        let error = match shake_hands(&line.0) {
+        let error = match handshake(&line.0) {
             Ok(()) => self.talk(&line, target, user),
             Err(error) => error,
         };
-        self.switch.hold(Grip::Nothing);
+        self.switch.hold(StopTarget::Nothing);
         self.unless_stopped(error)
     }
 
@@ -253,18 +261,18 @@ impl Link<'_> {
 
     /// A command that cannot be read is no reason to hang up.
     fn pass_over(&self, error: command::Error) {
-        self.setting.counters.commands_unreadable.add(1);
+        self.link_settings.counters.commands_unreadable.add(1);
         log!(Debug, "message ignored"; url = self.url, layer = error.layer(), reason = error);
     }
 
-    fn connect(&self, url: &Url) -> Result<TcpStream, LinkError> {
+    fn connect(&self, url: &RtmpUrl) -> Result<TcpStream, LinkError> {
         let end = Instant::now() + DIAL_LIMIT;
         let (stop, stopped) = UnixStream::pair().map_err(LinkError::Io)?;
-        if !self.switch.hold(Grip::Dialling(stop)) {
+        if !self.switch.hold(StopTarget::Dialling(stop)) {
             return Err(LinkError::Stopped);
         }
         let socket = dial(&url.host, url.port, end, Some(stopped.as_fd()));
-        self.switch.hold(Grip::Nothing);
+        self.switch.hold(StopTarget::Nothing);
         let socket = socket.map_err(LinkError::Dial)?;
         let limit = Some(WRITE_LIMIT);
         socket.set_write_timeout(limit).map_err(LinkError::Io)?;
@@ -272,11 +280,16 @@ impl Link<'_> {
     }
 
     /// Everything after the handshake, with a thread that sends.
-    fn talk(&self, line: &Arc<Line>, target: Target, user: &mut dyn Use) -> LinkError {
-        let wire = Arc::clone(line) as Arc<dyn Wire>;
-        let counters = Arc::clone(&self.setting.counters);
-        let budget = Arc::clone(&self.setting.budget);
-        let (outbox, writer) = queue::outbox(wire, Toward::Server, counters, budget);
+    fn talk(
+        &self,
+        line: &Arc<SharedSocket>,
+        target: ConnectTarget,
+        user: &mut dyn LinkHandler,
+    ) -> LinkError {
+        let wire = Arc::clone(line) as Arc<dyn Transport>;
+        let counters = Arc::clone(&self.link_settings.counters);
+        let budget = Arc::clone(&self.link_settings.budget);
+        let (outbox, writer) = queue::outbox(wire, PeerKind::Server, counters, budget);
         thread::scope(|scope| {
             let send = || net::send_all(line, writer);
             if let Err(error) = sync::spawn_scoped(scope, "remote-w", WRITER_STACK_LEN, send) {
@@ -286,7 +299,7 @@ impl Link<'_> {
                 Ok(never) => match never {},
                 Err(error) => error,
             };
-            self.switch.hold(Grip::Nothing);
+            self.switch.hold(StopTarget::Nothing);
             let error = self.unless_stopped(error);
             user.end(&error);
             // Wakes a writer that waits for the socket.
@@ -299,13 +312,13 @@ impl Link<'_> {
         &self,
         socket: &TcpStream,
         outbox: Arc<Outbox>,
-        target: Target,
-        user: &mut dyn Use,
-    ) -> Result<Never, LinkError> {
+        target: ConnectTarget,
+        user: &mut dyn LinkHandler,
+    ) -> Result<Infallible, LinkError> {
         let mut client = Client::new(self.purpose, target);
         client.count_received(1 + 2 * handshake::PACKET_LEN);
-        outbox.push(None, client.begin(self.setting.chunk_size));
-        let mut reader = Reader::until(socket, Instant::now() + SETUP_LIMIT);
+        outbox.push(None, client.begin(self.link_settings.chunk_size));
+        let mut reader = DeadlineReader::until(socket, Instant::now() + SETUP_LIMIT);
         let (mut chunks, mut events) = (Decoder::default(), Vec::new());
         let mut started = false;
         let mut buffer = vec![0; READ_LEN];
@@ -335,16 +348,16 @@ impl Link<'_> {
             let (mut replies, mut ended) = (Vec::new(), false);
             for event in events.drain(..) {
                 match event {
-                    Event::Send(message) => replies.push(message),
-                    Event::Media(message) => media.push(message),
-                    Event::Ended => ended = true,
-                    Event::Unreadable(error) => self.pass_over(error),
-                    Event::Started(stream) => {
+                    ClientEvent::Send(message) => replies.push(message),
+                    ClientEvent::Media(message) => media.push(message),
+                    ClientEvent::Ended => ended = true,
+                    ClientEvent::Unreadable(error) => self.pass_over(error),
+                    ClientEvent::Started(stream) => {
                         started = true;
-                        self.switch.hold(Grip::Nothing);
+                        self.switch.hold(StopTarget::Nothing);
                         user.start(stream, &outbox, client.end())?;
                         reader.set_each(READ_LIMIT).map_err(LinkError::Io)?;
-                        reader.gather(self.setting.gathering);
+                        reader.gather(self.link_settings.merge);
                     }
                 }
             }
@@ -362,15 +375,15 @@ impl Link<'_> {
 
 /// Where a connection goes, and where it was sent on from.
 struct Way {
-    url: Url,
-    target: Target,
-    passed: Vec<Url>,
+    url: RtmpUrl,
+    target: ConnectTarget,
+    passed: Vec<RtmpUrl>,
 }
 
 impl Way {
     /// Goes on to the application at `to`, never to one that sent us on before.
     fn redirect(&mut self, to: &str) -> Result<(), RedirectError> {
-        let url = Url::parse(to).map_err(RedirectError::Url)?;
+        let url = RtmpUrl::parse(to).map_err(RedirectError::RtmpUrl)?;
         if url == self.url || self.passed.contains(&url) {
             return Err(RedirectError::Circle);
         }
@@ -380,18 +393,18 @@ impl Way {
     /// Connects anew, to the application at `to` or where it is.
     fn reconnect(&mut self, to: Option<&str>) -> Result<(), RedirectError> {
         match to {
-            Some(to) => self.go(Url::parse(to).map_err(RedirectError::Url)?),
+            Some(to) => self.go(RtmpUrl::parse(to).map_err(RedirectError::RtmpUrl)?),
             None => self.pass(self.url.clone()),
         }
     }
 
-    fn go(&mut self, url: Url) -> Result<(), RedirectError> {
-        let Target { name, via, .. } = &self.target;
+    fn go(&mut self, url: RtmpUrl) -> Result<(), RedirectError> {
+        let ConnectTarget { name, via, .. } = &self.target;
         self.target = url.with_name(name, via.clone());
         self.pass(url)
     }
 
-    fn pass(&mut self, url: Url) -> Result<(), RedirectError> {
+    fn pass(&mut self, url: RtmpUrl) -> Result<(), RedirectError> {
         self.passed.push(std::mem::replace(&mut self.url, url));
         match self.passed.len() {
             ..=REDIRECTS_MAX => Ok(()),
@@ -408,17 +421,17 @@ fn closed(outbox: &Outbox) -> LinkError {
     }
 }
 
-enum Never {}
+enum Infallible {}
 
 /// The handshake (§5.2), all of it within [`DIAL_LIMIT`]. What S2 repeats is not held against a
 /// server: some repeat other things, and nothing of ours depends on it.
-fn shake_hands(socket: &TcpStream) -> Result<(), LinkError> {
+fn handshake(socket: &TcpStream) -> Result<(), LinkError> {
     let random = handshake::random(RandomState::new().hash_one(0));
     let hello = handshake::hello(0, &random);
     let mut out = socket;
     let opening = [&[handshake::VERSION][..], &hello].concat();
     out.write_all(&opening).map_err(LinkError::Io)?;
-    let mut reader = Reader::until(socket, Instant::now() + DIAL_LIMIT);
+    let mut reader = DeadlineReader::until(socket, Instant::now() + DIAL_LIMIT);
     let mut read = |out: &mut [u8]| {
         let result = reader.read_exact(out);
         result.map_err(|error| LinkError::reading(error, "handshake"))
@@ -427,7 +440,7 @@ fn shake_hands(socket: &TcpStream) -> Result<(), LinkError> {
     read(&mut version)?;
     handshake::check_version(version[0]).map_err(LinkError::Handshake)?;
     // On the heap: the stack of a thread stays as large as it once was.
-    let mut theirs: Box<handshake::Packet> = Box::new([0; handshake::PACKET_LEN]);
+    let mut theirs: Box<handshake::HandshakePacket> = Box::new([0; handshake::PACKET_LEN]);
     read(&mut theirs[..])?;
     let answer = handshake::echo(&theirs, 0);
     out.write_all(&answer).map_err(LinkError::Io)?;

@@ -11,19 +11,21 @@ mod stop;
 mod url;
 
 pub use destination::{Destination, DestinationError, Filter, Source};
-pub use link::{DIAL_LIMIT, Link, LinkError, REDIRECTS_MAX, SETUP_LIMIT, STEADY, Setting, Use};
-pub use progress::{Progress, Told};
+pub use link::{
+    DIAL_LIMIT, Link, LinkError, LinkHandler, LinkSettings, REDIRECTS_MAX, SETUP_LIMIT, STEADY,
+};
+pub use progress::{LinkProgress, LinkStats};
 pub use relay::Relays;
-pub use stop::{Grip, Switch};
-pub use url::{Url, UrlError, split_key};
+pub use stop::{StopHandle, StopTarget};
+pub use url::{RtmpUrl, RtmpUrlError, split_key};
 
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 
 /// Who is told of relays.
-pub trait Listener: Send + Sync {
+pub trait RelayObserver: Send + Sync {
     /// The destination takes the stream; `url` has nothing secret in it.
-    fn relay_up(&self, key: &Key, url: &str);
+    fn relay_up(&self, key: &StreamKey, url: &str);
 
     /// It does not any more; why.
-    fn relay_down(&self, key: &Key, url: &str, why: &str);
+    fn relay_down(&self, key: &StreamKey, url: &str, why: &str);
 }

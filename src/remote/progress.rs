@@ -6,9 +6,9 @@ use crate::sync::Mutex;
 use std::sync::{Arc, MutexGuard};
 
 /// Kept up to date by the thread that has the connection.
-pub struct Progress(Mutex<State>);
+pub struct LinkProgress(Mutex<ProgressState>);
 
-struct State {
+struct ProgressState {
     state: LinkState,
     attempts: u64,
     last_error: String,
@@ -24,7 +24,7 @@ struct State {
 
 /// How far it is, and what has come of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct LinkStats {
     /// How far it is.
     pub state: LinkState,
     /// How many times it was connected anew.
@@ -43,9 +43,9 @@ pub struct Told {
     pub received: u64,
 }
 
-impl Default for Progress {
+impl Default for LinkProgress {
     fn default() -> Self {
-        Progress(Mutex::new(State {
+        LinkProgress(Mutex::new(ProgressState {
             state: LinkState::Connecting,
             attempts: 0,
             last_error: String::new(),
@@ -59,8 +59,8 @@ impl Default for Progress {
     }
 }
 
-impl Progress {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl LinkProgress {
+    fn lock(&self) -> MutexGuard<'_, ProgressState> {
         self.0.lock()
     }
 
@@ -114,10 +114,10 @@ impl Progress {
     }
 
     /// How far it is now.
-    pub fn told(&self) -> Told {
+    pub fn told(&self) -> LinkStats {
         let state = self.lock();
         let now = |read: fn(&Outbox) -> u64| state.outbox.as_deref().map_or(0, read);
-        Told {
+        LinkStats {
             state: state.state,
             reconnects: state.attempts.saturating_sub(1),
             last_error: state.last_error.clone(),

@@ -2,16 +2,16 @@
 //! connection and a queue of its own, as long as the stream lasts.
 
 use super::destination::Destination;
-use super::link::{Link, LinkError, STEADY, Setting, Use};
-use super::stop::Switch;
-use super::url::Url;
-use super::{Listener, Progress};
+use super::link::{Link, LinkError, LinkHandler, LinkSettings, STEADY};
+use super::stop::StopHandle;
+use super::url::RtmpUrl;
+use super::{LinkProgress, RelayObserver};
 use crate::backoff::{Backoff, jittered};
 use crate::log;
 use crate::queue::Outbox;
-use crate::registry::{Part, Recipient, Registry, Selection, Subscription};
+use crate::registry::{Recipient, Registry, Selection, SubscriberKind, Subscription};
 use crate::rtmp::client::Purpose;
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::RelayStats;
 use crate::sync::{self, Member, Mutex, WaitGroup};
@@ -27,35 +27,35 @@ const STACK_LEN: usize = 256 << 10;
 
 /// All relays. Cloning shares them.
 #[derive(Clone)]
-pub struct Relays(Arc<Shared>);
+pub struct Relays(Arc<RelaysShared>);
 
-struct Shared {
+struct RelaysShared {
     destinations: Vec<Destination>,
-    setting: Setting,
-    listener: Arc<dyn Listener>,
+    link_settings: LinkSettings,
+    listener: Arc<dyn RelayObserver>,
     /// By stream and index of the destination, those that have not ended.
-    relays: Mutex<HashMap<(Key, usize), Arc<Relay>>>,
+    relays: Mutex<HashMap<(StreamKey, usize), Arc<Relay>>>,
     group: WaitGroup,
 }
 
 /// One stream on its way to one destination.
 struct Relay {
-    key: Key,
+    key: StreamKey,
     destination: Destination,
-    switch: Switch,
-    progress: Progress,
+    switch: StopHandle,
+    progress: LinkProgress,
 }
 
 impl Relays {
     /// Relays to these destinations; `listener` will be told of them.
     pub fn new(
         destinations: Vec<Destination>,
-        setting: Setting,
-        listener: Arc<dyn Listener>,
+        link_settings: LinkSettings,
+        listener: Arc<dyn RelayObserver>,
     ) -> Relays {
-        Relays(Arc::new(Shared {
+        Relays(Arc::new(RelaysShared {
             destinations,
-            setting,
+            link_settings,
             listener,
             relays: Mutex::default(),
             group: WaitGroup::default(),
@@ -63,7 +63,7 @@ impl Relays {
     }
 
     /// The stream `key` is published: it is relayed wherever it belongs, unless it is already.
-    pub fn start(&self, key: &Key, registry: &Registry) {
+    pub fn start(&self, key: &StreamKey, registry: &Registry) {
         for (index, destination) in self.0.destinations.iter().enumerate() {
             if destination.takes(key) {
                 self.start_one(key, index, destination, registry);
@@ -71,15 +71,21 @@ impl Relays {
         }
     }
 
-    fn start_one(&self, key: &Key, index: usize, destination: &Destination, registry: &Registry) {
+    fn start_one(
+        &self,
+        key: &StreamKey,
+        index: usize,
+        destination: &Destination,
+        registry: &Registry,
+    ) {
         let Some(member) = self.0.group.join() else {
             return;
         };
         let relay = Arc::new(Relay {
             key: key.clone(),
             destination: destination.clone(),
-            switch: Switch::default(),
-            progress: Progress::default(),
+            switch: StopHandle::default(),
+            progress: LinkProgress::default(),
         });
         let place = (key.clone(), index);
         let mut relays = self.0.lock();
@@ -101,7 +107,7 @@ impl Relays {
     }
 
     /// The stream `key` is over. Connections in use have taken leave of it themselves.
-    pub fn stop(&self, key: &Key) {
+    pub fn stop(&self, key: &StreamKey) {
         let relays = self.0.lock();
         for (_, relay) in relays.iter().filter(|((of, _), _)| of == key) {
             relay.switch.turn_off();
@@ -133,8 +139,8 @@ impl Relays {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Key, usize), Arc<Relay>>> {
+impl RelaysShared {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(StreamKey, usize), Arc<Relay>>> {
         self.relays.lock()
     }
 
@@ -175,20 +181,20 @@ impl Shared {
                 shared: self,
                 relay,
                 registry,
-                phase: Phase::Connecting,
+                phase: RelayPhase::Connecting,
             };
             let error = self.connect(relay, registry, &mut sender);
             let (worked, over) = match sender.phase {
-                Phase::Up { since, .. } => (since.elapsed(), false),
-                Phase::Connecting => (Duration::ZERO, false),
-                Phase::Down { worked, over } => (worked, over),
+                RelayPhase::Up { since, .. } => (since.elapsed(), false),
+                RelayPhase::Connecting => (Duration::ZERO, false),
+                RelayPhase::Down { worked, over } => (worked, over),
             };
             if over || matches!(error, LinkError::Stopped) {
                 log!(Info, "relay stopped"; stream_key = relay.key, destination = relay.destination,
                     sent_bytes = relay.progress.bytes());
                 return;
             }
-            self.setting.counters.relay_failures.add(1);
+            self.link_settings.counters.relay_failures.add(1);
             let pause = jittered(backoff.pause(worked));
             log!(Warn, "relay failed"; stream_key = relay.key, destination = relay.destination,
                 layer = error.layer(), error = error,
@@ -202,9 +208,9 @@ impl Shared {
 
     fn connect(&self, relay: &Relay, registry: &Registry, sender: &mut Sender) -> LinkError {
         let mut via = registry.via(&relay.key);
-        via.push(self.setting.name.clone());
+        via.push(self.link_settings.name.clone());
         let link = Link {
-            setting: &self.setting,
+            link_settings: &self.link_settings,
             url: &relay.destination.url,
             purpose: Purpose::Publish,
             switch: &relay.switch,
@@ -232,14 +238,14 @@ impl Relay {
 
 /// A relay that uses a connection.
 struct Sender<'a> {
-    shared: &'a Shared,
+    shared: &'a RelaysShared,
     relay: &'a Relay,
     registry: &'a Registry,
-    phase: Phase,
+    phase: RelayPhase,
 }
 
 /// How far it has come with it.
-enum Phase {
+enum RelayPhase {
     Connecting,
     /// The destination takes the stream.
     Up {
@@ -253,7 +259,7 @@ enum Phase {
     },
 }
 
-impl Use for Sender<'_> {
+impl LinkHandler for Sender<'_> {
     fn start(
         &mut self,
         stream: StreamId,
@@ -264,12 +270,12 @@ impl Use for Sender<'_> {
         let recipient = Recipient {
             conn_id: format!("relay to {to}"),
             stream,
-            part: Part::Server { end },
+            part: SubscriberKind::Server { end },
             tracks: Selection::All,
             via: Vec::new(),
         };
         let subscription = self.registry.subscribe(key, outbox, recipient);
-        self.phase = Phase::Up {
+        self.phase = RelayPhase::Up {
             subscription: subscription.map_err(|_| LinkError::Stopped)?,
             since: Instant::now(),
         };
@@ -284,7 +290,7 @@ impl Use for Sender<'_> {
         Ok(())
     }
 
-    fn redirected(&mut self, url: &Url) {
+    fn redirected(&mut self, url: &RtmpUrl) {
         let Relay {
             key, destination, ..
         } = self.relay;
@@ -293,14 +299,14 @@ impl Use for Sender<'_> {
     }
 
     fn end(&mut self, error: &LinkError) {
-        if let Phase::Up {
+        if let RelayPhase::Up {
             subscription,
             since,
         } = &self.phase
         {
             let over = subscription.is_over() || matches!(error, LinkError::Stopped);
             let worked = since.elapsed();
-            self.phase = Phase::Down { worked, over };
+            self.phase = RelayPhase::Down { worked, over };
             let why = match over {
                 true => "stream over".to_owned(),
                 false => error.to_string(),

@@ -1,7 +1,7 @@
 //! What ends a connection to another server from outside, whatever it is doing.
 
-use crate::net::Line;
-use crate::queue::{Outbox, Wire};
+use crate::net::SharedSocket;
+use crate::queue::{Outbox, Transport};
 use crate::rtmp::Message;
 use crate::sync::{Condvar, Mutex};
 use std::os::unix::net::UnixStream;
@@ -12,43 +12,43 @@ use std::time::{Duration, Instant};
 const POLL: Duration = Duration::from_millis(20);
 
 /// What there is to take hold of.
-pub enum Grip {
+pub enum StopTarget {
     /// Nothing: there is no connection, or somebody else ends it.
     Nothing,
     /// A connection that is being made: it is given up when this is dropped.
     Dialling(UnixStream),
     /// A connection that nothing goes through yet: it is cut.
-    Line(Arc<Line>),
+    SharedSocket(Arc<SharedSocket>),
     /// A connection that is in use: these messages are sent, and then it is closed.
     Outbox(Arc<Outbox>, Vec<Message>),
 }
 
 /// Turned off once and for all.
-pub struct Switch {
-    state: Mutex<State>,
+pub struct StopHandle {
+    state: Mutex<StopState>,
     turned: Condvar,
 }
 
-struct State {
+struct StopState {
     off: bool,
-    grip: Grip,
+    grip: StopTarget,
 }
 
-impl Default for Switch {
+impl Default for StopHandle {
     fn default() -> Self {
-        let state = State {
+        let state = StopState {
             off: false,
-            grip: Grip::Nothing,
+            grip: StopTarget::Nothing,
         };
-        Switch {
+        StopHandle {
             state: Mutex::new(state),
             turned: Condvar::new(),
         }
     }
 }
 
-impl Switch {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl StopHandle {
+    fn lock(&self) -> MutexGuard<'_, StopState> {
         self.state.lock()
     }
 
@@ -56,11 +56,11 @@ impl Switch {
     pub fn turn_off(&self) {
         let mut state = self.lock();
         state.off = true;
-        match std::mem::replace(&mut state.grip, Grip::Nothing) {
-            Grip::Nothing => {}
-            Grip::Dialling(stop) => drop(stop),
-            Grip::Line(line) => line.hang_up(),
-            Grip::Outbox(outbox, end) => outbox.finish(end),
+        match std::mem::replace(&mut state.grip, StopTarget::Nothing) {
+            StopTarget::Nothing => {}
+            StopTarget::Dialling(stop) => drop(stop),
+            StopTarget::SharedSocket(line) => line.hang_up(),
+            StopTarget::Outbox(outbox, end) => outbox.finish(end),
         }
         drop(state);
         self.turned.notify_all();
@@ -72,7 +72,7 @@ impl Switch {
     }
 
     /// Says what there is to take hold of now. `false`: it was turned off before.
-    pub fn hold(&self, grip: Grip) -> bool {
+    pub fn hold(&self, grip: StopTarget) -> bool {
         let mut state = self.lock();
         if !state.off {
             state.grip = grip;
@@ -82,7 +82,7 @@ impl Switch {
 
     /// Waits for so long; `false`, and sooner, if it is turned off.
     pub fn pause(&self, pause: Duration) -> bool {
-        let on = |state: &mut State| !state.off;
+        let on = |state: &mut StopState| !state.off;
         let state = self.lock();
         let woken = self.turned.wait_timeout_while(state, pause, on);
         !woken.off

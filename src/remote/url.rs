@@ -1,8 +1,8 @@
 //! Addresses of streams on other servers: `rtmp://host[:port]/app/name?query`.
 
 use crate::net::{HostPort, HostPortError};
-use crate::rtmp::client::Target;
-use crate::rtmp::stream_key::{Key, encoded_name};
+use crate::rtmp::client::ConnectTarget;
+use crate::rtmp::stream_key::{StreamKey, encoded_name};
 use std::fmt;
 
 /// The port that RTMP has if none is given.
@@ -11,7 +11,7 @@ const PORT: u16 = 1935;
 /// A URL of scheme `rtmp`, taken apart as far as that does not depend on the stream. Shown without
 /// what may be secret in it: only scheme, host, port and the first part of the path.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Url {
+pub struct RtmpUrl {
     /// A name or an address; IPv6 without brackets.
     pub host: String,
     /// As it is given, or 1935.
@@ -26,7 +26,7 @@ pub struct Url {
 
 /// Why a text is no URL that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UrlError {
+pub enum RtmpUrlError {
     /// It does not begin with `rtmp://`.
     Scheme,
     /// It begins with `rtmps://`.
@@ -43,29 +43,29 @@ pub enum UrlError {
     Path,
 }
 
-impl fmt::Display for UrlError {
+impl fmt::Display for RtmpUrlError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
-            UrlError::Scheme => "URL must begin with rtmp://",
-            UrlError::Tls => {
+            RtmpUrlError::Scheme => "URL must begin with rtmp://",
+            RtmpUrlError::Tls => {
                 "rtmps:// is not spoken: have a TLS client such as stunnel or socat in between, and give its rtmp:// address"
             }
-            UrlError::Character => "URL has white space or a control character",
-            UrlError::UserInfo => {
+            RtmpUrlError::Character => "URL has white space or a control character",
+            RtmpUrlError::UserInfo => {
                 "URL has a user or a password before the @: RTMP sends neither; give the server what it asks for in the query"
             }
-            UrlError::Host => "URL has no host, or a bad one",
-            UrlError::Port => "URL has a bad port",
-            UrlError::Path => "URL names no application",
+            RtmpUrlError::Host => "URL has no host, or a bad one",
+            RtmpUrlError::Port => "URL has a bad port",
+            RtmpUrlError::Path => "URL names no application",
         })
     }
 }
 
-impl From<HostPortError> for UrlError {
-    fn from(error: HostPortError) -> UrlError {
+impl From<HostPortError> for RtmpUrlError {
+    fn from(error: HostPortError) -> RtmpUrlError {
         match error {
-            HostPortError::Host => UrlError::Host,
-            HostPortError::Port => UrlError::Port,
+            HostPortError::Host => RtmpUrlError::Host,
+            HostPortError::Port => RtmpUrlError::Port,
         }
     }
 }
@@ -73,25 +73,25 @@ impl From<HostPortError> for UrlError {
 /// What takes the place of parts of a stream's key in a URL.
 const PLACEHOLDERS: [&str; 3] = ["{app}", "{name}", "{key}"];
 
-impl Url {
+impl RtmpUrl {
     /// Takes a URL apart.
     ///
     /// # Errors
     ///
-    /// Any [`UrlError`].
-    pub fn parse(text: &str) -> Result<Url, UrlError> {
+    /// Any [`RtmpUrlError`].
+    pub fn parse(text: &str) -> Result<RtmpUrl, RtmpUrlError> {
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(UrlError::Character);
+            return Err(RtmpUrlError::Character);
         }
-        let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
+        let (scheme, rest) = text.split_once("://").ok_or(RtmpUrlError::Scheme)?;
         match scheme.to_ascii_lowercase().as_str() {
             "rtmp" => {}
-            "rtmps" => return Err(UrlError::Tls),
-            _ => return Err(UrlError::Scheme),
+            "rtmps" => return Err(RtmpUrlError::Tls),
+            _ => return Err(RtmpUrlError::Scheme),
         }
-        let (place, path) = rest.split_once('/').ok_or(UrlError::Path)?;
+        let (place, path) = rest.split_once('/').ok_or(RtmpUrlError::Path)?;
         if place.contains('@') {
-            return Err(UrlError::UserInfo);
+            return Err(RtmpUrlError::UserInfo);
         }
         let HostPort { host, port } = HostPort::parse(place)?;
         let (path, query) = match path.split_once('?') {
@@ -100,9 +100,9 @@ impl Url {
         };
         let path = path.trim_matches('/');
         if path.is_empty() {
-            return Err(UrlError::Path);
+            return Err(RtmpUrlError::Path);
         }
-        Ok(Url {
+        Ok(RtmpUrl {
             host: host.to_owned(),
             port: port.unwrap_or(PORT),
             place: place.to_owned(),
@@ -123,14 +123,14 @@ impl Url {
     }
 
     /// The stream `name` of the application that the URL names; its query is the application's.
-    pub fn with_name(&self, name: &str, via: Vec<String>) -> Target {
+    pub fn with_name(&self, name: &str, via: Vec<String>) -> ConnectTarget {
         let app = with_query(&self.path, self.query.as_deref());
         self.target(app, encoded_name(name), via)
     }
 
     /// The stream that the URL itself names, with `{app}`, `{name}` and `{key}` filled in from
     /// `key`; its query is the name's.
-    pub fn filled(&self, key: &Key, via: Vec<String>) -> Target {
+    pub fn filled(&self, key: &StreamKey, via: Vec<String>) -> ConnectTarget {
         let fill = |text: &str| fill(text, key);
         let path = fill(&self.path);
         let query = self.query.as_deref().map(fill);
@@ -139,8 +139,8 @@ impl Url {
         self.target(app.to_owned(), name, via)
     }
 
-    fn target(&self, app: String, name: String, via: Vec<String>) -> Target {
-        Target {
+    fn target(&self, app: String, name: String, via: Vec<String>) -> ConnectTarget {
+        ConnectTarget {
             tc_url: format!("rtmp://{}/{app}", self.place),
             app,
             name,
@@ -157,7 +157,7 @@ fn with_query(text: &str, query: Option<&str>) -> String {
 }
 
 /// Fills in the placeholders from left to right; what is filled in is not looked at again.
-fn fill(text: &str, key: &Key) -> String {
+fn fill(text: &str, key: &StreamKey) -> String {
     let (app, name) = split_key(key);
     let values = [app, name, key.as_str()].map(encoded_name);
     let mut out = String::new();
@@ -177,18 +177,18 @@ fn fill(text: &str, key: &Key) -> String {
 }
 
 /// Application and name of a key: the name is what follows the last slash.
-pub fn split_key(key: &Key) -> (&str, &str) {
+pub fn split_key(key: &StreamKey) -> (&str, &str) {
     key.as_str().rsplit_once('/').unwrap_or(("", key.as_str()))
 }
 
-impl fmt::Display for Url {
+impl fmt::Display for RtmpUrl {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let first = self.path.split('/').next().unwrap_or_default();
         write!(f, "rtmp://{}/{first}", self.place)
     }
 }
 
-impl fmt::Debug for Url {
+impl fmt::Debug for RtmpUrl {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "Url({self})")
     }
@@ -211,20 +211,20 @@ mod tests {
                 "rtmp://a/live?x=/b",
                 Ok(("a", 1935, "rtmp://a/live", false)),
             ),
-            ("rtmps://a/live", Err(UrlError::Tls)),
-            ("http://a/live", Err(UrlError::Scheme)),
-            ("a/live", Err(UrlError::Scheme)),
-            ("rtmp://a", Err(UrlError::Path)),
-            ("rtmp://a/", Err(UrlError::Path)),
-            ("rtmp:///live", Err(UrlError::Host)),
-            ("rtmp://user:pw@a/live", Err(UrlError::UserInfo)),
-            ("rtmp://user:1@a:1/live", Err(UrlError::UserInfo)),
-            ("rtmp://user@a/live", Err(UrlError::UserInfo)),
-            ("rtmp://a:0/live", Err(UrlError::Port)),
-            ("rtmp://a/li ve", Err(UrlError::Character)),
+            ("rtmps://a/live", Err(RtmpUrlError::Tls)),
+            ("http://a/live", Err(RtmpUrlError::Scheme)),
+            ("a/live", Err(RtmpUrlError::Scheme)),
+            ("rtmp://a", Err(RtmpUrlError::Path)),
+            ("rtmp://a/", Err(RtmpUrlError::Path)),
+            ("rtmp:///live", Err(RtmpUrlError::Host)),
+            ("rtmp://user:pw@a/live", Err(RtmpUrlError::UserInfo)),
+            ("rtmp://user:1@a:1/live", Err(RtmpUrlError::UserInfo)),
+            ("rtmp://user@a/live", Err(RtmpUrlError::UserInfo)),
+            ("rtmp://a:0/live", Err(RtmpUrlError::Port)),
+            ("rtmp://a/li ve", Err(RtmpUrlError::Character)),
         ];
         for (text, want) in rows {
-            let got = Url::parse(text);
+            let got = RtmpUrl::parse(text);
             let got = got
                 .as_ref()
                 .map(|url| (url.host.as_str(), url.port, url.to_string(), url.has_name()));
@@ -239,8 +239,8 @@ mod tests {
 
     #[test]
     fn a_name_is_added_or_filled_in() {
-        let key = Key::new("a/b/{key}c").unwrap();
-        let url = |text| Url::parse(text).unwrap();
+        let key = StreamKey::new("a/b/{key}c").unwrap();
+        let url = |text| RtmpUrl::parse(text).unwrap();
         let rows = [
             (
                 url("rtmp://h/app").with_name("x", vec![]),

@@ -19,7 +19,7 @@ pub enum Purpose {
 
 /// Where to go. `app` and `name` may carry a query; `tc_url` is the URL up to the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct ConnectTarget {
     /// The application.
     pub app: String,
     /// The URL of the application.
@@ -60,7 +60,7 @@ impl fmt::Display for Error {
 
 /// What follows from a message of the server, in order.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum ClientEvent {
     /// Send this to the server.
     Send(Message),
     /// Media may be sent on, or will come on, this stream.
@@ -74,7 +74,7 @@ pub enum Event {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ClientState {
     Connecting,
     CreatingStream,
     Starting(StreamId),
@@ -95,20 +95,20 @@ const BUFFER_MS: u32 = 3000;
 #[derive(Debug)]
 pub struct Client {
     purpose: Purpose,
-    target: Target,
-    state: State,
+    target: ConnectTarget,
+    state: ClientState,
     acknowledgements: Acknowledgements,
     window_sent: Option<u32>,
 }
 
 impl Client {
     /// A conversation that has not begun.
-    pub fn new(purpose: Purpose, target: Target) -> Client {
+    pub fn new(purpose: Purpose, target: ConnectTarget) -> Client {
         let acknowledgements = Acknowledgements::default();
         Client {
             purpose,
             target,
-            state: State::Connecting,
+            state: ClientState::Connecting,
             acknowledgements,
             window_sent: None,
         }
@@ -160,7 +160,7 @@ impl Client {
 
     /// The messages that end what was started, to be sent before hanging up.
     pub fn end(&self) -> Vec<Message> {
-        let (State::Starting(stream) | State::Running(stream)) = self.state else {
+        let (ClientState::Starting(stream) | ClientState::Running(stream)) = self.state else {
             return Vec::new();
         };
         let id = Value::Number(f64::from(stream.0));
@@ -185,13 +185,13 @@ impl Client {
     /// # Errors
     ///
     /// Any [`Error`]: hang up; trying again later may help.
-    pub fn handle(&mut self, message: Message, out: &mut Vec<Event>) -> Result<(), Error> {
+    pub fn handle(&mut self, message: Message, out: &mut Vec<ClientEvent>) -> Result<(), Error> {
         match message.kind {
             MessageType::COMMAND | MessageType::COMMAND_AMF3 => {
                 match Call::parse(message.kind, &message.payload) {
                     Ok(call) => self.command(&call, out)?,
                     // ffmpeg, when it listens, says `onFCPublish` and nothing more.
-                    Err(error) => out.push(Event::Unreadable(error)),
+                    Err(error) => out.push(ClientEvent::Unreadable(error)),
                 }
             }
             MessageType(1..=6) => {
@@ -201,53 +201,53 @@ impl Client {
             }
             MessageType::AGGREGATE => {
                 let parts = super::aggregate::split(&message).unwrap_or_default();
-                out.extend(parts.into_iter().map(Event::Media));
+                out.extend(parts.into_iter().map(ClientEvent::Media));
             }
             MessageType::AUDIO
             | MessageType::VIDEO
             | MessageType::DATA
             | MessageType::DATA_AMF3 => {
-                out.push(Event::Media(message));
+                out.push(ClientEvent::Media(message));
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn control(&mut self, control: Control, out: &mut Vec<Event>) {
+    fn control(&mut self, control: Control, out: &mut Vec<ClientEvent>) {
         match control {
             Control::WindowAckSize(size) => self.acknowledgements.announce(size),
             Control::SetPeerBandwidth { size, .. }
                 if size > 0 && self.window_sent != Some(size) =>
             {
                 self.window_sent = Some(size);
-                out.push(Event::Send(Control::WindowAckSize(size).message()));
+                out.push(ClientEvent::Send(Control::WindowAckSize(size).message()));
             }
             Control::User(UserControl::PingRequest(time)) => {
-                out.push(Event::Send(UserControl::PingResponse(time).message()));
+                out.push(ClientEvent::Send(UserControl::PingResponse(time).message()));
             }
-            Control::User(UserControl::StreamEof(_)) => out.push(Event::Ended),
+            Control::User(UserControl::StreamEof(_)) => out.push(ClientEvent::Ended),
             _ => {}
         }
     }
 
-    fn command(&mut self, call: &Call, out: &mut Vec<Event>) -> Result<(), Error> {
+    fn command(&mut self, call: &Call, out: &mut Vec<ClientEvent>) -> Result<(), Error> {
         match (self.state, call.name.as_str()) {
-            (State::Connecting, "_result") if call.transaction == CONNECT => {
-                self.state = State::CreatingStream;
-                out.extend(self.create_stream().into_iter().map(Event::Send));
+            (ClientState::Connecting, "_result") if call.transaction == CONNECT => {
+                self.state = ClientState::CreatingStream;
+                out.extend(self.create_stream().into_iter().map(ClientEvent::Send));
             }
-            (State::CreatingStream, "_result") if call.transaction == CREATE_STREAM => {
+            (ClientState::CreatingStream, "_result") if call.transaction == CREATE_STREAM => {
                 let id = call
                     .arguments
                     .first()
                     .and_then(Value::as_u32)
                     .filter(|id| *id > 0);
                 let stream = StreamId(id.ok_or(Error::NoStreamId)?);
-                self.state = State::Starting(stream);
-                out.extend(self.start(stream).into_iter().map(Event::Send));
+                self.state = ClientState::Starting(stream);
+                out.extend(self.start(stream).into_iter().map(ClientEvent::Send));
             }
-            (State::Connecting | State::CreatingStream, "_error")
+            (ClientState::Connecting | ClientState::CreatingStream, "_error")
                 if [CONNECT, CREATE_STREAM].contains(&call.transaction) =>
             {
                 return Err(self.refused(call));
@@ -291,7 +291,7 @@ impl Client {
         }
     }
 
-    fn status(&mut self, call: &Call, out: &mut Vec<Event>) -> Result<(), Error> {
+    fn status(&mut self, call: &Call, out: &mut Vec<ClientEvent>) -> Result<(), Error> {
         let Some(info) = call.arguments.first() else {
             return Ok(());
         };
@@ -304,11 +304,11 @@ impl Client {
                 let url = info.get("tcUrl").and_then(Value::as_text);
                 return Err(Error::Reconnect(url.map(str::to_owned)));
             }
-            (State::Starting(stream), code::PUBLISH_START | code::PLAY_START) => {
-                self.state = State::Running(stream);
-                out.push(Event::Started(stream));
+            (ClientState::Starting(stream), code::PUBLISH_START | code::PLAY_START) => {
+                self.state = ClientState::Running(stream);
+                out.push(ClientEvent::Started(stream));
             }
-            (_, code::UNPUBLISH_NOTIFY | "NetStream.Play.Stop") => out.push(Event::Ended),
+            (_, code::UNPUBLISH_NOTIFY | "NetStream.Play.Stop") => out.push(ClientEvent::Ended),
             _ => {}
         }
         Ok(())
@@ -339,7 +339,7 @@ fn redirect(info: &Value) -> Option<&str> {
 /// A part of an application or a query that is shorter is not taken for a secret.
 const SECRET_LEN_MIN: usize = 4;
 
-impl Target {
+impl ConnectTarget {
     /// What of it may be secret, and may come back in replies: the stream's name, the application
     /// but for its first part, and queries.
     fn secrets(&self) -> Vec<&str> {

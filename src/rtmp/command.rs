@@ -166,7 +166,7 @@ impl Connect {
 
 /// Where `play` wants to begin (§7.2.2.1), in the readings of real clients.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Start {
+pub enum PlayStart {
     /// -2, or any other negative number: live, else a recording, else wait for one.
     LiveOrRecorded,
     /// -1, or -1000 of clients that count in ms: live only.
@@ -175,12 +175,12 @@ pub enum Start {
     Recorded(f64),
 }
 
-impl Start {
-    fn new(number: Option<f64>) -> Start {
+impl PlayStart {
+    fn new(number: Option<f64>) -> PlayStart {
         match number {
-            Some(start) if start >= 0.0 => Start::Recorded(start),
-            Some(start) if start == -1.0 || start == -1000.0 => Start::Live,
-            _ => Start::LiveOrRecorded,
+            Some(start) if start >= 0.0 => PlayStart::Recorded(start),
+            Some(start) if start == -1.0 || start == -1000.0 => PlayStart::Live,
+            _ => PlayStart::LiveOrRecorded,
         }
     }
 }
@@ -252,7 +252,7 @@ pub enum Command {
         /// `None` if missing or not text.
         name: Option<String>,
         /// Where to begin.
-        start: Start,
+        start: PlayStart,
         /// Whether to replace what plays; `None` if not said, which means to replace it.
         reset: Option<bool>,
     },
@@ -294,7 +294,7 @@ impl Command {
             "FCUnpublish" => Command::FcUnpublish(call.text(0)),
             "play" => Command::Play {
                 name: call.text(0),
-                start: Start::new(call.number(1)),
+                start: PlayStart::new(call.number(1)),
                 reset: call.flag(3),
             },
             "play2" => Command::Play2,

@@ -20,7 +20,7 @@ pub enum Control {
         /// The window, in bytes.
         size: u32,
         /// How binding it is.
-        limit: Limit,
+        limit: BandwidthLimit,
     },
     /// Type 4.
     User(UserControl),
@@ -28,15 +28,15 @@ pub enum Control {
 
 /// The limit type of Set Peer Bandwidth (§5.4.5). Unknown ones are kept and mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit(pub u8);
+pub struct BandwidthLimit(pub u8);
 
-impl Limit {
+impl BandwidthLimit {
     /// The window is to be the one given.
-    pub const HARD: Limit = Limit(0);
+    pub const HARD: BandwidthLimit = BandwidthLimit(0);
     /// The smaller of the one given and the one in force.
-    pub const SOFT: Limit = Limit(1);
+    pub const SOFT: BandwidthLimit = BandwidthLimit(1);
     /// As hard if the last one was hard, else nothing.
-    pub const DYNAMIC: Limit = Limit(2);
+    pub const DYNAMIC: BandwidthLimit = BandwidthLimit(2);
 }
 
 /// The events of user control messages (§7.1.7).
@@ -105,7 +105,7 @@ impl Control {
             MessageType::WINDOW_ACK_SIZE => Control::WindowAckSize(value(&mut cursor)?),
             MessageType::SET_PEER_BANDWIDTH => {
                 let size = value(&mut cursor)?;
-                let limit = Limit(cursor.u8().map_err(truncated)?);
+                let limit = BandwidthLimit(cursor.u8().map_err(truncated)?);
                 Control::SetPeerBandwidth { size, limit }
             }
             MessageType::USER_CONTROL => {

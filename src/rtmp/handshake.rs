@@ -16,7 +16,7 @@ pub const PACKET_LEN: usize = 1536;
 pub const RANDOM_LEN: usize = 1528;
 
 /// C1, S1, C2 or S2.
-pub type Packet = [u8; PACKET_LEN];
+pub type HandshakePacket = [u8; PACKET_LEN];
 
 /// Why the handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn check_version(byte: u8) -> Result<(), Error> {
 }
 
 /// C1 or S1: our time in ms, four zero bytes, our random bytes (§5.2.3).
-pub fn hello(time: u32, random: &[u8; RANDOM_LEN]) -> Packet {
+pub fn hello(time: u32, random: &[u8; RANDOM_LEN]) -> HandshakePacket {
     let mut packet = [0; PACKET_LEN];
     packet[..4].copy_from_slice(&time.to_be_bytes());
     packet[8..].copy_from_slice(random);
@@ -64,7 +64,7 @@ pub fn hello(time: u32, random: &[u8; RANDOM_LEN]) -> Packet {
 }
 
 /// C2 or S2: the peer's time, the time in ms at which we read it, the peer's random bytes (§5.2.4).
-pub fn echo(peer: &Packet, read_at: u32) -> Packet {
+pub fn echo(peer: &HandshakePacket, read_at: u32) -> HandshakePacket {
     let mut packet = *peer;
     packet[4..8].copy_from_slice(&read_at.to_be_bytes());
     packet
@@ -78,7 +78,7 @@ pub fn echo(peer: &Packet, read_at: u32) -> Packet {
 ///
 /// [`Error::TimeNotEchoed`], [`Error::RandomNotEchoed`]: worth a note. Some peers send other things
 /// and nothing of ours depends on it.
-pub fn check_echo(ours: &Packet, theirs: &Packet) -> Result<(), Error> {
+pub fn check_echo(ours: &HandshakePacket, theirs: &HandshakePacket) -> Result<(), Error> {
     if ours[..4] != theirs[..4] {
         return Err(Error::TimeNotEchoed);
     }
@@ -89,7 +89,7 @@ pub fn check_echo(ours: &Packet, theirs: &Packet) -> Result<(), Error> {
 }
 
 /// S0, S1 and S2 in answer to C0 and C1, which were read at `time`; S1 starts our clock there.
-pub fn answer(theirs: &Packet, time: u32, seed: u64) -> Vec<u8> {
+pub fn answer(theirs: &HandshakePacket, time: u32, seed: u64) -> Vec<u8> {
     let mut answer = Vec::with_capacity(1 + 2 * PACKET_LEN);
     answer.push(VERSION);
     answer.extend_from_slice(&time.to_be_bytes());
@@ -106,7 +106,7 @@ pub fn answer(theirs: &Packet, time: u32, seed: u64) -> Vec<u8> {
 /// # Errors
 ///
 /// As of [`check_echo`]; an answer that is none was never echoed.
-pub fn check_answered(answer: &[u8], theirs: &Packet) -> Result<(), Error> {
+pub fn check_answered(answer: &[u8], theirs: &HandshakePacket) -> Result<(), Error> {
     let ours = answer.get(1..).and_then(<[u8]>::first_chunk);
     check_echo(ours.ok_or(Error::TimeNotEchoed)?, theirs)
 }

@@ -13,7 +13,7 @@ const CAN_FORWARD: f64 = 4.0;
 
 /// How grave a status is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub enum StatusLevel {
     /// As asked.
     Status,
     /// It goes on, but worse.
@@ -22,12 +22,12 @@ pub enum Level {
     Error,
 }
 
-impl Level {
+impl StatusLevel {
     fn name(self) -> &'static str {
         match self {
-            Level::Status => "status",
-            Level::Warning => "warning",
-            Level::Error => "error",
+            StatusLevel::Status => "status",
+            StatusLevel::Warning => "warning",
+            StatusLevel::Error => "error",
         }
     }
 }
@@ -77,7 +77,7 @@ pub fn call(
     Message::untimed(MessageType::COMMAND, stream, call.payload())
 }
 
-fn info(level: Level, code: &str, description: &str) -> Value {
+fn info(level: StatusLevel, code: &str, description: &str) -> Value {
     Value::object([
         ("level", Value::text(level.name())),
         ("code", Value::text(code)),
@@ -86,7 +86,7 @@ fn info(level: Level, code: &str, description: &str) -> Value {
 }
 
 /// `onStatus` on the stream that it is about, with transaction 0 (§7.2.2).
-pub fn on_status(stream: StreamId, level: Level, code: &str, description: &str) -> Message {
+pub fn on_status(stream: StreamId, level: StatusLevel, code: &str, description: &str) -> Message {
     call(
         stream,
         "onStatus",
@@ -114,7 +114,7 @@ pub fn error(stream: StreamId, transaction: f64, code: &str, description: &str) 
         "_error",
         transaction,
         Value::Null,
-        vec![info(Level::Error, code, description)],
+        vec![info(StatusLevel::Error, code, description)],
     )
 }
 
@@ -131,7 +131,7 @@ pub fn connect_result(transaction: f64, caps_ex: u32) -> Message {
         ("capsEx", Value::Number(f64::from(caps_ex & CAPS_EX))),
     ]);
     let information = Value::object([
-        ("level", Value::text(Level::Status.name())),
+        ("level", Value::text(StatusLevel::Status.name())),
         ("code", Value::text(code::CONNECT_SUCCESS)),
         ("description", Value::text("Connection succeeded.")),
         ("objectEncoding", Value::Number(0.0)),
@@ -149,7 +149,7 @@ pub fn connect_result(transaction: f64, caps_ex: u32) -> Message {
 pub fn publish_start(stream: StreamId, name: &str) -> Message {
     on_status(
         stream,
-        Level::Status,
+        StatusLevel::Status,
         code::PUBLISH_START,
         &format!("{name} is now published."),
     )
@@ -158,7 +158,7 @@ pub fn publish_start(stream: StreamId, name: &str) -> Message {
 /// Publishing of `name` is over, as the client wished by `publish` without a name.
 pub fn publish_end(stream: StreamId, name: &str) -> Message {
     let text = format!("{name} is now unpublished.");
-    on_status(stream, Level::Status, code::UNPUBLISH_SUCCESS, &text)
+    on_status(stream, StatusLevel::Status, code::UNPUBLISH_SUCCESS, &text)
 }
 
 /// FCPublish was heard; some encoders publish only after this. No specification has it.
@@ -172,7 +172,7 @@ pub fn on_fc_unpublish(name: &str) -> Message {
 }
 
 fn fc_status(command: &str, code: &str, description: &str) -> Message {
-    let info = info(Level::Status, code, description);
+    let info = info(StatusLevel::Status, code, description);
     call(StreamId::CONTROL, command, 0.0, Value::Null, vec![info])
 }
 
@@ -184,13 +184,18 @@ pub fn play_start(stream: StreamId, name: &str, reset: bool) -> Vec<Message> {
         let text = format!("Playing and resetting {name}.");
         messages.push(on_status(
             stream,
-            Level::Status,
+            StatusLevel::Status,
             "NetStream.Play.Reset",
             &text,
         ));
     }
     let text = format!("Started playing {name}.");
-    messages.push(on_status(stream, Level::Status, code::PLAY_START, &text));
+    messages.push(on_status(
+        stream,
+        StatusLevel::Status,
+        code::PLAY_START,
+        &text,
+    ));
     messages
 }
 
@@ -198,7 +203,7 @@ pub fn play_start(stream: StreamId, name: &str, reset: bool) -> Vec<Message> {
 pub fn not_found(stream: StreamId, name: &str) -> Message {
     on_status(
         stream,
-        Level::Error,
+        StatusLevel::Error,
         code::STREAM_NOT_FOUND,
         &format!("{name} not found."),
     )
@@ -207,7 +212,7 @@ pub fn not_found(stream: StreamId, name: &str) -> Message {
 /// The stream that a viewer plays is over: StreamEOF and UnpublishNotify.
 pub fn play_end(stream: StreamId, name: &str) -> [Message; 2] {
     let text = format!("{name} is now unpublished.");
-    let notify = on_status(stream, Level::Status, code::UNPUBLISH_NOTIFY, &text);
+    let notify = on_status(stream, StatusLevel::Status, code::UNPUBLISH_NOTIFY, &text);
     [UserControl::StreamEof(stream).message(), notify]
 }
 
@@ -216,7 +221,7 @@ pub fn insufficient_bandwidth(stream: StreamId, name: &str) -> Message {
     let text = format!("{name} is sent with frames left out.");
     on_status(
         stream,
-        Level::Warning,
+        StatusLevel::Warning,
         "NetStream.Play.InsufficientBW",
         &text,
     )
@@ -225,18 +230,18 @@ pub fn insufficient_bandwidth(stream: StreamId, name: &str) -> Message {
 /// Playing goes on after receiveAudio or receiveVideo: Seek.Notify and Play.Start (§7.2.2.4).
 pub fn play_again(stream: StreamId, name: &str) -> [Message; 2] {
     let text = format!("Seeking in {name}.");
-    let seek = on_status(stream, Level::Status, "NetStream.Seek.Notify", &text);
+    let seek = on_status(stream, StatusLevel::Status, "NetStream.Seek.Notify", &text);
     let text = format!("Started playing {name}.");
     [
         seek,
-        on_status(stream, Level::Status, code::PLAY_START, &text),
+        on_status(stream, StatusLevel::Status, code::PLAY_START, &text),
     ]
 }
 
 /// Asks a client to connect anew, to `tc_url` if one is given (Enhanced RTMP v2, Reconnect).
 pub fn reconnect_request(tc_url: Option<&str>, description: &str) -> Message {
     let mut members = vec![
-        (b"level".to_vec(), Value::text(Level::Status.name())),
+        (b"level".to_vec(), Value::text(StatusLevel::Status.name())),
         (b"code".to_vec(), Value::text(code::RECONNECT_REQUEST)),
         (b"description".to_vec(), Value::text(description)),
     ];

@@ -12,15 +12,15 @@ pub const QUERY_LEN_MAX: usize = 8 << 10;
 ///
 /// Without empty, `.` and `..` segments and without control characters; 1 to [`KEY_LEN_MAX`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(String);
+pub struct StreamKey(String);
 
-impl Key {
+impl StreamKey {
     /// Checks a key as it is written, say, in a flag.
     ///
     /// # Errors
     ///
     /// Any [`Error`]: there can be no such stream.
-    pub fn new(key: &str) -> Result<Key, Error> {
+    pub fn new(key: &str) -> Result<StreamKey, Error> {
         let segments: Vec<&str> = key
             .split('/')
             .filter(|segment| !segment.is_empty())
@@ -41,7 +41,7 @@ impl Key {
         if key.len() > KEY_LEN_MAX {
             return Err(Error::TooLong { len: key.len() });
         }
-        Ok(Key(key))
+        Ok(StreamKey(key))
     }
 
     /// The key as text.
@@ -50,7 +50,7 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for StreamKey {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -95,9 +95,9 @@ impl fmt::Display for Error {
 
 /// A stream as a client asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
+pub struct StreamPath {
     /// Which stream.
-    pub key: Key,
+    pub key: StreamKey,
     /// The application, without its query, decoded.
     pub app: String,
     /// The name, without its query, decoded, and without what clients put around it.
@@ -107,7 +107,7 @@ pub struct Address {
     query: String,
 }
 
-impl Address {
+impl StreamPath {
     /// The stream that `name` means on a connection to `app`; both may carry a query.
     ///
     /// An app whose query is open (`cam?`) takes the name as its query: so do libraries cut a URL
@@ -116,7 +116,7 @@ impl Address {
     /// # Errors
     ///
     /// Any [`Error`]: refuse the client.
-    pub fn new(app: &str, name: &str) -> Result<Address, Error> {
+    pub fn new(app: &str, name: &str) -> Result<StreamPath, Error> {
         let is_open = app.contains('?') && app.ends_with(['?', '&']);
         let (app, app_query) = split_query(app);
         let (name, name_query) = match is_open {
@@ -141,8 +141,8 @@ impl Address {
         {
             return Err(Error::TooLong { len });
         }
-        Ok(Address {
-            key: Key::new(&format!("{app}/{name}"))?,
+        Ok(StreamPath {
+            key: StreamKey::new(&format!("{app}/{name}"))?,
             app,
             name,
             query: [name_query, and, app_query].concat(),
@@ -269,7 +269,7 @@ mod tests {
 
     fn check(rows: &[Row]) {
         for (app, name, want) in rows {
-            let got = Address::new(app, name).map(|address| address.key.0);
+            let got = StreamPath::new(app, name).map(|path| path.key.0);
             let got = got.as_deref().map_err(|error| *error);
             assert_eq!(got, *want, "{app:?} {name:?}");
         }
@@ -340,19 +340,19 @@ mod tests {
         ];
         check(&rows);
         let long = "x".repeat(507);
-        assert!(Address::new("live", &long).is_ok());
+        assert!(StreamPath::new("live", &long).is_ok());
         assert_eq!(
-            Address::new("live", &format!("{long}x")),
+            StreamPath::new("live", &format!("{long}x")),
             Err(Error::TooLong { len: 513 })
         );
         for (app, name) in [("", "/".repeat(513)), ("%41%41%41", "%42".repeat(513))] {
             let len = 513;
-            assert_eq!(Address::new(app, &name), Err(Error::TooLong { len }));
+            assert_eq!(StreamPath::new(app, &name), Err(Error::TooLong { len }));
         }
         let query = format!("x?{}", "a&".repeat(QUERY_LEN_MAX / 2));
-        assert!(Address::new("live", &query).is_ok());
+        assert!(StreamPath::new("live", &query).is_ok());
         assert_eq!(
-            Address::new("live?b", &query),
+            StreamPath::new("live?b", &query),
             Err(Error::QueryTooLong {
                 len: QUERY_LEN_MAX + 2
             })
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn queries_are_read_and_the_names_win() {
-        let address = Address::new("live?token=app&user=u", "cam?token=na%6De&flag").unwrap();
+        let path = StreamPath::new("live?token=app&user=u", "cam?token=na%6De&flag").unwrap();
         let rows = [
             ("token", Some("name")),
             ("user", Some("u")),
@@ -369,14 +369,14 @@ mod tests {
             ("none", None),
         ];
         for (key, want) in rows {
-            assert_eq!(address.query(key).as_deref(), want, "{key}");
+            assert_eq!(path.query(key).as_deref(), want, "{key}");
         }
-        let odd = Address::new("a", "b?x=%zz%4&y=%+1").unwrap();
+        let odd = StreamPath::new("a", "b?x=%zz%4&y=%+1").unwrap();
         assert_eq!(
             (odd.query("x").as_deref(), odd.query("y").as_deref()),
             (Some("%zz%4"), Some("%+1"))
         );
-        let open = Address::new("cam?", "token=s3cret").unwrap();
+        let open = StreamPath::new("cam?", "token=s3cret").unwrap();
         assert_eq!(open.query("token").as_deref(), Some("s3cret"));
         assert_eq!((open.app.as_str(), open.name.as_str()), ("cam", ""));
     }
@@ -392,10 +392,10 @@ mod tests {
             ("%25%25", "%%"),
         ];
         for (name, want) in rows {
-            let key = Address::new("live", name).unwrap().key;
+            let key = StreamPath::new("live", name).unwrap().key;
             let sent = encoded_name(key.as_str().strip_prefix("live/").unwrap());
             assert_eq!(sent, want, "{name}");
-            assert_eq!(Address::new("live", &sent).unwrap().key, key, "{name}");
+            assert_eq!(StreamPath::new("live", &sent).unwrap().key, key, "{name}");
         }
     }
 
@@ -414,8 +414,8 @@ mod tests {
             ("cam?user=u&", "token=s3cret", "token=s3cret&user=u"),
         ];
         for (app, name, want) in rows {
-            let address = Address::new(app, name).unwrap();
-            assert_eq!(address.whole_query(), want, "{app} {name}");
+            let path = StreamPath::new(app, name).unwrap();
+            assert_eq!(path.whole_query(), want, "{app} {name}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::queue::{self, Outbox};
 use crate::record;
 use crate::registry::{Ended, Publication, Subscription};
 use crate::rtmp::session::Medium;
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,14 +26,14 @@ pub struct Publishing {
     /// The right to publish.
     pub publication: Publication,
     /// Of which stream.
-    pub key: Key,
+    pub key: StreamKey,
 }
 
 /// What lasts as long as a publication does, wherever that ends.
 struct Beside {
     hooks: Arc<Hooks>,
     conn_id: String,
-    key: Key,
+    key: StreamKey,
     since: Instant,
     /// The program that runs beside it.
     child: Option<Child>,
@@ -46,7 +46,7 @@ pub struct Playing {
     /// The place in the audience.
     pub subscription: Subscription,
     /// Of which stream.
-    pub key: Key,
+    pub key: StreamKey,
     /// Since when.
     pub since: Instant,
     /// The way to the viewer.
@@ -66,7 +66,7 @@ pub enum Ending {
 
 impl Active {
     /// The stream that it is about.
-    pub fn key(&self) -> &Key {
+    pub fn key(&self) -> &StreamKey {
         match self {
             Active::Publishing(publishing) => &publishing.key,
             Active::Playing(playing) => &playing.key,
@@ -112,7 +112,7 @@ impl Publishing {
     pub fn start(
         context: &Context,
         publication: Publication,
-        key: Key,
+        key: StreamKey,
         event: Event,
         share: Share,
     ) -> Publishing {
@@ -141,7 +141,7 @@ impl Publishing {
 }
 
 impl Beside {
-    fn start(context: &Context, key: &Key, event: Event, share: Share) -> Beside {
+    fn start(context: &Context, key: &StreamKey, event: Event, share: Share) -> Beside {
         context.hooks.fire(event.clone());
         let conn_id = event.conn_id.clone();
         let supervisor = context.supervisor.as_ref();
@@ -179,7 +179,7 @@ impl Beside {
 
 impl Playing {
     /// A playback that begins now.
-    pub fn new(subscription: Subscription, key: Key, outbox: &Arc<Outbox>) -> Playing {
+    pub fn new(subscription: Subscription, key: StreamKey, outbox: &Arc<Outbox>) -> Playing {
         Playing {
             subscription,
             key,

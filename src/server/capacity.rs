@@ -80,11 +80,11 @@ pub struct Running {
 /// The threads that connections and publications may have, and those that are given out.
 #[derive(Debug)]
 pub struct Capacity {
-    state: Mutex<State>,
+    state: Mutex<CapacityState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct CapacityState {
     bound: Bound,
     taken: usize,
     /// Those of them that are not a connection's.
@@ -112,7 +112,7 @@ impl Capacity {
     }
 
     fn with_bound(bound: Bound) -> Capacity {
-        let state = State {
+        let state = CapacityState {
             bound,
             taken: 0,
             taken_beside: 0,
@@ -123,7 +123,7 @@ impl Capacity {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CapacityState> {
         self.state.lock()
     }
 

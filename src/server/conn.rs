@@ -1,24 +1,24 @@
 //! One connection: a reader thread that owns all that the peer causes, and a writer thread.
 
 use super::active::{Active, Ending, Playing, Publishing};
-use super::connections::{NO_ROLE, Peer, Place};
+use super::connections::{Admission, NO_ROLE, Peer};
 use super::error::Error;
-use super::fetches::Full;
-use super::handshake::shake_hands;
+use super::fetches::FetchRefused;
+use super::handshake::handshake;
 use super::pace::Pace;
 use super::sent::Sent;
 use super::{Context, READ_LIMIT, SETUP_LIMIT, events};
 use crate::auth::{Action, Authenticator};
 use crate::log;
 use crate::log::RateLimit;
-use crate::net::{self, Line, Reader};
-use crate::queue::{self, Cause, Outbox, Toward, Wire, Writer};
-use crate::registry::{Origin, Part, Publisher, Recipient, Refusal, Selection};
+use crate::net::{self, DeadlineReader, SharedSocket};
+use crate::queue::{self, Cause, Outbox, PeerKind, Transport, Writer};
+use crate::registry::{Origin, Publisher, Recipient, Refusal, Selection, SubscriberKind};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::command::HOPS_MAX;
-use crate::rtmp::session::{Event, Request, Session};
+use crate::rtmp::session::{Session, SessionEvent, StreamRequest};
 use crate::rtmp::status::code;
-use crate::rtmp::stream_key::{Address, Key};
+use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::rtmp::{Message, StreamId, handshake};
 use crate::sync;
 use crate::text::shown;
@@ -57,14 +57,20 @@ const WRITER_STACK_LEN: usize = 64 << 10;
 
 /// Serves one peer until either side ends it. Runs on the connection's reader thread; when it
 /// returns, the writer is gone too, and so is every trace of the connection.
-pub fn serve(context: &Context, number: u64, line: &Arc<Line>, addr: SocketAddr, place: &Place) {
+pub fn serve(
+    context: &Context,
+    number: u64,
+    line: &Arc<SharedSocket>,
+    addr: SocketAddr,
+    place: &Admission,
+) {
     let id = format!("c{number:06}");
     let began = Instant::now();
     log!(Debug, "connection accepted"; conn_id = id, peer_addr = addr);
     context.hooks.fire(events::accepted(&id, addr));
-    let (error, role) = match shake_hands(context, number, &line.0) {
+    let (error, role) = match handshake(context, number, &line.0) {
         Ok(()) => {
-            context.hooks.fire(events::shaken_hands(&id));
+            context.hooks.fire(events::handshake_done(&id));
             talk(context, &id, line, addr, place)
         }
         Err(error) => {
@@ -99,17 +105,17 @@ pub fn serve(context: &Context, number: u64, line: &Arc<Line>, addr: SocketAddr,
 fn talk(
     context: &Context,
     id: &str,
-    line: &Arc<Line>,
+    line: &Arc<SharedSocket>,
     addr: SocketAddr,
-    place: &Place,
+    place: &Admission,
 ) -> (Error, &'static str) {
     let socket = &line.0;
-    let wire = Arc::clone(line) as Arc<dyn Wire>;
+    let wire = Arc::clone(line) as Arc<dyn Transport>;
     let (counters, budget) = (
         Arc::clone(&context.counters),
-        Arc::clone(&context.setting.budget),
+        Arc::clone(&context.link_settings.budget),
     );
-    let (outbox, writer) = queue::outbox(wire, Toward::Client, counters, budget);
+    let (outbox, writer) = queue::outbox(wire, PeerKind::Client, counters, budget);
     let peer = Arc::new(Peer::new(id.to_owned(), addr, outbox, context.epoch));
     thread::scope(|scope| {
         if let Err(error) = sync::spawn_scoped(scope, &format!("{id}-w"), WRITER_STACK_LEN, || {
@@ -135,21 +141,21 @@ fn talk(
 }
 
 /// The writer thread.
-fn write(context: &Context, line: &Line, writer: Writer) {
+fn write(context: &Context, line: &SharedSocket, writer: Writer) {
     let sent = net::send_all(line, writer);
     if sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
         context.counters.zombies.add(1);
     }
 }
 
-enum Never {}
+enum Infallible {}
 
 /// A connection that has shaken hands, seen from its reader thread.
 struct Conn<'a> {
     context: &'a Context,
     peer: Arc<Peer>,
     socket: &'a TcpStream,
-    reader: Reader<'a>,
+    reader: DeadlineReader<'a>,
     session: Session,
     chunks: Decoder,
     /// The app, without its query.
@@ -178,7 +184,7 @@ impl<'a> Conn<'a> {
             context,
             peer,
             socket,
-            reader: Reader::until(socket, Instant::now() + SETUP_LIMIT),
+            reader: DeadlineReader::until(socket, Instant::now() + SETUP_LIMIT),
             session,
             chunks: Decoder::default(),
             app: String::new(),
@@ -197,7 +203,7 @@ impl<'a> Conn<'a> {
     }
 
     /// Reads and does what the peer wants, until one of the two has had enough.
-    fn read_loop(&mut self) -> Result<Never, Error> {
+    fn read_loop(&mut self) -> Result<Infallible, Error> {
         let mut buffer = vec![0; READ_LEN];
         let mut events = Vec::new();
         loop {
@@ -269,10 +275,10 @@ impl<'a> Conn<'a> {
         }
     }
 
-    fn act(&mut self, event: Event) -> Result<(), Error> {
+    fn act(&mut self, event: SessionEvent) -> Result<(), Error> {
         match event {
-            Event::Send(message) => self.replies.push(message),
-            Event::Media(message) => {
+            SessionEvent::Send(message) => self.replies.push(message),
+            SessionEvent::Media(message) => {
                 if self
                     .media
                     .last()
@@ -292,9 +298,9 @@ impl<'a> Conn<'a> {
     }
 
     /// Does what changes the state of the connection; all that came before is handed over.
-    fn change(&mut self, event: Event) -> Result<(), Error> {
+    fn change(&mut self, event: SessionEvent) -> Result<(), Error> {
         match event {
-            Event::Connected {
+            SessionEvent::Connected {
                 app,
                 flash_ver,
                 via,
@@ -308,32 +314,32 @@ impl<'a> Conn<'a> {
                 self.app = app;
                 self.via = via;
             }
-            Event::Publish(request) => self.publish(request)?,
-            Event::Play(request) => self.play(request)?,
-            Event::Ended(stream) => self.end(stream)?,
-            Event::Pause(stream, paused) => {
+            SessionEvent::Publish(request) => self.publish(request)?,
+            SessionEvent::Play(request) => self.play(request)?,
+            SessionEvent::Ended(stream) => self.end(stream)?,
+            SessionEvent::Pause(stream, paused) => {
                 if let Some(active) = self.active(stream) {
                     active.pause(paused);
                 }
             }
-            Event::Receive(stream, medium, on) => {
+            SessionEvent::Receive(stream, medium, on) => {
                 if let Some(active) = self.active(stream) {
                     active.receive(medium, on);
                 }
             }
-            Event::Close => {
+            SessionEvent::Close => {
                 self.leaving = true;
                 self.outbox().finish(Vec::new());
             }
-            Event::Ignored(why) => {
+            SessionEvent::Ignored(why) => {
                 log!(Debug, "message ignored"; conn_id = self.peer.id, reason = why);
             }
-            Event::Unreadable(error) => {
+            SessionEvent::Unreadable(error) => {
                 self.context.counters.commands_unreadable.add(1);
                 log!(Debug, "message ignored"; conn_id = self.peer.id, layer = error.layer(), reason = error);
             }
-            Event::Refused(code, why) => self.tell_of_refusal(None, code, &why),
-            Event::Send(_) | Event::Media(_) => {} // handed over by the caller
+            SessionEvent::Refused(code, why) => self.tell_of_refusal(None, code, &why),
+            SessionEvent::Send(_) | SessionEvent::Media(_) => {} // handed over by the caller
         }
         Ok(())
     }
@@ -357,25 +363,25 @@ impl<'a> Conn<'a> {
 
     /// Whether the peer is a server that brings us our own stream, or fetches it for us.
     fn is_loop(&self) -> bool {
-        self.via.contains(&self.context.setting.name) || self.via.len() >= HOPS_MAX
+        self.via.contains(&self.context.link_settings.name) || self.via.len() >= HOPS_MAX
     }
 
     /// Refuses a server that would send a stream round and round.
-    fn refuse_loop(&mut self, request: &Request, code: &str) -> Result<(), Error> {
+    fn refuse_loop(&mut self, request: &StreamRequest, code: &str) -> Result<(), Error> {
         self.context.counters.requests_refused.add(1);
         if let Some(more) = REFUSALS.pass() {
             log!(Warn, "relay loop refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                stream_key = request.address.key, hops = self.via.len(), suppressed = more);
+                stream_key = request.path.key, hops = self.via.len(), suppressed = more);
         }
         self.reject(request, code, LOOP)
     }
 
     /// Refuses to fetch a stream.
-    fn refuse_pull(&mut self, request: &Request, full: Full) -> Result<(), Error> {
+    fn refuse_pull(&mut self, request: &StreamRequest, full: FetchRefused) -> Result<(), Error> {
         self.context.counters.pulls_refused.add(1);
         if let Some(more) = PULLS_REFUSED.pass() {
             log!(Warn, "pull refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                stream_key = request.address.key, error = full, suppressed = more);
+                stream_key = request.path.key, error = full, suppressed = more);
         }
         self.reject(
             request,
@@ -384,26 +390,22 @@ impl<'a> Conn<'a> {
         )
     }
 
-    fn publish(&mut self, request: Request) -> Result<(), Error> {
+    fn publish(&mut self, request: StreamRequest) -> Result<(), Error> {
         if self.is_loop() {
             return self.refuse_loop(&request, code::BAD_NAME);
         }
         if !self.is_allowed(Action::Publish, &request) {
             return self.reject(&request, code::PUBLISH_DENIED, "Access denied.");
         }
-        let (key, pace) = (&request.address.key, &mut self.pace);
+        let (key, pace) = (&request.path.key, &mut self.pace);
         if !self.context.may_begin(Action::Publish, key, pace) {
             return self.refuse(&request, code::PUBLISH_DENIED, TOO_OFTEN);
         }
         let Ok(share) = self.context.room_for_publication() else {
             return self.refuse(&request, code::PUBLISH_DENIED, NO_ROOM);
         };
-        let Request {
-            stream,
-            name,
-            address,
-        } = &request;
-        let (key, conn_id) = (address.key.clone(), self.peer.id.clone());
+        let StreamRequest { stream, name, path } = &request;
+        let (key, conn_id) = (path.key.clone(), self.peer.id.clone());
         let outbox = Arc::clone(self.outbox());
         let origin = Origin::Client {
             stream: *stream,
@@ -429,33 +431,29 @@ impl<'a> Conn<'a> {
         let publishing = Publishing::start(self.context, publication, key, event, share);
         self.replies.extend(self.session.accept(*stream));
         self.set_active(*stream, Active::Publishing(publishing))?;
-        self.reader.gather(self.context.gathering);
+        self.reader.gather(self.context.merge);
         self.hand_over_replies()
     }
 
-    fn play(&mut self, request: Request) -> Result<(), Error> {
+    fn play(&mut self, request: StreamRequest) -> Result<(), Error> {
         if self.is_loop() {
             return self.refuse_loop(&request, code::PLAY_FAILED);
         }
         if !self.is_allowed(Action::Play, &request) {
             return self.reject(&request, code::PLAY_FAILED, "Access denied.");
         }
-        let (key, pace) = (&request.address.key, &mut self.pace);
+        let (key, pace) = (&request.path.key, &mut self.pace);
         if !self.context.may_begin(Action::Play, key, pace) {
             return self.refuse(&request, code::PLAY_FAILED, TOO_OFTEN);
         }
-        let Request {
-            stream,
-            name,
-            address,
-        } = &request;
-        let (key, conn_id) = (address.key.clone(), self.peer.id.clone());
+        let StreamRequest { stream, name, path } = &request;
+        let (key, conn_id) = (path.key.clone(), self.peer.id.clone());
         let ip = self.peer.addr.ip();
         if let Err(full) = self.context.pulls.want(&key, ip, &self.via) {
             return self.refuse_pull(&request, full);
         }
         let start = self.session.accept(*stream);
-        let part = Part::Player {
+        let part = SubscriberKind::Player {
             name: name.clone(),
             start,
         };
@@ -463,7 +461,7 @@ impl<'a> Conn<'a> {
             conn_id,
             stream: *stream,
             part,
-            tracks: self.selection(address),
+            tracks: self.selection(path),
             via: self.via.clone(),
         };
         let registry = &self.context.registry;
@@ -485,10 +483,10 @@ impl<'a> Conn<'a> {
 
     /// Which tracks a player gets: one that knows nothing of several would take a second one's
     /// pictures or sound for the first's.
-    fn selection(&self, address: &Address) -> Selection {
+    fn selection(&self, path: &StreamPath) -> Selection {
         let wants_all = self.context.all_tracks
             || self.session.takes_multitrack()
-            || address.query("tracks").as_deref() == Some("all");
+            || path.query("tracks").as_deref() == Some("all");
         match wants_all {
             true => Selection::All,
             false => Selection::First,
@@ -496,9 +494,9 @@ impl<'a> Conn<'a> {
     }
 
     /// Whether the peer may do what it asks for. If not, the log and the hooks are told why.
-    fn is_allowed(&self, action: Action, request: &Request) -> bool {
-        let address = &request.address;
-        let checked = self.context.auth.check(action, address, self.peer.addr);
+    fn is_allowed(&self, action: Action, request: &StreamRequest) -> bool {
+        let path = &request.path;
+        let checked = self.context.auth.check(action, path, self.peer.addr);
         let counters = &self.context.counters;
         match (&checked, &self.context.auth) {
             (Err(_), _) => counters.auth_failures.add(1),
@@ -508,29 +506,39 @@ impl<'a> Conn<'a> {
         if let Err(denied) = &checked {
             if let Some(more) = DENIALS.pass() {
                 log!(Warn, "access denied"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                    stream_key = address.key, action = action.name(), error = denied, suppressed = more);
+                    stream_key = path.key, action = action.name(), error = denied, suppressed = more);
             }
-            let event = events::auth_failed(&self.peer.id, &address.key, action, denied);
+            let event = events::auth_failed(&self.peer.id, &path.key, action, denied);
             self.context.hooks.fire(event);
         }
         checked.is_ok()
     }
 
     /// Rejects a request that would have been allowed at another time.
-    fn refuse(&mut self, request: &Request, code: &str, description: &str) -> Result<(), Error> {
-        self.tell_of_refusal(Some(&request.address.key), code, description);
+    fn refuse(
+        &mut self,
+        request: &StreamRequest,
+        code: &str,
+        description: &str,
+    ) -> Result<(), Error> {
+        self.tell_of_refusal(Some(&request.path.key), code, description);
         self.reject(request, code, description)
     }
 
-    fn tell_of_refusal(&self, key: Option<&Key>, code: &str, why: &str) {
+    fn tell_of_refusal(&self, key: Option<&StreamKey>, code: &str, why: &str) {
         self.context.counters.requests_refused.add(1);
         if let Some(more) = REFUSALS.pass() {
             log!(Info, "request refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                stream_key = key.map_or("", Key::as_str), code = code, reason = shown(why), suppressed = more);
+                stream_key = key.map_or("", StreamKey::as_str), code = code, reason = shown(why), suppressed = more);
         }
     }
 
-    fn reject(&mut self, request: &Request, code: &str, description: &str) -> Result<(), Error> {
+    fn reject(
+        &mut self,
+        request: &StreamRequest,
+        code: &str,
+        description: &str,
+    ) -> Result<(), Error> {
         let mut events = Vec::new();
         self.session
             .reject(request.stream, code, description, &mut events);

@@ -1,8 +1,8 @@
 //! All connections there are, and how many there may be.
 
 use super::capacity::Running;
-use crate::net::Line;
-use crate::queue::{Outbox, Wire};
+use crate::net::SharedSocket;
+use crate::queue::{Outbox, Transport};
 use crate::registry::LastHeard;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
@@ -23,7 +23,7 @@ pub const NO_ROLE: &str = "none";
 
 /// What a connection is used for.
 #[derive(Clone, Debug)]
-pub struct Use {
+pub struct PeerInfo {
     /// `none`, `publisher` or `subscriber`: the last that it was.
     pub role: &'static str,
     /// The stream that it publishes or plays; empty: none.
@@ -46,7 +46,7 @@ pub struct Peer {
     pub heard: Arc<LastHeard>,
     received: Counter,
     since: Instant,
-    purpose: Mutex<Use>,
+    purpose: Mutex<PeerInfo>,
     /// When it was last asked, in ms since the server started.
     asked_ms: AtomicU64,
     epoch: Instant,
@@ -64,7 +64,7 @@ impl Peer {
             heard: Arc::new(LastHeard::now()),
             received: Counter::default(),
             since: Instant::now(),
-            purpose: Mutex::new(Use {
+            purpose: Mutex::new(PeerInfo {
                 role: NO_ROLE,
                 stream_key: String::new(),
                 flash_ver: String::new(),
@@ -75,13 +75,13 @@ impl Peer {
     }
 
     /// What it is used for, to be read or changed.
-    pub fn purpose(&self) -> MutexGuard<'_, Use> {
+    pub fn purpose(&self) -> MutexGuard<'_, PeerInfo> {
         self.purpose.lock()
     }
 
     /// What can be told of it.
     pub fn stats(&self) -> ConnectionStats {
-        let Use {
+        let PeerInfo {
             role,
             stream_key,
             flash_ver,
@@ -132,7 +132,7 @@ impl Peer {
 
 /// Why a newcomer is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum Refused {
     /// As many connections as there may be.
     Total,
     /// As many as there may be from its address.
@@ -141,8 +141,8 @@ pub enum Full {
     Closed,
 }
 
-/// All connections. Being entered is to hold a [`Place`].
-pub struct Roster {
+/// All connections. Being entered is to hold a [`Admission`].
+pub struct Connections {
     peers: Mutex<Peers>,
     max: usize,
     /// 0: no limit.
@@ -158,13 +158,13 @@ struct Peers {
     total: usize,
     per_ip: HashMap<IpAddr, usize>,
     /// Sockets of all connections, handshake or not.
-    sockets: HashMap<u64, Arc<Line>>,
+    sockets: HashMap<u64, Arc<SharedSocket>>,
 }
 
-impl Roster {
+impl Connections {
     /// An empty roster with room for `max` connections, and `max_per_ip` of one address.
-    pub fn new(max: usize, max_per_ip: usize) -> Roster {
-        Roster {
+    pub fn new(max: usize, max_per_ip: usize) -> Connections {
+        Connections {
             peers: Mutex::default(),
             max,
             max_per_ip,
@@ -179,24 +179,29 @@ impl Roster {
     ///
     /// # Errors
     ///
-    /// [`Full`]: refuse it.
-    pub fn enter(self: &Arc<Self>, id: u64, ip: IpAddr, line: &Arc<Line>) -> Result<Place, Full> {
+    /// [`Refused`]: refuse it.
+    pub fn enter(
+        self: &Arc<Self>,
+        id: u64,
+        ip: IpAddr,
+        line: &Arc<SharedSocket>,
+    ) -> Result<Admission, Refused> {
         let mut peers = self.lock();
         let of_ip = peers.per_ip.get(&ip).copied().unwrap_or(0);
         if peers.closed {
-            return Err(Full::Closed);
+            return Err(Refused::Closed);
         }
         if peers.total >= self.max {
-            return Err(Full::Total);
+            return Err(Refused::Total);
         }
         if self.max_per_ip > 0 && of_ip >= self.max_per_ip {
-            return Err(Full::Address);
+            return Err(Refused::Address);
         }
         peers.total += 1;
         peers.per_ip.insert(ip, of_ip + 1);
         peers.sockets.insert(id, Arc::clone(line));
-        Ok(Place {
-            roster: Arc::clone(self),
+        Ok(Admission {
+            connections: Arc::clone(self),
             id,
             ip,
         })
@@ -243,37 +248,37 @@ impl Roster {
 }
 
 /// A connection's place in the roster, as long as it is held.
-pub struct Place {
-    roster: Arc<Roster>,
+pub struct Admission {
+    connections: Arc<Connections>,
     id: u64,
     ip: IpAddr,
 }
 
-impl Place {
+impl Admission {
     /// The connection has shaken hands: others can send to it for as long as it is known. `None`:
     /// the server stops.
-    pub fn introduce(&self, peer: &Arc<Peer>) -> Option<Known<'_>> {
-        let mut peers = self.roster.lock();
+    pub fn introduce(&self, peer: &Arc<Peer>) -> Option<Registered<'_>> {
+        let mut peers = self.connections.lock();
         if peers.closed {
             return None;
         }
         peers.known.insert(self.id, Arc::clone(peer));
-        Some(Known(self))
+        Some(Registered(self))
     }
 }
 
 /// A connection that others can send to, as long as it is held.
-pub struct Known<'a>(&'a Place);
+pub struct Registered<'a>(&'a Admission);
 
-impl Drop for Known<'_> {
+impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        self.0.roster.lock().known.remove(&self.0.id);
+        self.0.connections.lock().known.remove(&self.0.id);
     }
 }
 
-impl Drop for Place {
+impl Drop for Admission {
     fn drop(&mut self) {
-        let mut peers = self.roster.lock();
+        let mut peers = self.connections.lock();
         peers.sockets.remove(&self.id);
         peers.total -= 1;
         if let Some(count) = peers.per_ip.get_mut(&self.ip) {

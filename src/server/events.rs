@@ -5,11 +5,11 @@ use crate::auth::{Action, Denied};
 use crate::hooks::{Event, Hooks, Kind, seconds};
 use crate::json::Value;
 use crate::media::Codec;
-use crate::record::{self, Finished};
+use crate::record::{self, FinishedFile};
 use crate::registry::{Observer, Traffic};
-use crate::remote::{Listener, Relays};
+use crate::remote::{RelayObserver, Relays};
 use crate::rtmp::MessageType;
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,27 +25,27 @@ pub struct StreamEvents {
 }
 
 impl Observer for StreamEvents {
-    fn stream_begins(&self, key: &Key) {
+    fn stream_begins(&self, key: &StreamKey) {
         self.hooks
             .fire(Event::new(Kind::StreamCreate).of(key.as_str()));
     }
 
-    fn stream_ends(&self, key: &Key) {
+    fn stream_ends(&self, key: &StreamKey) {
         self.relays.stop(key);
         self.hooks
             .fire(Event::new(Kind::StreamDelete).of(key.as_str()));
     }
 
-    fn audience_changes(&self, key: &Key, viewers: usize) {
+    fn audience_changes(&self, key: &StreamKey, viewers: usize) {
         let event = Event::new(Kind::SubscriberCount).of(key.as_str());
         self.hooks.fire(event.with("count", viewers as u64));
     }
 
-    fn demand_changes(&self, key: &Key, viewers: usize) {
+    fn demand_changes(&self, key: &StreamKey, viewers: usize) {
         self.pulls.demand_changes(key, viewers);
     }
 
-    fn codec_appears(&self, key: &Key, publisher: &str, kind: MessageType, codec: Codec) {
+    fn codec_appears(&self, key: &StreamKey, publisher: &str, kind: MessageType, codec: Codec) {
         let name = if kind == MessageType::AUDIO {
             "audio_codec"
         } else {
@@ -61,8 +61,8 @@ impl Observer for StreamEvents {
 /// Tells hooks of recordings.
 pub struct RecordEvents(pub Arc<Hooks>);
 
-impl record::Listener for RecordEvents {
-    fn recording_done(&self, key: &Key, file: &Finished) {
+impl record::RecordingObserver for RecordEvents {
+    fn recording_done(&self, key: &StreamKey, file: &FinishedFile) {
         let event = Event::new(Kind::RecordingDone).of(key.as_str());
         let event = event
             .with("path", file.path.as_str())
@@ -82,13 +82,13 @@ impl record::Listener for RecordEvents {
 /// Tells hooks of relays.
 pub struct RelayEvents(pub Arc<Hooks>);
 
-impl Listener for RelayEvents {
-    fn relay_up(&self, key: &Key, url: &str) {
+impl RelayObserver for RelayEvents {
+    fn relay_up(&self, key: &StreamKey, url: &str) {
         let event = Event::new(Kind::RelayUp).of(key.as_str());
         self.0.fire(event.with("url", url));
     }
 
-    fn relay_down(&self, key: &Key, url: &str, why: &str) {
+    fn relay_down(&self, key: &StreamKey, url: &str, why: &str) {
         let event = Event::new(Kind::RelayDown).of(key.as_str());
         self.0.fire(event.with("url", url).with("error", why));
     }
@@ -103,7 +103,7 @@ pub fn accepted(conn_id: &str, addr: SocketAddr) -> Event {
 }
 
 /// Its handshake is done.
-pub fn shaken_hands(conn_id: &str) -> Event {
+pub fn handshake_done(conn_id: &str) -> Event {
     Event::new(Kind::HandshakeComplete).on(conn_id)
 }
 
@@ -116,13 +116,18 @@ pub fn closed(conn_id: &str, role: &str, duration: Duration) -> Event {
 }
 
 /// Publishing began. `app` and `name` are without their queries.
-pub fn publish_started(conn_id: &str, key: &Key, app: &str, name: &str) -> Event {
+pub fn publish_started(conn_id: &str, key: &StreamKey, app: &str, name: &str) -> Event {
     let event = Event::new(Kind::PublishStart).on(conn_id).of(key.as_str());
     event.with("app", app).with("publishing_name", name)
 }
 
 /// Publishing ended.
-pub fn publish_stopped(conn_id: &str, key: &Key, traffic: &Traffic, duration: Duration) -> Event {
+pub fn publish_stopped(
+    conn_id: &str,
+    key: &StreamKey,
+    traffic: &Traffic,
+    duration: Duration,
+) -> Event {
     let codec = |codec: Option<Codec>| codec.map_or(String::new(), |codec| codec.to_string());
     let data: [(&str, Value); 6] = [
         ("audio_packets", traffic.audio.into()),
@@ -138,7 +143,7 @@ pub fn publish_stopped(conn_id: &str, key: &Key, traffic: &Traffic, duration: Du
 }
 
 /// Playing began.
-pub fn play_started(conn_id: &str, key: &Key, app: &str) -> Event {
+pub fn play_started(conn_id: &str, key: &StreamKey, app: &str) -> Event {
     Event::new(Kind::PlayStart)
         .on(conn_id)
         .of(key.as_str())
@@ -146,13 +151,13 @@ pub fn play_started(conn_id: &str, key: &Key, app: &str) -> Event {
 }
 
 /// Playing ended.
-pub fn play_stopped(conn_id: &str, key: &Key, duration: Duration) -> Event {
+pub fn play_stopped(conn_id: &str, key: &StreamKey, duration: Duration) -> Event {
     let event = Event::new(Kind::PlayStop).on(conn_id).of(key.as_str());
     event.with("duration_sec", seconds(duration))
 }
 
 /// A client was not let in.
-pub fn auth_failed(conn_id: &str, key: &Key, action: Action, denied: &Denied) -> Event {
+pub fn auth_failed(conn_id: &str, key: &StreamKey, action: Action, denied: &Denied) -> Event {
     let event = Event::new(Kind::AuthFailed).on(conn_id).of(key.as_str());
     event
         .with("action", action.name())

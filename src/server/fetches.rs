@@ -22,10 +22,10 @@ const COOLING: Duration = Duration::from_secs(1);
 
 /// All that are counted. Cloning shares them.
 #[derive(Clone, Default)]
-pub struct Fetches(Arc<Mutex<State>>);
+pub struct Fetches(Arc<Mutex<FetchTable>>);
 
 #[derive(Default)]
-struct State {
+struct FetchTable {
     all: usize,
     pending: usize,
     /// Those that are pending, by who wants them; never 0.
@@ -36,18 +36,18 @@ struct State {
 
 /// Why a stream is not fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum FetchRefused {
     /// [`FETCHES_MAX`] or [`PENDING_MAX`] are.
     Total,
     /// [`PENDING_PER_ADDRESS_MAX`] are for that address.
     Address,
 }
 
-impl fmt::Display for Full {
+impl fmt::Display for FetchRefused {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
-            Full::Total => "too many streams are fetched",
-            Full::Address => "too many streams are fetched for that address",
+            FetchRefused::Total => "too many streams are fetched",
+            FetchRefused::Address => "too many streams are fetched for that address",
         })
     }
 }
@@ -60,7 +60,7 @@ pub struct Fetch {
 }
 
 impl Fetches {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FetchTable> {
         self.0.lock()
     }
 
@@ -68,20 +68,20 @@ impl Fetches {
     ///
     /// # Errors
     ///
-    /// [`Full`].
-    pub fn begin(&self, ip: Option<IpAddr>) -> Result<Fetch, Full> {
+    /// [`FetchRefused`].
+    pub fn begin(&self, ip: Option<IpAddr>) -> Result<Fetch, FetchRefused> {
         let address = ip.map(network);
         let mut state = self.lock();
         if state.all >= FETCHES_MAX {
-            return Err(Full::Total);
+            return Err(FetchRefused::Total);
         }
         if let Some(address) = address {
             if state.pending >= PENDING_MAX {
-                return Err(Full::Total);
+                return Err(FetchRefused::Total);
             }
             let own = state.by_address.entry(address).or_default();
             if *own >= PENDING_PER_ADDRESS_MAX {
-                return Err(Full::Address);
+                return Err(FetchRefused::Address);
             }
             *own += 1;
             state.pending += 1;
@@ -106,7 +106,7 @@ impl Fetches {
     }
 }
 
-impl State {
+impl FetchTable {
     /// One less is pending for `address`.
     fn settle(&mut self, address: IpAddr) {
         self.pending -= 1;
@@ -181,21 +181,21 @@ mod tests {
             })
         };
         assert_eq!(fill("10.0.0.1", 32), None);
-        assert_eq!(fill("10.0.0.1", 1), Some(Full::Address));
-        assert_eq!(fill("::ffff:10.0.0.1", 1), Some(Full::Address));
+        assert_eq!(fill("10.0.0.1", 1), Some(FetchRefused::Address));
+        assert_eq!(fill("::ffff:10.0.0.1", 1), Some(FetchRefused::Address));
         assert_eq!(fill("2001:db8::1", 20), None);
         assert_eq!(fill("2001:db8::2:1", 12), None);
-        assert_eq!(fill("2001:db8::3", 1), Some(Full::Address));
+        assert_eq!(fill("2001:db8::3", 1), Some(FetchRefused::Address));
         for host in 0..14 {
             assert_eq!(fill(&format!("10.0.1.{host}"), 32), None);
         }
-        assert_eq!(fill("10.0.0.2", 1), Some(Full::Total));
+        assert_eq!(fill("10.0.0.2", 1), Some(FetchRefused::Total));
         held.iter().for_each(Fetch::has_come);
         let mut fill = |count: usize| {
             (0..count).find_map(|_| fetches.begin(None).map(|fetch| held.push(fetch)).err())
         };
         assert_eq!(fill(512), None);
-        assert_eq!(fill(1), Some(Full::Total));
+        assert_eq!(fill(1), Some(FetchRefused::Total));
         drop(held);
         assert_eq!(fetches.lock().all, 0);
         assert!(fetches.lock().by_address.is_empty());
@@ -209,9 +209,9 @@ mod tests {
             drop(begin().unwrap());
         }
         let now = Instant::now();
-        assert_eq!(begin().err(), Some(Full::Address));
+        assert_eq!(begin().err(), Some(FetchRefused::Address));
         fetches.expire(now);
-        assert_eq!(begin().err(), Some(Full::Address));
+        assert_eq!(begin().err(), Some(FetchRefused::Address));
         fetches.expire(now + COOLING);
         let fetch = begin().unwrap();
         fetch.has_come();

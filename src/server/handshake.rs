@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::{Context, HANDSHAKE_LIMIT};
 use crate::log;
-use crate::net::Reader;
+use crate::net::DeadlineReader;
 use crate::rtmp::handshake;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,8 +11,8 @@ use std::time::Instant;
 
 /// The handshake, all of it within [`HANDSHAKE_LIMIT`]: C0 and C1 are read, S0, S1 and S2 written
 /// in one go, C2 is read.
-pub fn shake_hands(context: &Context, number: u64, socket: &TcpStream) -> Result<(), Error> {
-    let mut reader = Reader::until(socket, Instant::now() + HANDSHAKE_LIMIT);
+pub fn handshake(context: &Context, number: u64, socket: &TcpStream) -> Result<(), Error> {
+    let mut reader = DeadlineReader::until(socket, Instant::now() + HANDSHAKE_LIMIT);
     let mut read = |out: &mut [u8]| {
         reader
             .read_exact(out)
@@ -22,7 +22,7 @@ pub fn shake_hands(context: &Context, number: u64, socket: &TcpStream) -> Result
     read(&mut version)?;
     handshake::check_version(version[0])?;
     // On the heap: the stack of a thread stays as large as it once was.
-    let mut theirs: Box<handshake::Packet> = Box::new([0; handshake::PACKET_LEN]);
+    let mut theirs: Box<handshake::HandshakePacket> = Box::new([0; handshake::PACKET_LEN]);
     read(&mut theirs[..])?;
     let seed = context.seed.wrapping_add(number << 1);
     let answer = handshake::answer(&theirs, context.clock_ms(), seed);

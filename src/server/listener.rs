@@ -1,10 +1,10 @@
 //! Accepting connections. Nothing here waits for a peer, and no failure ends it.
 
-use super::connections::Full;
+use super::connections::Refused;
 use super::{Context, WRITE_LIMIT, conn};
 use crate::log;
 use crate::log::RateLimit;
-use crate::net::Line;
+use crate::net::SharedSocket;
 use crate::sync;
 use crate::sys;
 use std::fs::File;
@@ -78,14 +78,14 @@ fn admit(context: &Arc<Context>, socket: TcpStream, addr: SocketAddr) {
     if let Err(error) = prepare(&socket) {
         return refused(context, "cannot set up socket", &error);
     }
-    let line = Arc::new(Line(socket));
-    let place = match context.roster.enter(number, addr.ip(), &line) {
+    let line = Arc::new(SharedSocket(socket));
+    let place = match context.connections.enter(number, addr.ip(), &line) {
         Ok(place) => place,
-        Err(Full::Total) => return refused(context, "refused", &"-max-connections reached"),
-        Err(Full::Address) => {
+        Err(Refused::Total) => return refused(context, "refused", &"-max-connections reached"),
+        Err(Refused::Address) => {
             return refused(context, "refused", &"-max-connections-per-ip reached");
         }
-        Err(Full::Closed) => return,
+        Err(Refused::Closed) => return,
     };
     let share = match context.capacity.connection() {
         Ok(share) => share,

@@ -18,21 +18,21 @@ mod setup;
 mod stop;
 mod watch;
 
-use crate::admin::Web;
+use crate::admin::AdminServer;
 use crate::args::Config;
 use crate::auth::Authenticator;
 use crate::hooks::{Hooks, Supervisor};
 use crate::log;
-use crate::net::Gathering;
+use crate::net::Merge;
 use crate::record::Recorder;
 use crate::registry::Registry;
-use crate::remote::{Relays, Setting};
+use crate::remote::{LinkSettings, Relays};
 use crate::stats::{Counters, Snapshot};
 use crate::sync::{self, Mutex};
 use crate::sys;
-use crate::systemd::Passed;
+use crate::systemd::PassedSockets;
 use capacity::{Capacity, Share};
-use connections::Roster;
+use connections::Connections;
 use crowd::Crowd;
 use pace::KeyPaces;
 use pull::Pulls;
@@ -84,18 +84,18 @@ pub struct Context {
     key_paces: KeyPaces,
     /// Threads and processes that a publication has beside its connection.
     publication_threads: usize,
-    roster: Arc<Roster>,
+    connections: Arc<Connections>,
     counters: Arc<Counters>,
     recorder: Option<Recorder>,
     relays: Relays,
     pulls: Pulls,
     /// For connections to other servers.
-    setting: Setting,
+    link_settings: LinkSettings,
     chunk_size: u32,
     /// Whether players get all tracks, whatever they announced.
     all_tracks: bool,
     /// How long a publisher's bytes may wait.
-    gathering: Option<Gathering>,
+    merge: Option<Merge>,
     /// Where clients are waited for.
     listening: Vec<SocketAddr>,
     /// Where our clock starts.
@@ -139,7 +139,7 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     everyone: Receiver<()>,
     /// Stopped when they are dropped.
-    webs: Vec<Web>,
+    webs: Vec<AdminServer>,
     reconnect_url: Option<String>,
 }
 
@@ -150,7 +150,7 @@ impl Server {
     /// # Errors
     ///
     /// One line that names the address and says what is wrong with it.
-    pub fn start(config: &Config, passed: Passed) -> Result<Server, String> {
+    pub fn start(config: &Config, passed: PassedSockets) -> Result<Server, String> {
         let listeners = setup::listeners(config, passed.rtmp)?;
         let (alive, everyone) = mpsc::channel();
         let context = Arc::new(setup::context(config, addrs(&listeners), alive)?);
@@ -224,13 +224,13 @@ impl Server {
 
     /// Where it serves HTTP.
     pub fn web_addrs(&self) -> Vec<SocketAddr> {
-        self.webs.iter().map(Web::addr).collect()
+        self.webs.iter().map(AdminServer::addr).collect()
     }
 
     /// Asks all clients that announced it to connect anew; returns how many that were.
     pub fn ask_to_reconnect(&self) -> usize {
         let url = self.reconnect_url.as_deref();
-        let peers = self.context.roster.peers();
+        let peers = self.context.connections.peers();
         peers
             .iter()
             .filter(|peer| peer.ask_to_reconnect(url, "Please connect again."))
@@ -264,18 +264,20 @@ fn tick(context: &Context) {
         thread::sleep(TICK);
         context.registry.expire(Instant::now());
         context.pulls.expire(Instant::now());
-        if context.setting.budget.relieve() {
+        if context.link_settings.budget.relieve() {
             context.counters.memory_hangups.add(1);
         }
-        context.capacity.look_if_due(|| context.roster.running());
+        context
+            .capacity
+            .look_if_due(|| context.connections.running());
         if ticks.is_multiple_of(TICKS_PER_PING) {
             context
-                .roster
+                .connections
                 .peers()
                 .iter()
                 .for_each(|peer| peer.ping_if_idle());
         }
-        if ticks.is_multiple_of(TICKS_PER_LOOK) && crowd.has_left(context.roster.total()) {
+        if ticks.is_multiple_of(TICKS_PER_LOOK) && crowd.has_left(context.connections.total()) {
             sys::give_back_memory();
         }
         if ticks % TICKS_PER_REPORT == TICKS_PER_REPORT - 1 && log::enabled(log::Level::Debug) {

@@ -5,7 +5,7 @@
 
 use super::Context;
 use crate::auth::Action;
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 use crate::sync::Mutex;
 use std::collections::HashMap;
 
@@ -13,19 +13,19 @@ use std::time::{Duration, Instant};
 
 /// A number of beginnings at once, and one more after each interval.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
+pub struct PaceLimit {
     at_once: u32,
     interval: Duration,
 }
 
 /// Publications and playbacks of one connection.
-pub const PER_CONNECTION: Rate = Rate {
+pub const PER_CONNECTION: PaceLimit = PaceLimit {
     at_once: 20,
     interval: Duration::from_millis(500),
 };
 
 /// Publications of one key, by whichever connections.
-pub const PER_KEY: Rate = Rate {
+pub const PER_KEY: PaceLimit = PaceLimit {
     at_once: 100,
     interval: Duration::from_millis(250),
 };
@@ -47,7 +47,7 @@ impl Pace {
     }
 
     /// Counts one more at `now`, unless it comes too early.
-    pub fn pass(&mut self, rate: Rate, now: Instant) -> bool {
+    pub fn pass(&mut self, rate: PaceLimit, now: Instant) -> bool {
         let from = self.settled.max(now);
         let early = from.saturating_duration_since(now) > rate.interval * (rate.at_once - 1);
         if !early {
@@ -63,14 +63,14 @@ pub struct KeyPaces(Mutex<Paces>);
 
 #[derive(Debug, Default)]
 struct Paces {
-    known: HashMap<Key, Pace>,
+    known: HashMap<StreamKey, Pace>,
     /// How many were left at the last look.
     kept: usize,
 }
 
 impl KeyPaces {
     /// Counts one more publication of `key` at `now`, unless it comes too early.
-    pub fn pass(&self, key: &Key, now: Instant) -> bool {
+    pub fn pass(&self, key: &StreamKey, now: Instant) -> bool {
         let mut paces = self.0.lock();
         if paces.known.len() >= 2 * paces.kept.max(KEYS_MIN) {
             paces.known.retain(|_, pace| pace.settled > now);
@@ -83,7 +83,7 @@ impl KeyPaces {
 
 impl Context {
     /// Whether a connection with this `pace` may begin to publish or play `key` now.
-    pub fn may_begin(&self, action: Action, key: &Key, pace: &mut Pace) -> bool {
+    pub fn may_begin(&self, action: Action, key: &StreamKey, pace: &mut Pace) -> bool {
         let now = Instant::now();
         let of_key = || action != Action::Publish || self.key_paces.pass(key, now);
         let may = pace.pass(PER_CONNECTION, now) && of_key();
@@ -98,7 +98,7 @@ impl Context {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate {
+    const RATE: PaceLimit = PaceLimit {
         at_once: 3,
         interval: Duration::from_secs(1),
     };
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn keys_have_a_pace_each_and_are_forgotten() {
         let (paces, start) = (KeyPaces::default(), Instant::now());
-        let key = |number: usize| Key::new(&format!("live/{number}")).unwrap();
+        let key = |number: usize| StreamKey::new(&format!("live/{number}")).unwrap();
         let passed = (0..200).filter(|_| paces.pass(&key(0), start)).count();
         assert_eq!(passed, PER_KEY.at_once as usize);
         for number in 1..1000 {

@@ -4,16 +4,17 @@
 use super::Context;
 use super::active::{Ending, Publishing};
 use super::events;
-use super::fetches::{Fetch, Fetches, Full};
+use super::fetches::{Fetch, FetchRefused, Fetches};
 use crate::backoff::{Backoff, jittered};
 use crate::log;
 use crate::queue::Outbox;
 use crate::registry::{LastHeard, Origin, Publisher, Registry};
 use crate::remote::{
-    Filter, Grip, Link, LinkError, Progress, STEADY, Source, Switch, Url, Use, split_key,
+    Filter, Link, LinkError, LinkHandler, LinkProgress, RtmpUrl, STEADY, Source, StopHandle,
+    StopTarget, split_key,
 };
 use crate::rtmp::client::Purpose;
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::PullStats;
 use crate::sync::{self, Member, Mutex, WaitGroup};
@@ -38,15 +39,15 @@ const STACK_LEN: usize = 256 << 10;
 
 /// All pulls. Cloning shares them.
 #[derive(Clone)]
-pub struct Pulls(Arc<Shared>);
+pub struct Pulls(Arc<PullsShared>);
 
-struct Shared {
+struct PullsShared {
     sources: Vec<Source>,
     on_demand: bool,
     /// Set once the rest of the server is there.
     context: OnceLock<Weak<Context>>,
     /// By stream, those that have not ended.
-    pulls: Mutex<HashMap<Key, Arc<Pull>>>,
+    pulls: Mutex<HashMap<StreamKey, Arc<Pull>>>,
     fetches: Fetches,
     next_number: AtomicU64,
     group: WaitGroup,
@@ -54,12 +55,12 @@ struct Shared {
 
 /// One stream from another server.
 struct Pull {
-    key: Key,
+    key: StreamKey,
     source: Source,
     /// As it is called where others have their connection's.
     id: String,
-    switch: Switch,
-    progress: Progress,
+    switch: StopHandle,
+    progress: LinkProgress,
     demand: Demand,
 }
 
@@ -93,7 +94,7 @@ enum Audience {
 impl Pulls {
     /// Pulls from these sources, always or only for those who watch.
     pub fn new(sources: Vec<Source>, on_demand: bool) -> Pulls {
-        Pulls(Arc::new(Shared {
+        Pulls(Arc::new(PullsShared {
             sources,
             on_demand,
             context: OnceLock::new(),
@@ -123,8 +124,8 @@ impl Pulls {
     ///
     /// # Errors
     ///
-    /// [`Full`]: too many are.
-    pub fn want(&self, key: &Key, ip: IpAddr, via: &[String]) -> Result<(), Full> {
+    /// [`FetchRefused`]: too many are.
+    pub fn want(&self, key: &StreamKey, ip: IpAddr, via: &[String]) -> Result<(), FetchRefused> {
         let Some(source) = self.0.source_on_demand(key) else {
             return Ok(());
         };
@@ -139,7 +140,7 @@ impl Pulls {
     }
 
     /// So many watch the stream `key` now, or want to.
-    pub fn demand_changes(&self, key: &Key, viewers: usize) {
+    pub fn demand_changes(&self, key: &StreamKey, viewers: usize) {
         let Some(source) = self.0.source_on_demand(key) else {
             return;
         };
@@ -159,7 +160,7 @@ impl Pulls {
         }
     }
 
-    fn start_one(&self, key: &Key, source: &Source, demand: Demand) {
+    fn start_one(&self, key: &StreamKey, source: &Source, demand: Demand) {
         let Some(member) = self.0.group.join() else {
             return;
         };
@@ -168,8 +169,8 @@ impl Pulls {
             key: key.clone(),
             source: source.clone(),
             id: format!("p{number:06}"),
-            switch: Switch::default(),
-            progress: Progress::default(),
+            switch: StopHandle::default(),
+            progress: LinkProgress::default(),
             demand,
         });
         let last = {
@@ -227,19 +228,23 @@ impl Pulls {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Pull>>> {
+impl PullsShared {
+    fn lock(&self) -> MutexGuard<'_, HashMap<StreamKey, Arc<Pull>>> {
         self.pulls.lock()
     }
 
     /// Where the stream `key` comes from when somebody wants it.
-    fn source_on_demand(&self, key: &Key) -> Option<&Source> {
+    fn source_on_demand(&self, key: &StreamKey) -> Option<&Source> {
         let mut sources = self.sources.iter().filter(|_| self.on_demand);
         sources.find(|source| source.filter.rest(key).is_some())
     }
 
     /// The pull of `key`, unless it is ending.
-    fn running<'a>(&self, pulls: &'a HashMap<Key, Arc<Pull>>, key: &Key) -> Option<&'a Arc<Pull>> {
+    fn running<'a>(
+        &self,
+        pulls: &'a HashMap<StreamKey, Arc<Pull>>,
+        key: &StreamKey,
+    ) -> Option<&'a Arc<Pull>> {
         pulls.get(key).filter(|pull| !pull.switch.is_off())
     }
 
@@ -291,7 +296,7 @@ impl Demand {
     }
 
     /// The servers on the way to those who want it.
-    fn via(&self, key: &Key, registry: &Registry) -> Vec<String> {
+    fn via(&self, key: &StreamKey, registry: &Registry) -> Vec<String> {
         match self {
             Demand::Always => Vec::new(),
             Demand::Viewers { via, .. } => registry.shortest_way(key).unwrap_or(via.clone()),
@@ -383,7 +388,7 @@ impl Pull {
     /// One connection: why it is over, and for how long media has come.
     fn connect(&self, context: &Context) -> (LinkError, Duration) {
         let link = Link {
-            setting: &context.setting,
+            link_settings: &context.link_settings,
             url: &self.source.url,
             purpose: Purpose::Play,
             switch: &self.switch,
@@ -397,7 +402,7 @@ impl Pull {
             since: None,
         };
         let mut via = self.demand.via(&self.key, &context.registry);
-        via.push(context.setting.name.clone());
+        via.push(context.link_settings.name.clone());
         let error = link.run(self.source.target(&self.key, via), &mut receiver);
         let worked = receiver
             .since
@@ -463,14 +468,14 @@ fn no_room(by: &'static str) -> LinkError {
     LinkError::Io(io::Error::other(format!("the system has no room: {by}")))
 }
 
-impl Use for Receiver<'_> {
+impl LinkHandler for Receiver<'_> {
     fn start(
         &mut self,
         _: StreamId,
         outbox: &Arc<Outbox>,
         end: Vec<Message>,
     ) -> Result<(), LinkError> {
-        let grip = Grip::Outbox(Arc::clone(outbox), end.clone());
+        let grip = StopTarget::Outbox(Arc::clone(outbox), end.clone());
         if !self.pull.switch.hold(grip) {
             return Err(LinkError::Stopped);
         }
@@ -478,7 +483,7 @@ impl Use for Receiver<'_> {
         Ok(())
     }
 
-    fn redirected(&mut self, url: &Url) {
+    fn redirected(&mut self, url: &RtmpUrl) {
         let Pull {
             key, id, source, ..
         } = self.pull;

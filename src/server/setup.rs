@@ -1,22 +1,22 @@
 //! From a configuration to what the server is made of.
 
 use super::capacity::Capacity;
-use super::connections::Roster;
+use super::connections::Connections;
 use super::events::{RecordEvents, RelayEvents, StreamEvents};
 use super::pace::KeyPaces;
 use super::pull::Pulls;
 use super::watch::Watch;
 use super::{Context, listener, machine};
-use crate::admin::{Access, Web};
+use crate::admin::{Access, AdminServer};
 use crate::args::{self, Auth, Config, OnDuplicate, Secret, TrackPolicy};
 use crate::auth::Authenticator;
 use crate::hooks::{Hooks, Supervisor};
 use crate::log;
-use crate::net::{self, Gathering};
+use crate::net::{self, Merge};
 use crate::queue::Budget;
 use crate::record::Recorder;
-use crate::registry::{Registry, Settings};
-use crate::remote::{Relays, Setting};
+use crate::registry::{Registry, StreamSettings};
+use crate::remote::{LinkSettings, Relays};
 use crate::stats::Counters;
 use crate::sync::Mutex;
 use crate::sys;
@@ -78,7 +78,7 @@ pub fn context(
     listening: Vec<SocketAddr>,
     alive: Sender<()>,
 ) -> Result<Context, String> {
-    let settings = Settings {
+    let settings = StreamSettings {
         gop_cache: config.gop_cache,
         takeover: config.on_duplicate == OnDuplicate::Takeover,
         grace: config.grace,
@@ -91,15 +91,15 @@ pub fn context(
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let setting = Setting {
+    let link_settings = LinkSettings {
         chunk_size: config.chunk_size,
-        gathering: Gathering::new(config.merge),
+        merge: Merge::new(config.merge),
         counters: Arc::clone(&counters),
         budget: Arc::new(Budget::new(machine::memory() / QUEUE_MEMORY_SHARE)),
         name: format!("{:016x}", RandomState::new().hash_one(0)),
     };
     let listener = Arc::new(RelayEvents(Arc::clone(&hooks)));
-    let relays = Relays::new(config.relay_to.clone(), setting.clone(), listener);
+    let relays = Relays::new(config.relay_to.clone(), link_settings.clone(), listener);
     let pulls = Pulls::new(config.pull.clone(), config.pull_on_demand);
     let observer = StreamEvents {
         hooks: Arc::clone(&hooks),
@@ -115,19 +115,19 @@ pub fn context(
         recorder: recorder(config, &hooks, &counters),
         relays,
         pulls,
-        setting,
+        link_settings,
         hooks,
         counters,
         capacity: Arc::new(capacity(config.max_connections)),
         key_paces: KeyPaces::default(),
         publication_threads: publication_threads(config),
-        roster: Arc::new(Roster::new(
+        connections: Arc::new(Connections::new(
             config.max_connections,
             config.max_connections_per_ip,
         )),
         chunk_size: config.chunk_size,
         all_tracks: config.tracks == TrackPolicy::All,
-        gathering: Gathering::new(config.merge),
+        merge: Merge::new(config.merge),
         listening,
         epoch: Instant::now(),
         seed: since_1970.as_nanos() as u64,
@@ -162,7 +162,7 @@ pub fn webs(
     config: &Config,
     passed: Vec<TcpListener>,
     context: &Arc<Context>,
-) -> Result<Vec<Web>, String> {
+) -> Result<Vec<AdminServer>, String> {
     let token = config.api_token.as_ref().map(Secret::reveal);
     let access = || Access {
         token: token.map(str::to_owned),
@@ -171,11 +171,11 @@ pub fn webs(
     let source = || Arc::new(Watch(Arc::clone(context)));
     let mut webs = Vec::new();
     for listener in passed {
-        let web = Web::serve(listener, access(), source());
+        let web = AdminServer::serve(listener, access(), source());
         webs.push(web.map_err(|error| format!("cannot serve on a passed socket: {error}"))?);
     }
     if let Some(addr) = &config.metrics_addr {
-        webs.push(Web::start(addr, access(), source())?);
+        webs.push(AdminServer::start(addr, access(), source())?);
     }
     Ok(webs)
 }

@@ -6,7 +6,7 @@ use crate::hooks::Supervisor;
 use crate::log;
 use crate::record::Recorder;
 use crate::rtmp::StreamId;
-use crate::rtmp::status::{self, Level};
+use crate::rtmp::status::{self, StatusLevel};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::RecvTimeoutError;
@@ -23,7 +23,7 @@ impl Server {
         let end = began + limit;
         self.context.stopping.store(true, Ordering::Relaxed);
         drop((self.accepting, self.listeners));
-        self.context.roster.close();
+        self.context.connections.close();
         for thread in self.threads {
             // One that has panicked has ended as well.
             let _ = thread.join();
@@ -39,14 +39,14 @@ impl Server {
             done
         };
         step(true, "no more connections are accepted");
-        let peers = context.roster.peers();
+        let peers = context.connections.peers();
         for peer in &peers {
             peer.ask_to_reconnect(self.reconnect_url.as_deref(), WHY);
         }
         context.relays.close();
         context.pulls.close();
         context.registry.close();
-        take_leave(&peers);
+        close_all(&peers);
         drop(peers);
         step(true, "streams are ended and clients told");
         context.alive.lock().take();
@@ -69,10 +69,10 @@ impl Server {
     }
 }
 
-fn take_leave(peers: &[Arc<Peer>]) {
+fn close_all(peers: &[Arc<Peer>]) {
     for peer in peers {
         let code = "NetConnection.Connect.AppShutdown";
-        let message = status::on_status(StreamId::CONTROL, Level::Error, code, WHY);
+        let message = status::on_status(StreamId::CONTROL, StatusLevel::Error, code, WHY);
         peer.outbox.finish(vec![message]);
     }
 }

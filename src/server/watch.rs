@@ -1,12 +1,12 @@
 //! What others may know of a running server, and may ask of it.
 
 use super::Context;
-use crate::admin::Source;
+use crate::admin::AdminSource;
 use crate::hooks::Supervisor;
 use crate::log;
 use crate::queue::Cause;
 use crate::record::Recorder;
-use crate::rtmp::stream_key::Key;
+use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{Snapshot, StreamStats};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,7 +33,7 @@ impl Watch {
     pub fn load(&self) -> Load {
         let (streams, viewers) = self.0.registry.count();
         Load {
-            connections: self.0.roster.total(),
+            connections: self.0.connections.total(),
             streams,
             viewers,
             bytes_sent: self.0.counters.bytes_out.get(),
@@ -41,19 +41,19 @@ impl Watch {
     }
 }
 
-impl Source for Watch {
+impl AdminSource for Watch {
     fn snapshot(&self) -> Snapshot {
         self.0.snapshot()
     }
 
     fn hang_up_connection(&self, id: &str) -> bool {
-        let peer = self.0.roster.peer(id);
+        let peer = self.0.connections.peer(id);
         peer.inspect(|peer| peer.outbox.hang_up(Cause::Asked))
             .is_some()
     }
 
     fn hang_up_stream(&self, key: &str) -> bool {
-        Key::new(key).is_ok_and(|key| self.0.registry.end(&key))
+        StreamKey::new(key).is_ok_and(|key| self.0.registry.end(&key))
     }
 
     fn is_stopping(&self) -> bool {
@@ -66,7 +66,7 @@ impl Context {
     pub fn snapshot(&self) -> Snapshot {
         let supervisor = self.supervisor.as_ref();
         let recorder = self.recorder.as_ref();
-        let peers = self.roster.peers();
+        let peers = self.connections.peers();
         let mut connections: Vec<_> = peers.iter().map(|peer| peer.stats()).collect();
         connections.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
         Snapshot {

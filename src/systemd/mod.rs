@@ -7,7 +7,7 @@ mod sockets;
 
 pub use heartbeat::{Heartbeat, STATUS_PERIOD};
 pub use notifier::Notifier;
-pub use sockets::{Passed, passed_listeners};
+pub use sockets::{PassedSockets, passed_listeners};
 
 use std::env;
 

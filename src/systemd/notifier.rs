@@ -20,12 +20,12 @@ static FAILURES: RateLimit = RateLimit::new(Duration::from_secs(60));
 /// be told is logged and no reason to stop serving.
 #[derive(Debug)]
 pub struct Notifier {
-    line: Option<Line>,
+    line: Option<NotifyLine>,
     watchdog: Option<Duration>,
 }
 
 #[derive(Debug)]
-struct Line {
+struct NotifyLine {
     socket: UnixDatagram,
     /// Named in each datagram, since systemd may open the socket anew.
     addr: SocketAddr,
@@ -34,7 +34,7 @@ struct Line {
 impl Notifier {
     /// By `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
     pub fn from_env() -> Notifier {
-        let line = variable("NOTIFY_SOCKET").and_then(|name| match Line::open(&name) {
+        let line = variable("NOTIFY_SOCKET").and_then(|name| match NotifyLine::open(&name) {
             Ok(line) => Some(line),
             Err(error) => {
                 log!(Warn, "cannot notify systemd"; socket = name, error = error);
@@ -84,7 +84,7 @@ impl Notifier {
     /// One that tells whoever has the socket that comes with it.
     #[cfg(test)]
     pub fn to_test(name: &str, watchdog: Option<Duration>) -> (Notifier, UnixDatagram) {
-        let line = Line::open(name).unwrap();
+        let line = NotifyLine::open(name).unwrap();
         let socket = UnixDatagram::bind_addr(&line.addr).unwrap();
         let line = Some(line);
         (Notifier { line, watchdog }, socket)
@@ -100,15 +100,15 @@ impl Notifier {
     }
 }
 
-impl Line {
-    fn open(name: &str) -> io::Result<Line> {
+impl NotifyLine {
+    fn open(name: &str) -> io::Result<NotifyLine> {
         let addr = match name.strip_prefix('@') {
             Some(name) => SocketAddr::from_abstract_name(name)?,
             None => SocketAddr::from_pathname(OsStr::from_bytes(name.as_bytes()))?,
         };
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(SEND_LIMIT))?;
-        Ok(Line { socket, addr })
+        Ok(NotifyLine { socket, addr })
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn nobody_is_told_where_nobody_listens() {
         for name in ["@rtmp-server-nobody", "/nonexistent/notify"] {
-            let line = Some(Line::open(name).unwrap());
+            let line = Some(NotifyLine::open(name).unwrap());
             let notifier = Notifier {
                 line,
                 watchdog: None,
@@ -155,6 +155,9 @@ mod tests {
             notifier.status("x");
         }
         let long = "x".repeat(200);
-        assert!(Line::open(&long).is_err(), "longer than an address may be");
+        assert!(
+            NotifyLine::open(&long).is_err(),
+            "longer than an address may be"
+        );
     }
 }

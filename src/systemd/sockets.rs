@@ -14,7 +14,7 @@ const METRICS: &str = "metrics";
 /// The sockets that were passed, by what they are for. They are shared with systemd: never to be
 /// shut down.
 #[derive(Debug, Default)]
-pub struct Passed {
+pub struct PassedSockets {
     /// Named `metrics`: for what `-metrics-addr` is for.
     pub metrics: Vec<TcpListener>,
     /// All others: for RTMP.
@@ -27,8 +27,8 @@ pub struct Passed {
 /// # Errors
 ///
 /// One line that names the descriptor that is no TCP socket which listens.
-pub fn passed_listeners() -> Result<Passed, String> {
-    let mut passed = Passed::default();
+pub fn passed_listeners() -> Result<PassedSockets, String> {
+    let mut passed = PassedSockets::default();
     let names = variable("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':');
     for number in FIRST..FIRST + count()? {

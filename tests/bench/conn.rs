@@ -2,7 +2,7 @@
 
 use crate::media::is_keyframe;
 use rtmp_server::rtmp::chunk::{Decoder, Encoder};
-use rtmp_server::rtmp::client::{Client, Event, Purpose, Target};
+use rtmp_server::rtmp::client::{Client, ClientEvent, ConnectTarget, Purpose};
 use rtmp_server::rtmp::{Message, StreamId, handshake};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -31,7 +31,7 @@ pub struct Conn {
     client: Client,
     chunks: Decoder,
     encoder: Encoder,
-    events: Vec<Event>,
+    events: Vec<ClientEvent>,
     /// The message stream, once the server has said that it is on.
     pub stream: Option<StreamId>,
     /// When `play` was sent.
@@ -50,7 +50,7 @@ impl Conn {
         socket.set_nodelay(true).map_err(failed)?;
         socket.set_read_timeout(Some(LIMIT)).map_err(failed)?;
         shake_hands(&socket).map_err(failed)?;
-        let target = Target {
+        let target = ConnectTarget {
             app: APP.to_owned(),
             tc_url: format!("rtmp://{addr}/{APP}"),
             name: name.to_owned(),
@@ -170,24 +170,24 @@ impl Conn {
         }
     }
 
-    fn act(&mut self, event: Event, take: &mut impl FnMut(Message)) -> Result<(), String> {
+    fn act(&mut self, event: ClientEvent, take: &mut impl FnMut(Message)) -> Result<(), String> {
         match event {
-            Event::Send(message) => {
+            ClientEvent::Send(message) => {
                 // Of all that a viewer sends, only `play` is about a stream.
                 if message.stream != StreamId::CONTROL {
                     self.played = Some(Instant::now());
                 }
                 self.send(&[message]).map_err(|error| error.to_string())?;
             }
-            Event::Started(stream) => self.stream = Some(stream),
-            Event::Media(message) => {
+            ClientEvent::Started(stream) => self.stream = Some(stream),
+            ClientEvent::Media(message) => {
                 if self.first_keyframe.is_none() && is_keyframe(&message) {
                     self.first_keyframe = Some(Instant::now());
                 }
                 take(message);
             }
-            Event::Unreadable(_) => {}
-            Event::Ended => return Err("server has ended the stream".to_owned()),
+            ClientEvent::Unreadable(_) => {}
+            ClientEvent::Ended => return Err("server has ended the stream".to_owned()),
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 use rtmp_server::amf0::{Pairs, Value};
 use rtmp_server::rtmp::chunk::ChunkStreamId;
-use rtmp_server::rtmp::control::{Control, Limit, UserControl};
+use rtmp_server::rtmp::control::{BandwidthLimit, Control, UserControl};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 
 /// What a chunk row says.
@@ -278,7 +278,7 @@ impl<'a> Notation<'a> {
                     .expect("a limit") as u8;
                 let control = Control::SetPeerBandwidth {
                     size: first,
-                    limit: Limit(limit),
+                    limit: BandwidthLimit(limit),
                 };
                 (MessageType(6), [be(first), vec![limit]].concat(), control)
             }

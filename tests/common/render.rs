@@ -4,29 +4,31 @@
 
 use rtmp_server::amf0::{self, Value};
 use rtmp_server::rtmp::control::{Control, UserControl};
-use rtmp_server::rtmp::session::{Event, Request};
+use rtmp_server::rtmp::session::{SessionEvent, StreamRequest};
 use rtmp_server::rtmp::{Message, MessageType};
 
 /// `> ...` for what is sent; for the rest, what the server is told.
-pub fn event(event: &Event) -> String {
+pub fn event(event: &SessionEvent) -> String {
     match event {
-        Event::Send(sent) => format!("> {}", message(sent)),
-        Event::Connected { app, flash_ver, .. } => format!("connected {app} {flash_ver:?}"),
-        Event::Publish(request) => format!("publish {}", asked(request)),
-        Event::Play(request) => format!("play {}", asked(request)),
-        Event::Ended(stream) => format!("ended {}", stream.0),
-        Event::Media(media) => message(media),
-        Event::Pause(stream, paused) => format!("pause {} {paused}", stream.0),
-        Event::Receive(stream, medium, on) => format!("receive {} {medium:?} {on}", stream.0),
-        Event::Refused(code, _) => format!("refused {code}"),
-        Event::Close => "close".to_owned(),
-        Event::Ignored(why) => format!("ignored: {why}"),
-        Event::Unreadable(error) => format!("unreadable: {error}"),
+        SessionEvent::Send(sent) => format!("> {}", message(sent)),
+        SessionEvent::Connected { app, flash_ver, .. } => format!("connected {app} {flash_ver:?}"),
+        SessionEvent::Publish(request) => format!("publish {}", asked(request)),
+        SessionEvent::Play(request) => format!("play {}", asked(request)),
+        SessionEvent::Ended(stream) => format!("ended {}", stream.0),
+        SessionEvent::Media(media) => message(media),
+        SessionEvent::Pause(stream, paused) => format!("pause {} {paused}", stream.0),
+        SessionEvent::Receive(stream, medium, on) => {
+            format!("receive {} {medium:?} {on}", stream.0)
+        }
+        SessionEvent::Refused(code, _) => format!("refused {code}"),
+        SessionEvent::Close => "close".to_owned(),
+        SessionEvent::Ignored(why) => format!("ignored: {why}"),
+        SessionEvent::Unreadable(error) => format!("unreadable: {error}"),
     }
 }
 
-fn asked(request: &Request) -> String {
-    format!("{} on {}", request.address.key, request.stream.0)
+fn asked(request: &StreamRequest) -> String {
+    format!("{} on {}", request.path.key, request.stream.0)
 }
 
 /// Type and content; the message stream where there can be more than one.

@@ -6,7 +6,7 @@ use crate::render;
 use crate::table::{names, read, testdata};
 use rtmp_server::rtmp::chunk::Decoder;
 use rtmp_server::rtmp::handshake;
-use rtmp_server::rtmp::session::{Event, Session};
+use rtmp_server::rtmp::session::{Session, SessionEvent};
 use rtmp_server::rtmp::{Message, MessageType};
 use std::collections::BTreeMap;
 
@@ -227,7 +227,7 @@ fn transcript(name: &str) -> String {
         let mut events = Vec::new();
         let handled = session.handle(message.clone(), &mut events);
         handled.unwrap_or_else(|error| panic!("{name}: {error}"));
-        if events == [Event::Media(message.clone())] {
+        if events == [SessionEvent::Media(message.clone())] {
             relayed.count(&message);
             continue;
         }
@@ -235,12 +235,12 @@ fn transcript(name: &str) -> String {
         lines.push(format!("< {}", render::message(&message)));
         for event in events {
             lines.push(render::event(&event));
-            if let Event::Publish(request) | Event::Play(request) = event {
+            if let SessionEvent::Publish(request) | SessionEvent::Play(request) = event {
                 let granted = session.accept(request.stream);
                 lines.extend(
                     granted
                         .into_iter()
-                        .map(|sent| render::event(&Event::Send(sent))),
+                        .map(|sent| render::event(&SessionEvent::Send(sent))),
                 );
             }
         }

@@ -7,7 +7,7 @@ use rtmp_server::amf0;
 use rtmp_server::media::Packet;
 use rtmp_server::rtmp::chunk::Decoder;
 use rtmp_server::rtmp::data::Data;
-use rtmp_server::rtmp::session::{Event, Session};
+use rtmp_server::rtmp::session::{Session, SessionEvent};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, aggregate, handshake};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -197,11 +197,11 @@ impl Peer {
         let mut events = Vec::new();
         let fatal = self.session.handle(message, &mut events).is_err();
         for event in &events {
-            if let Event::Publish(request) | Event::Play(request) = event {
+            if let SessionEvent::Publish(request) | SessionEvent::Play(request) = event {
                 self.session.accept(request.stream);
             }
         }
-        if fatal || events.contains(&Event::Close) {
+        if fatal || events.contains(&SessionEvent::Close) {
             *self = Peer::at(Rc::clone(&self.beginning));
         }
     }

@@ -3,7 +3,7 @@
 use crate::notation::Notation;
 use crate::table::{Direction, Row, rows};
 use crate::{Outcome, differ, same, untested};
-use rtmp_server::rtmp::handshake::{self, PACKET_LEN, Packet, RANDOM_LEN};
+use rtmp_server::rtmp::handshake::{self, HandshakePacket, PACKET_LEN, RANDOM_LEN};
 
 /// The time of reading in an echo that a check asks for.
 const READ_AT: u32 = 0xa1b2_c3d4;
@@ -70,7 +70,7 @@ fn read(row: &Row) -> Outcome {
     same(bytes.len(), 0)
 }
 
-fn read_packet(part: &str, packet: &Packet) -> Outcome {
+fn read_packet(part: &str, packet: &HandshakePacket) -> Outcome {
     let mut notation = Notation::new(part);
     if notation.word() == "echo" {
         // What is echoed is the S1 of H03, or for its S2 the C1 of H02.
@@ -90,7 +90,7 @@ fn read_packet(part: &str, packet: &Packet) -> Outcome {
     same(&echo[8..], &random(&mut notation))
 }
 
-pub fn packet_at(bytes: &[u8], offset: usize) -> Packet {
+pub fn packet_at(bytes: &[u8], offset: usize) -> HandshakePacket {
     *bytes[offset..].first_chunk().expect("a whole packet")
 }
 

@@ -2,7 +2,7 @@
 
 use crate::chunks::decoded;
 use crate::table::rows;
-use rtmp_server::rtmp::status::{self, Level, code};
+use rtmp_server::rtmp::status::{self, StatusLevel, code};
 use rtmp_server::rtmp::{Message, StreamId};
 
 #[test]
@@ -34,7 +34,7 @@ fn replies_are_their_vectors() {
         ("G13-publish-start", status::publish_start(one, "cap1")),
         (
             "G14-publish-badname",
-            status::on_status(one, Level::Error, code::BAD_NAME, taken),
+            status::on_status(one, StatusLevel::Error, code::BAD_NAME, taken),
         ),
         ("G22-play-reset", play(1)),
         ("G23-play-start", play(2)),

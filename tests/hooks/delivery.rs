@@ -1,6 +1,6 @@
 //! Order, bursts, and the end.
 
-use super::web::{Dir, Manner, Web, wait_for};
+use super::web::{AdminServer, Dir, Manner, wait_for};
 use super::{hooks, in_a_process, publish, runs, within};
 use rtmp_server::hooks::{BACKLOG_MAX, Event, Kind};
 use rtmp_server::json::{self, Value};
@@ -58,7 +58,7 @@ fn events_of_a_stream_and_of_a_connection_stay_in_order() {
 
 #[test]
 fn a_burst_is_taken_at_once_and_what_is_too_much_is_counted() {
-    let web = Web::start(Manner::Hangs);
+    let web = AdminServer::start(Manner::Hangs);
     let hooks = hooks(&[], &[("publish_start", &web.url("/"))], 60_000);
     let start = Instant::now();
     let mut slowest = Duration::ZERO;

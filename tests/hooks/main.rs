@@ -6,7 +6,7 @@ mod script;
 mod web;
 mod webhook;
 
-use rtmp_server::hooks::{Event, Hooks, Kind, Settings, StdioFormat};
+use rtmp_server::hooks::{Event, HookSettings, Hooks, Kind, StdioFormat};
 use rtmp_server::stats::{Counters, Totals};
 use std::ops::Deref;
 use std::process::{Command, Output, Stdio};
@@ -21,12 +21,12 @@ fn hooks(scripts: &[(&str, &str)], webhooks: &[(&str, &str)], timeout_ms: u64) -
             .map(|(event, target)| ((*event).to_owned(), (*target).to_owned()))
             .collect()
     };
-    let settings = Settings {
+    let settings = HookSettings {
         scripts: owned(scripts),
         webhooks: owned(webhooks),
         timeout: Duration::from_millis(timeout_ms),
         concurrency: 2,
-        ..Settings::default()
+        ..HookSettings::default()
     };
     Counted::new(&settings)
 }
@@ -38,7 +38,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn new(settings: &Settings) -> Counted {
+    fn new(settings: &HookSettings) -> Counted {
         let counters = Arc::default();
         Counted {
             hooks: Hooks::new(settings, &counters).unwrap(),
@@ -60,7 +60,7 @@ impl Deref for Counted {
 }
 
 /// Why hooks cannot be set up.
-fn refused(settings: &Settings) -> String {
+fn refused(settings: &HookSettings) -> String {
     Hooks::new(settings, &Arc::default())
         .unwrap_err()
         .to_string()
@@ -103,16 +103,16 @@ fn in_a_process_of_its_own() {
         }
         "refused" => {
             let webhooks = vec![("publish_start".to_owned(), "https://127.0.0.1/".to_owned())];
-            let settings = Settings {
+            let settings = HookSettings {
                 webhooks,
-                ..Settings::default()
+                ..HookSettings::default()
             };
             println!("{}", refused(&settings));
         }
         "burst" => {
-            let settings = Settings {
+            let settings = HookSettings {
                 stdio: Some(StdioFormat::Json),
-                ..Settings::default()
+                ..HookSettings::default()
             };
             let hooks = Counted::new(&settings);
             for number in 0..10_000_u64 {
@@ -150,15 +150,15 @@ fn what_cannot_be_served_is_refused() {
     ];
     for (event, url, want) in rows {
         let webhooks = vec![(event.to_owned(), url.to_owned())];
-        let settings = Settings {
+        let settings = HookSettings {
             webhooks,
-            ..Settings::default()
+            ..HookSettings::default()
         };
         let error = refused(&settings);
         assert!(error.starts_with(want), "{error}");
-        let settings = Settings {
+        let settings = HookSettings {
             scripts: vec![(event.to_owned(), String::new())],
-            ..Settings::default()
+            ..HookSettings::default()
         };
         refused(&settings);
     }
@@ -170,7 +170,7 @@ fn what_cannot_be_served_is_refused() {
 
 #[test]
 fn without_hooks_events_cost_nothing() {
-    let hooks = Counted::new(&Settings::default());
+    let hooks = Counted::new(&HookSettings::default());
     assert!(!hooks.wants(Kind::PublishStart));
     hooks.fire(publish("live/cam"));
     assert_eq!((hooks.totals(), hooks.waiting()), Default::default());

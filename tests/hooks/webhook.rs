@@ -1,6 +1,6 @@
 //! Web services.
 
-use super::web::{Dir, Manner, Web, wait_for};
+use super::web::{AdminServer, Dir, Manner, wait_for};
 use super::{hooks, in_a_process, publish, within};
 use rtmp_server::hooks::{Event, Kind};
 use rtmp_server::json;
@@ -27,7 +27,7 @@ fn web_services_are_told() {
         (Manner::Garbage, 1),
     ];
     for (manner, failed) in rows {
-        let web = Web::start(manner);
+        let web = AdminServer::start(manner);
         let hooks = hooks(&[], &[("publish_start", &web.url("/hook?key=x"))], 400);
         hooks.fire(publish("live/cam"));
         hooks.fire(Event::new(Kind::PublishStop));
@@ -51,7 +51,7 @@ fn web_services_are_told() {
 
 #[test]
 fn a_failed_web_hook_is_logged_without_its_secrets() {
-    let web = Web::start(Manner::Status(403));
+    let web = AdminServer::start(Manner::Status(403));
     let place = web.addr;
     let url = format!("http://user:hunter2@{place}/hunter2?token=hunter2");
     let output = in_a_process("webhook", |command| _ = command.env("URL", &url));

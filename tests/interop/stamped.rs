@@ -2,7 +2,7 @@
 //! bits of them, GStreamer starts at 0.
 
 use rtmp_server::rtmp::chunk::{Decoder, Encoder};
-use rtmp_server::rtmp::client::{Client, Event, Purpose, Target};
+use rtmp_server::rtmp::client::{Client, ClientEvent, ConnectTarget, Purpose};
 use rtmp_server::rtmp::handshake;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use std::io::{ErrorKind, Read, Write};
@@ -105,7 +105,7 @@ impl Peer {
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(LIMIT))?;
         socket.set_read_timeout(Some(LIMIT))?;
-        let target = Target {
+        let target = ConnectTarget {
             app: "live".to_owned(),
             tc_url: format!("rtmp://{server}/live"),
             name: "x".to_owned(),
@@ -162,9 +162,9 @@ impl Peer {
         }
         for event in events {
             match event {
-                Event::Send(message) => self.send(&[message])?,
-                Event::Started(stream) => self.started = Some(stream),
-                Event::Media(_) | Event::Ended | Event::Unreadable(_) => {}
+                ClientEvent::Send(message) => self.send(&[message])?,
+                ClientEvent::Started(stream) => self.started = Some(stream),
+                ClientEvent::Media(_) | ClientEvent::Ended | ClientEvent::Unreadable(_) => {}
             }
         }
         let due = self.client.acknowledgement();

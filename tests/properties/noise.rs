@@ -9,8 +9,8 @@ use rtmp_server::media::Packet;
 use rtmp_server::rtmp::command::Call;
 use rtmp_server::rtmp::control::Control;
 use rtmp_server::rtmp::data::Data;
-use rtmp_server::rtmp::session::{Event, Session};
-use rtmp_server::rtmp::stream_key::{Address, KEY_LEN_MAX};
+use rtmp_server::rtmp::session::{Session, SessionEvent};
+use rtmp_server::rtmp::stream_key::{KEY_LEN_MAX, StreamPath};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, aggregate};
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ proptest! {
 
     #[test]
     fn text_is_an_address(app in "\\PC{0,20}|[a./?%&=]{0,30}|\\p{any}{0,600}", name in "\\PC{0,20}|[a./?%&=]{0,30}") {
-        if let Ok(address) = Address::new(&app, &name) {
+        if let Ok(address) = StreamPath::new(&app, &name) {
             let key = address.key.as_str();
             prop_assert!(!key.is_empty() && key.len() <= KEY_LEN_MAX);
             prop_assert!(key.split('/').all(|segment| !["", ".", ".."].contains(&segment)));
@@ -121,30 +121,32 @@ fn anything() -> impl Strategy<Value = Message> {
 struct Publishing(BTreeSet<StreamId>);
 
 impl Publishing {
-    fn note(&mut self, event: &Event, session: &mut Session) -> Result<(), TestCaseError> {
+    fn note(&mut self, event: &SessionEvent, session: &mut Session) -> Result<(), TestCaseError> {
         match event {
-            Event::Publish(request) => {
+            SessionEvent::Publish(request) => {
                 session.accept(request.stream);
                 self.0.insert(request.stream);
             }
-            Event::Play(request) => {
+            SessionEvent::Play(request) => {
                 session.accept(request.stream);
                 prop_assert!(
                     !self.0.contains(&request.stream),
                     "plays what it publishes on"
                 );
             }
-            Event::Ended(stream) => _ = self.0.remove(stream),
-            Event::Media(message) => {
+            SessionEvent::Ended(stream) => _ = self.0.remove(stream),
+            SessionEvent::Media(message) => {
                 prop_assert!(self.0.contains(&message.stream), "media of nobody")
             }
-            Event::Send(reply) if reply.kind == MessageType::COMMAND => {
+            SessionEvent::Send(reply) if reply.kind == MessageType::COMMAND => {
                 let call = Call::parse(reply.kind, &reply.payload);
                 prop_assert!(call.is_ok_and(|call| call.name == "onStatus"
                     || call.transaction != 0.0
                     || call.name == "_error"));
             }
-            Event::Send(reply) => prop_assert!(Control::parse(reply.kind, &reply.payload).is_ok()),
+            SessionEvent::Send(reply) => {
+                prop_assert!(Control::parse(reply.kind, &reply.payload).is_ok())
+            }
             _ => {}
         }
         Ok(())

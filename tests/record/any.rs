@@ -1,13 +1,13 @@
 //! What holds for any messages: the files are right, and every message is in them once.
 
 use crate::reader::{Flv, read};
-use crate::{Folder, Told, whole, within};
+use crate::{Folder, LinkStats, whole, within};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rtmp_server::media::{Content, Packet};
 use rtmp_server::queue::feed;
-use rtmp_server::record::{FEED_LIMITS, Pattern, Recorder, Segments, Settings};
-use rtmp_server::rtmp::stream_key::Key;
+use rtmp_server::record::{FEED_LIMITS, Pattern, RecordSettings, Recorder, Segments};
+use rtmp_server::rtmp::stream_key::StreamKey;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use std::fs;
 use std::sync::Arc;
@@ -105,12 +105,12 @@ proptest! {
             duration: Duration::from_millis(segment_ms),
             pattern: Pattern::new("%s/%09d").unwrap(),
         });
-        let settings = Settings { segments, ..whole(&folder) };
-        let told = Arc::new(Told::default());
+        let settings = RecordSettings { segments, ..whole(&folder) };
+        let told = Arc::new(LinkStats::default());
         let recorder = Recorder::new(settings, told.clone(), Arc::default());
         for (number, sent) in publications.iter().enumerate() {
             let (feed, intake) = feed(FEED_LIMITS);
-            let key = Key::new(&format!("p{number}")).unwrap();
+            let key = StreamKey::new(&format!("p{number}")).unwrap();
             drop(recorder.start(&key, intake));
             let (first, second) = sent.split_at(sent.len() / 2);
             feed.push(first, Instant::now());

@@ -3,7 +3,7 @@
 use crate::reader::{Flv, Tag};
 use crate::{Folder, bodies, is_media, recorded, segments, whole};
 use rtmp_server::media::{Content, Packet};
-use rtmp_server::record::Settings;
+use rtmp_server::record::RecordSettings;
 use rtmp_server::rtmp::chunk::Decoder;
 use rtmp_server::rtmp::data::Data;
 use rtmp_server::rtmp::{Message, MessageType, handshake};
@@ -257,7 +257,7 @@ fn the_publishers_metadata_is_kept() {
     for name in ["ffmpeg_publish", "obs29_publish", "gst_rtmp2sink_publish"] {
         let folder = Folder::new();
         let messages = capture(name);
-        let settings: Settings = whole(&folder);
+        let settings: RecordSettings = whole(&folder);
         let files = recorded(settings, &messages);
         let sent = messages
             .iter()

@@ -4,7 +4,7 @@ use crate::captures::{capture, ffmpeg, probe};
 use crate::reader::{Flv, read};
 use crate::{Folder, in_a_process, key, messages, recorded, whole, within};
 use rtmp_server::queue::feed;
-use rtmp_server::record::{FEED_LIMITS, Format, Recorder, Settings};
+use rtmp_server::record::{FEED_LIMITS, Format, RecordSettings, Recorder};
 use rtmp_server::rtmp::Message;
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn unfinished(sent: &[Message]) -> (Vec<u8>, Vec<u8>) {
     let folder = Folder::new();
     let recorder = Recorder::new(
         whole(&folder),
-        Arc::new(crate::Told::default()),
+        Arc::new(crate::LinkStats::default()),
         Arc::default(),
     );
     let (feed, intake) = feed(FEED_LIMITS);
@@ -145,12 +145,16 @@ fn a_file_that_is_completed_in_part_has_all_its_tags() {
 
 /// Records in `folder` and never ends; says so on standard output.
 pub fn record_without_end(folder: &Path) {
-    let settings = Settings {
+    let settings = RecordSettings {
         dir: folder.to_owned(),
         segments: None,
         format: Format::Flv,
     };
-    let recorder = Recorder::new(settings, Arc::new(crate::Told::default()), Arc::default());
+    let recorder = Recorder::new(
+        settings,
+        Arc::new(crate::LinkStats::default()),
+        Arc::default(),
+    );
     let (feed, intake) = feed(FEED_LIMITS);
     drop(recorder.start(&key(), intake));
     for number in 0.. {

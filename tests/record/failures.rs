@@ -1,9 +1,11 @@
 //! Disks that are full, slow or not there: the recording ends, and what is in the file is whole.
 
 use crate::reader::read;
-use crate::{Folder, Told, at, in_a_process, key, messages, record, segments, whole, within};
+use crate::{Folder, LinkStats, at, in_a_process, key, messages, record, segments, whole, within};
 use rtmp_server::queue::{FeedLimits, feed, message_cost};
-use rtmp_server::record::{FEED_LIMITS, Finished, Format, Pattern, Recorder, Segments, Settings};
+use rtmp_server::record::{
+    FEED_LIMITS, FinishedFile, Format, Pattern, RecordSettings, Recorder, Segments,
+};
 use rtmp_server::rtmp::Message;
 use rtmp_server::stats::Counters;
 use rtmp_server::sys::Signals;
@@ -46,12 +48,12 @@ pub fn record_beyond_the_limit(folder: &Path) {
     for (name, piece, segments, failures) in cases {
         let dir = folder.join(name);
         let format = Format::Flv;
-        let settings = Settings {
+        let settings = RecordSettings {
             dir,
             segments,
             format,
         };
-        let told = Arc::new(Told::default());
+        let told = Arc::new(LinkStats::default());
         let counters: Arc<Counters> = Arc::default();
         let recorder = Recorder::new(settings, told.clone(), Arc::clone(&counters));
         let (feed, intake) = feed(FEED_LIMITS);
@@ -119,7 +121,7 @@ fn a_directory_that_cannot_be_made_is_an_error() {
     fs::create_dir_all(folder.path()).unwrap();
     fs::write(folder.path().join("file"), "x").unwrap();
     for below in ["file", "file/a/b"] {
-        let settings = Settings {
+        let settings = RecordSettings {
             dir: folder.path().join(below),
             segments: None,
             format: Format::Flv,
@@ -139,7 +141,7 @@ fn a_segment_that_cannot_be_written_does_not_end_the_next_ones() {
     let folder = Folder::new();
     let pattern = Pattern::new("%d/x").unwrap();
     let duration = Duration::from_secs(1);
-    let settings = Settings {
+    let settings = RecordSettings {
         dir: folder.path().to_owned(),
         segments: Some(Segments { duration, pattern }),
         format: Format::Flv,
@@ -184,7 +186,7 @@ fn a_file_that_somebody_has_spoiled_is_not_reported_as_done() {
     ];
     for (name, spoil, want) in rows {
         let folder = Folder::new();
-        let told = Arc::new(Told::default());
+        let told = Arc::new(LinkStats::default());
         let recorder = Recorder::new(whole(&folder), told.clone(), Arc::default());
         let (feed, intake) = feed(FEED_LIMITS);
         let recording = recorder.start(&key(), intake);
@@ -205,7 +207,7 @@ fn a_file_that_somebody_has_spoiled_is_not_reported_as_done() {
 #[test]
 fn a_disk_that_is_too_slow_ends_the_file() {
     let folder = Folder::new();
-    let told = Arc::new(Told::default());
+    let told = Arc::new(LinkStats::default());
     let counters: Arc<Counters> = Arc::default();
     let recorder = Recorder::new(whole(&folder), told.clone(), Arc::clone(&counters));
     let sent = sound();
@@ -221,7 +223,7 @@ fn a_disk_that_is_too_slow_ends_the_file() {
     drop(recorder.start(&key(), intake));
     assert!(recorder.close(within(10)));
     feed.push(&sent, Instant::now());
-    let files: Vec<Finished> = told.files();
+    let files: Vec<FinishedFile> = told.files();
     assert_eq!(files.len(), 1);
     assert_eq!(
         files[0].error.as_deref(),
@@ -251,7 +253,7 @@ fn a_clock_that_jumps_all_the_time_fills_no_disk() {
 #[test]
 fn a_recorder_that_is_closed_records_nothing_more() {
     let folder = Folder::new();
-    let told = Arc::new(Told::default());
+    let told = Arc::new(LinkStats::default());
     let recorder = Recorder::new(segments(&folder, 1.0), told.clone(), Arc::default());
     let (open, intake) = feed(FEED_LIMITS);
     drop(recorder.start(&key(), intake));

@@ -1,12 +1,12 @@
 //! Which files there are, what they are called, and what is in them, message by message.
 
 use crate::{
-    Folder, Told, at, in_a_process, key, messages, record, recorded, segments, whole, within,
+    Folder, LinkStats, at, in_a_process, key, messages, record, recorded, segments, whole, within,
 };
 use rtmp_server::amf0::{self, Value};
 use rtmp_server::queue::feed;
-use rtmp_server::record::{FEED_LIMITS, Format, Pattern, Recorder, Segments, Settings};
-use rtmp_server::rtmp::stream_key::Key;
+use rtmp_server::record::{FEED_LIMITS, Format, Pattern, RecordSettings, Recorder, Segments};
+use rtmp_server::rtmp::stream_key::StreamKey;
 use rtmp_server::rtmp::{Message, MessageType, StreamId};
 use rtmp_server::stats::Counters;
 use rtmp_server::sys;
@@ -194,7 +194,7 @@ fn metadata_that_cannot_be_read_is_left_out() {
 #[test]
 fn a_kind_that_comes_late_is_in_the_flags_at_once() {
     let folder = Folder::new();
-    let told = Arc::new(Told::default());
+    let told = Arc::new(LinkStats::default());
     let counters: Arc<Counters> = Arc::default();
     let recorder = Recorder::new(whole(&folder), told, Arc::clone(&counters));
     let (feed, intake) = feed(FEED_LIMITS);
@@ -250,7 +250,7 @@ fn an_index_has_room_for_all_or_evenly_many() {
 #[test]
 fn no_file_is_ever_written_over() {
     let folder = Folder::new();
-    let settings = || Settings {
+    let settings = || RecordSettings {
         dir: folder.path().join("a/b"),
         segments: Some(Segments {
             duration: Duration::from_secs(1),
@@ -274,12 +274,12 @@ fn no_file_is_ever_written_over() {
 #[test]
 fn two_streams_at_once_have_files_of_their_own() {
     let folder = Folder::new();
-    let told = Arc::new(Told::default());
+    let told = Arc::new(LinkStats::default());
     let recorder = Recorder::new(whole(&folder), told.clone(), Arc::default());
     // Both are called the same in a file's name.
     let feeds = ["a/b_c", "a_b/c"].map(|name| {
         let (feed, intake) = feed(FEED_LIMITS);
-        drop(recorder.start(&Key::new(name).unwrap(), intake));
+        drop(recorder.start(&StreamKey::new(name).unwrap(), intake));
         feed
     });
     for number in 0..50 {

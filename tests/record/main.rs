@@ -18,9 +18,10 @@ use notation::Notation;
 use reader::{Flv, read};
 use rtmp_server::queue::feed;
 use rtmp_server::record::{
-    FEED_LIMITS, Finished, Format, Listener, Pattern, Recorder, Segments, Settings,
+    FEED_LIMITS, FinishedFile, Format, Pattern, RecordSettings, Recorder, RecordingObserver,
+    Segments,
 };
-use rtmp_server::rtmp::stream_key::Key;
+use rtmp_server::rtmp::stream_key::StreamKey;
 use rtmp_server::rtmp::{Message, MessageType, Timestamp};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,29 +73,29 @@ impl Drop for Folder {
 
 /// Keeps what it is told.
 #[derive(Default)]
-struct Told(Mutex<Vec<(String, Finished)>>);
+struct LinkStats(Mutex<Vec<(String, FinishedFile)>>);
 
-impl Told {
-    fn files(&self) -> Vec<Finished> {
+impl LinkStats {
+    fn files(&self) -> Vec<FinishedFile> {
         let told = self.0.lock().unwrap();
         told.iter().map(|(_, file)| file.clone()).collect()
     }
 }
 
-impl Listener for Told {
-    fn recording_done(&self, key: &Key, file: &Finished) {
+impl RecordingObserver for LinkStats {
+    fn recording_done(&self, key: &StreamKey, file: &FinishedFile) {
         let told = (key.to_string(), file.clone());
         self.0.lock().unwrap().push(told);
     }
 }
 
-fn key() -> Key {
-    Key::new("live/cam").unwrap()
+fn key() -> StreamKey {
+    StreamKey::new("live/cam").unwrap()
 }
 
 /// Settings for whole files.
-fn whole(folder: &Folder) -> Settings {
-    Settings {
+fn whole(folder: &Folder) -> RecordSettings {
+    RecordSettings {
         dir: folder.path().to_owned(),
         segments: None,
         format: Format::Flv,
@@ -102,8 +103,8 @@ fn whole(folder: &Folder) -> Settings {
 }
 
 /// Settings for segments of `seconds`, called by their numbers.
-fn segments(folder: &Folder, seconds: f64) -> Settings {
-    Settings {
+fn segments(folder: &Folder, seconds: f64) -> RecordSettings {
+    RecordSettings {
         dir: folder.path().to_owned(),
         segments: Some(Segments {
             duration: Duration::from_secs_f64(seconds),
@@ -118,8 +119,8 @@ fn within(seconds: u64) -> Instant {
 }
 
 /// Records one publication; what the listener is told of its files.
-fn record(settings: Settings, messages: &[Message]) -> Vec<Finished> {
-    let told = Arc::new(Told::default());
+fn record(settings: RecordSettings, messages: &[Message]) -> Vec<FinishedFile> {
+    let told = Arc::new(LinkStats::default());
     let recorder = Recorder::new(settings, told.clone(), Arc::default());
     let (feed, intake) = feed(FEED_LIMITS);
     feed.push(messages, Instant::now());
@@ -130,8 +131,8 @@ fn record(settings: Settings, messages: &[Message]) -> Vec<Finished> {
 }
 
 /// Records one publication, which has to succeed; its files, complete and right in themselves.
-fn recorded(settings: Settings, messages: &[Message]) -> Vec<Flv> {
-    let read = |file: &Finished| {
+fn recorded(settings: RecordSettings, messages: &[Message]) -> Vec<Flv> {
+    let read = |file: &FinishedFile| {
         assert_eq!(file.error, None);
         let bytes = fs::read(&file.path).unwrap();
         assert_eq!(file.bytes, bytes.len() as u64);

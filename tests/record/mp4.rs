@@ -1,9 +1,9 @@
 //! Recordings in MP4: which files there are, and what is in them.
 
 use crate::mp4_reader::{self, Movie};
-use crate::{Folder, Told, at, in_a_process, key, messages, record, segments, whole, within};
+use crate::{Folder, LinkStats, at, in_a_process, key, messages, record, segments, whole, within};
 use rtmp_server::queue::feed;
-use rtmp_server::record::{FEED_LIMITS, Finished, Format, Recorder, Settings};
+use rtmp_server::record::{FEED_LIMITS, FinishedFile, Format, RecordSettings, Recorder};
 use rtmp_server::rtmp::Message;
 use std::fs;
 use std::path::Path;
@@ -45,8 +45,8 @@ fn sent(words: &str) -> Vec<Message> {
     words.split_whitespace().map(word).collect()
 }
 
-fn mp4(settings: Settings) -> Settings {
-    Settings {
+fn mp4(settings: RecordSettings) -> RecordSettings {
+    RecordSettings {
         format: Format::Mp4,
         ..settings
     }
@@ -58,7 +58,7 @@ fn movie(path: &str) -> Movie {
 }
 
 /// A file in one line: its format, and of each track how many samples it has.
-fn line(file: &Finished) -> String {
+fn line(file: &FinishedFile) -> String {
     assert_eq!(file.error, None);
     assert_eq!(file.bytes, fs::metadata(&file.path).unwrap().len());
     if file.path.ends_with(".flv") {
@@ -163,7 +163,7 @@ fn check_prefix(movie: &Movie) -> usize {
 /// Records in `folder` beyond the limit of files.
 pub fn record_beyond_the_limit(folder: &Path) {
     let _signals = rtmp_server::sys::Signals::install().unwrap();
-    let settings = Settings {
+    let settings = RecordSettings {
         dir: folder.to_owned(),
         segments: None,
         format: Format::Mp4,
@@ -195,12 +195,12 @@ fn a_full_disk_leaves_whole_fragments() {
 
 /// Records in `folder` and never ends.
 pub fn record_without_end(folder: &Path) {
-    let settings = Settings {
+    let settings = RecordSettings {
         dir: folder.to_owned(),
         segments: None,
         format: Format::Mp4,
     };
-    let recorder = Recorder::new(settings, Arc::new(Told::default()), Arc::default());
+    let recorder = Recorder::new(settings, Arc::new(LinkStats::default()), Arc::default());
     let (feed, intake) = feed(FEED_LIMITS);
     drop(recorder.start(&key(), intake));
     for message in minute() {

@@ -3,7 +3,7 @@
 use crate::Peer;
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::command::{HOP_LEN_MAX, HOPS_MAX};
-use rtmp_server::rtmp::session::{APP_LEN_MAX, Event};
+use rtmp_server::rtmp::session::{APP_LEN_MAX, SessionEvent};
 use rtmp_server::rtmp::status;
 use rtmp_server::rtmp::{Message, MessageType, StreamId};
 use rtmp_server::text::SHOWN_LEN_MAX;
@@ -11,7 +11,7 @@ use rtmp_server::text::SHOWN_LEN_MAX;
 /// Texts as long as a command can hold, and more than is kept of any.
 const LONG: usize = 60_000;
 
-fn hears(peer: &mut Peer, message: Message) -> Vec<Event> {
+fn hears(peer: &mut Peer, message: Message) -> Vec<SessionEvent> {
     let mut events = Vec::new();
     peer.0.handle(message, &mut events).expect("no violation");
     events
@@ -30,7 +30,7 @@ fn what_a_client_says_of_itself_is_cut() {
     let flash_ver = "\u{1}".repeat(LONG);
     let message = connect(&[("app", &app), ("flashVer", &flash_ver)]);
     let events = hears(&mut Peer::new(), message);
-    let Some(Event::Connected {
+    let Some(SessionEvent::Connected {
         app,
         flash_ver,
         via,
@@ -57,7 +57,7 @@ fn of_the_servers_that_a_stream_came_through_few_are_read() {
     for (via, hops, len) in rows {
         let message = connect(&[("app", "live"), ("via", &via)]);
         let events = hears(&mut Peer::new(), message);
-        let Some(Event::Connected { via, .. }) = events.last() else {
+        let Some(SessionEvent::Connected { via, .. }) = events.last() else {
             panic!("{events:?}")
         };
         let longest = via.iter().map(String::len).max();
@@ -91,7 +91,7 @@ fn what_is_said_again_is_cut() {
             vec![Value::text(&name)],
         );
         for event in hears(&mut peer, message) {
-            let Event::Send(reply) = event else {
+            let SessionEvent::Send(reply) = event else {
                 panic!("{event:?}")
             };
             assert_eq!(reply.kind, MessageType::COMMAND);

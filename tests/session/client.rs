@@ -3,7 +3,7 @@
 use crate::notation::Notation;
 use crate::pair::client_event;
 use crate::{Failures, render};
-use rtmp_server::rtmp::client::{Client, Error, Event, Purpose, Target};
+use rtmp_server::rtmp::client::{Client, ClientEvent, ConnectTarget, Error, Purpose};
 
 /// What the server says, and what follows from it.
 type Steps = &'static [(&'static str, &'static str)];
@@ -124,7 +124,7 @@ fn client(purpose: Purpose) -> Client {
 }
 
 fn client_of(purpose: Purpose, app: &str, name: &str) -> Client {
-    let target = Target {
+    let target = ConnectTarget {
         app: app.to_owned(),
         tc_url: format!("rtmp://h/{app}"),
         name: name.to_owned(),
@@ -153,7 +153,7 @@ fn a_client_says_what_it_can() {
 fn a_client_ends_only_what_it_began() {
     let mut client = client(Purpose::Publish);
     assert_eq!(client.end(), []);
-    let mut events: Vec<Event> = Vec::new();
+    let mut events: Vec<ClientEvent> = Vec::new();
     for said in [WELCOME, STREAM_3] {
         for scripted in Notation::new(said).script().messages {
             client

@@ -14,7 +14,7 @@ mod steps;
 
 use notation::Notation;
 use rtmp_server::rtmp::control::Error;
-use rtmp_server::rtmp::session::{Event, Session};
+use rtmp_server::rtmp::session::{Session, SessionEvent};
 
 /// A session that is spoken to in the notation of the vectors.
 struct Peer(Session);
@@ -41,11 +41,11 @@ impl Peer {
     /// The messages that tell of a granted request, in one line.
     fn accepts(&mut self, stream: u32) -> String {
         let sent = self.0.accept(rtmp_server::rtmp::StreamId(stream));
-        line(&sent.into_iter().map(Event::Send).collect::<Vec<_>>())
+        line(&sent.into_iter().map(SessionEvent::Send).collect::<Vec<_>>())
     }
 }
 
-fn line(events: &[Event]) -> String {
+fn line(events: &[SessionEvent]) -> String {
     events
         .iter()
         .map(render::event)

@@ -2,7 +2,7 @@
 
 use crate::pair::client_event;
 use rtmp_server::amf0::Error as Amf;
-use rtmp_server::rtmp::client::{self, Client, Purpose, Target};
+use rtmp_server::rtmp::client::{self, Client, ConnectTarget, Purpose};
 use rtmp_server::rtmp::command::Error as Command;
 use rtmp_server::rtmp::control::Error as Control;
 use rtmp_server::rtmp::session::Session;
@@ -54,7 +54,7 @@ fn message(kind: u8, payload: &[u8]) -> Message {
 
 fn client() -> Client {
     let text = String::new;
-    let target = Target {
+    let target = ConnectTarget {
         app: text(),
         tc_url: text(),
         name: text(),

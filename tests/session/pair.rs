@@ -2,18 +2,18 @@
 
 use crate::render;
 use rtmp_server::rtmp::chunk::{Decoder, Encoder};
-use rtmp_server::rtmp::client::{self, Client, Purpose, Target};
-use rtmp_server::rtmp::session::{Event, Session};
+use rtmp_server::rtmp::client::{self, Client, ConnectTarget, Purpose};
+use rtmp_server::rtmp::session::{Session, SessionEvent};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, status};
 
 /// One direction of a connection.
 #[derive(Default)]
-struct Wire {
+struct Transport {
     encoder: Encoder,
     decoder: Decoder,
 }
 
-impl Wire {
+impl Transport {
     fn carry(&mut self, messages: &[Message]) -> Vec<Message> {
         let mut bytes = Vec::new();
         messages
@@ -31,15 +31,15 @@ impl Wire {
 struct Pair {
     client: Client,
     session: Session,
-    up: Wire,
-    down: Wire,
+    up: Transport,
+    down: Transport,
     /// All that was said and done, the client's side behind `C`, the server's behind `S`.
     log: Vec<String>,
 }
 
 impl Pair {
     fn new(purpose: Purpose) -> Pair {
-        let target = Target {
+        let target = ConnectTarget {
             app: "live?k=v".to_owned(),
             tc_url: "rtmp://b.example/live".to_owned(),
             name: "cam?t=s".to_owned(),
@@ -48,8 +48,8 @@ impl Pair {
         Pair {
             client: Client::new(purpose, target),
             session: Session::new(4096),
-            up: Wire::default(),
-            down: Wire::default(),
+            up: Transport::default(),
+            down: Transport::default(),
             log: Vec::new(),
         }
     }
@@ -70,8 +70,8 @@ impl Pair {
             for event in events {
                 self.note('S', render::event(&event));
                 match event {
-                    Event::Send(reply) => replies.push(reply),
-                    Event::Publish(request) | Event::Play(request) => {
+                    SessionEvent::Send(reply) => replies.push(reply),
+                    SessionEvent::Publish(request) | SessionEvent::Play(request) => {
                         replies.extend(self.session.accept(request.stream));
                     }
                     _ => {}
@@ -92,7 +92,7 @@ impl Pair {
             self.client.handle(message, &mut events)?;
             for event in events {
                 self.note('C', client_event(&event));
-                if let client::Event::Send(reply) = event {
+                if let client::ClientEvent::Send(reply) = event {
                     replies.push(reply);
                 }
             }
@@ -112,13 +112,13 @@ impl Pair {
     }
 }
 
-pub fn client_event(event: &client::Event) -> String {
+pub fn client_event(event: &client::ClientEvent) -> String {
     match event {
-        client::Event::Send(message) => format!("> {}", render::message(message)),
-        client::Event::Started(stream) => format!("started {}", stream.0),
-        client::Event::Media(message) => render::message(message),
-        client::Event::Ended => "ended".to_owned(),
-        client::Event::Unreadable(error) => format!("unreadable: {error}"),
+        client::ClientEvent::Send(message) => format!("> {}", render::message(message)),
+        client::ClientEvent::Started(stream) => format!("started {}", stream.0),
+        client::ClientEvent::Media(message) => render::message(message),
+        client::ClientEvent::Ended => "ended".to_owned(),
+        client::ClientEvent::Unreadable(error) => format!("unreadable: {error}"),
     }
 }
 
@@ -224,7 +224,7 @@ fn a_client_is_refused() {
     let connection = StreamId::CONTROL;
     let rejected = status::error(connection, 1.0, status::code::CONNECT_REJECTED, "No.");
     let failed = status::error(connection, 4.0, status::code::CALL_FAILED, "No.");
-    let on_status = |code| status::on_status(StreamId(1), status::Level::Error, code, "No.");
+    let on_status = |code| status::on_status(StreamId(1), status::StatusLevel::Error, code, "No.");
     let rows = [
         (0, rejected, refused("NetConnection.Connect.Rejected")),
         (1, failed, refused("NetConnection.Call.Failed")),

@@ -6,13 +6,13 @@
 pub mod process;
 
 use rtmp_server::amf0::Value;
-use rtmp_server::args::{self, Action};
+use rtmp_server::args::{self, Invocation};
 use rtmp_server::rtmp::chunk::{Decoder, Encoder};
 use rtmp_server::rtmp::command::Call;
 use rtmp_server::rtmp::control::{Control, UserControl};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, handshake, status};
 use rtmp_server::server::Server;
-use rtmp_server::systemd::Passed;
+use rtmp_server::systemd::PassedSockets;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -35,11 +35,11 @@ impl TestServer {
     pub fn start(flags: &str) -> TestServer {
         let line = format!("-listen 127.0.0.1:0 -log-level error -merge 0 {flags}");
         let action = args::parse(line.split_whitespace().map(str::to_owned)).expect("flags");
-        let Action::Run(config) = action else {
+        let Invocation::Run(config) = action else {
             panic!("{line}")
         };
         rtmp_server::log::init(config.log_level, config.log_format);
-        let server = Server::start(&config, Passed::default()).expect("start");
+        let server = Server::start(&config, PassedSockets::default()).expect("start");
         let addr = server.addrs()[0];
         TestServer {
             server: Some(server),
@@ -123,7 +123,10 @@ impl Client {
     /// As `shake_hands`, with a C2 made from C1 and S1.
     pub fn shake_hands_with(
         addr: SocketAddr,
-        c2: impl FnOnce(&handshake::Packet, &handshake::Packet) -> handshake::Packet,
+        c2: impl FnOnce(
+            &handshake::HandshakePacket,
+            &handshake::HandshakePacket,
+        ) -> handshake::HandshakePacket,
     ) -> Client {
         let mut socket = TcpStream::connect(addr).expect("connect");
         socket.set_nodelay(true).expect("nodelay");

@@ -28,16 +28,16 @@ pub enum Manner {
 }
 
 /// A server that runs until the test process ends.
-pub struct Web {
+pub struct AdminServer {
     /// Where it listens.
     pub addr: SocketAddr,
     /// The requests, whole, in order of arrival.
     pub requests: Receiver<String>,
 }
 
-impl Web {
+impl AdminServer {
     /// A server with these manners.
-    pub fn start(manner: Manner) -> Web {
+    pub fn start(manner: Manner) -> AdminServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let (sender, requests) = mpsc::channel();
@@ -53,7 +53,7 @@ impl Web {
                 });
             }
         });
-        Web { addr, requests }
+        AdminServer { addr, requests }
     }
 
     /// The address of a page on it.

@@ -1,6 +1,6 @@
 //! What the servers of these tests have to show.
 
-use rtmp_server::admin::Source;
+use rtmp_server::admin::AdminSource;
 use rtmp_server::media::Codec;
 use rtmp_server::stats::{
     ConnectionStats, LinkState, Metadata, PullStats, RecordingStats, RelayStats, Snapshot,
@@ -40,7 +40,7 @@ impl Fixture {
     }
 }
 
-impl Source for Fixture {
+impl AdminSource for Fixture {
     fn snapshot(&self) -> Snapshot {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.snapshot.lock().unwrap().clone()

@@ -3,7 +3,7 @@
 use crate::client::{Client, ask};
 use crate::fixture::keys;
 use crate::{Site, fixture::Fixture};
-use rtmp_server::admin::{Access, Source, Web};
+use rtmp_server::admin::{Access, AdminServer, AdminSource};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -296,7 +296,8 @@ fn other_machines_need_the_token() {
             token: token.map(str::to_owned),
             ..Access::default()
         };
-        let web = Web::start(&format!("{away}:0"), access, site.clone()).expect("the server");
+        let web =
+            AdminServer::start(&format!("{away}:0"), access, site.clone()).expect("the server");
         let host = web.addr();
         let request =
             format!("DELETE /api/connections/c000001 HTTP/1.1\r\nHost: {host}\r\n{bearer}\r\n");
@@ -347,14 +348,16 @@ fn health_says_when_the_server_is_stopping() {
 fn an_address_that_cannot_be_had_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let addr = taken.local_addr().expect("an address").to_string();
-    let source: Arc<dyn Source> = Arc::new(Fixture::default());
+    let source: Arc<dyn AdminSource> = Arc::new(Fixture::default());
     for addr in [addr.as_str(), "192.0.2.1:80"] {
-        let error = Web::start(addr, Access::default(), source.clone()).expect_err("refused");
+        let error =
+            AdminServer::start(addr, Access::default(), source.clone()).expect_err("refused");
         assert!(
             error.starts_with(&format!("cannot listen on {addr}: ")),
             "{error}"
         );
     }
-    let web = Web::serve(taken, Access::default(), source).expect("a listener that is there");
+    let web =
+        AdminServer::serve(taken, Access::default(), source).expect("a listener that is there");
     assert_eq!(ask(web.addr(), "GET /healthz HTTP/1.0\r\n\r\n").status, 200);
 }

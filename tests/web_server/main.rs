@@ -9,14 +9,14 @@ mod withstand;
 
 use client::Reply;
 use fixture::Fixture;
-use rtmp_server::admin::{Access, Web};
+use rtmp_server::admin::{Access, AdminServer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A running server and what it tells.
 struct Site {
     fixture: Arc<Fixture>,
-    web: Web,
+    web: AdminServer,
 }
 
 impl Site {
@@ -31,7 +31,7 @@ impl Site {
             token: Some("s3cret".to_owned()),
             hosts: ["a", "x.example"].map(str::to_owned).to_vec(),
         };
-        let web = Web::start("127.0.0.1:0", access, fixture.clone()).expect("the server");
+        let web = AdminServer::start("127.0.0.1:0", access, fixture.clone()).expect("the server");
         Site { fixture, web }
     }
 

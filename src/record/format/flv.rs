@@ -7,7 +7,7 @@
 use super::Recorded;
 use crate::amf0::Pairs;
 use crate::media::flv::{
-    BODY_LEN_MAX, FLAGS_AT, Flags, HEADER_LEN, Keyframe, Script, TAG_HEADER_LEN, Totals,
+    BODY_LEN_MAX, FLAGS_AT, FileTotals, Flags, HEADER_LEN, Keyframe, ScriptTag, TAG_HEADER_LEN,
     changed_metadata, put_header, put_tag,
 };
 use crate::record::disk::{Closed, Disk};
@@ -21,7 +21,7 @@ const GATHERED_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub struct FlvFile {
     disk: Disk,
-    script: Script,
+    script: ScriptTag,
     /// As they are in the file, and as what was written asks for.
     flags: (Flags, Flags),
     /// What is to be written next: tags, behind the header if that is not written yet.
@@ -46,10 +46,10 @@ impl FlvFile {
     /// Begins a file that is still empty, with the publisher's `properties`, and room for so many
     /// keyframes in the index.
     pub fn new(disk: Disk, flags: Flags, properties: Pairs, room: usize) -> Self {
-        let script = Script::new(properties, room);
+        let script = ScriptTag::new(properties, room);
         let mut gathered = Vec::new();
         put_header(flags, &mut gathered);
-        let body = script.body(&Totals::default());
+        let body = script.body(&FileTotals::default());
         put_tag(MessageType::DATA, 0, &body, &mut gathered);
         let beginning = Tag {
             start: 0,
@@ -130,7 +130,7 @@ impl FlvFile {
     /// Writes the first tag anew. If that is not done whole, its length is right all the same, and
     /// what is behind it stays within reach.
     fn patch(&mut self) -> io::Result<()> {
-        let body = self.script.body(&Totals {
+        let body = self.script.body(&FileTotals {
             duration_ms: self.duration_ms,
             filesize: self.disk.len(),
             keyframes: &self.index.keyframes,

@@ -4,7 +4,7 @@
 //! keeps it before the one write that makes it a file with an index; so it is one or the other
 //! whenever the power fails.
 
-use super::waiting::{Held, lack};
+use super::waiting::{HeldBack, lack};
 use super::{Lack, Recorded, Waiting};
 use crate::amf0::Pairs;
 use crate::media::mp4::{Fragment, Hybrid, Movie, Track};
@@ -57,7 +57,7 @@ impl Mp4File {
         (file, begun)
     }
 
-    fn put_held(&mut self, held: Vec<Held>) -> io::Result<()> {
+    fn put_held(&mut self, held: Vec<HeldBack>) -> io::Result<()> {
         for held in &held {
             for sample in &held.samples {
                 self.put_sample(sample, &held.message.payload, held.time_ms)?;

@@ -16,7 +16,7 @@ pub const WAITING_LEN_MAX: usize = 16 << 20;
 pub struct Waiting {
     tracks: Tracks,
     opening: Opening,
-    held: Vec<Held>,
+    held: Vec<HeldBack>,
     held_len: usize,
     /// A codec that MP4 has no place for.
     codec: Option<String>,
@@ -24,7 +24,7 @@ pub struct Waiting {
 
 /// A message that waits.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldBack {
     pub message: Message,
     pub time_ms: u32,
     pub is_entry: bool,
@@ -81,8 +81,8 @@ impl Waiting {
                 item => self.codec = self.codec.take().or_else(|| no_place(&item, &self.tracks)),
             }
         }
-        self.held_len += size_of::<Held>() + payload.len();
-        self.held.push(Held {
+        self.held_len += size_of::<HeldBack>() + payload.len();
+        self.held.push(HeldBack {
             message: message.clone(),
             time_ms,
             is_entry,
@@ -106,7 +106,7 @@ impl Waiting {
     }
 
     /// The tracks that are known, and the messages.
-    pub fn into_parts(self) -> (Tracks, Vec<Held>) {
+    pub fn into_parts(self) -> (Tracks, Vec<HeldBack>) {
         (self.tracks, self.held)
     }
 }

@@ -92,7 +92,7 @@ impl std::error::Error for Error {}
 
 /// What a chunk stream's headers have said so far (§5.3.1.2).
 #[derive(Clone, Copy, Debug, Default)]
-struct Header {
+struct ChunkHeader {
     timestamp: Timestamp,
     delta: u32,
     len: u32,
@@ -106,7 +106,7 @@ struct Header {
 #[derive(Debug)]
 struct ChunkStream {
     csid: u32,
-    header: Header,
+    header: ChunkHeader,
     /// The payload so far, while a message is open.
     partial: Option<Vec<u8>>,
     /// An empty buffer kept for the next message.
@@ -116,7 +116,7 @@ struct ChunkStream {
 /// Where in a chunk the input stands.
 #[derive(Debug)]
 enum Position {
-    Header,
+    ChunkHeader,
     Body { stream: usize, left: usize },
 }
 
@@ -166,7 +166,7 @@ impl Default for Decoder {
         Decoder {
             chunk_size: CHUNK_SIZE_DEFAULT,
             streams: Vec::new(),
-            position: Position::Header,
+            position: Position::ChunkHeader,
             stash: Vec::with_capacity(HEADER_LEN_MAX),
             partial_bytes: 0,
             tolerated: Deviations::default(),
@@ -178,7 +178,7 @@ impl Default for Decoder {
 struct Parsed {
     csid: u32,
     fmt: u8,
-    header: Header,
+    header: ChunkHeader,
 }
 
 impl Decoder {
@@ -191,7 +191,7 @@ impl Decoder {
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         loop {
             let message = match self.position {
-                Position::Header => match self.header(input)? {
+                Position::ChunkHeader => match self.header(input)? {
                     Some(parsed) => self.open(parsed)?,
                     None => return Ok(None),
                 },
@@ -212,7 +212,7 @@ impl Decoder {
 
     /// Whether the input ended between two chunks and no message is open.
     pub fn is_between_messages(&self) -> bool {
-        matches!(self.position, Position::Header)
+        matches!(self.position, Position::ChunkHeader)
             && self.stash.is_empty()
             && self.streams.iter().all(|stream| stream.partial.is_none())
     }
@@ -348,7 +348,7 @@ impl Decoder {
             return Err(Error::TooManyPartialBytes);
         }
         self.position = match left - bytes.len() {
-            0 => Position::Header,
+            0 => Position::ChunkHeader,
             left => Position::Body {
                 stream: index,
                 left,
@@ -371,8 +371,8 @@ impl Decoder {
             gathered.clear();
             stream.spare = gathered;
         }
-        self.position = Position::Header;
-        let Header {
+        self.position = Position::ChunkHeader;
+        let ChunkHeader {
             timestamp,
             kind,
             stream,
@@ -419,9 +419,9 @@ impl Decoder {
 fn message_header(
     cursor: &mut Cursor,
     fmt: u8,
-    last: Header,
+    last: ChunkHeader,
     starts: bool,
-) -> Result<Header, Short> {
+) -> Result<ChunkHeader, Short> {
     let mut header = last;
     if fmt < 3 {
         header.delta = cursor.u24()?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// What the peer knows of one of our chunk streams: all that the next header can leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
+pub struct MessageHeader {
     timestamp: Timestamp,
     /// The step to the last message; `None` right after a header of format 0. By §5.3.1.2.4 the
     /// step would then be the whole timestamp, but not every peer reads it so.
@@ -18,7 +18,7 @@ pub struct Header {
 }
 
 /// How a message is introduced (§5.3.1.2).
-enum Format {
+enum ChunkFormat {
     /// Everything, with an absolute time.
     Full,
     /// Step, length and type.
@@ -36,7 +36,7 @@ enum Format {
 #[derive(Clone, Debug)]
 pub struct Encoder {
     chunk_size: u32,
-    streams: Vec<(ChunkStreamId, Header)>,
+    streams: Vec<(ChunkStreamId, MessageHeader)>,
 }
 
 impl Default for Encoder {
@@ -58,7 +58,7 @@ impl Encoder {
     }
 
     /// What the peer knows of chunk stream `csid`.
-    pub fn header(&self, csid: ChunkStreamId) -> Option<Header> {
+    pub fn header(&self, csid: ChunkStreamId) -> Option<MessageHeader> {
         self.streams
             .iter()
             .find(|(id, _)| *id == csid)
@@ -66,7 +66,7 @@ impl Encoder {
     }
 
     /// Notes that the peer was sent bytes after which it knows `header` of chunk stream `csid`.
-    pub fn set_header(&mut self, csid: ChunkStreamId, header: Header) {
+    pub fn set_header(&mut self, csid: ChunkStreamId, header: MessageHeader) {
         match self.streams.iter_mut().find(|(id, _)| *id == csid) {
             Some((_, known)) => *known = header,
             None => self.streams.push((csid, header)),
@@ -124,16 +124,16 @@ impl Encoder {
         let last = self.header(csid);
         let format = format(last, message, stream);
         let extended = match format {
-            Format::Full => Some(message.timestamp.0).filter(|time| *time >= EXTENDED),
+            ChunkFormat::Full => Some(message.timestamp.0).filter(|time| *time >= EXTENDED),
             _ => None,
         };
         put_header(out, csid, &format, message, stream);
         let delta = match format {
-            Format::Full => None,
-            Format::Kind(delta) | Format::Step(delta) => Some(delta),
-            Format::Same => last.and_then(|last| last.delta),
+            ChunkFormat::Full => None,
+            ChunkFormat::Kind(delta) | ChunkFormat::Step(delta) => Some(delta),
+            ChunkFormat::Same => last.and_then(|last| last.delta),
         };
-        let header = Header {
+        let header = MessageHeader {
             timestamp: message.timestamp,
             delta,
             len: message.payload.len() as u32,
@@ -190,34 +190,34 @@ impl Chunks {
 }
 
 /// The shortest header for `message` after `last`.
-fn format(last: Option<Header>, message: &Message, stream: StreamId) -> Format {
+fn format(last: Option<MessageHeader>, message: &Message, stream: StreamId) -> ChunkFormat {
     let Some(last) = last.filter(|last| last.stream == stream) else {
-        return Format::Full;
+        return ChunkFormat::Full;
     };
     let delta = message.timestamp.since(last.timestamp);
     if delta < 0 || delta as u32 >= EXTENDED {
-        return Format::Full;
+        return ChunkFormat::Full;
     }
     let delta = delta as u32;
     if last.len != message.payload.len() as u32 || last.kind != message.kind {
-        Format::Kind(delta)
+        ChunkFormat::Kind(delta)
     } else if last.delta != Some(delta) {
-        Format::Step(delta)
+        ChunkFormat::Step(delta)
     } else {
-        Format::Same
+        ChunkFormat::Same
     }
 }
 
 fn put_header(
     out: &mut Vec<u8>,
     csid: ChunkStreamId,
-    format: &Format,
+    format: &ChunkFormat,
     message: &Message,
     stream: StreamId,
 ) {
     let len = message.payload.len() as u32;
     match *format {
-        Format::Full => {
+        ChunkFormat::Full => {
             let time = message.timestamp.0;
             put_basic(out, 0, csid);
             put_u24(out, time.min(EXTENDED));
@@ -228,17 +228,17 @@ fn put_header(
                 put_u32(out, time);
             }
         }
-        Format::Kind(delta) => {
+        ChunkFormat::Kind(delta) => {
             put_basic(out, 1, csid);
             put_u24(out, delta);
             put_u24(out, len);
             out.push(message.kind.0);
         }
-        Format::Step(delta) => {
+        ChunkFormat::Step(delta) => {
             put_basic(out, 2, csid);
             put_u24(out, delta);
         }
-        Format::Same => put_basic(out, 3, csid),
+        ChunkFormat::Same => put_basic(out, 3, csid),
     }
 }
 

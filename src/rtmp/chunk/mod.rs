@@ -4,7 +4,7 @@ mod decoder;
 mod encoder;
 
 pub use decoder::{Decoder, Error};
-pub use encoder::{Chunks, Encoder, Header};
+pub use encoder::{Chunks, Encoder, MessageHeader};
 
 /// Chunk size of either direction until a Set Chunk Size says otherwise (§5.4.1).
 pub const CHUNK_SIZE_DEFAULT: u32 = 128;

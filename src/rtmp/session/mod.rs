@@ -1,16 +1,16 @@
 //! The server's end of a conversation (RTMP §7.2): messages in, events out.
 //!
 //! The session knows what a client may do next and how it is answered. Whether a client may
-//! publish or play is not its business: it asks with [`Event::Publish`] or [`Event::Play`], and
+//! publish or play is not its business: it asks with [`SessionEvent::Publish`] or [`SessionEvent::Play`], and
 //! goes on when it is told [`Session::accept`] or [`Session::reject`].
 
 mod net_stream;
 
 use super::aggregate;
 use super::command::{self, Call, Command, Connect, caps};
-use super::control::{self, Acknowledgements, Control, Limit, UserControl};
-use super::status::{self, Level, code};
-use super::stream_key::{Address, Key, plain_app};
+use super::control::{self, Acknowledgements, BandwidthLimit, Control, UserControl};
+use super::status::{self, StatusLevel, code};
+use super::stream_key::{StreamKey, StreamPath, plain_app};
 use super::{Message, MessageType, StreamId};
 use crate::text::shown;
 use net_stream::NetStream;
@@ -27,13 +27,13 @@ pub const APP_LEN_MAX: usize = 8 << 10;
 
 /// What a client wants to publish or play, for the server to decide on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+pub struct StreamRequest {
     /// The message stream that it is for.
     pub stream: StreamId,
     /// The name as the client wrote it, without its query, as [`shown`](crate::text::shown).
     pub name: String,
     /// The stream that is meant.
-    pub address: Address,
+    pub path: StreamPath,
 }
 
 /// Media that a viewer can turn off for itself.
@@ -47,7 +47,7 @@ pub enum Medium {
 
 /// What follows from a message, in the order in which it is to be done.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum SessionEvent {
     /// Send this to the client.
     Send(Message),
     /// The client is connected to an app.
@@ -60,9 +60,9 @@ pub enum Event {
         via: Vec<String>,
     },
     /// The client wants to publish: answer with [`Session::accept`] or [`Session::reject`].
-    Publish(Request),
+    Publish(StreamRequest),
     /// The client wants to play: answer the same way.
-    Play(Request),
+    Play(StreamRequest),
     /// The client's publication or playback on this stream is over, as it wished.
     Ended(StreamId),
     /// Audio, video or data of the publication on its message stream.
@@ -83,7 +83,7 @@ pub enum Event {
 
 /// What a message stream is used for.
 #[derive(Clone, Debug, PartialEq)]
-enum Role {
+enum NetStreamState {
     Idle,
     PublishRequested(Named),
     Publishing(Named),
@@ -91,28 +91,28 @@ enum Role {
     Playing(Named),
 }
 
-impl Role {
+impl NetStreamState {
     /// What is published or played.
     fn named(&self) -> Option<&Named> {
         match self {
-            Role::Publishing(named) | Role::Playing(named) => Some(named),
+            NetStreamState::Publishing(named) | NetStreamState::Playing(named) => Some(named),
             _ => None,
         }
     }
 }
 
-/// What stays of a [`Request`]: its query is of no use once it is decided on.
+/// What stays of a [`StreamRequest`]: its query is of no use once it is decided on.
 #[derive(Clone, Debug, PartialEq)]
 struct Named {
     name: String,
-    key: Key,
+    key: StreamKey,
 }
 
 impl Named {
-    fn new(request: &Request) -> Named {
+    fn new(request: &StreamRequest) -> Named {
         Named {
             name: request.name.clone(),
-            key: request.address.key.clone(),
+            key: request.path.key.clone(),
         }
     }
 }
@@ -121,19 +121,19 @@ impl Named {
 type PlayReset = bool;
 
 #[derive(Debug)]
-enum State {
+enum SessionState {
     AwaitingConnect,
     Connected {
         app: String,
         caps_ex: u32,
-        streams: BTreeMap<StreamId, Role>,
+        streams: BTreeMap<StreamId, NetStreamState>,
     },
 }
 
 /// One conversation.
 #[derive(Debug)]
 pub struct Session {
-    state: State,
+    state: SessionState,
     chunk_size: u32,
     acknowledgements: Acknowledgements,
     /// The last Window Acknowledgement Size that was sent.
@@ -145,7 +145,7 @@ impl Session {
     pub fn new(chunk_size: u32) -> Session {
         let acknowledgements = Acknowledgements::default();
         Session {
-            state: State::AwaitingConnect,
+            state: SessionState::AwaitingConnect,
             chunk_size,
             acknowledgements,
             window_sent: 0,
@@ -169,12 +169,12 @@ impl Session {
 
     /// Whether the client announced that it can be told to reconnect.
     pub fn can_reconnect(&self) -> bool {
-        matches!(self.state, State::Connected { caps_ex, .. } if caps_ex & caps::RECONNECT != 0)
+        matches!(self.state, SessionState::Connected { caps_ex, .. } if caps_ex & caps::RECONNECT != 0)
     }
 
     /// Whether the client announced that it takes several tracks of a kind.
     pub fn takes_multitrack(&self) -> bool {
-        matches!(self.state, State::Connected { caps_ex, .. } if caps_ex & caps::MULTITRACK != 0)
+        matches!(self.state, SessionState::Connected { caps_ex, .. } if caps_ex & caps::MULTITRACK != 0)
     }
 
     /// Takes one message and pushes what follows from it onto `out`, in order.
@@ -182,7 +182,11 @@ impl Session {
     /// # Errors
     ///
     /// A malformed control message: drop the connection.
-    pub fn handle(&mut self, message: Message, out: &mut Vec<Event>) -> Result<(), control::Error> {
+    pub fn handle(
+        &mut self,
+        message: Message,
+        out: &mut Vec<SessionEvent>,
+    ) -> Result<(), control::Error> {
         match message.kind {
             MessageType::AUDIO
             | MessageType::VIDEO
@@ -193,7 +197,7 @@ impl Session {
             MessageType::COMMAND | MessageType::COMMAND_AMF3 => {
                 match Call::parse(message.kind, &message.payload) {
                     Ok(call) => self.call(message.stream, call, out),
-                    Err(error) => out.push(Event::Unreadable(error)),
+                    Err(error) => out.push(SessionEvent::Unreadable(error)),
                 }
             }
             MessageType(1..=6) => {
@@ -201,9 +205,11 @@ impl Session {
             }
             MessageType::AGGREGATE => match aggregate::split(&message) {
                 Ok(parts) => parts.into_iter().for_each(|part| self.media(part, out)),
-                Err(_) => out.push(Event::Ignored("aggregate that cannot be split")),
+                Err(_) => out.push(SessionEvent::Ignored("aggregate that cannot be split")),
             },
-            _ => out.push(Event::Ignored("message of a type that is not served")),
+            _ => out.push(SessionEvent::Ignored(
+                "message of a type that is not served",
+            )),
         }
         Ok(())
     }
@@ -211,22 +217,22 @@ impl Session {
     /// The request on `stream` is granted. What to tell the client comes back: for a publication
     /// at once, for a playback when its stream is there (§7.2.2.1, §7.2.2.6).
     pub fn accept(&mut self, stream: StreamId) -> Vec<Message> {
-        let State::Connected { streams, .. } = &mut self.state else {
+        let SessionState::Connected { streams, .. } = &mut self.state else {
             return Vec::new();
         };
         let Some(role) = streams.get_mut(&stream) else {
             return Vec::new();
         };
-        match std::mem::replace(role, Role::Idle) {
-            Role::PublishRequested(named) => {
+        match std::mem::replace(role, NetStreamState::Idle) {
+            NetStreamState::PublishRequested(named) => {
                 let begin = UserControl::StreamBegin(stream).message();
                 let start = status::publish_start(stream, &named.name);
-                *role = Role::Publishing(named);
+                *role = NetStreamState::Publishing(named);
                 vec![begin, start]
             }
-            Role::PlayRequested(named, reset) => {
+            NetStreamState::PlayRequested(named, reset) => {
                 let start = status::play_start(stream, &named.name, reset);
-                *role = Role::Playing(named);
+                *role = NetStreamState::Playing(named);
                 start
             }
             other => {
@@ -242,20 +248,20 @@ impl Session {
         stream: StreamId,
         code: &str,
         description: &str,
-        out: &mut Vec<Event>,
+        out: &mut Vec<SessionEvent>,
     ) {
-        self.set_role(stream, Role::Idle);
-        out.push(Event::Send(status::on_status(
+        self.set_role(stream, NetStreamState::Idle);
+        out.push(SessionEvent::Send(status::on_status(
             stream,
-            Level::Error,
+            StatusLevel::Error,
             code,
             description,
         )));
-        out.push(Event::Close);
+        out.push(SessionEvent::Close);
     }
 
-    fn set_role(&mut self, stream: StreamId, role: Role) {
-        if let State::Connected { streams, .. } = &mut self.state
+    fn set_role(&mut self, stream: StreamId, role: NetStreamState) {
+        if let SessionState::Connected { streams, .. } = &mut self.state
             && let Some(known) = streams.get_mut(&stream)
         {
             *known = role;
@@ -263,45 +269,47 @@ impl Session {
     }
 
     /// Media counts only on a stream that publishes; anything else is dropped.
-    fn media(&mut self, message: Message, out: &mut Vec<Event>) {
-        let State::Connected { streams, .. } = &self.state else {
-            return out.push(Event::Ignored("media before connect"));
+    fn media(&mut self, message: Message, out: &mut Vec<SessionEvent>) {
+        let SessionState::Connected { streams, .. } = &self.state else {
+            return out.push(SessionEvent::Ignored("media before connect"));
         };
         out.push(match streams.get(&message.stream) {
-            Some(Role::Publishing(_)) => Event::Media(message),
-            _ => Event::Ignored("media on a stream that does not publish"),
+            Some(NetStreamState::Publishing(_)) => SessionEvent::Media(message),
+            _ => SessionEvent::Ignored("media on a stream that does not publish"),
         });
     }
 
-    fn control(&mut self, control: Control, out: &mut Vec<Event>) {
+    fn control(&mut self, control: Control, out: &mut Vec<SessionEvent>) {
         match control {
             Control::WindowAckSize(size) => self.acknowledgements.announce(size),
             Control::SetPeerBandwidth { size, .. } if size > 0 && size != self.window_sent => {
                 self.window_sent = size;
-                out.push(Event::Send(Control::WindowAckSize(size).message()));
+                out.push(SessionEvent::Send(Control::WindowAckSize(size).message()));
             }
             Control::User(UserControl::PingRequest(time)) => {
-                out.push(Event::Send(UserControl::PingResponse(time).message()));
+                out.push(SessionEvent::Send(
+                    UserControl::PingResponse(time).message(),
+                ));
             }
             _ => {}
         }
     }
 
-    fn call(&mut self, stream: StreamId, call: Call, out: &mut Vec<Event>) {
+    fn call(&mut self, stream: StreamId, call: Call, out: &mut Vec<SessionEvent>) {
         let command = Command::new(&call);
         match (&mut self.state, command) {
             (_, Command::Answer) => {}
-            (State::AwaitingConnect, Command::Connect(connect)) => {
+            (SessionState::AwaitingConnect, Command::Connect(connect)) => {
                 self.connect(&call, connect, out)
             }
-            (State::AwaitingConnect, _) => refuse(stream, &call, "Not connected.", out),
-            (State::Connected { .. }, Command::Connect(_)) => {
+            (SessionState::AwaitingConnect, _) => refuse(stream, &call, "Not connected.", out),
+            (SessionState::Connected { .. }, Command::Connect(_)) => {
                 reject_connect(stream, &call, "Already connected.", out);
             }
-            (State::Connected { streams, .. }, Command::CreateStream) => {
+            (SessionState::Connected { streams, .. }, Command::CreateStream) => {
                 create_stream(streams, &call, out)
             }
-            (State::Connected { app, streams, .. }, command) => {
+            (SessionState::Connected { app, streams, .. }, command) => {
                 NetStream {
                     app,
                     streams,
@@ -314,7 +322,7 @@ impl Session {
         }
     }
 
-    fn connect(&mut self, call: &Call, connect: Connect, out: &mut Vec<Event>) {
+    fn connect(&mut self, call: &Call, connect: Connect, out: &mut Vec<SessionEvent>) {
         let app = match connect.app {
             None => return reject_connect(StreamId::CONTROL, call, "The app is missing.", out),
             Some(app) if app.len() > APP_LEN_MAX => {
@@ -332,21 +340,21 @@ impl Session {
             Control::WindowAckSize(WINDOW_ACK_SIZE).message(),
             Control::SetPeerBandwidth {
                 size: WINDOW_ACK_SIZE,
-                limit: Limit::HARD,
+                limit: BandwidthLimit::HARD,
             }
             .message(),
             Control::SetChunkSize(self.chunk_size).message(),
             UserControl::StreamBegin(StreamId::CONTROL).message(),
             status::connect_result(call.transaction, connect.caps_ex),
         ];
-        out.extend(replies.map(Event::Send));
+        out.extend(replies.map(SessionEvent::Send));
         let name = shown(&plain_app(&app));
-        out.push(Event::Connected {
+        out.push(SessionEvent::Connected {
             app: name,
             flash_ver: connect.flash_ver,
             via: connect.via,
         });
-        self.state = State::Connected {
+        self.state = SessionState::Connected {
             app,
             caps_ex: connect.caps_ex,
             streams: BTreeMap::new(),
@@ -355,35 +363,39 @@ impl Session {
 }
 
 /// Hands out the lowest id that is free; some clients accept nothing but 1 as the first.
-fn create_stream(streams: &mut BTreeMap<StreamId, Role>, call: &Call, out: &mut Vec<Event>) {
+fn create_stream(
+    streams: &mut BTreeMap<StreamId, NetStreamState>,
+    call: &Call,
+    out: &mut Vec<SessionEvent>,
+) {
     let free = (1..=STREAMS_MAX)
         .map(StreamId)
         .find(|id| !streams.contains_key(id));
     match free {
         Some(id) => {
-            streams.insert(id, Role::Idle);
+            streams.insert(id, NetStreamState::Idle);
             let id = crate::amf0::Value::Number(f64::from(id.0));
             if call.transaction != 0.0 {
-                out.push(Event::Send(status::result(call.transaction, id)));
+                out.push(SessionEvent::Send(status::result(call.transaction, id)));
             }
         }
         None => refuse(StreamId::CONTROL, call, "Too many streams.", out),
     }
 }
 
-fn reject_connect(stream: StreamId, call: &Call, description: &str, out: &mut Vec<Event>) {
+fn reject_connect(stream: StreamId, call: &Call, description: &str, out: &mut Vec<SessionEvent>) {
     let code = code::CONNECT_REJECTED;
     let error = status::error(stream, call.transaction, code, description);
-    let refused = Event::Refused(code, description.to_owned());
-    out.extend([refused, Event::Send(error), Event::Close]);
+    let refused = SessionEvent::Refused(code, description.to_owned());
+    out.extend([refused, SessionEvent::Send(error), SessionEvent::Close]);
 }
 
 /// Answers a call that fails, if it wants an answer.
-fn refuse(stream: StreamId, call: &Call, description: &str, out: &mut Vec<Event>) {
+fn refuse(stream: StreamId, call: &Call, description: &str, out: &mut Vec<SessionEvent>) {
     if call.transaction == 0.0 {
-        return out.push(Event::Ignored("call that cannot be served"));
+        return out.push(SessionEvent::Ignored("call that cannot be served"));
     }
-    out.push(Event::Send(status::error(
+    out.push(SessionEvent::Send(status::error(
         stream,
         call.transaction,
         code::CALL_FAILED,

@@ -1,10 +1,10 @@
 //! The commands to a message stream (RTMP §7.2.2).
 
-use super::{Event, Medium, Named, Request, Role, refuse};
+use super::{Medium, Named, NetStreamState, SessionEvent, StreamRequest, refuse};
 use crate::amf0::Value;
 use crate::rtmp::command::{self, Call, Command, PublishName};
-use crate::rtmp::status::{self, Level, code};
-use crate::rtmp::stream_key::{Address, Key};
+use crate::rtmp::status::{self, StatusLevel, code};
+use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::rtmp::{Message, StreamId};
 use crate::text::shown;
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 /// A command to one message stream of a connected client, and all that it may touch.
 pub struct NetStream<'a> {
     pub app: &'a str,
-    pub streams: &'a mut BTreeMap<StreamId, Role>,
+    pub streams: &'a mut BTreeMap<StreamId, NetStreamState>,
     /// The stream that the command came on.
     pub stream: StreamId,
     pub call: &'a Call,
-    pub out: &'a mut Vec<Event>,
+    pub out: &'a mut Vec<SessionEvent>,
 }
 
 impl NetStream<'_> {
@@ -28,7 +28,9 @@ impl NetStream<'_> {
                     self.end(stream);
                     self.streams.remove(&stream);
                 }
-                None => self.out.push(Event::Ignored("deleteStream without an id")),
+                None => self
+                    .out
+                    .push(SessionEvent::Ignored("deleteStream without an id")),
             },
             Command::CloseStream(named) => self.close(named),
             Command::FcPublish(name) => {
@@ -66,7 +68,7 @@ impl NetStream<'_> {
     }
 
     fn send(&mut self, message: Message) {
-        self.out.push(Event::Send(message));
+        self.out.push(SessionEvent::Send(message));
     }
 
     /// `_result`, if the call wants one.
@@ -79,7 +81,7 @@ impl NetStream<'_> {
     fn fail(&mut self, code: &str, description: &str) {
         self.send(status::on_status(
             self.stream,
-            Level::Error,
+            StatusLevel::Error,
             code,
             description,
         ));
@@ -87,9 +89,10 @@ impl NetStream<'_> {
 
     /// As `fail`, and the client is hung up on.
     fn refuse(&mut self, code: &'static str, description: &str) {
-        self.out.push(Event::Refused(code, description.to_owned()));
+        self.out
+            .push(SessionEvent::Refused(code, description.to_owned()));
         self.fail(code, description);
-        self.out.push(Event::Close);
+        self.out.push(SessionEvent::Close);
     }
 
     /// Ends what `stream` does; it can be used again.
@@ -97,8 +100,10 @@ impl NetStream<'_> {
         let Some(role) = self.streams.get_mut(&stream) else {
             return;
         };
-        match std::mem::replace(role, Role::Idle) {
-            Role::Publishing(_) | Role::Playing(_) => self.out.push(Event::Ended(stream)),
+        match std::mem::replace(role, NetStreamState::Idle) {
+            NetStreamState::Publishing(_) | NetStreamState::Playing(_) => {
+                self.out.push(SessionEvent::Ended(stream))
+            }
             _ => {}
         }
     }
@@ -109,7 +114,8 @@ impl NetStream<'_> {
             command::Named::Id(stream) => Some(stream),
             command::Named::Name(name) => {
                 let key = self.key(&name)?;
-                let used = |role: &Role| role.named().is_some_and(|named| named.key == key);
+                let used =
+                    |role: &NetStreamState| role.named().is_some_and(|named| named.key == key);
                 self.streams
                     .iter()
                     .find(|(_, role)| used(role))
@@ -132,7 +138,7 @@ impl NetStream<'_> {
     fn fc_unpublish(&mut self, name: &str) {
         let key = self.key(name);
         let publishing = self.streams.iter().find(
-            |(_, role)| matches!(role, Role::Publishing(named) if Some(&named.key) == key.as_ref()),
+            |(_, role)| matches!(role, NetStreamState::Publishing(named) if Some(&named.key) == key.as_ref()),
         );
         if let Some(stream) = publishing.map(|(stream, _)| *stream) {
             self.end(stream);
@@ -150,7 +156,7 @@ impl NetStream<'_> {
 
     fn publishing(&self, stream: StreamId) -> Option<&Named> {
         match self.streams.get(&stream)? {
-            Role::Publishing(named) => Some(named),
+            NetStreamState::Publishing(named) => Some(named),
             _ => None,
         }
     }
@@ -158,7 +164,7 @@ impl NetStream<'_> {
     /// Ends the publication, and says so whether there was one or not.
     fn stop_publishing(&mut self) {
         let Some(stream) = self.target() else {
-            return self.out.push(Event::Ignored(
+            return self.out.push(SessionEvent::Ignored(
                 "publish without a name and without a stream",
             ));
         };
@@ -170,9 +176,9 @@ impl NetStream<'_> {
     }
 
     /// The stream that is called `name` in the app.
-    fn key(&self, name: &str) -> Option<Key> {
-        let address = Address::new(self.app, name);
-        address.ok().map(|address| address.key)
+    fn key(&self, name: &str) -> Option<StreamKey> {
+        let path = StreamPath::new(self.app, name);
+        path.ok().map(|path| path.key)
     }
 
     /// The stream that publish or play is for: some clients name the connection itself, and mean
@@ -185,21 +191,21 @@ impl NetStream<'_> {
     }
 
     /// What the client means by `name`, or an error of `code` sent and the client hung up on.
-    fn request(&mut self, name: Option<String>, code: &'static str) -> Option<Request> {
+    fn request(&mut self, name: Option<String>, code: &'static str) -> Option<StreamRequest> {
         let Some(stream) = self.target() else {
             self.refuse("NetStream.Failed", "There is no such stream.");
             return None;
         };
         self.stream = stream;
-        let address = match &name {
-            Some(name) => Address::new(self.app, name).map_err(|error| error.to_string()),
+        let path = match &name {
+            Some(name) => StreamPath::new(self.app, name).map_err(|error| error.to_string()),
             None => Err("stream name is missing".to_owned()),
         };
-        match address {
-            Ok(address) => Some(Request {
+        match path {
+            Ok(path) => Some(StreamRequest {
                 stream,
-                name: shown(&address.name),
-                address,
+                name: shown(&path.name),
+                path,
             }),
             Err(text) => {
                 self.refuse(code, &text);
@@ -213,7 +219,7 @@ impl NetStream<'_> {
             return;
         };
         let holder = self.streams.iter().find(
-            |(_, role)| matches!(role, Role::Publishing(held) if held.key == request.address.key),
+            |(_, role)| matches!(role, NetStreamState::Publishing(held) if held.key == request.path.key),
         );
         match holder.map(|(stream, _)| *stream) {
             // Asked twice: it is so already.
@@ -226,30 +232,32 @@ impl NetStream<'_> {
             }
             None => {
                 self.end(self.stream);
-                self.streams
-                    .insert(self.stream, Role::PublishRequested(Named::new(&request)));
-                self.out.push(Event::Publish(request));
+                self.streams.insert(
+                    self.stream,
+                    NetStreamState::PublishRequested(Named::new(&request)),
+                );
+                self.out.push(SessionEvent::Publish(request));
             }
         }
     }
 
     fn play(&mut self, name: Option<String>, reset: Option<bool>) {
         let playing = self.target().and_then(|stream| self.streams.get(&stream));
-        if reset == Some(false) && matches!(playing, Some(Role::Playing(_))) {
+        if reset == Some(false) && matches!(playing, Some(NetStreamState::Playing(_))) {
             return self.fail(code::PLAY_FAILED, "Playlists are not supported.");
         }
         let Some(request) = self.request(name, code::STREAM_NOT_FOUND) else {
             return;
         };
         self.end(self.stream);
-        let role = Role::PlayRequested(Named::new(&request), reset == Some(true));
+        let role = NetStreamState::PlayRequested(Named::new(&request), reset == Some(true));
         self.streams.insert(self.stream, role);
-        self.out.push(Event::Play(request));
+        self.out.push(SessionEvent::Play(request));
     }
 
     fn playing(&self) -> Option<&str> {
         match self.streams.get(&self.stream)? {
-            Role::Playing(named) => Some(&named.name),
+            NetStreamState::Playing(named) => Some(&named.name),
             _ => None,
         }
     }
@@ -262,8 +270,13 @@ impl NetStream<'_> {
             true => ("NetStream.Pause.Notify", format!("Paused {name}.")),
             false => ("NetStream.Unpause.Notify", format!("Playing {name} again.")),
         };
-        self.send(status::on_status(self.stream, Level::Status, code, &text));
-        self.out.push(Event::Pause(self.stream, paused));
+        self.send(status::on_status(
+            self.stream,
+            StatusLevel::Status,
+            code,
+            &text,
+        ));
+        self.out.push(SessionEvent::Pause(self.stream, paused));
     }
 
     /// Turning a medium off is not answered; turning it on is, with two statuses (§7.2.2.4).
@@ -273,8 +286,9 @@ impl NetStream<'_> {
         };
         if on {
             let messages = status::play_again(self.stream, name);
-            self.out.extend(messages.map(Event::Send));
+            self.out.extend(messages.map(SessionEvent::Send));
         }
-        self.out.push(Event::Receive(self.stream, medium, on));
+        self.out
+            .push(SessionEvent::Receive(self.stream, medium, on));
     }
 }
