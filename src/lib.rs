@@ -1,13 +1,39 @@
 //! A live RTMP server on the standard library alone.
 //!
-//! In reading order, from the wire up: fields and values ([`bytes`], [`amf0`]), the protocol
-//! ([`rtmp`]), what audio and video messages hold and how files hold them ([`media`]), the way to a
-//! peer ([`queue`]), and streams with their publishers and viewers ([`registry`]). All of these but
-//! the queue know no thread and no socket. On top of them stand recordings ([`record`]), connections to other
-//! servers ([`remote`]) and the server itself ([`server`]).
+//! The modules below stand in reading order: each uses those above it, and those at the end, which
+//! know nothing of RTMP. The README tells the same story at greater length, under "How it works".
 //!
-//! Beside them: who may publish and play ([`auth`]), events for others ([`hooks`]), what a browser
-//! and Prometheus are shown ([`admin`]), the command line ([`args`]), and what all of them need.
+//! # From the wire up
+//!
+//! [`bytes`] and [`amf0`] read and write fields and values. [`rtmp`] is the protocol: the handshake,
+//! chunks, control messages, commands, and the state of a conversation for each of its two sides.
+//! [`media`] tells codecs, headers and keyframes apart, and knows the containers FLV and MP4. All
+//! of these are pure: bytes and messages in, bytes and events out. They know no socket, no thread,
+//! no clock and no log, so that tests can run them on bytes alone.
+//!
+//! # From publisher to viewer
+//!
+//! [`registry`] holds the streams. A connection that publishes holds a `Publication`, one that plays
+//! holds a `Subscription`, and dropping it ends it, whatever the reason was. A stream gives each message
+//! of its publisher to the outboxes of its viewers. [`queue`] is the outbox: it sends at once what
+//! the socket takes, bounds the rest, and drops pictures rather than wait. A recording ([`record`])
+//! may not leave anything out, so it has a feed of its own.
+//!
+//! # The server
+//!
+//! [`net`] opens sockets and reads with deadlines. [`remote`] connects to other servers: a relay is a
+//! viewer, and a pull a publisher, whose connection the server has opened itself. [`server`] accepts
+//! connections, runs a thread for each direction of each, and stops in order.
+//!
+//! # Beside it
+//!
+//! [`auth`] decides who may publish and play. [`hooks`] tells scripts and web services what happens,
+//! and [`process`] runs programs. [`admin`] shows [`stats`] to browsers and to Prometheus over HTTP.
+//! [`args`] is the command line, [`systemd`] the service's side of systemd. [`sys`] has the system
+//! calls that the standard library lacks, and all of the unsafe code.
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!("rtmp-server runs on 64-bit Linux only");
 
 pub mod bytes;
 
@@ -23,12 +49,15 @@ pub mod registry;
 
 pub mod record;
 
+pub mod net;
+
 pub mod remote;
 
 pub mod server;
 
 pub mod auth;
 pub mod hooks;
+pub mod process;
 
 pub mod admin;
 pub mod stats;
@@ -37,8 +66,6 @@ pub mod args;
 
 pub mod http;
 pub mod json;
-pub mod net;
-pub mod process;
 
 pub mod backoff;
 pub mod log;
