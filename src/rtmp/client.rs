@@ -1,7 +1,8 @@
 //! The client's end of a conversation: what a relay needs to push to or pull from another server.
 
 use super::command::{self, Call, VIA, caps};
-use super::control::{self, Acknowledgements, Control, UserControl};
+use super::control::{self, Control, UserControl};
+use super::flow::Flow;
 use super::status::{self, code};
 use super::{Message, MessageType, StreamId};
 use crate::amf0::Value;
@@ -97,20 +98,17 @@ pub struct Client {
     purpose: Purpose,
     target: ConnectTarget,
     state: ClientState,
-    acknowledgements: Acknowledgements,
-    window_sent: Option<u32>,
+    flow: Flow,
 }
 
 impl Client {
     /// A conversation that has not begun.
     pub fn new(purpose: Purpose, target: ConnectTarget) -> Client {
-        let acknowledgements = Acknowledgements::default();
         Client {
             purpose,
             target,
             state: ClientState::Connecting,
-            acknowledgements,
-            window_sent: None,
+            flow: Flow::default(),
         }
     }
 
@@ -150,12 +148,12 @@ impl Client {
 
     /// Counts bytes that arrived, the handshake's among them.
     pub fn count_received(&mut self, bytes: usize) {
-        self.acknowledgements.count(bytes);
+        self.flow.count_received(bytes);
     }
 
     /// The acknowledgement that is due now, if one is.
     pub fn acknowledgement(&mut self) -> Option<Message> {
-        self.acknowledgements.due().map(Control::message)
+        self.flow.acknowledgement()
     }
 
     /// The messages that end what was started, to be sent before hanging up.
@@ -197,7 +195,10 @@ impl Client {
             MessageType(1..=6) => {
                 let control =
                     Control::parse(message.kind, &message.payload).map_err(Error::Control)?;
-                self.control(control, out);
+                out.extend(self.flow.handle(control).map(ClientEvent::Send));
+                if let Control::User(UserControl::StreamEof(_)) = control {
+                    out.push(ClientEvent::Ended);
+                }
             }
             MessageType::AGGREGATE => {
                 let parts = super::aggregate::split(&message).unwrap_or_default();
@@ -212,23 +213,6 @@ impl Client {
             _ => {}
         }
         Ok(())
-    }
-
-    fn control(&mut self, control: Control, out: &mut Vec<ClientEvent>) {
-        match control {
-            Control::WindowAckSize(size) => self.acknowledgements.announce(size),
-            Control::SetPeerBandwidth { size, .. }
-                if size > 0 && self.window_sent != Some(size) =>
-            {
-                self.window_sent = Some(size);
-                out.push(ClientEvent::Send(Control::WindowAckSize(size).message()));
-            }
-            Control::User(UserControl::PingRequest(time)) => {
-                out.push(ClientEvent::Send(UserControl::PingResponse(time).message()));
-            }
-            Control::User(UserControl::StreamEof(_)) => out.push(ClientEvent::Ended),
-            _ => {}
-        }
     }
 
     fn command(&mut self, call: &Call, out: &mut Vec<ClientEvent>) -> Result<(), Error> {

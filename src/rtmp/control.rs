@@ -13,7 +13,7 @@ pub enum Control {
     Abort(u32),
     /// The sender has received this many bytes in all, modulo 2^32.
     Acknowledgement(u32),
-    /// The sender wants an acknowledgement for each so many bytes.
+    /// The sender wants an acknowledgement each time it has sent this many bytes.
     WindowAckSize(u32),
     /// The receiver should leave no more than `size` bytes unacknowledged.
     SetPeerBandwidth {
@@ -185,93 +185,5 @@ impl UserControl {
     /// The message to send.
     pub fn message(self) -> Message {
         Control::User(self).message()
-    }
-}
-
-/// The duty to acknowledge (§5.4.3): the window and what has been received in it.
-///
-/// The window is the one that the peer announced or, where it announced none, the one that we
-/// imposed on it: a peer that keeps to that sends no more until it is acknowledged.
-///
-/// Counts from the first byte of the handshake, as §5.4.3 has it, and never starts anew; the wire
-/// shows the low 32 bits.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Acknowledgements {
-    announced: Option<u32>,
-    imposed: Option<u32>,
-    received: u64,
-    acknowledged: u64,
-}
-
-impl Acknowledgements {
-    /// Counts bytes received.
-    pub fn count(&mut self, bytes: usize) {
-        self.received += bytes as u64;
-    }
-
-    /// All bytes received so far.
-    pub fn received(&self) -> u64 {
-        self.received
-    }
-
-    /// The peer wants an acknowledgement for each `window` bytes from now on. A window of 0, which
-    /// would be one for each byte, changes nothing.
-    pub fn announce(&mut self, window: u32) {
-        if window > 0 {
-            self.announced = Some(window);
-        }
-    }
-
-    /// The peer was told by Set Peer Bandwidth to leave no more than `window` bytes unacknowledged.
-    pub fn impose(&mut self, window: u32) {
-        self.imposed = Some(window);
-    }
-
-    /// The acknowledgement that is due, if one is. One is enough for any number of windows.
-    pub fn due(&mut self) -> Option<Control> {
-        let window = u64::from(self.announced.or(self.imposed)?);
-        if self.received - self.acknowledged < window {
-            return None;
-        }
-        self.acknowledged = self.received;
-        Some(Control::Acknowledgement(self.received as u32))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn acknowledgements_follow_the_window_and_wrap_at_32_bits() {
-        let mut acks = Acknowledgements::default();
-        acks.count(10_000);
-        assert_eq!(acks.due(), None, "no window, no duty");
-        acks.announce(5000);
-        acks.announce(0);
-        assert_eq!(acks.due(), Some(Control::Acknowledgement(10_000)));
-        acks.count(4999);
-        assert_eq!(acks.due(), None);
-        acks.count(1);
-        assert_eq!(acks.due(), Some(Control::Acknowledgement(15_000)));
-        acks.count(u32::MAX as usize - 15_000 + 6);
-        assert_eq!(acks.due(), Some(Control::Acknowledgement(5)));
-        acks.count(5000);
-        assert_eq!(acks.due(), Some(Control::Acknowledgement(5005)));
-    }
-
-    #[test]
-    fn an_imposed_window_holds_until_one_is_announced() {
-        let mut acks = Acknowledgements::default();
-        acks.impose(5000);
-        acks.count(4999);
-        assert_eq!(acks.due(), None);
-        acks.count(1);
-        assert_eq!(acks.due(), Some(Control::Acknowledgement(5000)));
-        acks.announce(7000);
-        acks.count(6999);
-        assert_eq!(acks.due(), None);
-        acks.count(1);
-        assert_eq!(acks.due(), Some(Control::Acknowledgement(12_000)));
     }
 }

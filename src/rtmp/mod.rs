@@ -1,7 +1,8 @@
 //! RTMP 1.0 as values: no socket, no thread, no clock and no log below this line.
 //!
-//! From the wire upward: [`handshake`], [`chunk`], [`control`], [`command`] and [`status`], then
-//! the two ends of a conversation, [`session`] (ours) and [`client`] (the one that pushes or pulls).
+//! From the wire upward: [`handshake`], [`chunk`], [`control`] and flow control, [`command`] and
+//! [`status`], then the two ends of a conversation: [`session`] is the server's, [`client`] the
+//! one that publishes to or plays from another server.
 
 pub mod aggregate;
 pub mod chunk;
@@ -9,6 +10,7 @@ pub mod client;
 pub mod command;
 pub mod control;
 pub mod data;
+pub(crate) mod flow;
 pub mod handshake;
 pub mod session;
 pub mod status;

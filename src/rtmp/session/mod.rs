@@ -8,7 +8,8 @@ mod net_stream;
 
 use super::aggregate;
 use super::command::{self, Call, Command, Connect, caps};
-use super::control::{self, Acknowledgements, BandwidthLimit, Control, UserControl};
+use super::control::{self, Control, UserControl};
+use super::flow::Flow;
 use super::status::{self, StatusLevel, code};
 use super::stream_key::{StreamKey, StreamPath, plain_app};
 use super::{Message, MessageType, StreamId};
@@ -135,36 +136,32 @@ enum SessionState {
 pub struct Session {
     state: SessionState,
     chunk_size: u32,
-    acknowledgements: Acknowledgements,
-    /// The last Window Acknowledgement Size that was sent.
-    window_sent: u32,
+    flow: Flow,
 }
 
 impl Session {
     /// A session that will send chunks of `chunk_size` bytes.
     pub fn new(chunk_size: u32) -> Session {
-        let acknowledgements = Acknowledgements::default();
         Session {
             state: SessionState::AwaitingConnect,
             chunk_size,
-            acknowledgements,
-            window_sent: 0,
+            flow: Flow::default(),
         }
     }
 
     /// Counts bytes that arrived, the handshake's among them.
     pub fn count_received(&mut self, bytes: usize) {
-        self.acknowledgements.count(bytes);
+        self.flow.count_received(bytes);
     }
 
     /// All bytes that arrived.
     pub fn received(&self) -> u64 {
-        self.acknowledgements.received()
+        self.flow.received()
     }
 
     /// The acknowledgement that is due now, if one is. To be asked after each batch of bytes.
     pub fn acknowledgement(&mut self) -> Option<Message> {
-        self.acknowledgements.due().map(Control::message)
+        self.flow.acknowledgement()
     }
 
     /// Whether the client announced that it can be told to reconnect.
@@ -201,7 +198,8 @@ impl Session {
                 }
             }
             MessageType(1..=6) => {
-                self.control(Control::parse(message.kind, &message.payload)?, out);
+                let control = Control::parse(message.kind, &message.payload)?;
+                out.extend(self.flow.handle(control).map(SessionEvent::Send));
             }
             MessageType::AGGREGATE => match aggregate::split(&message) {
                 Ok(parts) => parts.into_iter().for_each(|part| self.media(part, out)),
@@ -279,22 +277,6 @@ impl Session {
         });
     }
 
-    fn control(&mut self, control: Control, out: &mut Vec<SessionEvent>) {
-        match control {
-            Control::WindowAckSize(size) => self.acknowledgements.announce(size),
-            Control::SetPeerBandwidth { size, .. } if size > 0 && size != self.window_sent => {
-                self.window_sent = size;
-                out.push(SessionEvent::Send(Control::WindowAckSize(size).message()));
-            }
-            Control::User(UserControl::PingRequest(time)) => {
-                out.push(SessionEvent::Send(
-                    UserControl::PingResponse(time).message(),
-                ));
-            }
-            _ => {}
-        }
-    }
-
     fn call(&mut self, stream: StreamId, call: Call, out: &mut Vec<SessionEvent>) {
         let command = Command::new(&call);
         match (&mut self.state, command) {
@@ -334,15 +316,10 @@ impl Session {
             }
             Some(app) => app,
         };
-        self.window_sent = WINDOW_ACK_SIZE;
-        self.acknowledgements.impose(WINDOW_ACK_SIZE);
+        let [window, bandwidth] = self.flow.impose(WINDOW_ACK_SIZE);
         let replies = [
-            Control::WindowAckSize(WINDOW_ACK_SIZE).message(),
-            Control::SetPeerBandwidth {
-                size: WINDOW_ACK_SIZE,
-                limit: BandwidthLimit::HARD,
-            }
-            .message(),
+            window,
+            bandwidth,
             Control::SetChunkSize(self.chunk_size).message(),
             UserControl::StreamBegin(StreamId::CONTROL).message(),
             status::connect_result(call.transaction, connect.caps_ex),
