@@ -4,42 +4,9 @@
 mod deadline;
 mod dial;
 mod listen;
+mod transport;
 
 pub use deadline::{DeadlineReader, Merge};
 pub use dial::{DialError, HostPort, HostPortError, dial};
 pub use listen::bind;
-
-use crate::queue::{Done, Transport, Writer};
-use crate::sys;
-use std::io;
-use std::net::{Shutdown, TcpStream};
-
-/// A socket that several threads use.
-pub struct SharedSocket(pub TcpStream);
-
-impl Transport for SharedSocket {
-    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        sys::send_now(&self.0, bytes)
-    }
-
-    fn hang_up(&self) {
-        // It may be closed already.
-        let _ = self.0.shutdown(Shutdown::Both);
-    }
-}
-
-/// The life of a thread that sends: all that is queued for `line`; after a farewell it closes our
-/// direction and waits a little for the peer to close its own.
-///
-/// # Errors
-///
-/// Those of the socket; `WouldBlock` when a write took longer than the socket allows.
-pub fn send_all(line: &SharedSocket, writer: Writer) -> io::Result<Done> {
-    let done = writer.run(&line.0)?;
-    if done == Done::Drained {
-        // Not to send a reset: it would destroy what the peer has not read yet.
-        let _ = line.0.shutdown(Shutdown::Write);
-        writer.linger();
-    }
-    Ok(done)
-}
+pub use transport::{SharedSocket, send_all};

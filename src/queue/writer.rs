@@ -1,9 +1,10 @@
 //! The writer thread of a connection: it sends what the socket did not take at once.
 
+use super::egress::Closing;
 use super::item::{Encoding, Item, Weight};
-use super::{Cause, Closing, Items, Outbox, PIECE_LEN, Transport};
+use super::{Cause, Outbox, PIECE_LEN, Transport};
 use std::io::{self, Write};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub struct Writer {
     outbox: Weak<Outbox>,
     wire: Arc<dyn Transport>,
-    items: Items,
+    items: Receiver<Item>,
 }
 
 /// Why a writer has nothing more to do.
@@ -27,7 +28,11 @@ pub enum Done {
 }
 
 impl Writer {
-    pub(super) fn new(outbox: Weak<Outbox>, wire: Arc<dyn Transport>, items: Items) -> Writer {
+    pub(super) fn new(
+        outbox: Weak<Outbox>,
+        wire: Arc<dyn Transport>,
+        items: Receiver<Item>,
+    ) -> Writer {
         Writer {
             outbox,
             wire,

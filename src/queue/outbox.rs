@@ -1,0 +1,383 @@
+//! The one way to a peer, which everybody may send through and nobody can be held up by.
+
+use super::budget::Budget;
+use super::egress::{Closing, Egress};
+use super::item::{Encoding, Item, Remaining, Weight};
+use super::writer::Writer;
+use super::{
+    Batch, Cause, FAIR_BYTES, Offer, PIECE_LEN, QUEUE_BYTES_MAX, QUEUE_MESSAGES,
+    RELAY_QUEUE_MESSAGES, REPLIES_MAX, REPLY_WAIT, Role, Transport,
+};
+use crate::rtmp::chunk::Encoder;
+use crate::rtmp::{Message, StreamId};
+use crate::stats::{Counter, Counters};
+use crate::sync::Mutex;
+use std::io;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Pause between two looks for room in one's own queue.
+const REPLY_POLL: Duration = Duration::from_millis(2);
+
+/// What kind of peer an outbox leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerKind {
+    /// A client of ours.
+    Client,
+    /// Another server, of which we are a client.
+    Server,
+}
+
+impl PeerKind {
+    fn queue_messages(self) -> usize {
+        match self {
+            PeerKind::Client => QUEUE_MESSAGES,
+            PeerKind::Server => RELAY_QUEUE_MESSAGES,
+        }
+    }
+}
+
+/// What has gone through an outbox.
+#[derive(Debug, Default)]
+struct Sent {
+    /// Messages that were taken, to be sent at once or later.
+    messages: Counter,
+    /// Those of them that are audio, video and data of a stream.
+    media: Counter,
+    /// Bytes that the socket has taken.
+    bytes: Counter,
+    /// Messages that were left out, since there was no room for them.
+    drops: Counter,
+}
+
+/// The one way to a peer. Everybody who may send to it holds an `Arc` of it; when the last is
+/// gone, the writer thread ends.
+pub struct Outbox {
+    egress: Mutex<Egress>,
+    wire: Arc<dyn Transport>,
+    queue: SyncSender<Item>,
+    toward: PeerKind,
+    sent: Sent,
+    /// Those of the whole server.
+    counters: Arc<Counters>,
+    budget: Arc<Budget>,
+}
+
+/// An outbox in front of `wire`, and the other end of its queue for the writer thread. What goes
+/// through it is added to `counters`, what waits counts against `budget`.
+pub fn outbox(
+    wire: Arc<dyn Transport>,
+    toward: PeerKind,
+    counters: Arc<Counters>,
+    budget: Arc<Budget>,
+) -> (Arc<Outbox>, Writer) {
+    let (queue, items) = sync_channel(toward.queue_messages());
+    let egress = Egress {
+        encoder: Encoder::default(),
+        waiting: Weight::default(),
+        roles: 0,
+        closing: Closing::Open,
+    };
+    let outbox = Outbox {
+        egress: Mutex::new(egress),
+        wire: Arc::clone(&wire),
+        queue,
+        toward,
+        sent: Sent::default(),
+        counters,
+        budget: Arc::clone(&budget),
+    };
+    let outbox = Arc::new(outbox);
+    budget.enter(&outbox);
+    // Weakly: its hold on the queue would keep the queue, and thereby itself, alive.
+    let writer = Writer::new(Arc::downgrade(&outbox), wire, items);
+    (outbox, writer)
+}
+
+impl Outbox {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Egress> {
+        self.egress.lock()
+    }
+
+    /// Offers live messages, as messages of `stream`. Never waits.
+    pub fn offer(&self, stream: StreamId, batch: &Arc<Batch>) -> Offer {
+        let offer = self.offer_batch(stream, batch);
+        if matches!(offer, Offer::Sent | Offer::Queued) {
+            self.count_messages(batch.messages().len());
+            self.sent.media.add(batch.messages().len() as u64);
+        }
+        offer
+    }
+
+    fn offer_batch(&self, stream: StreamId, batch: &Arc<Batch>) -> Offer {
+        let mut egress = self.lock();
+        if !matches!(egress.closing, Closing::Open) {
+            return Offer::Closed;
+        }
+        if egress.waiting.items > 0 {
+            return match self.has_room(&egress) {
+                true => self.enqueue_batch(&mut egress, batch, |batch| Item::Live(stream, batch)),
+                false => Offer::Full,
+            };
+        }
+        if let Some(bytes) = batch.common_bytes(stream, &mut egress.encoder) {
+            return match self.send(&mut egress, bytes) {
+                Ok(taken) if taken == bytes.len() => Offer::Sent,
+                Ok(taken) => {
+                    self.enqueue_batch(&mut egress, batch, |batch| Item::Rest(batch, taken))
+                }
+                Err(closed) => closed,
+            };
+        }
+        let mut encoding = Encoding::new(Some(stream));
+        loop {
+            let mut piece = Vec::with_capacity(batch.bytes().len().min(2 * PIECE_LEN));
+            let done = encoding.piece(&mut egress.encoder, batch.messages(), &mut piece);
+            match self.send(&mut egress, &piece) {
+                Ok(taken) if taken == piece.len() && done => return Offer::Sent,
+                Ok(taken) if taken == piece.len() => {}
+                Ok(taken) => {
+                    let unsent = piece.split_off(taken);
+                    let messages = batch.messages().to_vec();
+                    return self.enqueue_rest(&mut egress, unsent, encoding, messages);
+                }
+                Err(closed) => return closed,
+            }
+        }
+    }
+
+    /// Whether media may be queued behind what waits.
+    fn has_room(&self, egress: &Egress) -> bool {
+        let bytes = egress.waiting.bytes;
+        bytes < QUEUE_BYTES_MAX && (bytes < FAIR_BYTES || !self.budget.is_full())
+    }
+
+    /// Offers messages that belong together as one item: as messages of `stream`, or as they are.
+    /// Never waits; what does not fit into the first piece is left to the writer thread.
+    pub fn push(&self, stream: Option<StreamId>, messages: Vec<Message>) -> Offer {
+        self.push_locked(&mut self.lock(), stream, messages)
+    }
+
+    fn push_locked(
+        &self,
+        egress: &mut Egress,
+        stream: Option<StreamId>,
+        messages: Vec<Message>,
+    ) -> Offer {
+        let count = messages.len();
+        let offer = self.push_messages(egress, stream, messages);
+        if matches!(offer, Offer::Sent | Offer::Queued) {
+            self.count_messages(count);
+            if stream.is_some() {
+                self.sent.media.add(count as u64);
+            }
+        }
+        offer
+    }
+
+    fn push_messages(
+        &self,
+        egress: &mut Egress,
+        stream: Option<StreamId>,
+        messages: Vec<Message>,
+    ) -> Offer {
+        if !matches!(egress.closing, Closing::Open) {
+            return Offer::Closed;
+        }
+        let room = match stream {
+            Some(_) => self.has_room(egress),
+            None => egress.waiting.replies < REPLIES_MAX,
+        };
+        if egress.waiting.items > 0 && !room {
+            return Offer::Full;
+        }
+        let (mut encoding, mut unsent) = (Encoding::new(stream), Vec::new());
+        if egress.waiting.items == 0 {
+            let mut piece = Vec::new();
+            let done = encoding.piece(&mut egress.encoder, &messages, &mut piece);
+            match self.send(egress, &piece) {
+                Ok(taken) if taken == piece.len() && done => return Offer::Sent,
+                Ok(taken) => unsent = piece.split_off(taken),
+                Err(closed) => return closed,
+            }
+        }
+        self.enqueue_rest(egress, unsent, encoding, messages)
+    }
+
+    /// Sends replies of the connection itself, from its own thread, which may wait a little for
+    /// room. `false`: there was none; hang up.
+    pub fn reply(&self, messages: Vec<Message>) -> bool {
+        let end = Instant::now() + REPLY_WAIT;
+        loop {
+            match self.push(None, messages.clone()) {
+                Offer::Full if Instant::now() < end => thread::sleep(REPLY_POLL),
+                Offer::Full => return false,
+                Offer::Sent | Offer::Queued | Offer::Closed => return true,
+            }
+        }
+    }
+
+    /// Takes leave: everything that waits is sent, then these messages, then the connection is
+    /// closed. Nothing is taken after that. Never waits.
+    pub fn finish(&self, messages: Vec<Message>) {
+        self.finish_locked(&mut self.lock(), messages);
+    }
+
+    fn finish_locked(&self, egress: &mut Egress, messages: Vec<Message>) {
+        match &mut egress.closing {
+            Closing::Open => {
+                egress.closing = Closing::Draining(messages);
+                // When there is no room for it, the writer has enough to do to look by itself.
+                self.enqueue(egress, Item::Wake);
+            }
+            Closing::Draining(farewell) => farewell.extend(messages),
+            Closing::Closed(_) => {}
+        }
+    }
+
+    /// One step, so that of two roles that end at once exactly one is the last.
+    pub(super) fn end_role(&self, messages: Vec<Message>) {
+        let mut egress = self.lock();
+        egress.roles -= 1;
+        let is_last = egress.roles == 0;
+        if is_last || self.push_locked(&mut egress, None, messages.clone()) == Offer::Full {
+            self.finish_locked(&mut egress, messages);
+        }
+    }
+
+    /// Counts a publication or subscription of this connection for as long as it lasts.
+    pub fn take_role(self: &Arc<Self>) -> Role {
+        self.lock().roles += 1;
+        Role::new(Arc::clone(self))
+    }
+
+    /// Ends the connection at once, for this reason if it is the first.
+    pub fn hang_up(&self, cause: Cause) {
+        self.lock().close(cause);
+        self.wire.hang_up();
+    }
+
+    /// Why the connection was ended, if it was.
+    pub fn cause(&self) -> Option<Cause> {
+        match self.lock().closing {
+            Closing::Closed(cause) => cause,
+            Closing::Open | Closing::Draining(_) => None,
+        }
+    }
+
+    /// Items that wait; 0 when the socket has taken everything.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.items
+    }
+
+    /// The memory that they take, in bytes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.lock().waiting.bytes
+    }
+
+    /// Whether more than half of the queue is taken.
+    pub fn is_half_full(&self) -> bool {
+        self.waiting() > self.toward.queue_messages() / 2
+    }
+
+    /// Messages that were sent or wait.
+    pub fn messages(&self) -> u64 {
+        self.sent.messages.get()
+    }
+
+    /// Those of them that are audio, video and data of a stream.
+    pub fn media(&self) -> u64 {
+        self.sent.media.get()
+    }
+
+    /// Bytes that the socket has taken.
+    pub fn bytes(&self) -> u64 {
+        self.sent.bytes.get()
+    }
+
+    /// Messages that were left out.
+    pub fn drops(&self) -> u64 {
+        self.sent.drops.get()
+    }
+
+    /// Counts messages that were left out, since there was no room for them.
+    pub fn count_drops(&self, messages: u64) {
+        self.sent.drops.add(messages);
+        match self.toward {
+            PeerKind::Client => self.counters.subscriber_drops.add(messages),
+            PeerKind::Server => self.counters.relay_drops.add(messages),
+        }
+    }
+
+    fn count_messages(&self, messages: usize) {
+        self.sent.messages.add(messages as u64);
+        if self.toward == PeerKind::Server {
+            self.counters.relay_messages.add(messages as u64);
+        }
+    }
+
+    pub(super) fn count_bytes(&self, bytes: usize) {
+        self.sent.bytes.add(bytes as u64);
+        match self.toward {
+            PeerKind::Client => self.counters.bytes_out.add(bytes as u64),
+            PeerKind::Server => self.counters.relay_bytes.add(bytes as u64),
+        }
+    }
+
+    fn enqueue_batch(
+        &self,
+        egress: &mut Egress,
+        batch: &Arc<Batch>,
+        item: impl FnOnce(Arc<Batch>) -> Item,
+    ) -> Offer {
+        batch.hold(&self.budget);
+        self.enqueue(egress, item(Arc::clone(batch)))
+    }
+
+    fn enqueue_rest(
+        &self,
+        egress: &mut Egress,
+        unsent: Vec<u8>,
+        encoding: Encoding,
+        messages: Vec<Message>,
+    ) -> Offer {
+        let own = Remaining::own_cost(&unsent);
+        let remaining = Remaining {
+            unsent,
+            encoding,
+            messages: self.budget.hold_messages(messages, own),
+        };
+        self.enqueue(egress, Item::Messages(Box::new(remaining)))
+    }
+
+    fn enqueue(&self, egress: &mut Egress, item: Item) -> Offer {
+        let weight = item.weight();
+        match self.queue.try_send(item) {
+            Ok(()) => {
+                egress.waiting += weight;
+                Offer::Queued
+            }
+            Err(TrySendError::Full(_)) => Offer::Full,
+            Err(TrySendError::Disconnected(_)) => Offer::Closed,
+        }
+    }
+
+    /// Puts bytes into the socket, while nothing waits; how many it took. `Closed`: the connection
+    /// is over.
+    fn send(&self, egress: &mut Egress, bytes: &[u8]) -> Result<usize, Offer> {
+        let taken = match self.wire.send_now(bytes) {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(_) => {
+                egress.close(Cause::PeerGone);
+                self.wire.hang_up();
+                return Err(Offer::Closed);
+            }
+        };
+        self.count_bytes(taken);
+        Ok(taken)
+    }
+}
