@@ -7,15 +7,15 @@ use super::{AdminState, routes};
 use crate::http::Timed;
 use crate::log;
 use crate::log::RateLimit;
+use crate::net::{AcceptError, Admit};
 use crate::sync::{self, Mutex};
-use crate::sys::{self, Woken};
+use crate::sys;
 use std::cmp::Reverse;
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, MutexGuard};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Connections at a time. For one more, another gives way: see [`HttpConnectionList::to_give_way`].
@@ -35,11 +35,8 @@ pub const WRITE_LIMIT: Duration = Duration::from_secs(10);
 const LINGER_LIMIT: Duration = Duration::from_secs(1);
 const LINGER_LEN_MAX: u64 = 256 << 10;
 
-/// How often the thread that accepts looks whether it is to stop.
-pub const ACCEPT_TICK: Duration = Duration::from_millis(100);
-
-/// The pause after a failure to accept.
-const PAUSE: Duration = Duration::from_millis(100);
+/// What a refused peer is told.
+const TOO_MANY: &str = "too many connections";
 
 const STACK_LEN: usize = 256 << 10;
 
@@ -174,68 +171,73 @@ impl Drop for HttpAdmission<'_> {
     }
 }
 
-/// Accepts connections until the server stops. `alive` is handed to each of their threads.
-pub fn accept_loop(listener: &TcpListener, state: &Arc<AdminState>, alive: &Sender<()>) {
-    while !state.is_closing() {
-        let tick = Instant::now() + ACCEPT_TICK;
-        // A passed socket may be one that does not block.
-        let accepted = match sys::wait_readable(listener.as_fd(), None, tick) {
-            Ok(Woken::Ready) => listener.accept(),
-            Ok(_) => continue,
-            Err(error) => Err(error),
-        };
-        match accepted {
-            Ok((socket, peer)) => {
-                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                if let Err(error) = admit(state, socket, peer, alive) {
-                    warn_refused(&error);
-                }
-            }
-            // It is gone again, or somebody else who has the socket took it.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => {
-                warn_refused(&error);
-                thread::sleep(PAUSE);
-            }
+/// Admits connections, each into a thread that holds `alive`.
+pub struct AdmitHttp {
+    pub state: Arc<AdminState>,
+    pub alive: Sender<()>,
+}
+
+/// Why a connection is refused.
+#[derive(Debug)]
+pub enum Refusal {
+    /// All connections are being answered.
+    NoRoom,
+    /// The system failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Refusal::NoRoom => f.write_str(TOO_MANY),
+            Refusal::Io(error) => write!(f, "{error}"),
         }
     }
 }
 
-fn warn_refused(why: &dyn std::fmt::Display) {
-    if let Some(more) = REFUSALS.pass() {
-        log!(Warn, "HTTP connection refused"; error = why, suppressed = more);
+impl std::error::Error for Refusal {}
+
+impl From<AcceptError> for Refusal {
+    fn from(AcceptError(error): AcceptError) -> Refusal {
+        Refusal::Io(error)
     }
 }
 
-fn admit(
-    state: &Arc<AdminState>,
-    socket: TcpStream,
-    peer: SocketAddr,
-    alive: &Sender<()>,
-) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    let socket = Arc::new(socket);
-    let Some(number) = state.crowd.enter(&socket, peer.ip()) else {
-        let response = Response::error(503, "too many connections");
-        // Whoever does not take it at once does without.
-        let _ = sys::send_now(&socket, &response.bytes(SystemTime::now(), false, false));
-        hang_up(&socket);
-        return Err(io::Error::other("too many connections"));
-    };
-    let (shared, alive) = (Arc::clone(state), alive.clone());
-    let spawned = sync::spawn(&format!("http-{number}"), STACK_LEN, move || {
-        let place = HttpAdmission {
-            crowd: &shared.crowd,
-            number,
+impl Admit for AdmitHttp {
+    type Refusal = Refusal;
+
+    fn admit(&self, socket: TcpStream, peer: SocketAddr) -> Result<(), Refusal> {
+        let state = &self.state;
+        socket.set_nodelay(true).map_err(Refusal::Io)?;
+        let socket = Arc::new(socket);
+        let Some(number) = state.crowd.enter(&socket, peer.ip()) else {
+            let response = Response::error(503, TOO_MANY);
+            // A peer that does not take it at once does without.
+            let _ = sys::send_now(&socket, &response.bytes(SystemTime::now(), false, false));
+            hang_up(&socket);
+            return Err(Refusal::NoRoom);
         };
-        serve(&shared, &place, &socket, peer);
-        drop(place);
-        drop(alive);
-    });
-    if spawned.is_err() {
-        state.crowd.leave(number);
+        let (shared, alive) = (Arc::clone(state), self.alive.clone());
+        let spawned = sync::spawn(&format!("http-{number}"), STACK_LEN, move || {
+            let place = HttpAdmission {
+                crowd: &shared.crowd,
+                number,
+            };
+            serve(&shared, &place, &socket, peer);
+            drop(place);
+            drop(alive);
+        });
+        if spawned.is_err() {
+            state.crowd.leave(number);
+        }
+        spawned.map(drop).map_err(Refusal::Io)
     }
-    spawned.map(drop)
+
+    fn refused(&self, why: Refusal) {
+        if let Some(more) = REFUSALS.pass() {
+            log!(Warn, "HTTP connection refused"; error = why, suppressed = more);
+        }
+    }
 }
 
 /// Answers requests until either side has enough.
@@ -299,6 +301,7 @@ fn linger(input: &mut BufReader<Timed>, socket: &TcpStream) {
 mod tests {
     use super::*;
     use Activity::{Answering, Idle, Reading};
+    use std::net::TcpListener;
 
     /// Addresses by their last number, and what is done there, the oldest first.
     type There = &'static [(u8, Activity)];

@@ -21,15 +21,14 @@ pub use rates::WINDOW;
 pub use request::{BODY_LEN_MAX, HEAD_LEN_MAX};
 
 use crate::log;
-use crate::net;
+use crate::net::{self, Acceptor};
 use crate::stats::Snapshot;
 use crate::sync::{self, Mutex};
-use conn::HttpConnections;
+use conn::{AdmitHttp, HttpConnections};
 use rates::Rates;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, MutexGuard};
@@ -119,7 +118,8 @@ pub struct Access {
 pub struct AdminServer {
     state: Arc<AdminState>,
     addr: SocketAddr,
-    threads: Vec<JoinHandle<()>>,
+    acceptor: Option<Acceptor>,
+    sampler: Option<JoinHandle<()>>,
     /// Nothing is ever sent: when it is dropped, the sampler ends.
     sampling: Option<Sender<()>>,
     /// Disconnected when the last thread of a connection has ended.
@@ -161,9 +161,6 @@ impl AdminServer {
         source: Arc<dyn AdminSource>,
     ) -> io::Result<AdminServer> {
         let addr = listener.local_addr()?;
-        // A read timeout is one for accepting, too, but only streams have a function for it.
-        let other = TcpStream::from(OwnedFd::from(listener.try_clone()?));
-        other.set_read_timeout(Some(conn::ACCEPT_TICK))?;
         let (alive, everyone) = mpsc::channel();
         let (sampling, until) = mpsc::channel();
         let mut web = AdminServer {
@@ -177,22 +174,18 @@ impl AdminServer {
                 closing: AtomicBool::new(false),
             }),
             addr,
-            threads: Vec::new(),
+            acceptor: None,
+            sampler: None,
             sampling: Some(sampling),
             everyone,
         };
         let state = Arc::clone(&web.state);
-        web.spawn("http-sampler", move || sample(&state, &until))?;
+        let sampler = move || sample(&state, &until);
+        web.sampler = Some(sync::spawn("http-sampler", sync::STACK_LEN, sampler)?);
         let state = Arc::clone(&web.state);
-        web.spawn("http-listener", move || {
-            conn::accept_loop(&listener, &state, &alive);
-        })?;
+        let admit = AdmitHttp { state, alive };
+        web.acceptor = Some(Acceptor::start(listener, "http-listener", admit)?);
         Ok(web)
-    }
-
-    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        self.threads.push(sync::spawn(name, sync::STACK_LEN, work)?);
-        Ok(())
     }
 
     /// Where it listens.
@@ -208,7 +201,8 @@ impl Drop for AdminServer {
     fn drop(&mut self) {
         self.state.closing.store(true, Ordering::Relaxed);
         self.sampling.take();
-        for thread in self.threads.drain(..) {
+        self.acceptor.take();
+        if let Some(thread) = self.sampler.take() {
             // A panic in it was reported when it happened.
             let _ = thread.join();
         }

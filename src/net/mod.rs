@@ -1,11 +1,13 @@
-//! Sockets as this server uses them: opened to listen, read within limits of time, shared by
-//! threads, and made by name.
+//! Sockets as this server uses them: opened to listen, accepted from, read within limits of time,
+//! shared by threads, and connected by name.
 
+mod acceptor;
 mod deadline;
 mod dial;
 mod listen;
 mod transport;
 
+pub(crate) use acceptor::{AcceptError, Acceptor, Admit};
 pub use deadline::{DeadlineReader, Merge};
 pub use dial::{DialError, HostPort, HostPortError, dial};
 pub use listen::bind;

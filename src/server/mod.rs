@@ -23,7 +23,7 @@ use crate::args::Config;
 use crate::auth::Authenticator;
 use crate::hooks::{Hooks, Supervisor};
 use crate::log;
-use crate::net::Merge;
+use crate::net::{Acceptor, Merge};
 use crate::record::Recorder;
 use crate::registry::Registry;
 use crate::remote::{LinkSettings, Relays};
@@ -34,11 +34,11 @@ use crate::systemd::PassedSockets;
 use capacity::{Capacity, Share};
 use connections::Connections;
 use crowd::Crowd;
+use listener::AdmitRtmp;
 use pace::KeyPaces;
 use pull::Pulls;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -132,10 +132,8 @@ impl Context {
 /// A running server.
 pub struct Server {
     context: Arc<Context>,
-    listeners: Vec<TcpListener>,
-    /// Dropped to end the threads that accept. The sockets themselves are not shut down: those that
-    /// were passed to us would be dead for those after us as well.
-    accepting: UnixStream,
+    /// Accepting stops when they are dropped.
+    acceptors: Vec<Acceptor>,
     threads: Vec<JoinHandle<()>>,
     everyone: Receiver<()>,
     /// Stopped when they are dropped.
@@ -156,17 +154,15 @@ impl Server {
         let context = Arc::new(setup::context(config, addrs(&listeners), alive)?);
         let webs = setup::webs(config, passed.metrics, &context)?;
         let failed = |error: io::Error| format!("cannot start: {error}");
-        let (accepting, stop) = UnixStream::pair().map_err(failed)?;
         let mut server = Server {
             context,
-            listeners,
-            accepting,
+            acceptors: Vec::new(),
             threads: Vec::new(),
             everyone,
             webs,
             reconnect_url: config.reconnect_url.clone(),
         };
-        server.spawn_threads(&stop).map_err(failed)?;
+        server.spawn_threads(listeners).map_err(failed)?;
         server.context.pulls.start(&server.context);
         for addr in server.addrs() {
             log!(Info, "listening"; addr = addr);
@@ -177,16 +173,11 @@ impl Server {
         Ok(server)
     }
 
-    fn spawn_threads(&mut self, stop: &UnixStream) -> io::Result<()> {
-        for listener in &self.listeners {
-            // Not to wait for one that is gone again before it is accepted.
-            listener.set_nonblocking(true)?;
-            let (listener, stop) = (listener.try_clone()?, stop.try_clone()?);
-            let context = Arc::clone(&self.context);
-            self.threads
-                .push(sync::spawn("listener", sync::STACK_LEN, move || {
-                    listener::accept_loop(&listener, &stop, &context)
-                })?);
+    fn spawn_threads(&mut self, listeners: Vec<TcpListener>) -> io::Result<()> {
+        for listener in listeners {
+            let admit = AdmitRtmp(Arc::clone(&self.context));
+            let acceptor = Acceptor::start(listener, "listener", admit)?;
+            self.acceptors.push(acceptor);
         }
         let context = Arc::clone(&self.context);
         self.threads
@@ -198,7 +189,7 @@ impl Server {
 
     /// Where it listens.
     pub fn addrs(&self) -> Vec<SocketAddr> {
-        addrs(&self.listeners)
+        self.acceptors.iter().map(Acceptor::addr).collect()
     }
 
     /// How many connections, published streams and viewers there are.

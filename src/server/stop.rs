@@ -22,7 +22,7 @@ impl Server {
         let began = Instant::now();
         let end = began + limit;
         self.context.stopping.store(true, Ordering::Relaxed);
-        drop((self.accepting, self.listeners));
+        drop(self.acceptors);
         self.context.connections.close();
         for thread in self.threads {
             // One that has panicked has ended as well.
