@@ -50,13 +50,13 @@ check:
 interop: tools build
 	@rm -f $(TABLE)
 	@status=0; \
-	INTEROP_SERVER=$(BINARY) cargo test --test interop -- --test-threads 3 || status=$$?; \
+	INTEROP_SERVER=$(BINARY) cargo test --test programs interop:: -- --test-threads 3 || status=$$?; \
 	test ! -e $(TABLE) || sort $(TABLE); \
 	exit $$status
 
 # What `install` puts in place, run by a real systemd in namespaces of its own. As root.
 systemd: build
-	@tests/systemd/boot.sh
+	@tests/programs/systemd/boot.sh
 
 # What the server costs: CPU time, latency, memory, losses; PEER=nginx runs nginx-rtmp beside it.
 # ROUNDS and SECONDS are environment variables too; ARGS picks some of: chunks amf0 fan-out streams

@@ -45,7 +45,7 @@ install_packages() {
 
 # The system's ffmpeg may be too old for Enhanced RTMP; a wheel holds a newer one.
 fetch_ffmpeg() {
-    local wanted=tests/interop/requirements.txt dir=target/interop
+    local wanted=tests/programs/interop/requirements.txt dir=target/interop
     if [ -x $dir/ffmpeg ] && cmp -s $wanted $dir/requirements.txt; then
         return
     fi

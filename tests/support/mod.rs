@@ -1,9 +1,12 @@
 //! A server of our own on a free port, and a client that speaks to it over a real socket and
 //! writes down what it is told, one line a message.
 
-#![allow(dead_code)] // each test file uses its own part
+#![allow(dead_code)] // each binary uses its own part
 
+pub mod notation;
 pub mod process;
+pub mod render;
+pub mod web_service;
 
 use rtmp_server::amf0::Value;
 use rtmp_server::args::{self, Invocation};

@@ -163,3 +163,10 @@ pub fn fact<'a>(line: &'a str, key: &str) -> Option<&'a str> {
         None => rest.split([',', '}']).next(),
     }
 }
+
+/// The arguments with which this test binary runs one test alone; `module` is its `module_path!()`.
+pub fn only(module: &str, test: &str) -> [String; 5] {
+    let (_, module) = module.split_once("::").expect("a module of a binary");
+    let name = format!("{module}::{test}");
+    ["--exact", &name, "--nocapture", "--test-threads", "1"].map(str::to_owned)
+}

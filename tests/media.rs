@@ -1,0 +1,11 @@
+//! Media files: what the recorder writes, and MP4 by itself, read back by readers of our own and by
+//! other programs.
+
+mod support;
+
+mod media {
+    mod flv_reader;
+    mod mp4;
+    mod mp4_reader;
+    mod recorder;
+}

@@ -1,0 +1,10 @@
+//! From messages to samples, and from samples to MP4: what is written is read back by a reader that
+//! knows only the specification, at every moment of a recording.
+
+mod cuts;
+mod files;
+mod golden;
+mod messages;
+mod real;
+mod recording;
+mod tracks;

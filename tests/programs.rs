@@ -1,0 +1,12 @@
+//! The server with other programs: clients and servers of others, systemd, scripts.
+
+mod support;
+
+mod programs {
+    mod hooks;
+    mod interop;
+    mod peers;
+    mod program;
+    mod supervisor;
+    mod systemd;
+}

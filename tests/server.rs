@@ -1,0 +1,24 @@
+//! The server over sockets, with clients of our own.
+
+mod support;
+
+mod server {
+    mod admin;
+    mod args;
+    mod auth;
+    mod behind;
+    mod churn;
+    mod events;
+    mod joining;
+    mod lifecycle;
+    mod limits;
+    mod live;
+    mod logs;
+    mod malformed;
+    mod pull;
+    mod recording;
+    mod relay;
+    mod returning;
+    mod slow;
+    mod tracks;
+}

@@ -1,0 +1,215 @@
+//! Authentication as a server uses it: tokens, files that change, and a real web service.
+
+use crate::support::web_service::{Dir, Manner, WebService};
+use rtmp_server::auth::{Action, Authenticator, QUESTIONS_MAX};
+use rtmp_server::json;
+use rtmp_server::rtmp::stream_key::StreamPath;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What comes of asking for `name` in `live`; empty: allowed.
+fn ask(auth: &Authenticator, action: Action, name: &str) -> String {
+    let address = StreamPath::new("live", name).unwrap();
+    let from: SocketAddr = "192.0.2.1:5000".parse().unwrap();
+    match auth.check(action, &address, from) {
+        Ok(()) => String::new(),
+        Err(denied) => denied.to_string(),
+    }
+}
+
+#[test]
+fn without_authentication_everyone_may() {
+    assert_eq!(ask(&Authenticator::None, Action::Publish, "cam"), "");
+}
+
+#[test]
+fn tokens_are_asked_for() {
+    let entries = [("live/cam", "a=b c"), ("live/*", "other")];
+    let entries = entries.map(|(key, token)| (key.to_owned(), token.to_owned()));
+    let auth = Authenticator::token(&entries).unwrap();
+    let rows = [
+        ("cam?token=a=b%20c", ""),
+        ("cam?x=1&token=a=b%20c", ""),
+        ("cam?token=other", "token wrong"),
+        ("cam?token=", "token missing"),
+        ("cam", "token missing"),
+        ("second?token=other", ""),
+    ];
+    for (name, want) in rows {
+        assert_eq!(ask(&auth, Action::Publish, name), want, "{name}");
+        assert_eq!(ask(&auth, Action::Play, name), want, "{name}");
+    }
+    assert_eq!(auth.reload().ok(), Some(false));
+}
+
+#[test]
+fn a_file_is_read_again_and_a_bad_one_changes_nothing() {
+    let dir = Dir::new("auth");
+    let path = dir.write("tokens.json", r#"{"live/cam":{"publish":"p","play":"q"}}"#);
+    let auth = Authenticator::file(Path::new(&path)).unwrap();
+    assert_eq!(ask(&auth, Action::Publish, "cam?token=p"), "");
+    assert_eq!(ask(&auth, Action::Publish, "cam?token=q"), "token wrong");
+    assert_eq!(ask(&auth, Action::Play, "cam?token=q"), "");
+
+    dir.write("tokens.json", r#"{"live/cam":"new"}"#);
+    assert_eq!(ask(&auth, Action::Play, "cam?token=q"), "", "not read yet");
+    assert_eq!(auth.reload().ok(), Some(true));
+    assert_eq!(ask(&auth, Action::Play, "cam?token=q"), "token wrong");
+    assert_eq!(ask(&auth, Action::Play, "cam?token=new"), "");
+
+    dir.write("tokens.json", r#"{"live/cam":"hunter2""#);
+    let error = auth.reload().unwrap_err().to_string();
+    assert_eq!(error, "tokens: ends inside a value");
+    assert_eq!(ask(&auth, Action::Play, "cam?token=new"), "");
+
+    std::fs::remove_file(&path).unwrap();
+    let error = auth.reload().unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("cannot read {path}: ")),
+        "{error}"
+    );
+    assert_eq!(ask(&auth, Action::Play, "cam?token=new"), "");
+    assert!(Authenticator::file(Path::new(&path)).is_err());
+}
+
+#[test]
+fn a_web_service_is_asked() {
+    let web = WebService::start(Manner::Status(200));
+    let url = web.url("/check?key=hunter2");
+    let auth = Authenticator::callback(&url, Duration::from_secs(5)).unwrap();
+    assert_eq!(ask(&auth, Action::Publish, "cam?token=%22t&x=p%40s"), "");
+    let (head, body) = web.request();
+    assert!(
+        head.starts_with("POST /check?key=hunter2 HTTP/1.1\r\n"),
+        "{head}"
+    );
+    assert!(
+        head.contains("\r\nContent-Type: application/json"),
+        "{head}"
+    );
+    assert_eq!(
+        body,
+        r#"{"action":"publish","app":"live","stream_name":"cam","stream_key":"live/cam","token":"\"t","query":"token=%22t&x=p%40s","remote_addr":"192.0.2.1:5000"}"#
+    );
+    assert_eq!(ask(&auth, Action::Play, "cam"), "");
+    let (_, body) = web.request();
+    let question = json::parse(body.as_bytes()).unwrap();
+    assert_eq!(question.get("action"), Some(&"play".into()));
+    assert_eq!(question.get("token"), Some(&"".into()));
+    assert!(!format!("{auth:?}").contains("hunter2"), "{auth:?}");
+}
+
+#[test]
+fn whatever_a_web_service_does_but_200_denies() {
+    let slow = Duration::from_millis(2);
+    let rows = [
+        (Manner::Status(200), ""),
+        (Manner::Chunked(200), ""),
+        (Manner::Slow(200, slow), ""),
+        (Manner::Status(201), "callback answered 201"),
+        (Manner::Status(204), "callback answered 204"),
+        (Manner::Status(302), "callback answered 302"),
+        (Manner::Status(403), "callback answered 403"),
+        (Manner::Chunked(500), "callback answered 500"),
+        (Manner::Hangs, "callback failed: timed out"),
+        (
+            Manner::Slow(200, Duration::from_millis(50)),
+            "callback failed: timed out",
+        ),
+        (
+            Manner::Closes,
+            "callback failed: closed in the middle of the reply",
+        ),
+        (
+            Manner::Garbage,
+            "callback failed: reply is not HTTP/1.1: bad status line",
+        ),
+    ];
+    for (manner, want) in rows {
+        let web = WebService::start(manner);
+        let auth = Authenticator::callback(&web.url("/"), Duration::from_millis(500)).unwrap();
+        let start = Instant::now();
+        assert_eq!(
+            ask(&auth, Action::Publish, "cam?token=x"),
+            want,
+            "{manner:?}"
+        );
+        assert!(start.elapsed() < Duration::from_millis(1500), "{manner:?}");
+    }
+    let nobody = Authenticator::callback("http://127.0.0.1:1/", Duration::from_millis(500));
+    let denied = ask(&nobody.unwrap(), Action::Publish, "cam");
+    assert!(
+        denied.starts_with("callback failed: cannot connect: "),
+        "{denied}"
+    );
+    for url in ["", "ftp://a/", "http://", "live"] {
+        assert!(
+            Authenticator::callback(url, Duration::from_secs(1)).is_err(),
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn a_hanging_web_service_blocks_only_who_is_asked_about() {
+    let web = WebService::start(Manner::Hangs);
+    let auth = Authenticator::callback(&web.url("/"), Duration::from_millis(600)).unwrap();
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| ask(&auth, Action::Play, "cam"));
+        }
+    });
+    assert!(
+        start.elapsed() < Duration::from_millis(1500),
+        "all at a time"
+    );
+    for _ in 0..8 {
+        web.request();
+    }
+}
+
+/// Has three times as many clients ask at once as may; what each was told, and how many asked.
+fn ask_in_a_crowd(manner: Manner, timeout: Duration) -> (Vec<String>, usize) {
+    let web = WebService::start(manner);
+    let auth = Authenticator::callback(&web.url("/"), timeout).unwrap();
+    let told = std::thread::scope(|scope| {
+        let ask = || ask(&auth, Action::Play, "cam");
+        let clients: Vec<_> = (0..3 * QUESTIONS_MAX).map(|_| scope.spawn(ask)).collect();
+        let told = clients.into_iter().map(|client| client.join().unwrap());
+        told.collect()
+    });
+    (told, web.requests.try_iter().count())
+}
+
+#[test]
+fn a_crowd_is_asked_about_a_few_at_a_time() {
+    let slow = Manner::Slow(200, Duration::from_millis(2));
+    let (told, requests) = ask_in_a_crowd(slow, Duration::from_secs(10));
+    assert!(
+        told.iter().all(String::is_empty),
+        "all wait their turn: {told:?}"
+    );
+    assert_eq!(requests, 3 * QUESTIONS_MAX);
+
+    let web = WebService::start(Manner::Hangs);
+    let auth = Authenticator::callback(&web.url("/"), Duration::from_secs(1)).unwrap();
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..3 * QUESTIONS_MAX {
+            scope.spawn(|| {
+                let told = ask(&auth, Action::Play, "cam");
+                assert!(told.starts_with("callback "), "{told}");
+            });
+        }
+        for _ in 0..QUESTIONS_MAX {
+            web.request();
+        }
+        // None of the first has been given up yet, so nobody else may ask.
+        let more = web.requests.recv_timeout(Duration::from_millis(100));
+        assert!(more.is_err(), "more than {QUESTIONS_MAX} at a time");
+    });
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+}
