@@ -140,7 +140,7 @@ impl Publishing {
             }
             SessionEvent::Send(reply) if reply.kind == MessageType::COMMAND => {
                 let call = Call::parse(reply.kind, &reply.payload);
-                prop_assert!(call.is_ok_and(|call| call.name == "onStatus"
+                prop_assert!(call.is_ok_and(|call| call.name.starts_with("on")
                     || call.transaction != 0.0
                     || call.name == "_error"));
             }
