@@ -1,13 +1,13 @@
-//! The state of the way to a peer: whoever holds its lock decides what the peer sees next.
+//! The state of the way to a peer.
 
 use super::Cause;
+use super::framing::Framing;
 use super::item::Weight;
 use crate::rtmp::Message;
-use crate::rtmp::chunk::Encoder;
 
-/// The end of the line: whoever holds its lock decides what the peer sees next.
+/// What an outbox knows of its peer. The holder of its lock decides what the peer sees next.
 pub(super) struct Egress {
-    pub(super) encoder: Encoder,
+    pub(super) framing: Framing,
     /// What is in the queue or in the writer's hands. While anything is, only the writer sends.
     pub(super) waiting: Weight,
     /// Publications and subscriptions that the connection has.
@@ -16,11 +16,11 @@ pub(super) struct Egress {
 }
 
 pub(super) enum Closing {
-    /// Not at all.
+    /// The outbox takes messages.
     Open,
-    /// After everything that waits and these messages.
+    /// The connection closes after everything that waits and these closing messages.
     Draining(Vec<Message>),
-    /// The connection is over; nothing is taken any more. Why, if it was not the peer's farewell.
+    /// The connection is over, and nothing is taken any more; `None`: it was drained.
     Closed(Option<Cause>),
 }
 

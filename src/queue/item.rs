@@ -2,39 +2,43 @@
 
 use super::batch::Batch;
 use super::budget::HeldMessages;
+use super::framing::{Body, Framing, FramingKind, MessageClass, Progress};
 use super::{MESSAGE_COST, PIECE_LEN, message_cost};
-use crate::rtmp::chunk::{Chunks, Encoder};
 use crate::rtmp::{Message, StreamId};
 use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;
 
 /// Something that waits for the writer thread.
-pub enum Item {
-    /// The common bytes of a batch, from an index on: what the socket did not take.
-    Rest(Arc<Batch>, usize),
+pub(super) enum Item {
+    /// What the socket did not take of a batch's common bytes.
+    CommonRest {
+        batch: Arc<Batch>,
+        framing: FramingKind,
+        /// The index of the first byte that was not sent.
+        from: usize,
+    },
     /// Messages that belong together.
     Messages(Box<Remaining>),
-    /// Live messages that other viewers get as well.
-    Live(StreamId, Arc<Batch>),
-    /// Nothing: look whether there is a farewell.
+    /// Live messages that other viewers get as well, to be sent as messages of `stream`.
+    Live { batch: Arc<Batch>, stream: StreamId },
+    /// Nothing to send; the writer is to look whether the connection closes.
     Wake,
 }
 
 /// What items cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Weight {
-    /// How many they are.
-    pub items: usize,
+pub(super) struct Weight {
+    pub(super) items: usize,
     /// The memory that they take, in bytes.
-    pub bytes: usize,
+    pub(super) bytes: usize,
     /// How many messages of our own are among them.
-    pub replies: usize,
+    pub(super) replies: usize,
 }
 
 impl Item {
-    pub fn weight(&self) -> Weight {
+    pub(super) fn weight(&self) -> Weight {
         let (bytes, replies) = match self {
-            Item::Rest(batch, _) | Item::Live(_, batch) => (batch.cost(), 0),
+            Item::CommonRest { batch, .. } | Item::Live { batch, .. } => (batch.cost(), 0),
             Item::Messages(rest) => (rest.cost(), rest.replies()),
             Item::Wake => (0, 0),
         };
@@ -62,63 +66,62 @@ impl SubAssign for Weight {
     }
 }
 
-/// Messages on their way to bytes: media of a stream is sent as the stream named.
+/// How far messages are made into bytes.
 #[derive(Debug)]
-pub struct Encoding {
-    stream: Option<StreamId>,
+pub(super) struct Encoding {
+    class: MessageClass,
     /// The index of the message that is next.
     next: usize,
     /// What is left of the one before.
-    chunks: Option<Chunks>,
+    body: Option<Body>,
 }
 
 impl Encoding {
-    pub fn new(stream: Option<StreamId>) -> Encoding {
+    pub(super) fn new(class: MessageClass) -> Encoding {
         Encoding {
-            stream,
+            class,
             next: 0,
-            chunks: None,
+            body: None,
         }
     }
 
-    /// Appends bytes to `out` until a piece is full. Whether all is encoded.
-    pub fn piece(
+    /// Appends bytes to `out` until it holds a piece of [`PIECE_LEN`].
+    pub(super) fn append_piece(
         &mut self,
-        encoder: &mut Encoder,
+        framing: &mut Framing,
         messages: &[Message],
         out: &mut Vec<u8>,
-    ) -> bool {
+    ) -> Progress {
         loop {
-            if let Some(chunks) = &mut self.chunks
-                && !chunks.encode(out, PIECE_LEN)
+            if let Some(body) = &mut self.body
+                && body.append(out, PIECE_LEN) == Progress::More
             {
-                return false;
+                return Progress::More;
             }
-            self.chunks = None;
+            self.body = None;
             let Some(message) = messages.get(self.next) else {
-                return true;
+                return Progress::Complete;
             };
             if out.len() >= PIECE_LEN {
-                return false;
+                return Progress::More;
             }
-            let stream = self.stream.unwrap_or(message.stream);
-            self.chunks = Some(encoder.begin_as(stream, message, out));
+            self.body = Some(framing.begin(self.class, message, out));
             self.next += 1;
         }
     }
 }
 
 /// Messages of which some may be sent.
-pub struct Remaining {
+pub(super) struct Remaining {
     /// Bytes that the socket did not take, before all others.
-    pub unsent: Vec<u8>,
-    pub encoding: Encoding,
-    pub messages: HeldMessages,
+    pub(super) unsent: Vec<u8>,
+    pub(super) encoding: Encoding,
+    pub(super) messages: HeldMessages,
 }
 
 impl Remaining {
-    /// What they cost beside the messages.
-    pub fn own_cost(unsent: &[u8]) -> usize {
+    /// The memory that they take beside the messages, in bytes.
+    pub(super) fn own_cost(unsent: &[u8]) -> usize {
         size_of::<Remaining>() + unsent.len()
     }
 
@@ -129,16 +132,17 @@ impl Remaining {
 
     /// How many messages of our own there are.
     fn replies(&self) -> usize {
-        match self.encoding.stream {
-            None => self.messages.messages().len(),
-            Some(_) => 0,
+        match self.encoding.class {
+            MessageClass::Reply => self.messages.messages().len(),
+            MessageClass::Media(_) => 0,
         }
     }
 
-    /// Appends bytes to `out` until a piece is full. Whether all is encoded.
-    pub fn piece(&mut self, encoder: &mut Encoder, out: &mut Vec<u8>) -> bool {
+    /// Appends bytes to `out` until it holds a piece of [`PIECE_LEN`].
+    pub(super) fn append_piece(&mut self, framing: &mut Framing, out: &mut Vec<u8>) -> Progress {
         out.append(&mut self.unsent);
-        self.encoding.piece(encoder, self.messages.messages(), out)
+        self.encoding
+            .append_piece(framing, self.messages.messages(), out)
     }
 }
 

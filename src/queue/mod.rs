@@ -11,16 +11,18 @@ mod budget;
 mod cause;
 mod egress;
 mod feed;
+mod framing;
 mod item;
 mod outbox;
 mod role;
 mod writer;
 
-pub use batch::{Batch, COMMON_STREAM};
+pub use batch::Batch;
 pub use budget::{Budget, FAIR_BYTES};
 pub use cause::Cause;
 pub use feed::{Feed, FeedLimits, Intake, Taken, feed};
-pub use outbox::{Outbox, PeerKind, outbox};
+pub use framing::{Framing, Leaders};
+pub use outbox::{Outbox, PeerKind, QueueFull, outbox};
 pub use role::Role;
 pub use writer::{Done, Writer};
 

@@ -2,21 +2,22 @@
 
 use super::budget::Budget;
 use super::egress::{Closing, Egress};
+use super::framing::{Framing, MessageClass, Progress};
 use super::item::{Encoding, Item, Remaining, Weight};
 use super::writer::Writer;
 use super::{
     Batch, Cause, FAIR_BYTES, Offer, PIECE_LEN, QUEUE_BYTES_MAX, QUEUE_MESSAGES,
     RELAY_QUEUE_MESSAGES, REPLIES_MAX, REPLY_WAIT, Role, Transport,
 };
-use crate::rtmp::chunk::Encoder;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
 use crate::sync::Mutex;
-use std::io;
+use std::error::Error;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 /// Pause between two looks for room in one's own queue.
 const REPLY_POLL: Duration = Duration::from_millis(2);
@@ -39,6 +40,18 @@ impl PeerKind {
     }
 }
 
+/// There is no room for a reply in the peer's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull;
+
+impl fmt::Display for QueueFull {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("no room for a reply in the queue")
+    }
+}
+
+impl Error for QueueFull {}
+
 /// What has gone through an outbox.
 #[derive(Debug, Default)]
 struct Sent {
@@ -56,35 +69,37 @@ struct Sent {
 /// gone, the writer thread ends.
 pub struct Outbox {
     egress: Mutex<Egress>,
-    wire: Arc<dyn Transport>,
+    transport: Arc<dyn Transport>,
     queue: SyncSender<Item>,
-    toward: PeerKind,
+    kind: PeerKind,
     sent: Sent,
     /// Those of the whole server.
     counters: Arc<Counters>,
     budget: Arc<Budget>,
 }
 
-/// An outbox in front of `wire`, and the other end of its queue for the writer thread. What goes
-/// through it is added to `counters`, what waits counts against `budget`.
+/// An outbox in front of `transport`, through which messages are sent in `framing`, and the other end
+/// of its queue for the writer thread. What goes through it is added to `counters`, what waits
+/// counts against `budget`.
 pub fn outbox(
-    wire: Arc<dyn Transport>,
-    toward: PeerKind,
+    transport: Arc<dyn Transport>,
+    kind: PeerKind,
+    framing: Framing,
     counters: Arc<Counters>,
     budget: Arc<Budget>,
 ) -> (Arc<Outbox>, Writer) {
-    let (queue, items) = sync_channel(toward.queue_messages());
+    let (queue, items) = sync_channel(kind.queue_messages());
     let egress = Egress {
-        encoder: Encoder::default(),
+        framing,
         waiting: Weight::default(),
         roles: 0,
         closing: Closing::Open,
     };
     let outbox = Outbox {
         egress: Mutex::new(egress),
-        wire: Arc::clone(&wire),
+        transport: Arc::clone(&transport),
         queue,
-        toward,
+        kind,
         sent: Sent::default(),
         counters,
         budget: Arc::clone(&budget),
@@ -92,7 +107,7 @@ pub fn outbox(
     let outbox = Arc::new(outbox);
     budget.enter(&outbox);
     // Weakly: its hold on the queue would keep the queue, and thereby itself, alive.
-    let writer = Writer::new(Arc::downgrade(&outbox), wire, items);
+    let writer = Writer::new(Arc::downgrade(&outbox), transport, items);
     (outbox, writer)
 }
 
@@ -118,30 +133,43 @@ impl Outbox {
         }
         if egress.waiting.items > 0 {
             return match self.has_room(&egress) {
-                true => self.enqueue_batch(&mut egress, batch, |batch| Item::Live(stream, batch)),
+                true => {
+                    self.enqueue_batch(&mut egress, batch, |batch| Item::Live { batch, stream })
+                }
                 false => Offer::Full,
             };
         }
-        if let Some(bytes) = batch.common_bytes(stream, &mut egress.encoder) {
+        if let Some(bytes) = egress.framing.take_common(stream, batch.common()) {
+            let framing = egress.framing.kind();
             return match self.send(&mut egress, bytes) {
                 Ok(taken) if taken == bytes.len() => Offer::Sent,
-                Ok(taken) => {
-                    self.enqueue_batch(&mut egress, batch, |batch| Item::Rest(batch, taken))
-                }
+                Ok(from) => self.enqueue_batch(&mut egress, batch, |batch| Item::CommonRest {
+                    batch,
+                    framing,
+                    from,
+                }),
                 Err(closed) => closed,
             };
         }
-        let mut encoding = Encoding::new(Some(stream));
+        self.send_own_bytes(&mut egress, stream, batch)
+    }
+
+    /// Sends a batch to a peer for which the common bytes are not right.
+    fn send_own_bytes(&self, egress: &mut Egress, stream: StreamId, batch: &Batch) -> Offer {
+        let mut encoding = Encoding::new(MessageClass::Media(stream));
+        let common_len = batch.common().of(egress.framing.kind()).len();
         loop {
-            let mut piece = Vec::with_capacity(batch.bytes().len().min(2 * PIECE_LEN));
-            let done = encoding.piece(&mut egress.encoder, batch.messages(), &mut piece);
-            match self.send(&mut egress, &piece) {
-                Ok(taken) if taken == piece.len() && done => return Offer::Sent,
-                Ok(taken) if taken == piece.len() => {}
+            let mut piece = Vec::with_capacity(common_len.min(2 * PIECE_LEN));
+            let progress = encoding.append_piece(&mut egress.framing, batch.messages(), &mut piece);
+            match self.send(egress, &piece) {
+                Ok(taken) if taken == piece.len() => match progress {
+                    Progress::Complete => return Offer::Sent,
+                    Progress::More => {}
+                },
                 Ok(taken) => {
                     let unsent = piece.split_off(taken);
                     let messages = batch.messages().to_vec();
-                    return self.enqueue_rest(&mut egress, unsent, encoding, messages);
+                    return self.enqueue_rest(egress, unsent, encoding, messages);
                 }
                 Err(closed) => return closed,
             }
@@ -154,51 +182,53 @@ impl Outbox {
         bytes < QUEUE_BYTES_MAX && (bytes < FAIR_BYTES || !self.budget.is_full())
     }
 
-    /// Offers messages that belong together as one item: as messages of `stream`, or as they are.
+    /// Offers audio, video and data that belong together as one item, as messages of `stream`.
     /// Never waits; what does not fit into the first piece is left to the writer thread.
-    pub fn push(&self, stream: Option<StreamId>, messages: Vec<Message>) -> Offer {
-        self.push_locked(&mut self.lock(), stream, messages)
+    pub fn push_media(&self, stream: StreamId, messages: Vec<Message>) -> Offer {
+        self.push(&mut self.lock(), MessageClass::Media(stream), messages)
     }
 
-    fn push_locked(
-        &self,
-        egress: &mut Egress,
-        stream: Option<StreamId>,
-        messages: Vec<Message>,
-    ) -> Offer {
+    /// Offers messages of our own as one item. Never waits, as [`Outbox::push_media`].
+    pub fn push_reply(&self, messages: Vec<Message>) -> Offer {
+        self.push(&mut self.lock(), MessageClass::Reply, messages)
+    }
+
+    fn push(&self, egress: &mut Egress, class: MessageClass, messages: Vec<Message>) -> Offer {
         let count = messages.len();
-        let offer = self.push_messages(egress, stream, messages);
+        let offer = self.send_or_enqueue(egress, class, messages);
         if matches!(offer, Offer::Sent | Offer::Queued) {
             self.count_messages(count);
-            if stream.is_some() {
+            if let MessageClass::Media(_) = class {
                 self.sent.media.add(count as u64);
             }
         }
         offer
     }
 
-    fn push_messages(
+    fn send_or_enqueue(
         &self,
         egress: &mut Egress,
-        stream: Option<StreamId>,
+        class: MessageClass,
         messages: Vec<Message>,
     ) -> Offer {
         if !matches!(egress.closing, Closing::Open) {
             return Offer::Closed;
         }
-        let room = match stream {
-            Some(_) => self.has_room(egress),
-            None => egress.waiting.replies < REPLIES_MAX,
+        let has_room = match class {
+            MessageClass::Media(_) => self.has_room(egress),
+            MessageClass::Reply => egress.waiting.replies < REPLIES_MAX,
         };
-        if egress.waiting.items > 0 && !room {
+        if egress.waiting.items > 0 && !has_room {
             return Offer::Full;
         }
-        let (mut encoding, mut unsent) = (Encoding::new(stream), Vec::new());
+        let (mut encoding, mut unsent) = (Encoding::new(class), Vec::new());
         if egress.waiting.items == 0 {
             let mut piece = Vec::new();
-            let done = encoding.piece(&mut egress.encoder, &messages, &mut piece);
+            let progress = encoding.append_piece(&mut egress.framing, &messages, &mut piece);
             match self.send(egress, &piece) {
-                Ok(taken) if taken == piece.len() && done => return Offer::Sent,
+                Ok(taken) if taken == piece.len() && progress == Progress::Complete => {
+                    return Offer::Sent;
+                }
                 Ok(taken) => unsent = piece.split_off(taken),
                 Err(closed) => return closed,
             }
@@ -207,20 +237,24 @@ impl Outbox {
     }
 
     /// Sends replies of the connection itself, from its own thread, which may wait a little for
-    /// room. `false`: there was none; hang up.
-    pub fn reply(&self, messages: Vec<Message>) -> bool {
+    /// room.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`] if there was no room for [`REPLY_WAIT`]; the peer is then to be hung up on.
+    pub fn reply(&self, messages: Vec<Message>) -> Result<(), QueueFull> {
         let end = Instant::now() + REPLY_WAIT;
         loop {
-            match self.push(None, messages.clone()) {
+            match self.push_reply(messages.clone()) {
                 Offer::Full if Instant::now() < end => thread::sleep(REPLY_POLL),
-                Offer::Full => return false,
-                Offer::Sent | Offer::Queued | Offer::Closed => return true,
+                Offer::Full => return Err(QueueFull),
+                Offer::Sent | Offer::Queued | Offer::Closed => return Ok(()),
             }
         }
     }
 
-    /// Takes leave: everything that waits is sent, then these messages, then the connection is
-    /// closed. Nothing is taken after that. Never waits.
+    /// Closes the connection after everything that waits and these closing messages were sent.
+    /// Nothing is taken after that. Never waits.
     pub fn finish(&self, messages: Vec<Message>) {
         self.finish_locked(&mut self.lock(), messages);
     }
@@ -232,7 +266,7 @@ impl Outbox {
                 // When there is no room for it, the writer has enough to do to look by itself.
                 self.enqueue(egress, Item::Wake);
             }
-            Closing::Draining(farewell) => farewell.extend(messages),
+            Closing::Draining(closing_messages) => closing_messages.extend(messages),
             Closing::Closed(_) => {}
         }
     }
@@ -242,7 +276,7 @@ impl Outbox {
         let mut egress = self.lock();
         egress.roles -= 1;
         let is_last = egress.roles == 0;
-        if is_last || self.push_locked(&mut egress, None, messages.clone()) == Offer::Full {
+        if is_last || self.push(&mut egress, MessageClass::Reply, messages.clone()) == Offer::Full {
             self.finish_locked(&mut egress, messages);
         }
     }
@@ -256,7 +290,7 @@ impl Outbox {
     /// Ends the connection at once, for this reason if it is the first.
     pub fn hang_up(&self, cause: Cause) {
         self.lock().close(cause);
-        self.wire.hang_up();
+        self.transport.hang_up();
     }
 
     /// Why the connection was ended, if it was.
@@ -279,7 +313,7 @@ impl Outbox {
 
     /// Whether more than half of the queue is taken.
     pub fn is_half_full(&self) -> bool {
-        self.waiting() > self.toward.queue_messages() / 2
+        self.waiting() > self.kind.queue_messages() / 2
     }
 
     /// Messages that were sent or wait.
@@ -305,7 +339,7 @@ impl Outbox {
     /// Counts messages that were left out, since there was no room for them.
     pub fn count_drops(&self, messages: u64) {
         self.sent.drops.add(messages);
-        match self.toward {
+        match self.kind {
             PeerKind::Client => self.counters.subscriber_drops.add(messages),
             PeerKind::Server => self.counters.relay_drops.add(messages),
         }
@@ -313,14 +347,14 @@ impl Outbox {
 
     fn count_messages(&self, messages: usize) {
         self.sent.messages.add(messages as u64);
-        if self.toward == PeerKind::Server {
+        if self.kind == PeerKind::Server {
             self.counters.relay_messages.add(messages as u64);
         }
     }
 
     pub(super) fn count_bytes(&self, bytes: usize) {
         self.sent.bytes.add(bytes as u64);
-        match self.toward {
+        match self.kind {
             PeerKind::Client => self.counters.bytes_out.add(bytes as u64),
             PeerKind::Server => self.counters.relay_bytes.add(bytes as u64),
         }
@@ -367,13 +401,13 @@ impl Outbox {
     /// Puts bytes into the socket, while nothing waits; how many it took. `Closed`: the connection
     /// is over.
     fn send(&self, egress: &mut Egress, bytes: &[u8]) -> Result<usize, Offer> {
-        let taken = match self.wire.send_now(bytes) {
+        let taken = match self.transport.send_now(bytes) {
             Ok(taken) => taken,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(_) => {
                 egress.close(Cause::PeerGone);
-                self.wire.hang_up();
+                self.transport.hang_up();
                 return Err(Offer::Closed);
             }
         };

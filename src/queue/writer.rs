@@ -1,6 +1,7 @@
 //! The writer thread of a connection: it sends what the socket did not take at once.
 
-use super::egress::Closing;
+use super::egress::{Closing, Egress};
+use super::framing::{MessageClass, Progress};
 use super::item::{Encoding, Item, Weight};
 use super::{Cause, Outbox, PIECE_LEN, Transport};
 use std::io::{self, Write};
@@ -14,7 +15,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The receiving end of an outbox.
 pub struct Writer {
     outbox: Weak<Outbox>,
-    wire: Arc<dyn Transport>,
+    transport: Arc<dyn Transport>,
     items: Receiver<Item>,
 }
 
@@ -30,12 +31,12 @@ pub enum Done {
 impl Writer {
     pub(super) fn new(
         outbox: Weak<Outbox>,
-        wire: Arc<dyn Transport>,
+        transport: Arc<dyn Transport>,
         items: Receiver<Item>,
     ) -> Writer {
         Writer {
             outbox,
-            wire,
+            transport,
             items,
         }
     }
@@ -46,7 +47,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// That of the socket. The connection is over then: part of a message may be on the wire.
+    /// That of the socket. The connection is over then: part of a message may be on the transport.
     pub fn run(&self, mut socket: impl Write) -> io::Result<Done> {
         let result = self.send_all(&mut socket);
         if let Err(error) = &result {
@@ -58,7 +59,7 @@ impl Writer {
             if let Some(outbox) = self.outbox.upgrade() {
                 outbox.lock().close(cause);
             }
-            self.wire.hang_up();
+            self.transport.hang_up();
         }
         result
     }
@@ -70,7 +71,7 @@ impl Writer {
             self.items.recv_timeout(LINGER),
             Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout)
         ) {}
-        self.wire.hang_up();
+        self.transport.hang_up();
     }
 
     fn send_all(&self, socket: &mut impl Write) -> io::Result<Done> {
@@ -130,18 +131,25 @@ impl Writer {
     /// Makes an item ready in `piece`; a long one is sent piece by piece, all but its last.
     fn take(&self, item: Item, piece: &mut Vec<u8>, socket: &mut impl Write) -> io::Result<()> {
         match item {
-            Item::Rest(batch, from) => self.take_bytes(&batch.bytes()[from..], piece, socket),
-            Item::Live(stream, batch) => {
+            Item::CommonRest {
+                batch,
+                framing,
+                from,
+            } => self.take_bytes(&batch.common().of(framing)[from..], piece, socket),
+            Item::Live { batch, stream } => {
                 let Some(outbox) = self.outbox.upgrade() else {
                     return Ok(());
                 };
                 let mut egress = outbox.lock();
-                if let Some(bytes) = batch.common_bytes(stream, &mut egress.encoder) {
+                if let Some(bytes) = egress.framing.take_common(stream, batch.common()) {
                     drop(egress);
                     return self.take_bytes(bytes, piece, socket);
                 }
-                let mut encoding = Encoding::new(Some(stream));
-                while !encoding.piece(&mut egress.encoder, batch.messages(), piece) {
+                let mut encoding = Encoding::new(MessageClass::Media(stream));
+                let mut append = |egress: &mut Egress, piece: &mut Vec<u8>| {
+                    encoding.append_piece(&mut egress.framing, batch.messages(), piece)
+                };
+                while append(&mut egress, piece) == Progress::More {
                     drop(egress);
                     self.flush(piece, socket)?;
                     egress = outbox.lock();
@@ -152,13 +160,10 @@ impl Writer {
                 let Some(outbox) = self.outbox.upgrade() else {
                     return Ok(());
                 };
-                loop {
-                    let done = rest.piece(&mut outbox.lock().encoder, piece);
-                    if done {
-                        return Ok(());
-                    }
+                while rest.append_piece(&mut outbox.lock().framing, piece) == Progress::More {
                     self.flush(piece, socket)?;
                 }
+                Ok(())
             }
             Item::Wake => Ok(()),
         }
@@ -194,7 +199,7 @@ impl Writer {
                 let mut bytes = Vec::new();
                 messages
                     .iter()
-                    .for_each(|message| egress.encoder.encode(message, &mut bytes));
+                    .for_each(|message| egress.framing.encode_reply(message, &mut bytes));
                 Some(bytes)
             }
             other => {

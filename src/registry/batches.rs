@@ -2,15 +2,14 @@
 //! first of each kind do.
 
 use super::cache::{MediaMessage, Selection};
-use crate::queue::{Batch, COMMON_STREAM};
-use crate::rtmp::chunk::Encoder;
+use crate::queue::{Batch, Leaders};
 use std::sync::Arc;
 
-/// A viewer of each kind that has been sent everything, on the common message stream.
+/// The leaders of each kind of viewer.
 pub struct Encoders {
-    all: Encoder,
+    all: Leaders,
     /// `None` as long as the two kinds were sent the same.
-    first: Option<Encoder>,
+    first: Option<Leaders>,
 }
 
 /// The same messages for each kind of viewer. Where they are the same, so are the bytes.
@@ -24,7 +23,7 @@ impl Encoders {
     /// Viewers that have been sent nothing yet, in chunks of `chunk_size`.
     pub fn new(chunk_size: u32) -> Encoders {
         Encoders {
-            all: Encoder::with_chunk_size(chunk_size),
+            all: Leaders::new(chunk_size),
             first: None,
         }
     }
@@ -41,16 +40,16 @@ impl Encoders {
             let first = Some(Arc::clone(&all));
             return Batches { all, first };
         }
-        let encoder = self
+        let leaders = self
             .first
             .get_or_insert_with(|| before.take().unwrap_or_default());
-        if !differs && all.common_bytes(COMMON_STREAM, encoder).is_some() {
+        if !differs && all.suits(leaders) {
             let first = Some(Arc::clone(&all));
             return Batches { all, first };
         }
         let selected = run.iter().filter_map(|media| media.of(Selection::First));
         let messages: Vec<_> = selected.map(|media| media.message.clone()).collect();
-        let first = (!messages.is_empty()).then(|| Arc::new(Batch::new(messages, encoder)));
+        let first = (!messages.is_empty()).then(|| Arc::new(Batch::new(messages, leaders)));
         Batches { all, first }
     }
 }

@@ -169,7 +169,7 @@ impl Viewer {
     /// Tells a player that it plays, and begins if the stream can.
     pub fn start(&mut self, cache: &Cache, now: Instant) {
         if let SubscriberKind::Player { start, .. } = &mut self.recipient.part
-            && self.role.outbox().push(None, std::mem::take(start)) == Offer::Full
+            && self.role.outbox().push_reply(std::mem::take(start)) == Offer::Full
         {
             self.role.outbox().hang_up(Cause::QueueFull);
         }
@@ -207,7 +207,7 @@ impl Viewer {
     /// Sends a player a message that nothing depends on.
     pub fn tell(&self, message: Message) {
         if self.is_player() {
-            self.role.outbox().push(None, vec![message]);
+            self.role.outbox().push_reply(vec![message]);
         }
     }
 
@@ -280,7 +280,7 @@ impl Viewer {
         } = beginning;
         let data = data.iter().map(|message| self.as_sent_to_viewer(message));
         let messages = data.chain(messages).collect();
-        if self.outbox().push(Some(self.stream()), messages) != Offer::Full {
+        if self.outbox().push_media(self.stream(), messages) != Offer::Full {
             self.phase = ViewerPhase::Playing(video_from(started, cache, self.wants.tracks));
             self.pending = left_out;
         }
@@ -382,7 +382,7 @@ impl Viewer {
             (self.notice_pending, &self.recipient.part)
         {
             let notice = status::insufficient_bandwidth(stream, name);
-            match outbox.push(None, vec![notice]) {
+            match outbox.push_reply(vec![notice]) {
                 Offer::Full => return Offer::Full,
                 _ => self.notice_pending = false,
             }
@@ -392,7 +392,7 @@ impl Viewer {
                 true => self.as_sent_to_viewer(&media.message),
                 false => media.message.clone(),
             };
-            return outbox.push(Some(stream), vec![message]);
+            return outbox.push_media(stream, vec![message]);
         }
         let wants = self.wants;
         let (now, later): (Vec<MediaMessage>, _) = self
@@ -408,7 +408,7 @@ impl Viewer {
             },
         };
         let messages = now.iter().chain([media]).map(due).collect();
-        let offer = self.outbox().push(Some(stream), messages);
+        let offer = self.outbox().push_media(stream, messages);
         self.pending = later;
         if offer == Offer::Full {
             self.pending.extend(now);

@@ -4,7 +4,7 @@ use super::stop::{StopHandle, StopTarget};
 use super::url::{RtmpUrl, RtmpUrlError};
 use crate::log;
 use crate::net::{self, DeadlineReader, DialError, Merge, SharedSocket, dial};
-use crate::queue::{self, Budget, Cause, Outbox, PeerKind, Transport};
+use crate::queue::{self, Budget, Cause, Framing, Outbox, PeerKind, Transport};
 use crate::rtmp::chunk::{self, Decoder};
 use crate::rtmp::client::{self, Client, ClientEvent, ConnectTarget, Purpose};
 use crate::rtmp::{Message, StreamId, command, handshake};
@@ -289,7 +289,8 @@ impl Link<'_> {
         let wire = Arc::clone(line) as Arc<dyn Transport>;
         let counters = Arc::clone(&self.link_settings.counters);
         let budget = Arc::clone(&self.link_settings.budget);
-        let (outbox, writer) = queue::outbox(wire, PeerKind::Server, counters, budget);
+        let (outbox, writer) =
+            queue::outbox(wire, PeerKind::Server, Framing::chunks(), counters, budget);
         thread::scope(|scope| {
             let send = || net::send_all(line, writer);
             if let Err(error) = sync::spawn_scoped(scope, "remote-w", WRITER_STACK_LEN, send) {
@@ -317,7 +318,7 @@ impl Link<'_> {
     ) -> Result<Infallible, LinkError> {
         let mut client = Client::new(self.purpose, target);
         client.count_received(1 + 2 * handshake::PACKET_LEN);
-        outbox.push(None, client.begin(self.link_settings.chunk_size));
+        outbox.push_reply(client.begin(self.link_settings.chunk_size));
         let mut reader = DeadlineReader::until(socket, Instant::now() + SETUP_LIMIT);
         let (mut chunks, mut events) = (Decoder::default(), Vec::new());
         let mut started = false;
@@ -363,7 +364,7 @@ impl Link<'_> {
             }
             user.media(media, len)?;
             replies.extend(client.acknowledgement());
-            if !replies.is_empty() && !outbox.reply(replies) {
+            if !replies.is_empty() && outbox.reply(replies).is_err() {
                 return Err(LinkError::QueueFull);
             }
             if ended {

@@ -115,7 +115,7 @@ impl Peer {
             self.asked_ms.store(now, Ordering::Relaxed);
             // With a full queue the peer has enough to take; it will be asked again.
             self.outbox
-                .push(None, vec![UserControl::PingRequest(now as u32).message()]);
+                .push_reply(vec![UserControl::PingRequest(now as u32).message()]);
         }
     }
 
@@ -124,7 +124,7 @@ impl Peer {
         let can = self.can_reconnect.load(Ordering::Relaxed);
         if can {
             self.outbox
-                .push(None, vec![status::reconnect_request(url, why)]);
+                .push_reply(vec![status::reconnect_request(url, why)]);
         }
         can
     }

@@ -2,7 +2,7 @@
 
 use rtmp_server::media::Codec;
 use rtmp_server::net::{self, SharedSocket};
-use rtmp_server::queue::{self, Budget, Offer, Outbox, PeerKind};
+use rtmp_server::queue::{self, Budget, Framing, Offer, Outbox, PeerKind};
 use rtmp_server::registry::{
     BEHIND_MAX, LastHeard, Observer, Origin, Publisher, Recipient, Registry, Selection,
     StreamSettings, SubscriberKind,
@@ -37,8 +37,13 @@ fn connection(counters: &Arc<Counters>) -> (Arc<Outbox>, TcpStream) {
     let (socket, _) = listener.accept().expect("accept");
     let line = Arc::new(SharedSocket(socket));
     let budget = Arc::new(Budget::new(1 << 30));
-    let (outbox, writer) =
-        queue::outbox(line.clone(), PeerKind::Client, Arc::clone(counters), budget);
+    let (outbox, writer) = queue::outbox(
+        line.clone(),
+        PeerKind::Client,
+        Framing::chunks(),
+        Arc::clone(counters),
+        budget,
+    );
     thread::spawn(move || net::send_all(&line, writer));
     (outbox, peer)
 }
@@ -101,7 +106,7 @@ fn a_viewer_that_has_taken_everything_is_not_behind() {
         let now = Instant::now();
         registry.expire(now);
         registry.expire(now + BEHIND_MAX + Duration::from_secs(1));
-        let hung_up = outbox.push(None, Vec::new()) == Offer::Closed;
+        let hung_up = outbox.push_reply(Vec::new()) == Offer::Closed;
         assert_eq!(hung_up, !reads);
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::{Client, TestServer, describe};
 use rtmp_server::amf0::Value;
 use rtmp_server::net::{self, SharedSocket};
-use rtmp_server::queue::{self, Budget, Done, PeerKind};
+use rtmp_server::queue::{self, Budget, Done, Framing, PeerKind};
 use rtmp_server::rtmp::chunk::{Decoder, Encoder};
 use rtmp_server::rtmp::control::UserControl;
 use rtmp_server::rtmp::{StreamId, status};
@@ -203,6 +203,7 @@ fn two_roles_that_end_at_once_take_leave_once() {
         let (outbox, writer) = queue::outbox(
             line.clone(),
             PeerKind::Client,
+            Framing::chunks(),
             Arc::default(),
             Arc::new(Budget::new(1 << 20)),
         );

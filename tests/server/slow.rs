@@ -3,7 +3,7 @@
 use crate::support::process::ServerProcess;
 use crate::support::{Client, TestServer, describe};
 use rtmp_server::net::{self, SharedSocket};
-use rtmp_server::queue::{self, Budget, Cause, Offer, PeerKind};
+use rtmp_server::queue::{self, Budget, Cause, Framing, Offer, PeerKind};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, handshake};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -370,16 +370,17 @@ fn the_greediest_loses_when_all_together_take_too_much() {
         let (outbox, writer) = queue::outbox(
             line.clone(),
             PeerKind::Client,
+            Framing::chunks(),
             counters,
             Arc::clone(&budget),
         );
         while outbox.waiting() == 0 {
-            outbox.push(Some(StreamId(1)), vec![picture(0)]);
+            outbox.push_media(StreamId(1), vec![picture(0)]);
         }
         let sending = std::thread::spawn(move || net::send_all(&line, writer));
         outboxes.push((outbox, sending));
     }
-    let push = |index: usize| outboxes[index].0.push(Some(StreamId(1)), vec![picture(1)]);
+    let push = |index: usize| outboxes[index].0.push_media(StreamId(1), vec![picture(1)]);
     assert_eq!(push(1), Offer::Queued);
     let mut queued = 0;
     while push(0) == Offer::Queued {

@@ -12,7 +12,7 @@ use super::{Context, READ_LIMIT, SETUP_LIMIT, events};
 use crate::log;
 use crate::log::RateLimit;
 use crate::net::{self, DeadlineReader, SharedSocket};
-use crate::queue::{self, Cause, Outbox, PeerKind, Transport, Writer};
+use crate::queue::{self, Cause, Framing, Outbox, PeerKind, QueueFull, Transport, Writer};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::session::{Session, SessionEvent};
 use crate::rtmp::{Message, StreamId, handshake};
@@ -98,7 +98,8 @@ fn talk(
         Arc::clone(&context.counters),
         Arc::clone(&context.link_settings.budget),
     );
-    let (outbox, writer) = queue::outbox(wire, PeerKind::Client, counters, budget);
+    let (outbox, writer) =
+        queue::outbox(wire, PeerKind::Client, Framing::chunks(), counters, budget);
     let peer = Arc::new(Peer::new(id.to_owned(), addr, outbox, context.epoch));
     thread::scope(|scope| {
         if let Err(error) = sync::spawn_scoped(scope, &format!("{id}-w"), WRITER_STACK_LEN, || {
@@ -379,11 +380,8 @@ impl<'a> Conn<'a> {
             return Ok(());
         }
         let replies = std::mem::take(&mut self.replies);
-        if self.outbox().reply(replies) {
-            Ok(())
-        } else {
-            Err(Error::QueueFull)
-        }
+        let replied = self.outbox().reply(replies);
+        replied.map_err(|QueueFull| Error::QueueFull)
     }
 
     fn hand_over_media(&mut self) {

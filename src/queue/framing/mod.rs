@@ -1,0 +1,162 @@
+//! How messages become the bytes that a peer is sent.
+//!
+//! A [`Framing`] is the state of one peer: what it has been sent decides what its next bytes are.
+//! Viewers of a stream that have been sent the same are sent the same bytes, so these are made once
+//! for each batch and framing, by [`Leaders`], and every peer whose state allows it takes them.
+//! Nothing else in this crate knows which bytes a viewer is sent. A further framing is a variant of
+//! [`Framing`], [`FramingKind`] and [`Body`], and a field of [`Leaders`] and [`CommonBytes`].
+
+mod chunks;
+
+use crate::rtmp::chunk::{Chunks, Encoder};
+use crate::rtmp::{Message, StreamId};
+use chunks::CommonChunks;
+
+pub use chunks::COMMON_STREAM;
+
+/// How messages become bytes for one peer, and what that peer was sent until now.
+#[derive(Clone, Debug)]
+pub enum Framing {
+    /// RTMP chunks.
+    Chunks(Encoder),
+}
+
+/// The name of a framing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FramingKind {
+    Chunks,
+}
+
+/// What messages are to the peer that is sent them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MessageClass {
+    /// Messages of our own: each belongs to the message stream that it names.
+    Reply,
+    /// Audio, video and data of a stream, sent as messages of this message stream.
+    Media(StreamId),
+}
+
+/// A message whose first bytes are made, and which is to be completed before the next begins.
+#[derive(Debug)]
+pub(super) enum Body {
+    Chunks(Chunks),
+}
+
+/// Whether a step made all bytes that there are.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The piece is full, and there is more.
+    More,
+    /// All bytes are made.
+    Complete,
+}
+
+impl Framing {
+    /// RTMP chunks, for a peer that has been sent nothing.
+    pub fn chunks() -> Framing {
+        Framing::Chunks(Encoder::default())
+    }
+
+    pub(super) fn kind(&self) -> FramingKind {
+        match self {
+            Framing::Chunks(_) => FramingKind::Chunks,
+        }
+    }
+
+    /// Appends the first bytes of `message` to `out`; the rest of it must follow before anything
+    /// else.
+    pub(super) fn begin(
+        &mut self,
+        class: MessageClass,
+        message: &Message,
+        out: &mut Vec<u8>,
+    ) -> Body {
+        let stream = match class {
+            MessageClass::Reply => message.stream,
+            MessageClass::Media(stream) => stream,
+        };
+        match self {
+            Framing::Chunks(encoder) => Body::Chunks(encoder.begin_as(stream, message, out)),
+        }
+    }
+
+    /// Appends all bytes of a reply to `out`.
+    pub(super) fn encode_reply(&mut self, message: &Message, out: &mut Vec<u8>) {
+        let mut body = self.begin(MessageClass::Reply, message, out);
+        let _ = body.append(out, usize::MAX);
+    }
+
+    /// The common bytes of a batch, if they are right for this peer, which gets the batch as
+    /// messages of `stream`. It counts as having been sent them from here on.
+    pub(super) fn take_common<'a>(
+        &mut self,
+        stream: StreamId,
+        common: &'a CommonBytes,
+    ) -> Option<&'a [u8]> {
+        match self {
+            Framing::Chunks(encoder) => common.chunks.take(stream, encoder),
+        }
+    }
+}
+
+impl Body {
+    /// Appends bytes to `out` until that has `max` bytes.
+    pub(super) fn append(&mut self, out: &mut Vec<u8>, max: usize) -> Progress {
+        let complete = match self {
+            Body::Chunks(chunks) => chunks.encode(out, max),
+        };
+        match complete {
+            true => Progress::Complete,
+            false => Progress::More,
+        }
+    }
+}
+
+/// For each framing a peer that is sent everything of a stream, and what it was sent until now.
+#[derive(Clone, Debug, Default)]
+pub struct Leaders {
+    chunks: Encoder,
+}
+
+/// The bytes that the leaders of a stream get of one batch, for each framing.
+#[derive(Debug)]
+pub struct CommonBytes {
+    chunks: CommonChunks,
+}
+
+impl Leaders {
+    /// Leaders that have been sent nothing, in chunks of `chunk_size` bytes.
+    pub fn new(chunk_size: u32) -> Leaders {
+        Leaders {
+            chunks: Encoder::with_chunk_size(chunk_size),
+        }
+    }
+
+    /// Makes the bytes that the leaders get of `messages`.
+    pub(super) fn encode(&mut self, messages: &[Message]) -> CommonBytes {
+        CommonBytes {
+            chunks: CommonChunks::new(messages, &mut self.chunks),
+        }
+    }
+
+    /// Has the leaders take bytes that others have made, if they are right for them.
+    #[must_use]
+    pub(super) fn take_common(&mut self, common: &CommonBytes) -> bool {
+        let chunks = common.chunks.take(COMMON_STREAM, &mut self.chunks);
+        chunks.is_some()
+    }
+}
+
+impl CommonBytes {
+    pub(super) fn of(&self, framing: FramingKind) -> &[u8] {
+        match framing {
+            FramingKind::Chunks => self.chunks.bytes(),
+        }
+    }
+
+    /// The memory that they take outside of the struct itself, in bytes.
+    pub(super) fn heap_cost(&self) -> usize {
+        self.chunks.heap_cost()
+    }
+}
