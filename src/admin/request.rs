@@ -1,6 +1,6 @@
 //! Reading requests of HTTP/1.1 and 1.0 (RFC 9112), within bounds.
 
-use crate::http;
+use crate::http::{self, LineError, read_line};
 use std::io::{self, BufRead, Read};
 
 /// Longest head of a request, in bytes.
@@ -78,12 +78,12 @@ impl Error {
     }
 }
 
-impl From<http::Error> for Error {
-    fn from(error: http::Error) -> Error {
+impl From<LineError> for Error {
+    fn from(error: LineError) -> Error {
         match error {
-            http::Error::HeadTooLong => Error::HeadTooLong,
-            http::Error::TimedOut => Error::TimedOut,
-            _ => Error::Closed,
+            LineError::TooLong => Error::HeadTooLong,
+            LineError::TimedOut => Error::TimedOut,
+            LineError::Closed | LineError::Io(_) => Error::Closed,
         }
     }
 }
@@ -114,13 +114,9 @@ pub fn read(input: &mut impl BufRead) -> Result<HttpRequest, Error> {
     Ok(request)
 }
 
-fn read_line(input: &mut impl BufRead, left: &mut usize) -> Result<Vec<u8>, Error> {
-    Ok(http::read_line(input, left, http::Error::HeadTooLong)?)
-}
-
 fn skip(input: &mut impl BufRead, len: u64) -> Result<(), Error> {
     let read = io::copy(&mut input.by_ref().take(len), &mut io::sink());
-    match read.map_err(http::failed)? {
+    match read.map_err(LineError::from)? {
         read if read < len => Err(Error::Closed),
         _ => Ok(()),
     }

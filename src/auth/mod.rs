@@ -4,7 +4,7 @@ mod table;
 
 pub use table::{Mismatch, Table, same};
 
-use crate::http::{self, Endpoint};
+use crate::http::client::{Endpoint, PostError};
 use crate::json::{self, Value};
 use crate::rtmp::stream_key::StreamPath;
 use crate::sync::{Condvar, Mutex, RwLock};
@@ -51,7 +51,7 @@ pub enum Denied {
     /// The web service answered with this status, not with 200.
     Status(u16),
     /// The web service could not be asked.
-    Failed(http::Error),
+    Failed(PostError),
     /// Others were being asked about for as long as an answer may take.
     Busy,
 }
@@ -88,7 +88,7 @@ pub enum Error {
         why: String,
     },
     /// The web service cannot be asked.
-    Callback(http::Error),
+    Callback(PostError),
 }
 
 impl fmt::Display for Error {

@@ -1,6 +1,6 @@
 //! What can go wrong when a hook is run.
 
-use crate::http;
+use crate::http::client::PostError;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::{fmt, io};
@@ -19,7 +19,7 @@ pub enum HookFailure {
     /// The server stops, and it was ended.
     Halted,
     /// No reply came.
-    Http(http::Error),
+    Http(PostError),
     /// A reply came that is not 2xx.
     Status(u16),
     /// Standard error cannot be written to.

@@ -20,7 +20,7 @@ pub use pool::BACKLOG_MAX;
 pub use stdio::StdioFormat;
 pub use supervisor::{Child, Supervisor};
 
-use crate::http;
+use crate::http::client::PostError;
 use crate::log;
 use crate::stats::Counters;
 use event::Fired;
@@ -83,7 +83,7 @@ pub enum Error {
     /// No path was given for the script of that event.
     NoPath(&'static str),
     /// The web service for that event cannot be posted to.
-    Webhook(&'static str, http::Error),
+    Webhook(&'static str, PostError),
     /// No threads are left.
     Threads(io::Error),
 }

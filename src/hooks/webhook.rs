@@ -2,7 +2,7 @@
 
 use super::event::Fired;
 use super::failure::HookFailure;
-use crate::http::{self, Endpoint};
+use crate::http::client::{Endpoint, PostError};
 use std::time::Duration;
 
 /// A web service, and how long it may take.
@@ -18,7 +18,7 @@ impl Webhook {
     /// # Errors
     ///
     /// Those of [`Endpoint::new`].
-    pub fn new(url: &str, timeout: Duration) -> Result<Webhook, http::Error> {
+    pub fn new(url: &str, timeout: Duration) -> Result<Webhook, PostError> {
         let endpoint = Endpoint::new(url)?;
         Ok(Webhook { endpoint, timeout })
     }

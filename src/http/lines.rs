@@ -1,40 +1,49 @@
 //! The lines that heads of HTTP/1.1 are made of (RFC 9112), the same in requests and replies.
 
-use super::Error;
 use std::io::{self, BufRead, Read};
+
+/// Why a part of a message cannot be read.
+#[derive(Debug)]
+pub enum LineError {
+    /// The line exceeds its limit.
+    TooLong,
+    /// The transport ended in the middle.
+    Closed,
+    /// The transport's time is up.
+    TimedOut,
+    /// The transport failed.
+    Io(io::Error),
+}
+
+impl From<io::Error> for LineError {
+    fn from(error: io::Error) -> LineError {
+        match error.kind() {
+            io::ErrorKind::TimedOut => LineError::TimedOut,
+            io::ErrorKind::UnexpectedEof => LineError::Closed,
+            _ => LineError::Io(error),
+        }
+    }
+}
 
 /// Reads a line without its end, CRLF or LF, of at most `left` bytes, which it takes off.
 ///
 /// # Errors
 ///
-/// `too_long`; [`Error::Closed`] when the line has no end; what the transport fails with.
-pub fn read_line(
-    input: &mut impl BufRead,
-    left: &mut usize,
-    too_long: Error,
-) -> Result<Vec<u8>, Error> {
+/// Any [`LineError`].
+pub fn read_line(input: &mut impl BufRead, left: &mut usize) -> Result<Vec<u8>, LineError> {
     let mut line = Vec::new();
     let mut bounded = input.by_ref().take(*left as u64);
-    let len = bounded.read_until(b'\n', &mut line).map_err(failed)?;
+    let len = bounded.read_until(b'\n', &mut line)?;
     *left -= len;
     match line.pop() {
         Some(b'\n') => {}
-        Some(_) | None if *left == 0 => return Err(too_long),
-        Some(_) | None => return Err(Error::Closed),
+        Some(_) | None if *left == 0 => return Err(LineError::TooLong),
+        Some(_) | None => return Err(LineError::Closed),
     }
     if line.last() == Some(&b'\r') {
         line.pop();
     }
     Ok(line)
-}
-
-/// What a failure of the transport means.
-pub fn failed(error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::TimedOut => Error::TimedOut,
-        io::ErrorKind::UnexpectedEof => Error::Closed,
-        _ => Error::Io(error),
-    }
 }
 
 /// Takes `Name: value` apart; `None` if the line is no header.

@@ -185,7 +185,7 @@ mod tests {
         for _ in 0..8 {
             let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
             let peer = socket.local_addr().unwrap();
-            let want = if peer.port() % 2 == 0 {
+            let want = if peer.port().is_multiple_of(2) {
                 Ok(peer)
             } else {
                 Err(peer.port())

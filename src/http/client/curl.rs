@@ -2,8 +2,8 @@
 //! input: arguments and environment of a process are for others to see.
 
 use super::reply::{BODY_LEN_MAX, Reply};
-use super::url::HttpUrl;
-use super::{Error, Post};
+use super::{Post, PostError};
+use crate::http::HttpUrl;
 use crate::process::group::{self, Group};
 use crate::sync;
 use std::env;
@@ -36,12 +36,12 @@ pub fn find() -> Option<PathBuf> {
 }
 
 /// Has `curl` send a request and read the reply, until `end` at the latest.
-pub fn post(curl: &Path, url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, Error> {
+pub fn post(curl: &Path, url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, PostError> {
     let limit = end.saturating_duration_since(Instant::now());
     if limit.is_zero() {
-        return Err(Error::TimedOut);
+        return Err(PostError::TimedOut);
     }
-    let (reader, writer) = io::pipe().map_err(Error::Io)?;
+    let (reader, writer) = io::pipe().map_err(PostError::Io)?;
     let mut command = Command::new(curl);
     // The first keeps the settings of whoever runs us out, the second reads ours.
     command
@@ -49,26 +49,26 @@ pub fn post(curl: &Path, url: &HttpUrl, post: &Post, end: Instant) -> Result<Rep
         .stdin(Stdio::piped())
         .stdout(writer)
         .stderr(Stdio::null());
-    let mut group = Group::spawn(command).map_err(Error::Io)?;
+    let mut group = Group::spawn(command).map_err(PostError::Io)?;
     let config = config(url, post, limit).into_bytes();
     let _input = group.stdin().map(|stdin| group::feed(stdin, config));
     let Ok(output) = read_in_thread(reader)?.recv_timeout(limit) else {
         group.end(GRACE, group::sleep);
-        return Err(Error::TimedOut);
+        return Err(PostError::TimedOut);
     };
     if output.len() > BODY_LEN_MAX + STATUS_LEN {
-        return Err(Error::BodyTooLong);
+        return Err(PostError::BodyTooLong);
     }
-    let status = group.wait(Some(end), group::sleep).map_err(Error::Io)?;
+    let status = group.wait(Some(end), group::sleep).map_err(PostError::Io)?;
     match status.map(|status| status.code()) {
         Some(Some(0)) => reply(output),
-        Some(Some(TIMED_OUT)) | None => Err(Error::TimedOut),
-        Some(code) => Err(Error::Curl(code.unwrap_or(-1))),
+        Some(Some(TIMED_OUT)) | None => Err(PostError::TimedOut),
+        Some(code) => Err(PostError::Curl(code.unwrap_or(-1))),
     }
 }
 
 /// Reads all that curl writes, and one byte more than there may be.
-fn read_in_thread(reader: PipeReader) -> Result<Receiver<Vec<u8>>, Error> {
+fn read_in_thread(reader: PipeReader) -> Result<Receiver<Vec<u8>>, PostError> {
     let (sender, output) = mpsc::sync_channel(1);
     let spawned = sync::spawn("curl-output", 128 << 10, move || {
         let mut output = Vec::new();
@@ -77,12 +77,12 @@ fn read_in_thread(reader: PipeReader) -> Result<Receiver<Vec<u8>>, Error> {
         let _ = reader.take(bound).read_to_end(&mut output);
         let _ = sender.send(output);
     });
-    spawned.map_err(Error::Io)?;
+    spawned.map_err(PostError::Io)?;
     Ok(output)
 }
 
 /// Takes the status off the end of what curl wrote.
-fn reply(mut output: Vec<u8>) -> Result<Reply, Error> {
+fn reply(mut output: Vec<u8>) -> Result<Reply, PostError> {
     let start = output.len().saturating_sub(STATUS_LEN);
     let status = str::from_utf8(&output[start..]).ok();
     let status = status.and_then(|status| status.strip_prefix('\n')?.parse().ok());
@@ -92,7 +92,7 @@ fn reply(mut output: Vec<u8>) -> Result<Reply, Error> {
             let body = output;
             Ok(Reply { status, body })
         }
-        _ => Err(Error::NotHttp("status line")),
+        _ => Err(PostError::NotHttp("status line")),
     }
 }
 

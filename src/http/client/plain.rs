@@ -1,27 +1,27 @@
 //! HTTP spoken directly, over TCP. One deadline for all of it.
 
 use super::reply::{self, Reply};
-use super::timed::Timed;
-use super::url::HttpUrl;
-use super::{Error, Post};
+use super::{Post, PostError};
+use crate::http::HttpUrl;
+use crate::http::Timed;
 use crate::net::dial;
 use std::io::{self, BufReader, Write};
 use std::time::Instant;
 
 /// Sends a request and reads the reply, until `end` at the latest.
-pub fn post(url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, Error> {
-    let socket = dial(&url.host, url.port, end, None).map_err(Error::from)?;
+pub fn post(url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, PostError> {
+    let socket = dial(&url.host, url.port, end, None).map_err(PostError::from)?;
     let mut timed = Timed::new(&socket, end);
     let sent = timed.write_all(&request(url, post));
     if let Err(error) = &sent
         && error.kind() == io::ErrorKind::TimedOut
     {
-        return Err(Error::TimedOut);
+        return Err(PostError::TimedOut);
     }
     // Whoever does not want to read it all may have answered nevertheless.
     let reply = reply::read(&mut BufReader::new(timed));
     match (reply, sent) {
-        (Err(Error::Closed | Error::Io(_)), Err(error)) => Err(Error::Io(error)),
+        (Err(PostError::Closed | PostError::Io(_)), Err(error)) => Err(PostError::Io(error)),
         (reply, _) => reply,
     }
 }

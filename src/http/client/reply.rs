@@ -1,7 +1,7 @@
 //! Reading a reply of HTTP/1.1 (RFC 9112), within bounds.
 
-use super::Error;
-use super::lines::{failed, header, length, read_line};
+use super::PostError;
+use crate::http::{LineError, header, length, read_line};
 use std::io::{BufRead, Read};
 
 /// Longest head of a reply, in bytes, with all interim replies before it.
@@ -35,8 +35,8 @@ enum Framing {
 ///
 /// # Errors
 ///
-/// Any [`Error`] that a reply can cause: the connection is of no use any more.
-pub fn read(input: &mut impl BufRead) -> Result<Reply, Error> {
+/// Any [`PostError`] that a reply can cause: the connection is of no use any more.
+pub fn read(input: &mut impl BufRead) -> Result<Reply, PostError> {
     let mut left = HEAD_LEN_MAX;
     loop {
         let (status, framing) = read_head(input, &mut left)?;
@@ -53,27 +53,27 @@ pub fn read(input: &mut impl BufRead) -> Result<Reply, Error> {
     }
 }
 
-fn read_head(input: &mut impl BufRead, left: &mut usize) -> Result<(u16, Framing), Error> {
-    let line = read_line(input, left, Error::HeadTooLong)?;
-    let status = status(&line).ok_or(Error::NotHttp("status line"))?;
+fn read_head(input: &mut impl BufRead, left: &mut usize) -> Result<(u16, Framing), PostError> {
+    let line = read_line(input, left)?;
+    let status = status(&line).ok_or(PostError::NotHttp("status line"))?;
     let mut framing = Framing::UntilClose;
     loop {
-        let line = read_line(input, left, Error::HeadTooLong)?;
+        let line = read_line(input, left)?;
         if line.is_empty() {
             return Ok((status, framing));
         }
-        let (name, value) = header(&line).ok_or(Error::NotHttp("header"))?;
+        let (name, value) = header(&line).ok_or(PostError::NotHttp("header"))?;
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             if !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(Error::NotHttp("transfer encoding"));
+                return Err(PostError::NotHttp("transfer encoding"));
             }
             framing = Framing::Chunked;
         } else if name.eq_ignore_ascii_case(b"content-length") {
-            let len = length(value).ok_or(Error::NotHttp("content length"))?;
+            let len = length(value).ok_or(PostError::NotHttp("content length"))?;
             framing = match framing {
                 Framing::UntilClose => Framing::Length(len),
                 Framing::Length(other) if other != len => {
-                    return Err(Error::NotHttp("content length"));
+                    return Err(PostError::NotHttp("content length"));
                 }
                 framing => framing,
             };
@@ -94,51 +94,54 @@ fn status(line: &[u8]) -> Option<u16> {
     Some(digit(0) * 100 + digit(1) * 10 + digit(2)).filter(|status| *status >= 100)
 }
 
-fn read_sized(input: &mut impl BufRead, len: u64) -> Result<Vec<u8>, Error> {
+fn read_sized(input: &mut impl BufRead, len: u64) -> Result<Vec<u8>, PostError> {
     if len > BODY_LEN_MAX as u64 {
-        return Err(Error::BodyTooLong);
+        return Err(PostError::BodyTooLong);
     }
     let mut body = Vec::new();
     // Memory grows with what arrives, not with what is announced.
     let read = input.by_ref().take(len).read_to_end(&mut body);
-    if (read.map_err(failed)? as u64) < len {
-        return Err(Error::Closed);
+    if (read.map_err(LineError::from)? as u64) < len {
+        return Err(PostError::Closed);
     }
     Ok(body)
 }
 
-fn read_rest(input: &mut impl BufRead) -> Result<Vec<u8>, Error> {
+fn read_rest(input: &mut impl BufRead) -> Result<Vec<u8>, PostError> {
     let mut body = Vec::new();
     let mut bounded = input.by_ref().take(BODY_LEN_MAX as u64 + 1);
-    bounded.read_to_end(&mut body).map_err(failed)?;
+    bounded.read_to_end(&mut body).map_err(LineError::from)?;
     if body.len() > BODY_LEN_MAX {
-        return Err(Error::BodyTooLong);
+        return Err(PostError::BodyTooLong);
     }
     Ok(body)
 }
 
 /// A body in chunks (RFC 9112 §7.1), and the trailers behind it, which are of no use to us.
-fn read_chunks(input: &mut impl BufRead) -> Result<Vec<u8>, Error> {
+fn read_chunks(input: &mut impl BufRead) -> Result<Vec<u8>, PostError> {
     let mut body = Vec::new();
     loop {
         let mut left = CHUNK_LINE_LEN_MAX;
-        let line = read_line(input, &mut left, Error::NotHttp("chunk"))?;
-        let len = chunk_length(&line).ok_or(Error::NotHttp("chunk"))?;
+        let line = read_line(input, &mut left).map_err(|error| match error {
+            LineError::TooLong => PostError::NotHttp("chunk"),
+            error => error.into(),
+        })?;
+        let len = chunk_length(&line).ok_or(PostError::NotHttp("chunk"))?;
         if len == 0 {
             break;
         }
         if len > (BODY_LEN_MAX - body.len()) as u64 {
-            return Err(Error::BodyTooLong);
+            return Err(PostError::BodyTooLong);
         }
         body.append(&mut read_sized(input, len)?);
         let mut end = [0; 2];
-        input.read_exact(&mut end).map_err(failed)?;
+        input.read_exact(&mut end).map_err(LineError::from)?;
         if end != *b"\r\n" {
-            return Err(Error::NotHttp("chunk"));
+            return Err(PostError::NotHttp("chunk"));
         }
     }
     let mut left = TRAILER_LEN_MAX;
-    while !read_line(input, &mut left, Error::HeadTooLong)?.is_empty() {}
+    while !read_line(input, &mut left)?.is_empty() {}
     Ok(body)
 }
 
@@ -283,10 +286,13 @@ mod tests {
         let long = "x".repeat(HEAD_LEN_MAX);
         let body = "x".repeat(BODY_LEN_MAX + 1);
         let rows = [
-            (format!("HTTP/1.1 200 {long}"), Error::HeadTooLong),
-            (format!("{OK}A: {long}\r\n\r\n"), Error::HeadTooLong),
-            ("HTTP/1.1 100 C\r\n\r\n".repeat(1000), Error::HeadTooLong),
-            (format!("{OK}\r\n{body}"), Error::BodyTooLong),
+            (format!("HTTP/1.1 200 {long}"), PostError::HeadTooLong),
+            (format!("{OK}A: {long}\r\n\r\n"), PostError::HeadTooLong),
+            (
+                "HTTP/1.1 100 C\r\n\r\n".repeat(1000),
+                PostError::HeadTooLong,
+            ),
+            (format!("{OK}\r\n{body}"), PostError::BodyTooLong),
         ];
         for (text, want) in rows {
             assert_eq!(read_all(text.as_bytes()), Err(want.to_string()));
