@@ -12,7 +12,7 @@ use crate::hooks::StdioFormat;
 use crate::log::{Level, LogFormat};
 use crate::record::{self, Pattern};
 use crate::remote::Destination;
-use Takes::{Many, ManySecrets, Nothing, One, OneSecret, StopHandle};
+use Takes::{Many, ManySecrets, Nothing, One, OneSecret, Switch};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub struct Flag {
     pub takes: Takes,
     /// What `-help` says of it, line by line.
     help: &'static str,
-    /// Takes a value. A `StopHandle` is given the text of a boolean, a flag that takes nothing an
+    /// Takes a value. A `Switch` is given the text of a boolean, a flag that takes nothing an
     /// empty one.
     set: fn(&mut Draft, &str) -> Result<(), Invalid>,
 }
@@ -41,7 +41,7 @@ pub enum Takes {
     /// [`Takes::Many`] of that kind.
     ManySecrets(&'static str),
     /// Nothing, or a boolean.
-    StopHandle,
+    Switch,
     /// Nothing.
     Nothing,
 }
@@ -119,8 +119,8 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         name: "tracks",
         takes: One("POLICY"),
-        help: "announced or all: of several tracks of a kind, players get the first unless they announced\n\
-               that they take more, or asked for it with ?tracks=all; or they get all (default announced)",
+        help: "announced or all: of several tracks of a kind, players get the first, and all if they\n\
+               announced multitrack or ask with ?tracks=all; or always all (default announced)",
         set: |draft, value| {
             let policies = [
                 ("announced", TrackPolicy::Announced),
@@ -176,7 +176,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         name: "auth-callback-timeout",
         takes: One("D"),
-        help: "how long it may take; then the client is refused (default 5s)",
+        help: "how long it may take; beyond that the client is refused (default 5s)",
         set: |draft, value| put(&mut draft.auth_callback_timeout, positive(value).map(Some)),
     },
     Flag {
@@ -204,7 +204,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         name: "hook-stdio-format",
         takes: One("FORMAT"),
-        help: "json or env: write all events to standard error (default: not)",
+        help: "json or env: write all events to standard error (default: off)",
         set: |draft, value| {
             let format = StdioFormat::from_name(value);
             let format = format.ok_or_else(|| Invalid::must_be("json or env"));
@@ -220,13 +220,13 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         name: "hook-concurrency",
         takes: One("N"),
-        help: "how many of them may be at work at a time (default 10)",
+        help: "how many scripts and web services may run at a time (default 10)",
         set: |draft, value| put(&mut draft.config.hooks.concurrency, number(value, 1, 1000)),
     },
     Flag {
         name: "run-on-publish",
         takes: One("CMD"),
-        help: "run a command as long as a stream is published, for each stream",
+        help: "run a command for each stream, as long as it is published",
         set: |draft, value| {
             let command = filled(value, "a command");
             put(&mut draft.config.run_on_publish, command.map(Some))
@@ -252,8 +252,8 @@ pub const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "pull-on-demand",
-        takes: StopHandle,
-        help: "only while somebody watches, and 30s after; KEY may be live/* then",
+        takes: Switch,
+        help: "pull only while somebody watches, and 30s longer; KEY may then be live/*",
         set: |draft, value| put(&mut draft.config.pull_on_demand, boolean(value)),
     },
     Flag {
@@ -265,7 +265,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         name: "record-dir",
         takes: One("DIR"),
-        help: "where the files go; made when it is needed (default recordings)",
+        help: "directory for the files, made when it is needed (default recordings)",
         set: |draft, value| {
             let dir = filled(value, "a directory").map(PathBuf::from);
             put(&mut draft.record_dir, dir.map(Some))
@@ -283,14 +283,14 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         name: "segment-duration",
         takes: One("D"),
-        help: "a new file at the first keyframe after that; 0: a stream is one file (default 0)",
+        help: "begin a new file at the first keyframe after D; 0: one file a stream (default 0)",
         set: |draft, value| put(&mut draft.segment_duration, duration(value)),
     },
     Flag {
         name: "segment-pattern",
         takes: One("P"),
-        help: "how such files are named: %s key, %d %3d %03d number, %Y %m %D %H %M %S, %T\n\
-               date and time, %%, / for directories (default %s_%T_seg%03d)",
+        help: "names of such files: %s key, %d %3d %03d number, %Y %m %D %H %M %S, %T date\n\
+               and time, %%, / for directories (default %s_%T_seg%03d)",
         set: |draft, value| {
             let pattern = Pattern::new(value).map_err(Invalid::because);
             put(&mut draft.segment_pattern, pattern.map(Some))
@@ -321,7 +321,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         name: "metrics-addr",
         takes: One("ADDR"),
-        help: "serve metrics, lists and a page over HTTP on this address (default: not)",
+        help: "serve metrics, lists and a page over HTTP on this address (default: off)",
         set: |draft, value| put(&mut draft.config.metrics_addr, address(value).map(Some)),
     },
     Flag {
@@ -334,14 +334,14 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         name: "api-token",
         takes: OneSecret("TOKEN"),
-        help: "who knows it may have streams and connections ended over HTTP from other\n\
-               machines; @FILE reads it from a file",
+        help: "lets other machines end streams and connections over HTTP; @FILE reads the\n\
+               token from a file",
         set: |draft, value| put(&mut draft.config.api_token, Secret::read(value).map(Some)),
     },
     Flag {
         name: "reconnect-url",
         takes: OneSecret("URL"),
-        help: "where clients that can are sent on SIGUSR1",
+        help: "where SIGUSR1 sends the clients that can reconnect",
         set: |draft, value| put(&mut draft.config.reconnect_url, rtmp_url(value).map(Some)),
     },
     Flag {
@@ -387,7 +387,7 @@ impl Takes {
     fn placeholder(self) -> &'static str {
         match self {
             One(value) | Many(value) | OneSecret(value) | ManySecrets(value) => value,
-            StopHandle | Nothing => "",
+            Switch | Nothing => "",
         }
     }
 

@@ -48,7 +48,7 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Invocation, Error
         let value = match (inline, flag.takes) {
             (Some(value), _) => value,
             (None, Takes::Nothing) => String::new(),
-            (None, Takes::StopHandle) => {
+            (None, Takes::Switch) => {
                 let value = args.next_if(|next| boolean(next).is_ok());
                 value.unwrap_or_else(|| "true".to_owned())
             }
