@@ -68,7 +68,9 @@ pub mod http;
 pub mod json;
 
 pub mod backoff;
+pub mod capacity;
 pub mod log;
+pub mod pace;
 pub mod sync;
 pub mod sys;
 pub mod systemd;

@@ -4,8 +4,9 @@ use super::event::{Event, Fired};
 use super::failure::HookFailure;
 use super::journal::Journal;
 use super::script::{HALT_GRACE, set_env};
-use crate::backoff::{Backoff, Pace};
+use crate::backoff::Backoff;
 use crate::log;
+use crate::pace::{Pace, Rate};
 use crate::process::group::{self, Group, Output};
 use crate::stats::Counters;
 use crate::sync::{self, Mutex, WaitGroup};
@@ -24,10 +25,11 @@ const STEADY: Duration = Duration::from_secs(60);
 /// How often it is looked whether the server stops, or whether it is a program's turn.
 const POLL: Duration = Duration::from_millis(50);
 
-/// For one stream so many programs may begin at once, however often it is published anew, and then
-/// one in each period: the next waits.
-const STARTS_AT_ONCE: u32 = 256;
-const START_PERIOD: Duration = Duration::from_millis(250);
+/// How often programs may begin for one stream, however often it is published anew: the next waits.
+const START_RATE: Rate = Rate {
+    at_once: 256,
+    period: Duration::from_millis(250),
+};
 
 /// Stack of the thread that looks after a program.
 const STACK_LEN: usize = 256 << 10;
@@ -66,10 +68,10 @@ impl SupervisorState {
         if self.taken.contains(stream_key) {
             return false;
         }
-        self.paces.retain(|_, pace| !pace.is_over(now));
-        let new = || Pace::new(STARTS_AT_ONCE, START_PERIOD, now);
+        self.paces.retain(|_, pace| !pace.is_settled(now));
         let pace = self.paces.entry(stream_key.to_owned());
-        pace.or_insert_with(new).begin(now) && self.taken.insert(stream_key.to_owned())
+        pace.or_insert(Pace::new(now)).begin(START_RATE, now)
+            && self.taken.insert(stream_key.to_owned())
     }
 }
 
@@ -264,10 +266,10 @@ mod tests {
         while state.taken.remove("a") {
             begun += u32::from(state.take("a", start));
         }
-        assert_eq!(begun, STARTS_AT_ONCE + 1);
+        assert_eq!(begun, START_RATE.at_once);
         assert!(state.take("b", start), "of another stream");
-        assert!(state.take("a", start + START_PERIOD), "one more");
-        let later = start + (STARTS_AT_ONCE + 3) * START_PERIOD;
+        assert!(state.take("a", start + START_RATE.period), "one more");
+        let later = start + (START_RATE.at_once + 3) * START_RATE.period;
         assert!(state.take("c", later));
         assert_eq!(state.paces.len(), 1, "what is long ago is forgotten");
     }

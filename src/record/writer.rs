@@ -5,12 +5,12 @@ use super::disk::{Closed, Disk};
 use super::format::{FlvFile, Format, Lack, Mp4File, Recorded, Verdict, Waiting};
 use super::header::{FileHeader, HeaderItem};
 use super::{FinishedFile, RecordError, RecordSettings, RecorderShared};
-use crate::backoff::Pace;
 use crate::log;
 use crate::media::Packet;
 use crate::media::flv::Flags;
 use crate::media::mp4::Movie;
 use crate::media::tracks::Tracks;
+use crate::pace::{Pace, Rate};
 use crate::queue::{Intake, Taken};
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, MessageType};
@@ -32,10 +32,12 @@ const GATHER: Duration = Duration::from_millis(100);
 /// So many names are tried for a file.
 const ATTEMPTS_MAX: u32 = 100_000;
 
-/// A publication may begin so many files at once, and then one in each period: otherwise one whose
-/// times are nonsense could fill the disk with beginnings.
-const FILES_AT_ONCE: u32 = 256;
-const FILE_PERIOD: Duration = Duration::from_millis(250);
+/// How often a publication may begin a file: otherwise one whose times are nonsense could fill the
+/// disk with beginnings.
+const FILE_RATE: Rate = Rate {
+    at_once: 256,
+    period: Duration::from_millis(250),
+};
 
 /// Keyframes that an index has room for: of a file that may be long, and of one without video.
 const ROOM_MAX: usize = 1024;
@@ -82,7 +84,7 @@ impl<'a> RecordingWriter<'a> {
             format_reason: None,
             file: Current::None,
             number: 0,
-            pace: Pace::new(FILES_AT_ONCE, FILE_PERIOD, Instant::now()),
+            pace: Pace::new(Instant::now()),
         }
     }
 
@@ -340,7 +342,7 @@ impl<'a> RecordingWriter<'a> {
 
     /// Counts a file that begins now, if it may.
     fn count_file(&mut self, now: Instant) -> Result<(), RecordError> {
-        if !self.pace.begin(now) {
+        if !self.pace.begin(FILE_RATE, now) {
             return Err(RecordError::TooManyFiles);
         }
         self.number += 1;

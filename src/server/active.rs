@@ -1,7 +1,8 @@
 //! What a message stream of a peer is used for, from its beginning to its end.
 
-use super::capacity::Share;
-use super::{Context, events};
+use super::context::Context;
+use super::events;
+use crate::capacity::Share;
 use crate::hooks::{Child, Event, Hooks};
 use crate::log;
 use crate::media::Codec;

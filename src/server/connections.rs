@@ -1,15 +1,17 @@
 //! All connections there are, and how many there may be.
 
-use super::capacity::Running;
+use crate::capacity::{Capacity, Running, Share};
 use crate::net::SharedSocket;
 use crate::queue::{Outbox, Transport};
 use crate::registry::LastHeard;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
 use crate::stats::{ConnectionStats, Counter};
-use crate::sync::Mutex;
+use crate::sync::{Member, Mutex, WaitGroup};
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
@@ -137,16 +139,34 @@ pub enum Refused {
     Total,
     /// As many as there may be from its address.
     Address,
+    /// The system has no room for its threads; the limit that leaves none.
+    System(&'static str),
     /// The server stops.
     Closed,
 }
 
-/// All connections. Being entered is to hold a [`Admission`].
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Refused::Total => "-max-connections reached",
+            Refused::Address => "-max-connections-per-ip reached",
+            Refused::System(limit) => limit,
+            Refused::Closed => "the server stops",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// All connections. A connection is admitted as long as it holds an [`Admission`].
 pub struct Connections {
     peers: Mutex<Peers>,
     max: usize,
-    /// 0: no limit.
-    max_per_ip: usize,
+    max_per_ip: Option<NonZeroUsize>,
+    capacity: Arc<Capacity>,
+    /// Those that are admitted.
+    group: WaitGroup,
+    next_number: AtomicU64,
 }
 
 #[derive(Default)]
@@ -162,12 +182,20 @@ struct Peers {
 }
 
 impl Connections {
-    /// An empty roster with room for `max` connections, and `max_per_ip` of one address.
-    pub fn new(max: usize, max_per_ip: usize) -> Connections {
+    /// Room for `max` connections, `max_per_ip` of one address, and for no more threads than
+    /// `capacity` has room for.
+    pub fn new(
+        max: usize,
+        max_per_ip: Option<NonZeroUsize>,
+        capacity: Arc<Capacity>,
+    ) -> Connections {
         Connections {
             peers: Mutex::default(),
             max,
             max_per_ip,
+            capacity,
+            group: WaitGroup::default(),
+            next_number: AtomicU64::new(1),
         }
     }
 
@@ -175,17 +203,18 @@ impl Connections {
         self.peers.lock()
     }
 
-    /// Enters connection number `id`.
+    /// Admits a connection from `ip`, unless a limit is reached. Those that are refused are numbered
+    /// as well.
     ///
     /// # Errors
     ///
-    /// [`Refused`]: refuse it.
-    pub fn enter(
+    /// [`Refused`]: the limit.
+    pub fn admit(
         self: &Arc<Self>,
-        id: u64,
         ip: IpAddr,
         line: &Arc<SharedSocket>,
     ) -> Result<Admission, Refused> {
+        let id = self.next_number.fetch_add(1, Ordering::Relaxed);
         let mut peers = self.lock();
         let of_ip = peers.per_ip.get(&ip).copied().unwrap_or(0);
         if peers.closed {
@@ -194,9 +223,11 @@ impl Connections {
         if peers.total >= self.max {
             return Err(Refused::Total);
         }
-        if self.max_per_ip > 0 && of_ip >= self.max_per_ip {
+        if self.max_per_ip.is_some_and(|max| of_ip >= max.get()) {
             return Err(Refused::Address);
         }
+        let share = self.capacity.connection().map_err(Refused::System)?;
+        let member = self.group.join().ok_or(Refused::Closed)?;
         peers.total += 1;
         peers.per_ip.insert(ip, of_ip + 1);
         peers.sockets.insert(id, Arc::clone(line));
@@ -204,6 +235,8 @@ impl Connections {
             connections: Arc::clone(self),
             id,
             ip,
+            _share: share,
+            _member: member,
         })
     }
 
@@ -221,8 +254,13 @@ impl Connections {
             .cloned()
     }
 
+    /// Looks again at what the system has room for, if it is time to.
+    pub fn look_at_system(&self) {
+        self.capacity.look_if_due(|| self.running());
+    }
+
     /// The connections and the threads that they have now: one, and another since the handshake.
-    pub fn running(&self) -> Running {
+    fn running(&self) -> Running {
         let peers = self.lock();
         Running {
             connections: peers.total,
@@ -235,8 +273,19 @@ impl Connections {
         self.lock().total
     }
 
-    /// Lets nobody in any more, and hangs up on those that still shake hands.
+    /// Whether nobody is admitted any more.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Waits until all are gone. `false`: not by `deadline`.
+    pub fn wait_gone(&self, deadline: Instant) -> bool {
+        self.group.wait(deadline)
+    }
+
+    /// Admits nobody any more, and hangs up on those that still shake hands.
     pub fn close(&self) {
+        self.group.close();
         let mut peers = self.lock();
         peers.closed = true;
         let strangers = peers
@@ -247,14 +296,21 @@ impl Connections {
     }
 }
 
-/// A connection's place in the roster, as long as it is held.
+/// The right of a connection to be here, as long as it is held.
 pub struct Admission {
     connections: Arc<Connections>,
     id: u64,
     ip: IpAddr,
+    _share: Share,
+    _member: Member,
 }
 
 impl Admission {
+    /// The number of the connection, from 1 on.
+    pub fn number(&self) -> u64 {
+        self.id
+    }
+
     /// The connection has shaken hands: others can send to it for as long as it is known. `None`:
     /// the server stops.
     pub fn introduce(&self, peer: &Arc<Peer>) -> Option<Registered<'_>> {

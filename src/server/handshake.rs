@@ -1,13 +1,16 @@
 //! The handshake of a connection, within its time.
 
+use super::context::Context;
 use super::error::Error;
-use super::{Context, HANDSHAKE_LIMIT};
 use crate::log;
 use crate::net::DeadlineReader;
 use crate::rtmp::handshake;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long the handshake may take in all.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// The handshake, all of it within [`HANDSHAKE_LIMIT`]: C0 and C1 are read, S0, S1 and S2 written
 /// in one go, C2 is read.

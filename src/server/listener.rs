@@ -1,7 +1,8 @@
 //! Which RTMP connections are served, each by a thread of its own.
 
+use super::conn;
 use super::connections::Refused;
-use super::{Context, WRITE_LIMIT, conn};
+use super::context::Context;
 use crate::log;
 use crate::log::RateLimit;
 use crate::net::{AcceptError, Admit, SharedSocket};
@@ -10,7 +11,6 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Connections that may wait to be accepted.
@@ -18,6 +18,9 @@ pub const BACKLOG: u16 = 4096;
 
 /// Stack of a reader thread: AMF nests at most 32 deep.
 const READER_STACK_LEN: usize = 256 << 10;
+
+/// How long a peer may take nothing.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
 static REFUSALS: RateLimit = RateLimit::new(Duration::from_secs(10));
 
@@ -31,10 +34,8 @@ pub enum Refusal {
     Accept(io::Error),
     /// Its socket cannot be set.
     Socket(io::Error),
-    /// A limit of the configuration is reached.
+    /// A limit is reached.
     Limit(Refused),
-    /// The system has no room for its threads; the limit that says so.
-    NoRoom(&'static str),
     /// Its thread cannot be started.
     Thread(io::Error),
 }
@@ -45,8 +46,8 @@ impl Refusal {
         match self {
             Refusal::Accept(_) => "cannot accept",
             Refusal::Socket(_) => "cannot set up socket",
+            Refusal::Limit(Refused::System(_)) => "the system has no room",
             Refusal::Limit(_) => "refused",
-            Refusal::NoRoom(_) => "the system has no room",
             Refusal::Thread(_) => "cannot start a thread",
         }
     }
@@ -59,10 +60,7 @@ impl fmt::Display for Refusal {
             Refusal::Accept(error) | Refusal::Socket(error) | Refusal::Thread(error) => {
                 write!(f, "{error}")
             }
-            Refusal::Limit(Refused::Total) => write!(f, "-max-connections reached"),
-            Refusal::Limit(Refused::Address) => write!(f, "-max-connections-per-ip reached"),
-            Refusal::Limit(Refused::Closed) => write!(f, "the server stops"),
-            Refusal::NoRoom(limit) => write!(f, "{limit}"),
+            Refusal::Limit(refused) => write!(f, "{refused}"),
         }
     }
 }
@@ -81,20 +79,15 @@ impl Admit for AdmitRtmp {
     fn admit(&self, socket: TcpStream, peer: SocketAddr) -> Result<(), Refusal> {
         let context = &self.0;
         context.counters.connections.add(1);
-        let number = context.next_number.fetch_add(1, Ordering::Relaxed);
         prepare(&socket).map_err(Refusal::Socket)?;
         let line = Arc::new(SharedSocket(socket));
-        let place = context.connections.enter(number, peer.ip(), &line);
-        let place = place.map_err(Refusal::Limit)?;
-        let share = context.capacity.connection().map_err(Refusal::NoRoom)?;
-        // Proof that the connection is at work, given up when it is not.
-        let alive = context.alive().ok_or(Refusal::Limit(Refused::Closed))?;
+        let admitted = context.connections.admit(peer.ip(), &line);
+        let place = admitted.map_err(Refusal::Limit)?;
+        let number = place.number();
         let shared = Arc::clone(context);
         let spawned = sync::spawn(&format!("c{number:06}-r"), READER_STACK_LEN, move || {
             conn::serve(&shared, number, &line, peer, &place);
             drop(place);
-            drop(share);
-            drop(alive);
         });
         spawned.map(drop).map_err(Refusal::Thread)
     }

@@ -1,8 +1,8 @@
 //! Streams that come from other servers: for each a thread with a connection of its own, always or
 //! as long as somebody watches.
 
-use super::Context;
 use super::active::{Ending, Publishing};
+use super::context::Context;
 use super::events;
 use super::fetches::{Fetch, FetchRefused, Fetches};
 use crate::backoff::{Backoff, jittered};

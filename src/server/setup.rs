@@ -1,15 +1,16 @@
 //! From a configuration to what the server is made of.
 
-use super::capacity::Capacity;
 use super::connections::Connections;
+use super::context::Context;
 use super::events::{RecordEvents, RelayEvents, StreamEvents};
-use super::pace::KeyPaces;
+use super::listener;
+use super::pacing::Pacing;
 use super::pull::Pulls;
 use super::watch::Watch;
-use super::{Context, listener, machine};
 use crate::admin::{Access, AdminServer};
 use crate::args::{self, Auth, Config, OnDuplicate, Secret, TrackPolicy};
 use crate::auth::Authenticator;
+use crate::capacity::{self, Capacity};
 use crate::hooks::{Hooks, Supervisor};
 use crate::log;
 use crate::net::{self, Merge};
@@ -18,13 +19,11 @@ use crate::record::Recorder;
 use crate::registry::{Registry, StreamSettings};
 use crate::remote::{LinkSettings, Relays};
 use crate::stats::Counters;
-use crate::sync::Mutex;
 use crate::sys;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::mpsc::Sender;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The part of the memory that what waits for all peers may take together: a quarter.
@@ -48,7 +47,7 @@ pub fn listeners(config: &Config, passed: Vec<TcpListener>) -> Result<Vec<TcpLis
 
 /// What the system has room for, once the limit of open files is raised. Says so if that is less
 /// than wanted.
-fn capacity(wanted: usize) -> Capacity {
+fn system_capacity(wanted: usize) -> Capacity {
     if let Err(error) = sys::raise_descriptor_limit() {
         log!(Warn, "cannot raise the limit of open files"; error = error);
     }
@@ -73,11 +72,7 @@ fn publication_threads(config: &Config) -> usize {
     recording + program + 2 * config.relay_to.len()
 }
 
-pub fn context(
-    config: &Config,
-    listening: Vec<SocketAddr>,
-    alive: Sender<()>,
-) -> Result<Context, String> {
+pub fn context(config: &Config, listening: Vec<SocketAddr>) -> Result<Context, String> {
     let settings = StreamSettings {
         gop_cache: config.gop_cache,
         takeover: config.on_duplicate == OnDuplicate::Takeover,
@@ -95,7 +90,7 @@ pub fn context(
         chunk_size: config.chunk_size,
         merge: Merge::new(config.merge),
         counters: Arc::clone(&counters),
-        budget: Arc::new(Budget::new(machine::memory() / QUEUE_MEMORY_SHARE)),
+        budget: Arc::new(Budget::new(capacity::memory() / QUEUE_MEMORY_SHARE)),
         name: format!("{:016x}", RandomState::new().hash_one(0)),
     };
     let listener = Arc::new(RelayEvents(Arc::clone(&hooks)));
@@ -108,6 +103,7 @@ pub fn context(
     };
     let run_on_publish = config.run_on_publish.as_deref();
     let supervisor = run_on_publish.map(|command| Supervisor::new(command, Arc::clone(&counters)));
+    let capacity = Arc::new(system_capacity(config.max_connections));
     Ok(Context {
         auth: authenticator(&config.auth)?,
         supervisor,
@@ -117,13 +113,14 @@ pub fn context(
         pulls,
         link_settings,
         hooks,
+        capacity: Arc::clone(&capacity),
+        pacing: Pacing::new(Arc::clone(&counters)),
         counters,
-        capacity: Arc::new(capacity(config.max_connections)),
-        key_paces: KeyPaces::default(),
         publication_threads: publication_threads(config),
         connections: Arc::new(Connections::new(
             config.max_connections,
-            config.max_connections_per_ip,
+            NonZeroUsize::new(config.max_connections_per_ip),
+            capacity,
         )),
         chunk_size: config.chunk_size,
         all_tracks: config.tracks == TrackPolicy::All,
@@ -131,9 +128,6 @@ pub fn context(
         listening,
         epoch: Instant::now(),
         seed: since_1970.as_nanos() as u64,
-        next_number: AtomicU64::new(1),
-        stopping: AtomicBool::new(false),
-        alive: Mutex::new(Some(alive)),
     })
 }
 

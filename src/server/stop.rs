@@ -1,71 +1,79 @@
 //! The end of the server, in order.
 
-use super::Server;
 use super::connections::Peer;
+use super::context::Context;
 use crate::hooks::Supervisor;
 use crate::log;
 use crate::record::Recorder;
 use crate::rtmp::StreamId;
 use crate::rtmp::status::{self, StatusLevel};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 /// What clients are told.
 const WHY: &str = "The server is shutting down.";
 
-impl Server {
-    /// Stops: accepts nobody any more, tells everyone, and waits until all that is under way is
-    /// done, for `limit` at most. `false`: it took longer; exit without them.
-    pub fn stop(self, limit: Duration) -> bool {
+/// A stop that is under way.
+pub struct Stop {
+    began: Instant,
+    /// When it has to be over.
+    end: Instant,
+}
+
+impl Stop {
+    /// A stop that begins now and takes `limit` at most.
+    pub fn begin(limit: Duration) -> Stop {
         let began = Instant::now();
-        let end = began + limit;
-        self.context.stopping.store(true, Ordering::Relaxed);
-        drop(self.acceptors);
-        self.context.connections.close();
-        for thread in self.threads {
-            // One that has panicked has ended as well.
-            let _ = thread.join();
+        Stop {
+            began,
+            end: began + limit,
         }
-        let context = self.context;
-        let step = |done: bool, what: &str| {
-            let elapsed_ms = began.elapsed().as_millis();
-            if done {
-                log!(Info, "stop step done"; step = what, elapsed_ms = elapsed_ms);
-            } else {
-                log!(Warn, "stop step not done in time"; step = what, elapsed_ms = elapsed_ms);
-            }
-            done
-        };
-        step(true, "no more connections are accepted");
+    }
+
+    /// Tells everyone and waits until all that is under way is done; nobody is accepted any more
+    /// by now. `false`: not all of it was done in time.
+    #[must_use]
+    pub fn run(&self, context: &Context, reconnect_url: Option<&str>) -> bool {
+        self.step(true, "no more connections are accepted");
         let peers = context.connections.peers();
         for peer in &peers {
-            peer.ask_to_reconnect(self.reconnect_url.as_deref(), WHY);
+            peer.ask_to_reconnect(reconnect_url, WHY);
         }
         context.relays.close();
         context.pulls.close();
         context.registry.close();
         close_all(&peers);
         drop(peers);
-        step(true, "streams are ended and clients told");
-        context.alive.lock().take();
-        let linked = context.relays.wait_gone(end) && context.pulls.wait_gone(end);
-        step(linked, "connections to other servers are closed");
-        let left = end.saturating_duration_since(Instant::now());
-        let gone = self.everyone.recv_timeout(left) == Err(RecvTimeoutError::Disconnected);
-        step(gone, "clients have what was queued for them and are gone");
-        let record = |recorder: &Recorder| step(recorder.close(end), "recordings are complete");
+        self.step(true, "streams are ended and clients told");
+        let linked = context.relays.wait_gone(self.end) && context.pulls.wait_gone(self.end);
+        self.step(linked, "connections to other servers are closed");
+        let gone = context.connections.wait_gone(self.end);
+        self.step(gone, "clients have what was queued for them and are gone");
+        let record =
+            |recorder: &Recorder| self.step(recorder.close(self.end), "recordings are complete");
         let recorded = context.recorder.as_ref().is_none_or(record);
         let supervise = |supervisor: &Supervisor| {
-            step(supervisor.close(end), "programs beside streams have ended")
+            self.step(
+                supervisor.close(self.end),
+                "programs beside streams have ended",
+            )
         };
         let ended = context.supervisor.as_ref().is_none_or(supervise);
-        // The last events are fired: those are delivered yet.
-        let told = context.hooks.close(end);
-        step(told, "hooks are told of everything");
-        drop(self.webs);
+        // The last events are fired by now; they are still delivered.
+        let told = context.hooks.close(self.end);
+        self.step(told, "hooks are told of everything");
         linked && gone && recorded && ended && told
+    }
+
+    /// Logs how a step ended; returns `done`.
+    fn step(&self, done: bool, what: &str) -> bool {
+        let elapsed_ms = self.began.elapsed().as_millis();
+        if done {
+            log!(Info, "stop step done"; step = what, elapsed_ms = elapsed_ms);
+        } else {
+            log!(Warn, "stop step not done in time"; step = what, elapsed_ms = elapsed_ms);
+        }
+        done
     }
 }
 

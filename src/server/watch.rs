@@ -1,15 +1,13 @@
 //! What others may know of a running server, and may ask of it.
 
-use super::Context;
+use super::context::Context;
 use crate::admin::AdminSource;
 use crate::hooks::Supervisor;
-use crate::log;
 use crate::queue::Cause;
 use crate::record::Recorder;
 use crate::rtmp::stream_key::StreamKey;
-use crate::stats::{Snapshot, StreamStats};
+use crate::stats::Snapshot;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// How much there is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +55,7 @@ impl AdminSource for Watch {
     }
 
     fn is_stopping(&self) -> bool {
-        self.0.stopping.load(Ordering::Relaxed)
+        self.0.is_stopping()
     }
 }
 
@@ -82,12 +80,4 @@ impl Context {
             children: supervisor.map_or(0, Supervisor::children),
         }
     }
-}
-
-/// Logs what has passed through a stream.
-pub fn report(stream: &StreamStats) {
-    log!(Debug, "stream statistics"; stream_key = stream.key,
-        uptime_sec = stream.uptime.as_secs(), viewers = stream.viewers,
-        audio_packets = stream.audio_messages, video_packets = stream.video_messages,
-        bytes_in = stream.bytes_in, bytes_out = stream.bytes_out, dropped = stream.drops);
 }

@@ -4,14 +4,15 @@ mod requests;
 
 use super::active::{Active, Ending};
 use super::connections::{Admission, NO_ROLE, Peer};
+use super::context::Context;
 use super::error::Error;
+use super::events;
 use super::handshake::handshake;
-use super::pace::Pace;
 use super::sent::Sent;
-use super::{Context, READ_LIMIT, SETUP_LIMIT, events};
 use crate::log;
 use crate::log::RateLimit;
 use crate::net::{self, DeadlineReader, SharedSocket};
+use crate::pace::Pace;
 use crate::queue::{self, Cause, Framing, Outbox, PeerKind, QueueFull, Transport, Writer};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::session::{Session, SessionEvent};
@@ -23,6 +24,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// How long a client may take, after the handshake, until it publishes or plays.
+const SETUP_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a peer may send nothing.
+const READ_LIMIT: Duration = Duration::from_secs(90);
 
 /// Bytes that are read at a time: a viewer says little, a publisher much.
 const READ_LEN: usize = 1 << 10;

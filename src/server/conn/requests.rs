@@ -67,7 +67,7 @@ impl Conn<'_> {
             return self.reject(&request, code::PUBLISH_DENIED, "Access denied.");
         }
         let (key, pace) = (&request.path.key, &mut self.pace);
-        if !self.context.may_begin(Action::Publish, key, pace) {
+        if !self.context.pacing.may_begin(Action::Publish, key, pace) {
             return self.refuse(&request, code::PUBLISH_DENIED, TOO_OFTEN);
         }
         let Ok(share) = self.context.room_for_publication() else {
@@ -112,7 +112,7 @@ impl Conn<'_> {
             return self.reject(&request, code::PLAY_FAILED, "Access denied.");
         }
         let (key, pace) = (&request.path.key, &mut self.pace);
-        if !self.context.may_begin(Action::Play, key, pace) {
+        if !self.context.pacing.may_begin(Action::Play, key, pace) {
             return self.refuse(&request, code::PLAY_FAILED, TOO_OFTEN);
         }
         let StreamRequest { stream, name, path } = &request;

@@ -1,21 +1,20 @@
-//! When a crowd has left, so that the memory it took can be given back.
+//! When the memory of many connections that have left is given back to the system.
 
-/// How many connections there were at most, since many of them left.
+/// The most connections since memory was last given back.
 #[derive(Debug, Default)]
-pub struct Crowd {
+pub struct ConnectionPeak {
     most: usize,
 }
 
-impl Crowd {
-    /// There are `now` connections. Whether more than half of them have left since the last time
-    /// that this was so.
-    pub fn has_left(&mut self, now: usize) -> bool {
+impl ConnectionPeak {
+    /// Whether fewer than half of the most connections are left; `now` is then the most.
+    pub fn has_halved(&mut self, now: usize) -> bool {
         self.most = self.most.max(now);
-        let has_left = now < self.most.div_ceil(2);
-        if has_left {
+        let has_halved = now < self.most.div_ceil(2);
+        if has_halved {
             self.most = now;
         }
-        has_left
+        has_halved
     }
 }
 
@@ -25,7 +24,7 @@ mod tests {
     use crate::sys;
 
     #[test]
-    fn a_crowd_leaves_once() {
+    fn each_peak_halves_once() {
         let rows = [
             (0, false),
             (1, false),
@@ -40,24 +39,25 @@ mod tests {
             (0, true),
             (0, false),
         ];
-        let mut crowd = Crowd::default();
+        let mut peak = ConnectionPeak::default();
         for (row, (now, want)) in rows.into_iter().enumerate() {
-            assert_eq!(crowd.has_left(now), want, "row {row}");
+            assert_eq!(peak.has_halved(now), want, "row {row}");
         }
     }
+
     #[cfg(target_env = "gnu")]
     #[test]
-    fn what_a_crowd_leaves_is_given_back() {
+    fn memory_is_given_back() {
         let resident_kb = || {
             let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
             pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4
         };
         // The last block keeps the allocator from giving back those before it by itself.
-        let crowd = std::thread::spawn(|| {
+        let thread = std::thread::spawn(|| {
             let mut blocks: Vec<_> = (0..4096).map(|_| vec![1_u8; 16 << 10]).collect();
             blocks.pop()
         });
-        let _last = crowd.join();
+        let _last = thread.join();
         let before = resident_kb();
         sys::give_back_memory();
         let given_back = before.saturating_sub(resident_kb());

@@ -3,8 +3,12 @@
 //! A thread that cannot map the memory it needs aborts the process while it starts, so newcomers
 //! have to be refused before the system's limits are reached, not by failing there.
 
-use super::machine::{self, Limit, Usage};
+mod limits;
+
+pub use limits::memory;
+
 use crate::sync::Mutex;
+use limits::{Limit, Usage};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -103,7 +107,7 @@ pub struct Share {
 impl Capacity {
     /// What the system has room for now.
     pub fn new() -> Capacity {
-        let bound = lowest(&machine::limits(), Running::default());
+        let bound = lowest(&limits::read(), Running::default());
         Capacity::with_bound(bound.unwrap_or(Bound {
             by: "the system",
             threads: usize::MAX,
@@ -139,7 +143,7 @@ impl Capacity {
         if self.lock().next_look > began {
             return;
         }
-        let (running, limits) = (running(), machine::limits());
+        let (running, limits) = (running(), limits::read());
         let took = began.elapsed();
         let mut state = self.lock();
         let running = Running {

@@ -32,8 +32,8 @@ pub struct Limit {
     pub used: usize,
 }
 
-/// The limits that there are. One that cannot be read does not bound.
-pub fn limits() -> Vec<Limit> {
+/// The limits of this system. One that cannot be read is left out: it does not bound.
+pub fn read() -> Vec<Limit> {
     let of_system = |by, path| {
         Some(Limit {
             by,
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_limits_of_this_system_can_be_read() {
-        let limits = limits();
+        let limits = read();
         for counts in [Usage::Mappings, Usage::Tasks, Usage::Descriptors] {
             let limit = limits.iter().find(|limit| limit.counts == counts).unwrap();
             assert!(0 < limit.used && limit.used < limit.max, "{limit:?}");

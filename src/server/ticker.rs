@@ -1,0 +1,56 @@
+//! What has to be done from time to time and no other thread waits for.
+
+use super::context::Context;
+use super::trim::ConnectionPeak;
+use crate::log;
+use crate::stats::StreamStats;
+use crate::sys;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The time between two looks at time limits.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Ticks between two looks for idle peers.
+const TICKS_PER_PING: u32 = 10;
+
+/// Ticks between two looks whether memory can be given back.
+const TICKS_PER_TRIM: u32 = 50;
+
+/// Ticks between two lines about each stream, at level debug.
+const TICKS_PER_REPORT: u32 = 300;
+
+/// Looks at time limits until the server stops.
+pub fn run(context: &Context) {
+    let mut peak = ConnectionPeak::default();
+    for ticks in 0_u32.. {
+        if context.is_stopping() {
+            return;
+        }
+        thread::sleep(TICK);
+        context.registry.expire(Instant::now());
+        context.pulls.expire(Instant::now());
+        if context.link_settings.budget.relieve() {
+            context.counters.memory_hangups.add(1);
+        }
+        context.connections.look_at_system();
+        if ticks.is_multiple_of(TICKS_PER_PING) {
+            let peers = context.connections.peers();
+            peers.iter().for_each(|peer| peer.ping_if_idle());
+        }
+        if ticks.is_multiple_of(TICKS_PER_TRIM) && peak.has_halved(context.connections.total()) {
+            sys::give_back_memory();
+        }
+        if ticks % TICKS_PER_REPORT == TICKS_PER_REPORT - 1 && log::enabled(log::Level::Debug) {
+            context.registry.stats().iter().for_each(report);
+        }
+    }
+}
+
+/// Logs what has passed through a stream.
+fn report(stream: &StreamStats) {
+    log!(Debug, "stream statistics"; stream_key = stream.key,
+        uptime_sec = stream.uptime.as_secs(), viewers = stream.viewers,
+        audio_packets = stream.audio_messages, video_packets = stream.video_messages,
+        bytes_in = stream.bytes_in, bytes_out = stream.bytes_out, dropped = stream.drops);
+}
