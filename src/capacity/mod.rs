@@ -106,7 +106,7 @@ pub struct Share {
 
 impl Capacity {
     /// What the system has room for now.
-    pub fn new() -> Capacity {
+    pub fn of_system() -> Capacity {
         let bound = lowest(&limits::read(), Running::default());
         Capacity::with_bound(bound.unwrap_or(Bound {
             by: "the system",
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_system_has_room_now() {
-        let bound = Capacity::new().bound();
+        let bound = Capacity::of_system().bound();
         assert!(bound.connections() > 20, "{bound:?}");
     }
 }

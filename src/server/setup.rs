@@ -51,7 +51,7 @@ fn system_capacity(wanted: usize) -> Capacity {
     if let Err(error) = sys::raise_descriptor_limit() {
         log!(Warn, "cannot raise the limit of open files"; error = error);
     }
-    let capacity = Capacity::new();
+    let capacity = Capacity::of_system();
     let bound = capacity.bound();
     if bound.connections() < wanted {
         log!(Warn, "the system allows fewer connections than -max-connections"; max_connections = wanted,
