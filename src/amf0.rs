@@ -1,7 +1,7 @@
 //! AMF0 values and their bytes (AMF0, December 2007).
 //!
-//! Strings are bytes: names that are not UTF-8 occur, and what is relayed must not change. Counts
-//! in front of arrays are what a peer claims; nothing is allocated by them.
+//! Strings are bytes: names that are not UTF-8 occur, and what is relayed must not change. The count in
+//! front of an array is a peer's claim; no memory is allocated for it.
 
 use crate::bytes::{Cursor, Short, put_u16, put_u32};
 use std::fmt;
@@ -15,34 +15,34 @@ pub const VALUES_MAX: usize = 4096;
 /// The keys and values of an object, in the order of the wire.
 pub type Pairs = Vec<(Vec<u8>, Value)>;
 
-/// One AMF0 value.
+/// An AMF0 value. Each variant names its marker, the byte in front of it (AMF0 §2.1).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Marker 00.
+    /// Marker 00: a double, the only type of number.
     Number(f64),
     /// Marker 01; any byte but 0 is true.
     Boolean(bool),
     /// Marker 02; longer than 65,535 bytes it is written as a long string.
     String(Vec<u8>),
-    /// Marker 03.
+    /// Marker 03: names and values, without a class.
     Object(Pairs),
-    /// Marker 05.
+    /// Marker 05: no object.
     Null,
-    /// Marker 06.
+    /// Marker 06: no value at all.
     Undefined,
     /// Marker 07: the index of a complex value earlier in the same message. Never expanded.
     Reference(u16),
-    /// Marker 08. The count is a hint and kept as it came.
+    /// Marker 08: an object behind a count, which is a hint and kept as it came.
     EcmaArray(u32, Pairs),
-    /// Marker 0A.
+    /// Marker 0A: values without names.
     StrictArray(Vec<Value>),
     /// Marker 0B: milliseconds since 1970 and a time zone that should be 0.
     Date(f64, i16),
-    /// Marker 0C.
+    /// Marker 0C: a string with a length of 32 bits.
     LongString(Vec<u8>),
-    /// Marker 0D.
+    /// Marker 0D: a value that its sender could not write.
     Unsupported,
-    /// Marker 0F.
+    /// Marker 0F: the text of an XML document.
     Xml(Vec<u8>),
     /// Marker 10: class name and members.
     TypedObject(Vec<u8>, Pairs),
@@ -50,7 +50,7 @@ pub enum Value {
     AvmPlus(Vec<u8>),
 }
 
-/// Why bytes are not AMF0 values, or not ones that are read here.
+/// Why bytes cannot be read as AMF0 values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// A value goes on beyond the end of the message.
@@ -64,6 +64,8 @@ pub enum Error {
     /// More than [`VALUES_MAX`] values.
     TooMany,
 }
+
+impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -84,7 +86,7 @@ impl From<Short> for Error {
 }
 
 impl Value {
-    /// A string value.
+    /// A [`Value::String`] of this text.
     pub fn text(text: impl AsRef<[u8]>) -> Value {
         Value::String(text.as_ref().to_vec())
     }
@@ -107,7 +109,7 @@ impl Value {
         }
     }
 
-    /// The number, if it is a whole one that fits: the only form that ids have.
+    /// The number if it is whole and fits, as ids must be.
     pub fn as_u32(&self) -> Option<u32> {
         let number = self.as_number()?;
         let whole = number >= 0.0 && number <= f64::from(u32::MAX) && number.fract() == 0.0;
@@ -132,7 +134,7 @@ impl Value {
         }
     }
 
-    /// The member called `key`; of several with one name the last counts.
+    /// The member called `key`. Of several with that name the last counts.
     pub fn get(&self, key: &str) -> Option<&Value> {
         let mut members = self.pairs().iter().rev();
         members
@@ -225,7 +227,7 @@ pub fn encode(values: &[Value]) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// Any [`Error`] means that the rest of the message cannot be told apart; drop it whole.
+/// Any [`Error`]: the rest of the message cannot be read, so drop the whole message.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Value>, Error> {
     let mut decoder = Decoder::new(bytes);
     let mut values = Vec::new();
@@ -252,6 +254,10 @@ impl<'a> Decoder<'a> {
     }
 
     /// The next value; `None` at the end of the message.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`]: nothing behind it can be read.
     #[allow(clippy::should_implement_trait)] // an Iterator of Results would go on after an error
     pub fn next(&mut self) -> Result<Option<Value>, Error> {
         if self.input.is_empty() {

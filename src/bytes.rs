@@ -1,10 +1,22 @@
-//! Big-endian fields in byte slices. The only code that cuts a payload into pieces.
+//! Big-endian fields in byte slices. All parsers read through [`Cursor`], so that no length from the
+//! wire is ever an index.
+
+use std::fmt;
 
 /// The slice ended before the field did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Short;
 
-/// Reads big-endian fields from the front of a slice.
+impl std::error::Error for Short {}
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "the bytes end inside a field")
+    }
+}
+
+/// Reads big-endian fields from the front of a slice. A read that fails with [`Short`] takes nothing
+/// of its field.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor<'a>(&'a [u8]);
 
@@ -14,7 +26,7 @@ impl<'a> Cursor<'a> {
         Cursor(bytes)
     }
 
-    /// What has not been read yet.
+    /// The bytes that have not been read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.0
     }
@@ -38,29 +50,29 @@ impl<'a> Cursor<'a> {
         Ok(head)
     }
 
-    /// Takes one byte.
+    /// Takes a field of 8 bits.
     pub fn u8(&mut self) -> Result<u8, Short> {
         let [byte] = self.array()?;
         Ok(byte)
     }
 
-    /// Takes two bytes.
+    /// Takes a field of 16 bits.
     pub fn u16(&mut self) -> Result<u16, Short> {
         Ok(u16::from_be_bytes(self.array()?))
     }
 
-    /// Takes three bytes.
+    /// Takes a field of 24 bits, as lengths and timestamps have.
     pub fn u24(&mut self) -> Result<u32, Short> {
         let [a, b, c] = self.array()?;
         Ok(u32::from_be_bytes([0, a, b, c]))
     }
 
-    /// Takes four bytes.
+    /// Takes a field of 32 bits.
     pub fn u32(&mut self) -> Result<u32, Short> {
         Ok(u32::from_be_bytes(self.array()?))
     }
 
-    /// Takes four bytes, least significant first: only the message stream id is written so.
+    /// Takes a field of 32 bits, least significant byte first. Only the message stream id is written so.
     pub fn u32_le(&mut self) -> Result<u32, Short> {
         Ok(u32::from_le_bytes(self.array()?))
     }
@@ -77,12 +89,12 @@ pub fn put_u24(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&[a, b, c]);
 }
 
-/// Appends two bytes.
+/// Appends `value` as 16 bits.
 pub fn put_u16(out: &mut Vec<u8>, value: u16) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-/// Appends four bytes.
+/// Appends `value` as 32 bits.
 pub fn put_u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_be_bytes());
 }
