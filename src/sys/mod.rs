@@ -1,0 +1,20 @@
+//! Signals, and the few system calls that the standard library lacks. All the unsafe code there is.
+#![allow(unsafe_code)]
+
+mod c;
+mod limits;
+mod memory;
+mod signals;
+mod socket;
+mod time;
+mod wait;
+
+pub use limits::{descriptor_limit, raise_descriptor_limit};
+pub use memory::give_back_memory;
+pub use signals::{GroupSignal, Signal, Signals, signal_group};
+pub use socket::{
+    connect_until, inherited, is_tcp_listener, send_now, set_backlog, set_receive_low_water,
+    unacknowledged,
+};
+pub use time::{LocalTime, local_time, monotonic};
+pub use wait::{Woken, wait_for_either, wait_for_room, wait_readable};

@@ -1,0 +1,118 @@
+//! Signals to this process, and to groups of processes.
+
+use super::c::{
+    ESRCH, SIG_SETMASK, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGXFSZ, SignalSet,
+    checked, kill, signal, sigprocmask,
+};
+use std::ffi::c_int;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
+
+/// What somebody outside wants of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT or SIGTERM: stop.
+    Stop,
+    /// SIGHUP: read again what can be read again.
+    Reload,
+    /// SIGUSR1: ask clients to reconnect.
+    Reconnect,
+}
+
+static WAKE: OnceLock<UnixStream> = OnceLock::new();
+
+/// Runs in whatever thread the signal interrupted, so it does only what signal-safety(7) allows:
+/// it loads a pointer and writes one byte. The socket does not block; when it is full, a signal
+/// that is already waiting to be read gets lost.
+extern "C" fn on_signal(signum: c_int) {
+    if let Some(mut wake) = WAKE.get() {
+        let _ = wake.write(&[signum as u8]);
+    }
+}
+
+/// Does nothing, and so a write beyond the limit of a file's length fails, as one to a full disk
+/// does. Without a handler it would end the process.
+extern "C" fn on_file_too_long(_: c_int) {}
+
+/// The signals of the process, in order of arrival.
+#[derive(Debug)]
+pub struct Signals(UnixStream);
+
+impl Signals {
+    /// Takes over the signals of [`Signal`], and undoes what the parent may have left behind that
+    /// would be in our way: signals that are blocked, and children's ends that are ignored, so that
+    /// nobody could wait for them. Children start with the ordinary ones. To be called before there
+    /// are other threads.
+    ///
+    /// # Errors
+    ///
+    /// When there are no descriptors left, or when called a second time.
+    pub fn install() -> io::Result<Signals> {
+        let (arrivals, wake) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        WAKE.set(wake)
+            .map_err(|_| io::Error::other("signals are installed already"))?;
+        let handlers: [(c_int, Option<extern "C" fn(c_int)>); 6] = [
+            (SIGHUP, Some(on_signal)),
+            (SIGINT, Some(on_signal)),
+            (SIGUSR1, Some(on_signal)),
+            (SIGTERM, Some(on_signal)),
+            (SIGXFSZ, Some(on_file_too_long)),
+            (SIGCHLD, None),
+        ];
+        for (signum, handler) in handlers {
+            // SAFETY: the handlers have C's signature and are safe to run as such; none is the
+            // null pointer, which C calls SIG_DFL.
+            if unsafe { signal(signum, handler) } == usize::MAX {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        let none = SignalSet([0; 16]);
+        // SAFETY: the set is live and at least as long as the C library's, which only reads it; it
+        // is not asked for the one before.
+        checked(unsafe { sigprocmask(SIG_SETMASK, &none, std::ptr::null_mut()) })?;
+        Ok(Signals(arrivals))
+    }
+
+    /// Waits for the next signal.
+    pub fn wait(&mut self) -> Signal {
+        let mut byte = [0];
+        // An error could only mean that the other end is closed, which lives as long as we do.
+        let _ = self.0.read_exact(&mut byte);
+        match c_int::from(byte[0]) {
+            SIGHUP => Signal::Reload,
+            SIGUSR1 => Signal::Reconnect,
+            _ => Signal::Stop,
+        }
+    }
+}
+
+/// What a process group is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupSignal {
+    /// Nothing: only whether it is there.
+    Probe,
+    /// SIGTERM: end.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
+/// Signals every process of the group that process `leader` was started in as the first; returns
+/// whether there are any left.
+pub fn signal_group(leader: u32, signal: GroupSignal) -> bool {
+    let signum = match signal {
+        GroupSignal::Probe => 0,
+        GroupSignal::Terminate => SIGTERM,
+        GroupSignal::Kill => SIGKILL,
+    };
+    let group = match c_int::try_from(leader) {
+        // 0 would mean our own group, and 1 everyone.
+        Ok(group) if group > 1 => group,
+        _ => return false,
+    };
+    // SAFETY: takes two integers and touches no memory of ours.
+    let failed = unsafe { kill(-group, signum) } != 0;
+    !(failed && io::Error::last_os_error().raw_os_error() == Some(ESRCH))
+}

@@ -1,0 +1,87 @@
+//! Waiting for descriptors.
+
+use super::c::{POLLIN, POLLOUT, PollFd, poll};
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Instant;
+
+/// Waits until one of the two has something to read, or has ended; returns whether `first` does.
+///
+/// # Errors
+///
+/// When the system has no memory for it. A signal is none.
+pub fn wait_for_either(first: BorrowedFd, second: BorrowedFd) -> io::Result<bool> {
+    poll_two([(Some(first), POLLIN), (Some(second), POLLIN)], None).map(|[first, _]| first)
+}
+
+/// Waits until the pipe `to` takes something, or nobody reads it any more; returns `false` if
+/// `stop` has something to read first, or has ended.
+///
+/// # Errors
+///
+/// When the system has no memory for it. A signal is none.
+pub fn wait_for_room(stop: BorrowedFd, to: BorrowedFd) -> io::Result<bool> {
+    poll_two([(Some(stop), POLLIN), (Some(to), POLLOUT)], None).map(|[stop, _]| !stop)
+}
+
+/// Why a wait is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// What was waited for is there.
+    Ready,
+    /// It was stopped.
+    Stopped,
+    /// Time is up.
+    TimedOut,
+}
+
+/// Waits until `fd` has something to read or has ended, until `stop` has, or until `end`.
+///
+/// # Errors
+///
+/// When the system has no memory for it. A signal is none.
+pub fn wait_readable(fd: BorrowedFd, stop: Option<BorrowedFd>, end: Instant) -> io::Result<Woken> {
+    wait_until(fd, POLLIN, stop, end)
+}
+
+pub(super) fn wait_until(
+    fd: BorrowedFd,
+    events: i16,
+    stop: Option<BorrowedFd>,
+    end: Instant,
+) -> io::Result<Woken> {
+    let asked = [(stop, POLLIN), (Some(fd), events)];
+    Ok(match poll_two(asked, Some(end))? {
+        [_, true] => Woken::Ready,
+        [true, false] => Woken::Stopped,
+        [false, false] => Woken::TimedOut,
+    })
+}
+
+/// Waits until either of two descriptors has come to what is asked of it, or to its end; returns
+/// which of them have. Neither has: it is `end`.
+fn poll_two(asked: [(Option<BorrowedFd>, i16); 2], end: Option<Instant>) -> io::Result<[bool; 2]> {
+    let mut fds = asked.map(|(fd, events)| PollFd {
+        // The kernel passes over a negative one.
+        fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
+        events,
+        revents: 0,
+    });
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        // Rounded up, not to spin during the last millisecond.
+        let left_ms = left.map(|left| left.as_nanos().div_ceil(1_000_000));
+        let timeout_ms = left_ms.map_or(-1, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX));
+        // SAFETY: the pointer is to a live array of two that the kernel only fills in, and the
+        // descriptors are open as long as they are borrowed.
+        let ready = unsafe { poll(fds.as_mut_ptr(), 2, timeout_ms) };
+        if ready > 0 || (ready == 0 && timeout_ms == 0) {
+            return Ok(fds.map(|fd| fd.revents != 0));
+        }
+        let error = io::Error::last_os_error();
+        if ready < 0 && error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
