@@ -33,10 +33,11 @@ uninstall:
 	rm -f $(DESTDIR)$(BIN_DIR)/rtmp-server
 	rm -f $(DESTDIR)$(UNIT_DIR)/rtmp-server.service $(DESTDIR)$(UNIT_DIR)/rtmp-server.socket
 
-# All tests. Those end to end run against what `build` makes.
+# All tests. Those end to end run against what `build` makes. Most of them wait, so more run at a
+# time than there are processors.
 test: tools build
 	@rm -f $(TABLE)
-	INTEROP_SERVER=$(BINARY) cargo test
+	INTEROP_SERVER=$(BINARY) RUST_TEST_THREADS=8 cargo test
 	@sort $(TABLE)
 
 # What must hold before a commit, besides the tests.
