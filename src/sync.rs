@@ -1,8 +1,8 @@
 //! Locks that survive a panic, threads with a name and a stack, and groups of them to wait for.
 //!
-//! A panic in a thread ends what that thread does and is reported; the others go on. Every change
-//! under a lock here is whole before anything that could panic, so a lock that was held by a thread
-//! that panicked is taken like any other.
+//! A panic ends its own thread and is reported; the other threads go on. Code that holds a lock completes
+//! its change before anything that could panic, so a lock whose holder panicked is taken like any
+//! other.
 
 use std::io;
 use std::ops::DerefMut;
@@ -16,17 +16,17 @@ pub const SHALLOW_STACK_LEN: usize = 64 << 10;
 /// Bytes of stack of a thread that decodes: AMF nests at most 32 deep.
 pub const STACK_LEN: usize = 256 << 10;
 
-/// A lock on a value.
+/// A lock on a value, as [`std::sync::Mutex`], but never poisoned.
 #[derive(Debug, Default)]
 pub struct Mutex<T>(sync::Mutex<T>);
 
 impl<T> Mutex<T> {
-    /// An open lock.
+    /// Makes a lock that nobody holds.
     pub const fn new(value: T) -> Mutex<T> {
         Mutex(sync::Mutex::new(value))
     }
 
-    /// Waits for the lock.
+    /// Waits for the lock and holds it as long as the guard lives.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -37,22 +37,22 @@ impl<T> Mutex<T> {
 pub struct Condvar(sync::Condvar);
 
 impl Condvar {
-    /// Nobody waits yet.
+    /// Makes a condition that nobody waits for.
     pub const fn new() -> Condvar {
         Condvar(sync::Condvar::new())
     }
 
-    /// Wakes one thread.
+    /// Wakes one of the threads that wait.
     pub fn notify_one(&self) {
         self.0.notify_one();
     }
 
-    /// Wakes all threads.
+    /// Wakes all threads that wait.
     pub fn notify_all(&self) {
         self.0.notify_all();
     }
 
-    /// Lets go of the lock until woken, as long as `condition` holds.
+    /// Releases the lock and waits, again and again, as long as `condition` is true.
     pub fn wait_while<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -62,7 +62,7 @@ impl Condvar {
         woken.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same for `limit` at most.
+    /// As [`Condvar::wait_while`], for `limit` at most.
     pub fn wait_timeout_while<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -74,12 +74,12 @@ impl Condvar {
     }
 }
 
-/// A lock that many may read under at a time.
+/// A lock for many readers or one writer, as [`std::sync::RwLock`], but never poisoned.
 #[derive(Debug, Default)]
 pub struct RwLock<T>(sync::RwLock<T>);
 
 impl<T> RwLock<T> {
-    /// An open lock.
+    /// Makes a lock that nobody holds.
     pub const fn new(value: T) -> RwLock<T> {
         RwLock(sync::RwLock::new(value))
     }
@@ -95,7 +95,7 @@ impl<T> RwLock<T> {
     }
 }
 
-/// Starts a thread with this name and a stack of so many bytes.
+/// Starts a thread with this name and a stack of `stack_len` bytes.
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ pub fn spawn<T: Send + 'static>(
     builder(name, stack_len).spawn(work)
 }
 
-/// The same for a thread that ends within `scope`.
+/// As [`spawn`], for a thread that ends within `scope`.
 ///
 /// # Errors
 ///
@@ -128,7 +128,7 @@ fn builder(name: &str, stack_len: usize) -> thread::Builder {
         .stack_size(stack_len)
 }
 
-/// Members that can be counted and waited for. Cloning shares the group.
+/// Counts members and waits until all have left. Clones share the group.
 #[derive(Clone, Debug, Default)]
 pub struct WaitGroup(Arc<Group>);
 
@@ -144,13 +144,13 @@ struct GroupState {
     closed: bool,
 }
 
-/// Membership of a group, for as long as it is held.
+/// Membership of a [`WaitGroup`]; dropping it leaves the group.
 #[derive(Debug)]
 #[must_use = "dropped, it leaves the group"]
 pub struct Member(WaitGroup);
 
 impl WaitGroup {
-    /// Joins; `None` once the group is closed.
+    /// Joins the group. `None`: the group is closed.
     pub fn join(&self) -> Option<Member> {
         let mut state = self.0.state.lock();
         if state.closed {
@@ -160,7 +160,7 @@ impl WaitGroup {
         Some(Member(self.clone()))
     }
 
-    /// How many members there are.
+    /// The number of members that have not left.
     pub fn members(&self) -> usize {
         self.0.state.lock().members
     }
@@ -170,7 +170,7 @@ impl WaitGroup {
         self.0.state.lock().closed = true;
     }
 
-    /// Whether all members left before `deadline`; returns as soon as they have.
+    /// Waits until all members have left, until `deadline` at the latest, and returns whether they have.
     pub fn wait(&self, deadline: Instant) -> bool {
         let limit = deadline.saturating_duration_since(Instant::now());
         let some = |state: &mut GroupState| state.members > 0;

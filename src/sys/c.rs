@@ -32,7 +32,7 @@ pub(super) const F_SETFD: c_int = 2;
 pub(super) const F_DUPFD_CLOEXEC: c_int = 1030;
 pub(super) const FD_CLOEXEC: c_int = 1;
 
-/// Linux' `SIOCOUTQ`.
+/// Asks how much a socket has not sent yet, `SIOCOUTQ` of Linux.
 pub(super) const SIOCOUTQ: c_ulong = 0x5411;
 
 pub(super) const POLLIN: i16 = 1;
@@ -42,10 +42,10 @@ pub(super) const CLOCK_MONOTONIC: c_int = 1;
 
 pub(super) const RLIMIT_NOFILE: c_int = 7;
 
-/// Linux' number for "no such process".
+/// Linux's number for "no such process".
 pub(super) const ESRCH: i32 = 3;
 
-/// Linux' number for "operation now in progress".
+/// Linux's number for "operation now in progress".
 pub(super) const EINPROGRESS: i32 = 115;
 
 /// `struct rlimit` of 64-bit Linux.
@@ -62,9 +62,9 @@ pub(super) struct Tm {
     pub(super) minute: c_int,
     pub(super) hour: c_int,
     pub(super) day: c_int,
-    /// From 0.
+    /// From 0 for January.
     pub(super) month: c_int,
-    /// Since 1900.
+    /// Counted from 1900.
     pub(super) year: c_int,
     pub(super) weekday: c_int,
     pub(super) day_of_year: c_int,
@@ -99,7 +99,7 @@ pub(super) const SOCKADDR_IN_LEN: u32 = 16;
 #[repr(C)]
 pub(super) struct SignalSet(pub(super) [u64; 16]);
 
-/// `struct pollfd`.
+/// `struct pollfd` of Linux: what to wait for, and what came.
 #[repr(C)]
 pub(super) struct PollFd {
     pub(super) fd: c_int,
@@ -140,7 +140,7 @@ unsafe extern "C" {
     pub(super) fn malloc_trim(keep: usize) -> c_int;
 }
 
-/// What a system call returned, unless it failed.
+/// The result of a system call; negative ones mean that it failed.
 pub(super) fn checked(result: c_int) -> io::Result<c_int> {
     match result {
         0.. => Ok(result),

@@ -1,9 +1,13 @@
-//! Limits of the process.
+//! The limit of open descriptors.
 
 use super::c::{RLIMIT_NOFILE, Rlimit, checked, getrlimit, setrlimit};
 use std::io;
 
-/// How many descriptors may be open.
+/// How many descriptors this process may have open.
+///
+/// # Errors
+///
+/// Those of getrlimit(2), which does not fail for this limit.
 pub fn descriptor_limit() -> io::Result<u64> {
     Ok(descriptor_limits()?.soft)
 }
@@ -15,7 +19,11 @@ fn descriptor_limits() -> io::Result<Rlimit> {
     Ok(limit)
 }
 
-/// Raises the limit of open descriptors as far as it may be raised; returns what it then is.
+/// Raises the limit of open descriptors as far as the system allows, and returns the new one.
+///
+/// # Errors
+///
+/// Those of setrlimit(2); the limit is unchanged then.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
     let mut limit = descriptor_limits()?;
     limit.soft = limit.hard;

@@ -1,4 +1,7 @@
-//! Signals, and the few system calls that the standard library lacks. All the unsafe code there is.
+//! The few system calls that the standard library lacks, and signals.
+//!
+//! All unsafe code of the program is in this folder. Functions here are safe to call: they take and
+//! return types of the standard library, and each block says why it is sound.
 #![allow(unsafe_code)]
 
 mod c;

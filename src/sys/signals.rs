@@ -9,12 +9,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 
-/// What somebody outside wants of the process.
+/// What a signal asks the process to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT or SIGTERM: stop.
     Stop,
-    /// SIGHUP: read again what can be read again.
+    /// SIGHUP: read again the files that can be read again.
     Reload,
     /// SIGUSR1: ask clients to reconnect.
     Reconnect,
@@ -22,17 +22,17 @@ pub enum Signal {
 
 static WAKE: OnceLock<UnixStream> = OnceLock::new();
 
-/// Runs in whatever thread the signal interrupted, so it does only what signal-safety(7) allows:
-/// it loads a pointer and writes one byte. The socket does not block; when it is full, a signal
-/// that is already waiting to be read gets lost.
+/// Runs in the thread that the signal interrupts, so it does only what signal-safety(7) allows: it
+/// loads a pointer and writes one byte. The socket does not block. When it is full, the signal is
+/// lost, but others wait to be read already.
 extern "C" fn on_signal(signum: c_int) {
     if let Some(mut wake) = WAKE.get() {
         let _ = wake.write(&[signum as u8]);
     }
 }
 
-/// Does nothing, and so a write beyond the limit of a file's length fails, as one to a full disk
-/// does. Without a handler it would end the process.
+/// Does nothing. With a handler, a write beyond the limit of a file's length fails like one to a full
+/// disk; without one, the signal would end the process.
 extern "C" fn on_file_too_long(_: c_int) {}
 
 /// The signals of the process, in order of arrival.
@@ -40,10 +40,9 @@ extern "C" fn on_file_too_long(_: c_int) {}
 pub struct Signals(UnixStream);
 
 impl Signals {
-    /// Takes over the signals of [`Signal`], and undoes what the parent may have left behind that
-    /// would be in our way: signals that are blocked, and children's ends that are ignored, so that
-    /// nobody could wait for them. Children start with the ordinary ones. To be called before there
-    /// are other threads.
+    /// Takes over the signals of [`Signal`], and undoes two settings that a parent may have left: blocked
+    /// signals, and SIGCHLD ignored, with which no child could be waited for. Children start with the
+    /// default ones. Call it before other threads exist.
     ///
     /// # Errors
     ///
@@ -78,7 +77,7 @@ impl Signals {
     /// Waits for the next signal.
     pub fn wait(&mut self) -> Signal {
         let mut byte = [0];
-        // An error could only mean that the other end is closed, which lives as long as we do.
+        // An error could only mean that the other end is closed, but that is never dropped.
         let _ = self.0.read_exact(&mut byte);
         match c_int::from(byte[0]) {
             SIGHUP => Signal::Reload,
@@ -88,19 +87,19 @@ impl Signals {
     }
 }
 
-/// What a process group is told.
+/// A signal to a process group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupSignal {
-    /// Nothing: only whether it is there.
+    /// No signal: only asks whether the group exists.
     Probe,
-    /// SIGTERM: end.
+    /// SIGTERM: its processes may clean up, then end.
     Terminate,
-    /// SIGKILL.
+    /// SIGKILL: its processes end at once.
     Kill,
 }
 
-/// Signals every process of the group that process `leader` was started in as the first; returns
-/// whether there are any left.
+/// Signals every process of the group whose first process was `leader`. `false`: the group has no
+/// process left.
 pub fn signal_group(leader: u32, signal: GroupSignal) -> bool {
     let signum = match signal {
         GroupSignal::Probe => 0,

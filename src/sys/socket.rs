@@ -1,4 +1,4 @@
-//! Calls on sockets.
+//! Calls on sockets: sending without waiting, options, connecting until a deadline.
 
 use super::c::{
     AF_INET, AF_INET6, EINPROGRESS, F_DUPFD_CLOEXEC, F_SETFD, FD_CLOEXEC, MSG_DONTWAIT,
@@ -13,11 +13,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Instant;
 
-/// Sends what the socket takes at once, whatever mode it is in; returns how much that was.
+/// Sends what the socket takes at once, also if it is a blocking one, and returns how many bytes that
+/// was.
 ///
 /// # Errors
 ///
-/// `WouldBlock` when it takes nothing now; any other means that the connection is over.
+/// [`io::ErrorKind::WouldBlock`] when it takes nothing now. Any other means that the connection is over.
 pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: the pointer and length are of a live slice that the kernel only reads, and the
     // descriptor is open as long as `socket` is borrowed.
@@ -36,11 +37,11 @@ pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Bytes that the socket has taken and the other side has not acknowledged.
+/// The number of bytes that the socket has taken and the other side has not acknowledged.
 ///
 /// # Errors
 ///
-/// When it is no socket that can tell.
+/// When the socket is of a kind that cannot tell.
 pub fn unacknowledged(socket: &TcpStream) -> io::Result<u64> {
     let mut bytes: c_int = 0;
     // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel writes one
@@ -49,8 +50,7 @@ pub fn unacknowledged(socket: &TcpStream) -> io::Result<u64> {
     Ok(u64::try_from(bytes).unwrap_or_default())
 }
 
-/// Makes a read wait until so many bytes are there, or until the socket's read timeout has passed
-/// and any are.
+/// Makes a read wait until `bytes` have come, or until the socket's read timeout is over and some have.
 ///
 /// # Errors
 ///
@@ -64,8 +64,8 @@ pub fn set_receive_low_water(socket: &TcpStream, bytes: u32) -> io::Result<()> {
     checked(result).map(drop)
 }
 
-/// Lets so many connections wait to be accepted, where the standard library allows 128: beyond
-/// that, clients that come all at once lose a second each.
+/// Lets `connections` wait to be accepted. The standard library allows 128; a client beyond that tries
+/// again only after a second.
 ///
 /// # Errors
 ///
@@ -77,8 +77,8 @@ pub fn set_backlog(listener: &TcpListener, connections: u16) -> io::Result<()> {
     checked(result).map(drop)
 }
 
-/// Connects to `addr` until `end` at the latest. `None`: `stop` had something to read, or had ended,
-/// before; the standard library has no way to end a connect early.
+/// Connects to `addr`, until `end` at the latest. `None`: before that, `stop` had something to read or
+/// had ended. The standard library has no way to end a connect early.
 ///
 /// # Errors
 ///
@@ -144,12 +144,11 @@ impl SockAddr {
     }
 }
 
-/// A descriptor of our own for the one of number `number`, which whoever started the process left
-/// open. Children get neither.
+/// Duplicates descriptor `number`, which the parent process left open. Children inherit neither.
 ///
 /// # Errors
 ///
-/// When there is none of that number.
+/// When no descriptor of that number is open.
 pub fn inherited(number: c_int) -> io::Result<OwnedFd> {
     // SAFETY: takes integers and touches no memory of ours; the descriptor itself stays whose it
     // is.
@@ -161,11 +160,11 @@ pub fn inherited(number: c_int) -> io::Result<OwnedFd> {
     Ok(own)
 }
 
-/// Whether it is a TCP socket that listens.
+/// Whether `socket` is a TCP socket that listens.
 ///
 /// # Errors
 ///
-/// When it is no socket.
+/// When it is not a socket.
 pub fn is_tcp_listener(socket: impl AsFd) -> io::Result<bool> {
     let option = |name| socket_option(socket.as_fd(), name);
     Ok(matches!(option(SO_DOMAIN)?, AF_INET | AF_INET6)

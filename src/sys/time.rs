@@ -1,9 +1,9 @@
-//! Clocks.
+//! The monotonic clock and local time.
 
 use super::c::{CLOCK_MONOTONIC, Timespec, Tm, clock_gettime, localtime_r};
 use std::time::Duration;
 
-/// The time since the system started, on the clock that nobody sets.
+/// The time since the system started, on the clock that nobody can set.
 pub fn monotonic() -> Duration {
     let mut time = Timespec {
         seconds: 0,
@@ -15,25 +15,25 @@ pub fn monotonic() -> Duration {
     Duration::new(time.seconds as u64, time.nanoseconds as u32)
 }
 
-/// A time on the clock of this place.
+/// A date and time of day in the local time zone, in the Gregorian calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalTime {
-    /// Of the Gregorian calendar.
+    /// The year, such as 2026.
     pub year: i32,
-    /// 1 to 12.
+    /// The month, 1 to 12.
     pub month: u8,
-    /// 1 to 31.
+    /// The day of the month, 1 to 31.
     pub day: u8,
-    /// 0 to 23.
+    /// The hour, 0 to 23.
     pub hour: u8,
-    /// 0 to 59.
+    /// The minute, 0 to 59.
     pub minute: u8,
-    /// 0 to 60.
+    /// The second, 0 to 60: a leap second is 60.
     pub second: u8,
 }
 
-/// The local time, by the variable `TZ` or `/etc/localtime` as they were at the first call, so many
-/// seconds after 1970 began in UTC. A year that does not fit becomes 1970.
+/// The local time `unix_seconds` after 1970 began in UTC. The zone is that of `TZ` or `/etc/localtime`
+/// as they were at the first call. A year that does not fit becomes 1970.
 pub fn local_time(unix_seconds: u64) -> LocalTime {
     let mut tm = Tm {
         second: 0,

@@ -1,4 +1,4 @@
-//! Waiting for descriptors.
+//! Waiting until a descriptor can be read or written.
 
 use super::c::{POLLIN, POLLOUT, PollFd, poll};
 use std::ffi::c_int;
@@ -6,33 +6,33 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Instant;
 
-/// Waits until one of the two has something to read, or has ended; returns whether `first` does.
+/// Waits until `first` or `second` has something to read or has ended, and returns whether `first` has.
 ///
 /// # Errors
 ///
-/// When the system has no memory for it. A signal is none.
+/// When the system has no memory for the wait. A signal does not end it.
 pub fn wait_for_either(first: BorrowedFd, second: BorrowedFd) -> io::Result<bool> {
     poll_two([(Some(first), POLLIN), (Some(second), POLLIN)], None).map(|[first, _]| first)
 }
 
-/// Waits until the pipe `to` takes something, or nobody reads it any more; returns `false` if
-/// `stop` has something to read first, or has ended.
+/// Waits until the pipe `to` has room or has lost its reader. `false`: before that, `stop` had something
+/// to read or had ended.
 ///
 /// # Errors
 ///
-/// When the system has no memory for it. A signal is none.
+/// When the system has no memory for the wait. A signal does not end it.
 pub fn wait_for_room(stop: BorrowedFd, to: BorrowedFd) -> io::Result<bool> {
     poll_two([(Some(stop), POLLIN), (Some(to), POLLOUT)], None).map(|[stop, _]| !stop)
 }
 
-/// Why a wait is over.
+/// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// What was waited for is there.
+    /// The descriptor is ready, or has ended.
     Ready,
-    /// It was stopped.
+    /// The descriptor that stops the wait is ready.
     Stopped,
-    /// Time is up.
+    /// The deadline has passed.
     TimedOut,
 }
 
@@ -40,7 +40,7 @@ pub enum Woken {
 ///
 /// # Errors
 ///
-/// When the system has no memory for it. A signal is none.
+/// When the system has no memory for the wait. A signal does not end it.
 pub fn wait_readable(fd: BorrowedFd, stop: Option<BorrowedFd>, end: Instant) -> io::Result<Woken> {
     wait_until(fd, POLLIN, stop, end)
 }
@@ -59,8 +59,8 @@ pub(super) fn wait_until(
     })
 }
 
-/// Waits until either of two descriptors has come to what is asked of it, or to its end; returns
-/// which of them have. Neither has: it is `end`.
+/// Waits until one of two descriptors is ready for what is asked of it or has ended, and returns which
+/// of them are. Neither is: `end` has passed.
 fn poll_two(asked: [(Option<BorrowedFd>, i16); 2], end: Option<Instant>) -> io::Result<[bool; 2]> {
     let mut fds = asked.map(|(fd, events)| PollFd {
         // The kernel passes over a negative one.
