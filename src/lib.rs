@@ -32,8 +32,18 @@
 //! [`args`] is the command line, [`systemd`] the service's side of systemd. [`sys`] has the system
 //! calls that the standard library lacks, and all of the unsafe code.
 
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-compile_error!("rtmp-server runs on 64-bit Linux only");
+// `sys` has the numbers of these architectures; MIPS, POWER and SPARC have others.
+#[cfg(not(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64",
+        target_arch = "loongarch64"
+    )
+)))]
+compile_error!("rtmp-server runs on 64-bit Linux only: x86-64, AArch64, RISC-V, LoongArch");
 
 pub mod bytes;
 

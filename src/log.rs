@@ -1,6 +1,6 @@
-//! Log lines: a fixed phrase, then facts. One write a line, to standard output.
+//! Log lines: a fixed phrase, then fields. Each line is one write to standard output.
 //!
-//! The format and the lowest level are the process's and are set once, at its start.
+//! Format and lowest level belong to the process; [`init`] sets them once, at the start.
 
 use crate::json;
 use crate::sys;
@@ -13,16 +13,16 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How much a line matters.
+/// The severity of a line, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Single messages and other detail.
+    /// Details, such as single messages.
     Debug,
-    /// The life of connections and streams.
+    /// Beginnings and ends of connections, streams and recordings.
     Info,
-    /// A peer or a limit made something go less well.
+    /// A peer did something wrong, or a limit was reached.
     Warn,
-    /// Something of ours does not work.
+    /// A part of the server does not work.
     Error,
 }
 
@@ -36,7 +36,7 @@ impl Level {
         }
     }
 
-    /// What the journal calls it: the severities of syslog.
+    /// The severity of syslog, as the journal takes it (sd-daemon(3)).
     fn priority(self) -> u8 {
         match self {
             Level::Debug => 7,
@@ -53,12 +53,12 @@ impl Level {
     }
 }
 
-/// How lines are written.
+/// The format of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// A phrase and `key=value`, for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
     /// Text on a terminal and in the journal, JSON elsewhere.
     Auto,
@@ -68,8 +68,8 @@ static LOWEST: AtomicU8 = AtomicU8::new(Level::Info as u8);
 static JSON: AtomicBool = AtomicBool::new(false);
 static JOURNAL: AtomicBool = AtomicBool::new(false);
 
-/// Sets format and lowest level, once, before the first line. In the journal, which knows the time
-/// itself, lines begin with their priority instead (sd-daemon(3)).
+/// Sets format and lowest level. Call it once, before the first line. The journal knows the time of a
+/// line, so lines for it begin with their priority instead (sd-daemon(3)).
 pub fn init(lowest: Level, format: LogFormat) {
     let journal = is_journal(io::stdout());
     let json = match format {
@@ -82,8 +82,7 @@ pub fn init(lowest: Level, format: LogFormat) {
     JOURNAL.store(journal, Ordering::Relaxed);
 }
 
-/// Whether `output` goes to the journal: systemd says which file does (systemd.exec(5),
-/// `JOURNAL_STREAM`).
+/// Whether `output` goes to the journal: `JOURNAL_STREAM` names the file that does (systemd.exec(5)).
 fn is_journal(output: impl AsFd) -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else {
         return false;
@@ -93,7 +92,7 @@ fn is_journal(output: impl AsFd) -> bool {
     metadata.is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
 }
 
-/// Writes a line to standard error, for those who have no log yet or none any more.
+/// Writes a line to standard error: for errors before the log exists.
 pub fn complain(what: &dyn Display) {
     let priority = if is_journal(io::stderr()) {
         format!("<{}>", Level::Error.priority())
@@ -101,17 +100,17 @@ pub fn complain(what: &dyn Display) {
         String::new()
     };
     let line = format!("{priority}rtmp-server: {what}\n");
-    // Nobody is left to be told if that fails.
+    // If that fails, there is no other place to say so.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Whether lines of `level` are written at all.
+/// Whether lines of `level` are written.
 pub fn enabled(level: Level) -> bool {
     level as u8 >= LOWEST.load(Ordering::Relaxed)
 }
 
-/// Writes a line: `log!(Info, "publishing"; conn_id = id, stream_key = key)`. Values whose type is
-/// [`Bare`] are numbers and booleans in JSON as well; all others are text.
+/// Writes a line: `log!(Info, "publishing"; conn_id = id, stream_key = key)`. Values of a [`Bare`] type
+/// are numbers and booleans in JSON; all others are text.
 #[macro_export]
 macro_rules! log {
     ($level:ident, $phrase:literal $(; $($key:ident = $value:expr),+ $(,)?)?) => {
@@ -127,21 +126,21 @@ macro_rules! log {
     };
 }
 
-/// The value of a fact, as it stands in a line.
+/// The value of a field, as it stands in a line.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
-    /// A number or a boolean: what it displays is JSON.
+    /// A number or a boolean, which displays as JSON.
     Bare(&'a dyn Display),
-    /// Anything else.
+    /// Text, which is quoted and escaped in JSON.
     Text(&'a dyn Display),
 }
 
-/// What [`log!`](crate::log!) asks for the kind of its value: `(&Fact(&x)).value()` is found in
-/// [`BareFact`] first, and for types that are not [`Bare`] in [`TextFact`].
+/// Tells [`log!`](crate::log!) the kind of a value: for `(&Fact(&x)).value()` the compiler takes
+/// [`BareFact`] if the type is [`Bare`], and [`TextFact`] otherwise.
 #[derive(Debug)]
 pub struct Fact<'a, T>(pub &'a T);
 
-/// Types whose values are numbers or booleans, and display as JSON has them.
+/// Types whose values are numbers or booleans and display as in JSON.
 pub trait Bare: Display {}
 
 impl<T: Bare> Bare for &T {}
@@ -152,9 +151,9 @@ macro_rules! bare {
 
 bare!(bool u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize Seconds);
 
-/// The value of a fact that is a number or a boolean.
+/// A field whose value is a number or a boolean.
 pub trait BareFact<'a> {
-    /// The value.
+    /// The value, bare unless JSON has no such number.
     fn value(&self) -> Value<'a>;
 }
 
@@ -165,7 +164,7 @@ impl<'a, T: Bare> BareFact<'a> for Fact<'a, T> {
 }
 
 impl<'a> BareFact<'a> for Fact<'a, f64> {
-    /// JSON has no number that is not finite.
+    /// A number that is not finite is text: JSON has no such numbers.
     fn value(&self) -> Value<'a> {
         match self.0.is_finite() {
             true => Value::Bare(self.0),
@@ -174,9 +173,9 @@ impl<'a> BareFact<'a> for Fact<'a, f64> {
     }
 }
 
-/// The value of a fact that is text.
+/// A field whose value is text.
 pub trait TextFact<'a> {
-    /// The value.
+    /// The value, to be quoted.
     fn value(&self) -> Value<'a>;
 }
 
@@ -186,7 +185,7 @@ impl<'a, T: Display> TextFact<'a> for &Fact<'a, T> {
     }
 }
 
-/// A time in seconds, to a tenth.
+/// A duration that displays as seconds with one decimal.
 #[derive(Clone, Copy, Debug)]
 pub struct Seconds(pub Duration);
 
@@ -196,7 +195,7 @@ impl Display for Seconds {
     }
 }
 
-/// Writes a line. Use [`log!`](crate::log!) instead, which asks for the level first.
+/// Writes a line, whatever its level. Use [`log!`](crate::log!), which checks the level first.
 pub fn write(level: Level, phrase: &str, facts: &[(&str, Value)]) {
     let start = if JOURNAL.load(Ordering::Relaxed) {
         LinePrefix::Priority
@@ -208,16 +207,16 @@ pub fn write(level: Level, phrase: &str, facts: &[(&str, Value)]) {
         true => json_line(start, level, phrase, facts),
         false => text_line(start, level, phrase, facts),
     };
-    // A log that cannot be written is no reason to stop serving.
+    // The server goes on if the log cannot be written.
     let _ = io::stdout().lock().write_all(line.as_bytes());
 }
 
-/// How a line begins.
+/// The beginning of a line.
 #[derive(Clone, Copy, Debug)]
 enum LinePrefix {
-    /// With the time since 1970.
+    /// The time since 1970, in UTC.
     Time(Duration),
-    /// With the priority, for the journal.
+    /// The priority, for the journal.
     Priority,
 }
 
@@ -263,7 +262,7 @@ fn text_line(start: LinePrefix, level: Level, phrase: &str, facts: &[(&str, Valu
     line
 }
 
-/// A time since 1970 in UTC, by RFC 3339 with milliseconds.
+/// A time since 1970 that displays in UTC, by RFC 3339 with milliseconds.
 struct Utc(Duration);
 
 impl Display for Utc {
@@ -293,24 +292,24 @@ pub fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + u64::from(month <= 2), month, date)
 }
 
-/// Lets a repeated line through a few times a period and counts the others.
+/// Lets a repeated line pass a few times in each period, and counts the others.
 #[derive(Debug)]
 pub struct RateLimit {
     lines: u64,
     period_ms: u64,
-    /// When the period is over, and how many lines were asked for in it.
+    /// When the period ends, and how many lines were asked for in it.
     end_ms: AtomicU64,
     asked: AtomicU64,
     suppressed: AtomicU64,
 }
 
 impl RateLimit {
-    /// One line each `period`.
+    /// One line in each `period`.
     pub const fn new(period: Duration) -> RateLimit {
         RateLimit::burst(1, period)
     }
 
-    /// So many lines each `period`, which begins with the first of them.
+    /// `lines` in each `period`, which begins with its first line.
     pub const fn burst(lines: u64, period: Duration) -> RateLimit {
         RateLimit {
             lines,
@@ -321,7 +320,8 @@ impl RateLimit {
         }
     }
 
-    /// Whether a line may be written now; how many were not since the last one that was.
+    /// Asks to write a line now. `Some`: write it; the number of lines that were suppressed since the
+    /// last one. `None`: leave it out.
     pub fn pass(&self) -> Option<u64> {
         let now_ms = sys::monotonic().as_millis() as u64;
         let end_ms = self.end_ms.load(Ordering::Relaxed);

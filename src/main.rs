@@ -66,7 +66,7 @@ impl From<String> for Failure {
 fn run(config: &Config) -> Result<bool, Failure> {
     log::init(config.log_level, config.log_format);
     let signals = signals().map_err(|error| format!("cannot handle signals: {error}"))?;
-    let passed = systemd::passed_listeners()?;
+    let passed = systemd::passed_listeners().map_err(|error| error.to_string())?;
     let serves_http = !passed.metrics.is_empty();
     config.check_passed(serves_http).map_err(Failure::Usage)?;
     let server = Server::start(config, passed)?;

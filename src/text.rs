@@ -1,21 +1,22 @@
-//! Text from outside - replies of other servers, output of programs, URLs - before anybody is shown it.
+//! Text from outside: cut, escaped and without secrets before it is logged or shown. It comes from
+//! clients, replies of other servers, output of programs, and URLs.
 
-/// Longest text from outside that is shown, in bytes, its mark included.
+/// Longest text from outside that is shown, in bytes, including the mark of a cut.
 pub const SHOWN_LEN_MAX: usize = 256;
 
-/// Ends a text that was cut.
+/// Marks the end of a text that was cut.
 const CUT: &str = "…";
 
-/// Stands for what may be secret.
+/// Stands in place of text that may be secret.
 const HIDDEN: &str = "***";
 
-/// A secret that is shorter than this is hidden only where it is a word of its own.
+/// A secret of fewer bytes is hidden only where it is a whole word.
 const PART_LEN_MIN: usize = 4;
 
-/// `text` with control characters escaped, at most [`SHOWN_LEN_MAX`] bytes of it.
+/// `text` with control characters escaped, cut to [`SHOWN_LEN_MAX`] bytes.
 pub fn shown(text: &str) -> String {
     let mut out = String::new();
-    // Where it is cut if it turns out to be too long.
+    // Where the text is cut if it is too long.
     let mut end = 0;
     for c in text.chars() {
         if out.len() + CUT.len() <= SHOWN_LEN_MAX {
@@ -34,17 +35,18 @@ pub fn shown(text: &str) -> String {
     out
 }
 
-/// Control characters, and those that change the direction or the line of what stands beside them.
+/// Whether `c` may be shown as it is: not control characters, nor invisible ones, which can change the
+/// direction or the line of the text beside them.
 fn is_printable(c: char) -> bool {
     let invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     !c.is_control() && !invisible
 }
 
-/// `text` without what may be secret: each of `secrets`, queries, users and passwords in URLs, and
-/// the names of streams in URLs of scheme `rtmp`.
+/// `text` without each of `secrets`, and without the parts of URLs that may be secret: queries, users,
+/// passwords, and in `rtmp` URLs the name of the stream.
 pub fn without_secrets(text: &str, secrets: &[&str]) -> String {
     let mut secrets: Vec<&str> = secrets.iter().copied().filter(|s| !s.is_empty()).collect();
-    // One may be a part of another.
+    // Longest first, since one may be a part of another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let mut text = text.to_owned();
     for secret in secrets {
@@ -63,7 +65,7 @@ pub fn without_secrets(text: &str, secrets: &[&str]) -> String {
     words.collect()
 }
 
-/// `text` with `secret` hidden.
+/// `text` with each `secret` in it hidden.
 fn without(text: &str, secret: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -82,7 +84,7 @@ fn without(text: &str, secret: &str) -> String {
     out + rest
 }
 
-/// A word without its query, and if it is a URL, without the other parts that may be secret.
+/// A word without its query; a URL also without its other parts that may be secret.
 fn reduced(word: &str) -> String {
     let (word, query) = match word.split_once('?') {
         Some((word, query)) if !query.is_empty() => (word, format!("?{HIDDEN}")),

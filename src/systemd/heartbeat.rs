@@ -1,4 +1,4 @@
-//! The thread that tells systemd what the service is doing, and that it does anything at all.
+//! The thread that tells systemd the status of the service, and that it is alive.
 
 use super::Notifier;
 use crate::sync;
@@ -7,30 +7,30 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-/// How often the status is looked at.
+/// The time between two looks at the status.
 pub const STATUS_PERIOD: Duration = Duration::from_secs(2);
 
-/// The shortest time between two signs of life, however impatient anyone is.
-const SIGN_PERIOD_MIN: Duration = Duration::from_millis(1);
+/// The shortest time between two notifications that the service is alive.
+const ALIVE_PERIOD_MIN: Duration = Duration::from_millis(1);
 
-/// Stack of the thread.
+/// Stack of the thread, in bytes.
 const STACK_LEN: usize = 128 << 10;
 
-/// Tells the status whenever it has changed and, half as often as it must be told, that the service
-/// is alive; until it is dropped.
+/// Tells systemd each change of the status, and twice in each period of the watchdog that the service is
+/// alive. Ends when dropped.
 #[derive(Debug)]
 pub struct Heartbeat {
-    /// Nothing is ever sent.
+    /// Nothing is sent on it; dropping it ends the thread.
     _stop: Option<Sender<()>>,
 }
 
 impl Heartbeat {
-    /// Asks `status` again and again. A sign of life is sent only after it has answered: let it
-    /// take the locks that the service cannot be without. Where nobody listens there is no thread.
+    /// Calls `status` every [`STATUS_PERIOD`]. The watchdog is told only after it has returned, so let it
+    /// take the locks that the service needs. Without a socket to notify, no thread is started.
     ///
     /// # Errors
     ///
-    /// When there is no room for a thread.
+    /// When the system has no room for another thread.
     pub fn start(
         notifier: &Arc<Notifier>,
         status: impl FnMut() -> String + Send + 'static,
@@ -50,8 +50,8 @@ impl Heartbeat {
 fn beat(notifier: &Notifier, mut status: impl FnMut() -> String, stopped: &Receiver<()>) {
     let period = notifier
         .watchdog_limit()
-        .map(|limit| (limit / 2).max(SIGN_PERIOD_MIN));
-    let mut next_sign = Instant::now();
+        .map(|limit| (limit / 2).max(ALIVE_PERIOD_MIN));
+    let mut next_alive = Instant::now();
     let mut told = String::new();
     loop {
         let text = status();
@@ -61,11 +61,11 @@ fn beat(notifier: &Notifier, mut status: impl FnMut() -> String, stopped: &Recei
         }
         let mut pause = STATUS_PERIOD;
         if let Some(period) = period {
-            if Instant::now() >= next_sign {
+            if Instant::now() >= next_alive {
                 notifier.watchdog();
-                next_sign = Instant::now() + period;
+                next_alive = Instant::now() + period;
             }
-            pause = pause.min(next_sign.saturating_duration_since(Instant::now()));
+            pause = pause.min(next_alive.saturating_duration_since(Instant::now()));
         }
         if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return;

@@ -1,4 +1,4 @@
-//! sd_notify(3): datagrams to a socket that systemd names.
+//! Notifications: datagrams to a socket that systemd names (sd_notify(3)).
 
 use super::{is_ours, variable};
 use crate::log;
@@ -11,88 +11,88 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-/// How long a datagram may wait for room.
+/// How long a datagram may wait for room in the socket.
 const SEND_LIMIT: Duration = Duration::from_secs(1);
 
 static FAILURES: RateLimit = RateLimit::new(Duration::from_secs(60));
 
-/// Tells systemd how the service is. Without a socket to tell it on, nothing is done; what cannot
-/// be told is logged and no reason to stop serving.
+/// Tells systemd the state of the service. Without a socket it does nothing. Failures are logged, and
+/// the service goes on.
 #[derive(Debug)]
 pub struct Notifier {
-    line: Option<NotifyLine>,
+    socket: Option<NotifySocket>,
     watchdog: Option<Duration>,
 }
 
 #[derive(Debug)]
-struct NotifyLine {
+struct NotifySocket {
     socket: UnixDatagram,
-    /// Named in each datagram, since systemd may open the socket anew.
+    /// Given with each datagram, since systemd may open the socket anew.
     addr: SocketAddr,
 }
 
 impl Notifier {
-    /// By `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    /// Reads `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
     pub fn from_env() -> Notifier {
-        let line = variable("NOTIFY_SOCKET").and_then(|name| match NotifyLine::open(&name) {
-            Ok(line) => Some(line),
+        let socket = variable("NOTIFY_SOCKET").and_then(|name| match NotifySocket::open(&name) {
+            Ok(socket) => Some(socket),
             Err(error) => {
                 log!(Warn, "cannot notify systemd"; socket = name, error = error);
                 None
             }
         });
         let watchdog = watchdog(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"));
-        Notifier { line, watchdog }
+        Notifier { socket, watchdog }
     }
 
-    /// Whether anyone is told.
+    /// Whether there is a socket to notify.
     pub fn is_heard(&self) -> bool {
-        self.line.is_some()
+        self.socket.is_some()
     }
 
-    /// How long systemd goes without a sign of life before it ends the service.
+    /// How long the service may be silent before systemd ends it; `None`: the watchdog is off.
     pub fn watchdog_limit(&self) -> Option<Duration> {
         self.watchdog.filter(|_| self.is_heard())
     }
 
-    /// It serves, or serves again after [`Notifier::reloading`].
+    /// Says that the service is up, or up again after [`Notifier::reloading`].
     pub fn ready(&self) {
         self.tell("READY=1");
     }
 
-    /// One line for people, shown by `systemctl status`.
+    /// Sets the line that `systemctl status` shows.
     pub fn status(&self, text: &str) {
         self.tell(&format!("STATUS={}", text.replace('\n', " ")));
     }
 
-    /// It reads its files again. The time is what `Type=notify-reload` asks for.
+    /// Says that the service reads its files again. `Type=notify-reload` needs the time with it.
     pub fn reloading(&self) {
         let now = sys::monotonic().as_micros();
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
     }
 
-    /// It stops.
+    /// Says that the service is about to end.
     pub fn stopping(&self) {
         self.tell("STOPPING=1");
     }
 
-    /// It is alive.
+    /// Tells the watchdog that the service is alive.
     pub fn watchdog(&self) {
         self.tell("WATCHDOG=1");
     }
 
-    /// One that tells whoever has the socket that comes with it.
+    /// A notifier, and the socket that gets what it tells.
     #[cfg(test)]
     pub fn to_test(name: &str, watchdog: Option<Duration>) -> (Notifier, UnixDatagram) {
-        let line = NotifyLine::open(name).unwrap();
-        let socket = UnixDatagram::bind_addr(&line.addr).unwrap();
-        let line = Some(line);
-        (Notifier { line, watchdog }, socket)
+        let socket = NotifySocket::open(name).unwrap();
+        let systemd = UnixDatagram::bind_addr(&socket.addr).unwrap();
+        let socket = Some(socket);
+        (Notifier { socket, watchdog }, systemd)
     }
 
     fn tell(&self, text: &str) {
-        let Some(line) = &self.line else { return };
-        if let Err(error) = line.socket.send_to_addr(text.as_bytes(), &line.addr)
+        let Some(to) = &self.socket else { return };
+        if let Err(error) = to.socket.send_to_addr(text.as_bytes(), &to.addr)
             && let Some(more) = FAILURES.pass()
         {
             log!(Warn, "cannot notify systemd"; error = error, suppressed = more);
@@ -100,19 +100,19 @@ impl Notifier {
     }
 }
 
-impl NotifyLine {
-    fn open(name: &str) -> io::Result<NotifyLine> {
+impl NotifySocket {
+    fn open(name: &str) -> io::Result<NotifySocket> {
         let addr = match name.strip_prefix('@') {
             Some(name) => SocketAddr::from_abstract_name(name)?,
             None => SocketAddr::from_pathname(OsStr::from_bytes(name.as_bytes()))?,
         };
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(SEND_LIMIT))?;
-        Ok(NotifyLine { socket, addr })
+        Ok(NotifySocket { socket, addr })
     }
 }
 
-/// The limit in µs, unless it is another process' (sd_watchdog_enabled(3)).
+/// The limit, given in µs, unless it is for another process (sd_watchdog_enabled(3)).
 fn watchdog(usec: Option<String>, pid: Option<String>) -> Option<Duration> {
     if pid.is_some_and(|pid| !is_ours(&pid)) {
         return None;
@@ -146,9 +146,9 @@ mod tests {
     #[test]
     fn nobody_is_told_where_nobody_listens() {
         for name in ["@rtmp-server-nobody", "/nonexistent/notify"] {
-            let line = Some(NotifyLine::open(name).unwrap());
+            let socket = Some(NotifySocket::open(name).unwrap());
             let notifier = Notifier {
-                line,
+                socket,
                 watchdog: None,
             };
             notifier.ready();
@@ -156,7 +156,7 @@ mod tests {
         }
         let long = "x".repeat(200);
         assert!(
-            NotifyLine::open(&long).is_err(),
+            NotifySocket::open(&long).is_err(),
             "longer than an address may be"
         );
     }
