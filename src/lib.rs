@@ -22,7 +22,8 @@
 //! # The server
 //!
 //! [`net`] opens sockets and reads with deadlines. [`remote`] connects to other servers: a relay is a
-//! viewer, and a pull a publisher, whose connection the server has opened itself. [`server`] accepts
+//! viewer, and a pull a publisher, whose connection the server has opened itself. `ingest` is a
+//! publication with its recording, its relays and the program beside it. [`server`] accepts
 //! connections, runs a thread for each direction of each, and stops in order.
 //!
 //! # Beside it
@@ -63,6 +64,8 @@ pub mod net;
 
 pub mod remote;
 
+mod ingest;
+
 pub mod server;
 
 pub mod auth;
@@ -77,10 +80,10 @@ pub mod args;
 pub mod http;
 pub mod json;
 
-pub mod backoff;
-pub mod capacity;
+mod backoff;
+mod capacity;
 pub mod log;
-pub mod pace;
+mod pace;
 pub mod sync;
 pub mod sys;
 pub mod systemd;

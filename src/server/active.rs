@@ -1,14 +1,11 @@
 //! What a message stream of a peer is used for, from its beginning to its end.
 
-use super::context::Context;
 use super::events;
-use crate::capacity::Share;
-use crate::hooks::{Child, Event, Hooks};
+use crate::hooks::Hooks;
+use crate::ingest::Publishing;
 use crate::log;
-use crate::media::Codec;
-use crate::queue::{self, Outbox};
-use crate::record;
-use crate::registry::{Ended, Publication, Subscription};
+use crate::queue::Outbox;
+use crate::registry::Subscription;
 use crate::rtmp::session::Medium;
 use crate::rtmp::stream_key::StreamKey;
 use std::sync::Arc;
@@ -22,34 +19,11 @@ pub enum Active {
     Playing(Playing),
 }
 
-/// A publication.
-pub struct Publishing {
-    /// The right to publish.
-    pub publication: Publication,
-    /// Of which stream.
-    pub key: StreamKey,
-}
-
-/// What lasts as long as a publication does, wherever that ends.
-struct Beside {
-    hooks: Arc<Hooks>,
-    conn_id: String,
-    key: StreamKey,
-    since: Instant,
-    /// The program that runs beside it.
-    child: Option<Child>,
-    /// Room in the system for what runs beside it.
-    share: Share,
-}
-
 /// A playback.
 pub struct Playing {
-    /// The place in the audience.
-    pub subscription: Subscription,
-    /// Of which stream.
-    pub key: StreamKey,
-    /// Since when.
-    pub since: Instant,
+    subscription: Subscription,
+    key: StreamKey,
+    since: Instant,
     /// The way to the viewer.
     outbox: Arc<Outbox>,
     /// Bytes and drops of its connection, when playing began.
@@ -99,82 +73,12 @@ impl Active {
     }
 
     /// Ends it, and tells the log and the hooks.
-    pub fn end(self, context: &Context, conn_id: &str, ending: Ending) {
-        match self {
-            Active::Publishing(publishing) => publishing.end(ending),
-            Active::Playing(playing) => playing.end(context, conn_id, ending),
+    pub fn end(self, hooks: &Hooks, conn_id: &str, ending: Ending) {
+        match (self, ending) {
+            (Active::Publishing(publishing), Ending::Finished) => publishing.finish(),
+            (Active::Publishing(publishing), Ending::Lost) => drop(publishing),
+            (Active::Playing(playing), ending) => playing.end(hooks, conn_id, ending),
         }
-    }
-}
-
-impl Publishing {
-    /// A publication that begins now: hooks are told by `event`, and whatever is to run beside it
-    /// is started.
-    pub fn start(
-        context: &Context,
-        publication: Publication,
-        key: StreamKey,
-        event: Event,
-        share: Share,
-    ) -> Publishing {
-        let begun = publication.begin(|| {
-            let beside = Beside::start(context, &key, event, share);
-            Box::new(move |ended| beside.end(&ended))
-        });
-        if begun {
-            if let Some(recorder) = &context.recorder {
-                let (feed, intake) = queue::feed(record::FEED_LIMITS);
-                publication.attach(feed);
-                recorder.start(&key, intake);
-            }
-            context.relays.start(&key, &context.registry);
-        }
-        Publishing { publication, key }
-    }
-
-    /// Ends it.
-    pub fn end(self, ending: Ending) {
-        match ending {
-            Ending::Finished => self.publication.finish(),
-            Ending::Lost => drop(self.publication),
-        }
-    }
-}
-
-impl Beside {
-    fn start(context: &Context, key: &StreamKey, event: Event, share: Share) -> Beside {
-        context.hooks.fire(event.clone());
-        let conn_id = event.conn_id.clone();
-        let supervisor = context.supervisor.as_ref();
-        Beside {
-            hooks: Arc::clone(&context.hooks),
-            conn_id,
-            key: key.clone(),
-            since: Instant::now(),
-            child: supervisor.map(|supervisor| supervisor.start(event)),
-            share,
-        }
-    }
-
-    /// Tells the log and the hooks.
-    fn end(self, ended: &Ended) {
-        let Beside {
-            hooks,
-            conn_id,
-            key,
-            since,
-            child,
-            share: _share,
-        } = self;
-        let (traffic, duration) = (&ended.traffic, since.elapsed());
-        let codec = |codec: Option<Codec>| codec.map_or("-".to_owned(), |codec| codec.to_string());
-        log!(Info, "publisher stopped"; conn_id = conn_id, stream_key = key, how = ended.reason,
-            duration_sec = log::Seconds(duration),
-            audio_codec = codec(traffic.audio_codec), audio_packets = traffic.audio,
-            video_codec = codec(traffic.video_codec), video_packets = traffic.video,
-            total_bytes = traffic.bytes, viewers = ended.viewers, dropped = traffic.dropped);
-        hooks.fire(events::publish_stopped(&conn_id, &key, traffic, duration));
-        drop(child);
     }
 }
 
@@ -190,7 +94,7 @@ impl Playing {
         }
     }
 
-    fn end(self, context: &Context, conn_id: &str, ending: Ending) {
+    fn end(self, hooks: &Hooks, conn_id: &str, ending: Ending) {
         let Playing {
             subscription,
             key,
@@ -207,8 +111,6 @@ impl Playing {
         log!(Info, "player stopped"; conn_id = conn_id, stream_key = key, how = how,
             duration_sec = log::Seconds(since.elapsed()),
             total_bytes = outbox.bytes() - bytes, dropped = outbox.drops() - drops);
-        context
-            .hooks
-            .fire(events::play_stopped(conn_id, &key, since.elapsed()));
+        hooks.fire(events::play_stopped(conn_id, &key, since.elapsed()));
     }
 }

@@ -18,7 +18,7 @@ mod ticker;
 mod trim;
 mod watch;
 
-use crate::admin::AdminServer;
+use crate::admin::{AdminServer, AdminSource};
 use crate::args::Config;
 use crate::log;
 use crate::net::Acceptor;
@@ -39,6 +39,7 @@ pub use watch::{Load, Watch};
 /// A running server.
 pub struct Server {
     context: Arc<Context>,
+    watch: Watch,
     /// Accepting stops when they are dropped.
     acceptors: Vec<Acceptor>,
     threads: Vec<JoinHandle<()>>,
@@ -56,18 +57,20 @@ impl Server {
     /// One line that names the address and says what is wrong with it.
     pub fn start(config: &Config, passed: PassedSockets) -> Result<Server, String> {
         let listeners = setup::listeners(config, passed.rtmp)?;
-        let context = Arc::new(setup::context(config, addrs(&listeners))?);
-        let webs = setup::webs(config, passed.metrics, &context)?;
+        let context = Arc::new(setup::context(config)?);
+        let watch = Watch::new(&context, &addrs(&listeners));
+        let webs = setup::webs(config, passed.metrics, &watch)?;
         let failed = |error: io::Error| format!("cannot start: {error}");
         let mut server = Server {
             context,
+            watch,
             acceptors: Vec::new(),
             threads: Vec::new(),
             webs,
             reconnect_url: config.reconnect_url.clone(),
         };
         server.spawn_threads(listeners).map_err(failed)?;
-        server.context.pulls.start(&server.context);
+        server.context.pulls.start();
         for addr in server.addrs() {
             log!(Info, "listening"; addr = addr);
         }
@@ -118,18 +121,18 @@ impl Server {
             streams,
             viewers,
             ..
-        } = self.watch().load();
+        } = self.watch.load();
         (connections, streams, viewers)
     }
 
     /// For those who look at it, or ask things of it.
     pub fn watch(&self) -> Watch {
-        Watch(Arc::clone(&self.context))
+        self.watch.clone()
     }
 
     /// What can be told of it now.
     pub fn snapshot(&self) -> Snapshot {
-        self.context.snapshot()
+        self.watch.snapshot()
     }
 
     /// Where it serves HTTP.

@@ -1,17 +1,15 @@
 //! Streams that come from other servers: for each a thread with a connection of its own, always or
 //! as long as somebody watches.
 
-use super::active::{Ending, Publishing};
-use super::context::Context;
-use super::events;
 use super::fetches::{Fetch, FetchRefused, Fetches};
 use crate::backoff::{Backoff, jittered};
+use crate::ingest::{DemandObserver, Ingest, PublishError, Publishing};
 use crate::log;
 use crate::queue::Outbox;
 use crate::registry::{LastHeard, Origin, Publisher, Registry};
 use crate::remote::{
-    Filter, Link, LinkError, LinkHandler, LinkProgress, RtmpUrl, STEADY, Source, StopHandle,
-    StopTarget, split_key,
+    Filter, Link, LinkError, LinkHandler, LinkProgress, LinkSettings, RtmpUrl, STEADY, Source,
+    StopHandle, StopTarget, split_key,
 };
 use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::StreamKey;
@@ -22,7 +20,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How long a stream that is pulled on demand goes on when nobody watches any more.
@@ -44,8 +42,8 @@ pub struct Pulls(Arc<PullsShared>);
 struct PullsShared {
     sources: Vec<Source>,
     on_demand: bool,
-    /// Set once the rest of the server is there.
-    context: OnceLock<Weak<Context>>,
+    ingest: Arc<Ingest>,
+    link_settings: LinkSettings,
     /// By stream, those that have not ended.
     pulls: Mutex<HashMap<StreamKey, Arc<Pull>>>,
     fetches: Fetches,
@@ -93,11 +91,17 @@ enum Audience {
 
 impl Pulls {
     /// Pulls from these sources, always or only for those who watch.
-    pub fn new(sources: Vec<Source>, on_demand: bool) -> Pulls {
+    pub fn new(
+        sources: Vec<Source>,
+        on_demand: bool,
+        ingest: Arc<Ingest>,
+        link_settings: LinkSettings,
+    ) -> Pulls {
         Pulls(Arc::new(PullsShared {
             sources,
             on_demand,
-            context: OnceLock::new(),
+            ingest,
+            link_settings,
             pulls: Mutex::default(),
             fetches: Fetches::default(),
             next_number: AtomicU64::new(1),
@@ -105,10 +109,8 @@ impl Pulls {
         }))
     }
 
-    /// Begins, with the rest of the server.
-    pub fn start(&self, context: &Arc<Context>) {
-        // It is started once.
-        let _ = self.0.context.set(Arc::downgrade(context));
+    /// Begins those that are not on demand.
+    pub fn start(&self) {
         if self.0.on_demand {
             return;
         }
@@ -129,35 +131,13 @@ impl Pulls {
         let Some(source) = self.0.source_on_demand(key) else {
             return Ok(());
         };
-        let registry = self.0.context.get().and_then(Weak::upgrade);
-        let here = registry.is_some_and(|context| context.registry.is_live(key));
+        let here = self.0.ingest.registry.is_live(key);
         if self.0.running(&self.0.lock(), key).is_none() {
             // A stream that is here is no stranger's invention, and is fetched only afterwards.
             let fetch = self.0.fetches.begin((!here).then_some(ip))?;
             self.start_one(key, source, Demand::expected(fetch, via.to_vec()));
         }
         Ok(())
-    }
-
-    /// So many watch the stream `key` now, or want to.
-    pub fn demand_changes(&self, key: &StreamKey, viewers: usize) {
-        let Some(source) = self.0.source_on_demand(key) else {
-            return;
-        };
-        let ip = {
-            // One step, so that a pull that ends for want of viewers is not taken for one that runs.
-            let pulls = self.0.lock();
-            if let Some(pull) = self.0.running(&pulls, key) {
-                return pull.set_watched(viewers > 0);
-            }
-            pulls.get(key).and_then(|pull| pull.demand.address())
-        };
-        // It has ended since this viewer asked for it.
-        if viewers > 0
-            && let Ok(fetch) = self.0.fetches.begin(ip)
-        {
-            self.start_one(key, source, Demand::expected(fetch, Vec::new()));
-        }
     }
 
     fn start_one(&self, key: &StreamKey, source: &Source, demand: Demand) {
@@ -185,17 +165,6 @@ impl Pulls {
             self.0.forget(&pull);
             log!(Error, "cannot start pull"; stream_key = key, source = source.url, error = error);
         }
-    }
-
-    /// Ends a pull for which nobody waits; whether it did.
-    fn end_unless_wanted(&self, pull: &Pull) -> bool {
-        // One step with those who look whether it runs.
-        let _pulls = self.0.lock();
-        let gone = pull.demand.is_gone();
-        if gone {
-            pull.switch.turn_off();
-        }
-        gone
     }
 
     /// Ends those that nobody has watched for long.
@@ -228,6 +197,28 @@ impl Pulls {
     }
 }
 
+impl DemandObserver for Pulls {
+    fn demand_changes(&self, key: &StreamKey, viewers: usize) {
+        let Some(source) = self.0.source_on_demand(key) else {
+            return;
+        };
+        let ip = {
+            // One step, so that a pull that ends for want of viewers is not taken for one that runs.
+            let pulls = self.0.lock();
+            if let Some(pull) = self.0.running(&pulls, key) {
+                return pull.set_watched(viewers > 0);
+            }
+            pulls.get(key).and_then(|pull| pull.demand.address())
+        };
+        // It has ended since this viewer asked for it.
+        if viewers > 0
+            && let Ok(fetch) = self.0.fetches.begin(ip)
+        {
+            self.start_one(key, source, Demand::expected(fetch, Vec::new()));
+        }
+    }
+}
+
 impl PullsShared {
     fn lock(&self) -> MutexGuard<'_, HashMap<StreamKey, Arc<Pull>>> {
         self.pulls.lock()
@@ -250,12 +241,79 @@ impl PullsShared {
 
     /// The life of a pull.
     fn run(&self, pull: Arc<Pull>, last: Option<Arc<Pull>>, member: Member) {
-        let context = self.context.get().and_then(Weak::upgrade);
-        if let Some(context) = context.filter(|_| pull.switch.pause_for(&last, TURN_LIMIT)) {
-            pull.keep_connected(&context);
+        if pull.switch.pause_for(&last, TURN_LIMIT) {
+            self.keep_connected(&pull);
         }
         self.forget(&pull);
         drop((pull, member));
+    }
+
+    /// Ends a pull for which nobody waits; whether it did.
+    fn end_unless_wanted(&self, pull: &Pull) -> bool {
+        // One step with those who look whether it runs.
+        let _pulls = self.lock();
+        let gone = pull.demand.is_gone();
+        if gone {
+            pull.switch.turn_off();
+        }
+        gone
+    }
+
+    fn keep_connected(&self, pull: &Pull) {
+        let mut backoff = Backoff::new(STEADY);
+        while !pull.switch.is_off() {
+            if self.ingest.registry.is_live(&pull.key) {
+                pull.progress.waiting(LinkError::Superseded.to_string());
+                pull.switch.pause(SUPERSEDED_POLL);
+                continue;
+            }
+            pull.progress.connecting();
+            let (error, worked) = self.connect(pull);
+            if let LinkError::Stopped = error {
+                break;
+            }
+            let pause = jittered(backoff.pause(worked));
+            let retry_in_sec = log::Seconds(pause);
+            if let LinkError::Ended = error {
+                log!(Info, "pull ended"; conn_id = pull.id, stream_key = pull.key, source = pull.source.url,
+                    retry_in_sec = retry_in_sec);
+            } else {
+                log!(Warn, "pull failed"; conn_id = pull.id, stream_key = pull.key, source = pull.source.url,
+                    layer = error.layer(), error = error, retry_in_sec = retry_in_sec);
+            }
+            pull.progress.waiting(error.to_string());
+            if self.end_unless_wanted(pull) {
+                break;
+            }
+            pull.switch.pause(pause);
+        }
+        log!(Info, "pull stopped"; conn_id = pull.id, stream_key = pull.key, source = pull.source.url,
+            received_bytes = pull.progress.told().received);
+    }
+
+    /// One connection: why it is over, and for how long media has come.
+    fn connect(&self, pull: &Pull) -> (LinkError, Duration) {
+        let link = Link {
+            link_settings: &self.link_settings,
+            url: &pull.source.url,
+            purpose: Purpose::Play,
+            switch: &pull.switch,
+        };
+        let mut receiver = Receiver {
+            ingest: &self.ingest,
+            pull,
+            heard: Arc::new(LastHeard::now()),
+            way: None,
+            publishing: None,
+            since: None,
+        };
+        let mut via = pull.demand.via(&pull.key, &self.ingest.registry);
+        via.push(self.link_settings.name.clone());
+        let error = link.run(pull.source.target(&pull.key, via), &mut receiver);
+        let worked = receiver
+            .since
+            .map_or(Duration::ZERO, |since| since.elapsed());
+        (error, worked)
     }
 
     /// Takes a pull off the list, unless another has its place by now.
@@ -353,63 +411,6 @@ impl Pull {
         }
     }
 
-    fn keep_connected(&self, context: &Context) {
-        let mut backoff = Backoff::new(STEADY);
-        while !self.switch.is_off() {
-            if context.registry.is_live(&self.key) {
-                self.progress.waiting(LinkError::Superseded.to_string());
-                self.switch.pause(SUPERSEDED_POLL);
-                continue;
-            }
-            self.progress.connecting();
-            let (error, worked) = self.connect(context);
-            if let LinkError::Stopped = error {
-                break;
-            }
-            let pause = jittered(backoff.pause(worked));
-            let retry_in_sec = log::Seconds(pause);
-            if let LinkError::Ended = error {
-                log!(Info, "pull ended"; conn_id = self.id, stream_key = self.key, source = self.source.url,
-                    retry_in_sec = retry_in_sec);
-            } else {
-                log!(Warn, "pull failed"; conn_id = self.id, stream_key = self.key, source = self.source.url,
-                    layer = error.layer(), error = error, retry_in_sec = retry_in_sec);
-            }
-            self.progress.waiting(error.to_string());
-            if context.pulls.end_unless_wanted(self) {
-                break;
-            }
-            self.switch.pause(pause);
-        }
-        log!(Info, "pull stopped"; conn_id = self.id, stream_key = self.key, source = self.source.url,
-            received_bytes = self.progress.told().received);
-    }
-
-    /// One connection: why it is over, and for how long media has come.
-    fn connect(&self, context: &Context) -> (LinkError, Duration) {
-        let link = Link {
-            link_settings: &context.link_settings,
-            url: &self.source.url,
-            purpose: Purpose::Play,
-            switch: &self.switch,
-        };
-        let mut receiver = Receiver {
-            context,
-            pull: self,
-            heard: Arc::new(LastHeard::now()),
-            way: None,
-            publishing: None,
-            since: None,
-        };
-        let mut via = self.demand.via(&self.key, &context.registry);
-        via.push(context.link_settings.name.clone());
-        let error = link.run(self.source.target(&self.key, via), &mut receiver);
-        let worked = receiver
-            .since
-            .map_or(Duration::ZERO, |since| since.elapsed());
-        (error, worked)
-    }
-
     fn stats(&self) -> PullStats {
         let told = self.progress.told();
         PullStats {
@@ -426,7 +427,7 @@ impl Pull {
 
 /// A pull that uses a connection.
 struct Receiver<'a> {
-    context: &'a Context,
+    ingest: &'a Ingest,
     pull: &'a Pull,
     heard: Arc<LastHeard>,
     /// The way to the server and what to say at the end, once it plays.
@@ -449,23 +450,20 @@ impl Receiver<'_> {
             origin: Origin::Server { end: end.clone() },
             via: Vec::new(),
         };
-        let share = self.context.room_for_publication().map_err(no_room)?;
-        let publication = self.context.registry.publish(key, publisher);
-        let publication = publication.map_err(|_| LinkError::Superseded)?;
+        let claim = self.ingest.claim(key, publisher);
+        let claim = claim.map_err(|error| match error {
+            PublishError::NoRoom(_) => LinkError::Io(io::Error::other(error)),
+            PublishError::Refused(_) => LinkError::Superseded,
+        })?;
         log!(Info, "pull started"; conn_id = id, stream_key = key, source = self.pull.source.url);
         let (app, name) = split_key(key);
-        let event = events::publish_started(id, key, app, name);
-        let publishing = Publishing::start(self.context, publication, key.clone(), event, share);
+        let publishing = claim.begin(app, name);
         self.publishing = Some(publishing);
         self.since = Some(Instant::now());
         self.pull.demand.set_come();
         self.pull.progress.connected(outbox);
         Ok(())
     }
-}
-
-fn no_room(by: &'static str) -> LinkError {
-    LinkError::Io(io::Error::other(format!("the system has no room: {by}")))
 }
 
 impl LinkHandler for Receiver<'_> {
@@ -510,12 +508,9 @@ impl LinkHandler for Receiver<'_> {
     }
 
     fn end(&mut self, why: &LinkError) {
-        let ending = match why {
-            LinkError::Ended | LinkError::Stopped => Ending::Finished,
-            _ => Ending::Lost,
-        };
-        if let Some(publishing) = self.publishing.take() {
-            publishing.end(ending);
+        match (self.publishing.take(), why) {
+            (Some(publishing), LinkError::Ended | LinkError::Stopped) => publishing.finish(),
+            (publishing, _) => drop(publishing),
         }
         self.way = None;
         self.pull.progress.settle();

@@ -2,7 +2,6 @@
 
 use super::connections::Connections;
 use super::context::Context;
-use super::events::{RecordEvents, RelayEvents, StreamEvents};
 use super::listener;
 use super::pacing::Pacing;
 use super::pull::Pulls;
@@ -11,17 +10,17 @@ use crate::admin::{Access, AdminServer};
 use crate::args::{self, Auth, Config, OnDuplicate, Secret, TrackPolicy};
 use crate::auth::Authenticator;
 use crate::capacity::{self, Capacity};
-use crate::hooks::{Hooks, Supervisor};
+use crate::hooks::Hooks;
+use crate::ingest::{DemandObserver, Ingest, IngestSettings};
 use crate::log;
 use crate::net::{self, Merge};
 use crate::queue::Budget;
-use crate::record::Recorder;
-use crate::registry::{Registry, StreamSettings};
-use crate::remote::{LinkSettings, Relays};
+use crate::registry::StreamSettings;
+use crate::remote::LinkSettings;
 use crate::stats::Counters;
 use crate::sys;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -60,32 +59,11 @@ fn system_capacity(wanted: usize) -> Capacity {
     capacity
 }
 
-/// Threads and processes that a publication has beside its connection, at most. A recording counts
-/// as two for its file; a program has a thread that waits for it and two for its output.
-fn publication_threads(config: &Config) -> usize {
-    let recording = if config.record.is_some() { 2 } else { 0 };
-    let program = if config.run_on_publish.is_some() {
-        4
-    } else {
-        0
-    };
-    recording + program + 2 * config.relay_to.len()
-}
-
-pub fn context(config: &Config, listening: Vec<SocketAddr>) -> Result<Context, String> {
-    let settings = StreamSettings {
-        gop_cache: config.gop_cache,
-        takeover: config.on_duplicate == OnDuplicate::Takeover,
-        grace: config.grace,
-        wait: config.wait_stream,
-        chunk_size: config.chunk_size,
-    };
+/// What the server is made of, with nobody connected yet.
+pub fn context(config: &Config) -> Result<Context, String> {
     let counters = Arc::new(Counters::default());
     let hooks = Hooks::new(&config.hooks, &counters).map_err(|error| format!("hooks: {error}"))?;
     let hooks = Arc::new(hooks);
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
     let link_settings = LinkSettings {
         chunk_size: config.chunk_size,
         merge: Merge::new(config.merge),
@@ -93,42 +71,57 @@ pub fn context(config: &Config, listening: Vec<SocketAddr>) -> Result<Context, S
         budget: Arc::new(Budget::new(capacity::memory() / QUEUE_MEMORY_SHARE)),
         name: format!("{:016x}", RandomState::new().hash_one(0)),
     };
-    let listener = Arc::new(RelayEvents(Arc::clone(&hooks)));
-    let relays = Relays::new(config.relay_to.clone(), link_settings.clone(), listener);
-    let pulls = Pulls::new(config.pull.clone(), config.pull_on_demand);
-    let observer = StreamEvents {
-        hooks: Arc::clone(&hooks),
-        relays: relays.clone(),
-        pulls: pulls.clone(),
-    };
-    let run_on_publish = config.run_on_publish.as_deref();
-    let supervisor = run_on_publish.map(|command| Supervisor::new(command, Arc::clone(&counters)));
     let capacity = Arc::new(system_capacity(config.max_connections));
+    let ingest = Arc::new(Ingest::new(
+        ingest_settings(config),
+        Arc::clone(&hooks),
+        link_settings.clone(),
+        Arc::clone(&capacity),
+    ));
+    let pulls = Arc::new(Pulls::new(
+        config.pull.clone(),
+        config.pull_on_demand,
+        Arc::clone(&ingest),
+        link_settings.clone(),
+    ));
+    let demand = Arc::clone(&pulls) as Arc<dyn DemandObserver>;
+    ingest.observe_demand(Arc::downgrade(&demand));
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Ok(Context {
         auth: authenticator(&config.auth)?,
-        supervisor,
-        registry: Registry::new(settings, Arc::new(observer), Arc::clone(&counters)),
-        recorder: recorder(config, &hooks, &counters),
-        relays,
-        pulls,
-        link_settings,
         hooks,
-        capacity: Arc::clone(&capacity),
-        pacing: Pacing::new(Arc::clone(&counters)),
-        counters,
-        publication_threads: publication_threads(config),
+        registry: ingest.registry.clone(),
+        ingest,
+        pulls,
         connections: Arc::new(Connections::new(
             config.max_connections,
             NonZeroUsize::new(config.max_connections_per_ip),
             capacity,
         )),
-        chunk_size: config.chunk_size,
+        pacing: Pacing::new(Arc::clone(&counters)),
+        counters,
+        link_settings,
         all_tracks: config.tracks == TrackPolicy::All,
-        merge: Merge::new(config.merge),
-        listening,
         epoch: Instant::now(),
         seed: since_1970.as_nanos() as u64,
     })
+}
+
+fn ingest_settings(config: &Config) -> IngestSettings {
+    IngestSettings {
+        streams: StreamSettings {
+            gop_cache: config.gop_cache,
+            takeover: config.on_duplicate == OnDuplicate::Takeover,
+            grace: config.grace,
+            wait: config.wait_stream,
+            chunk_size: config.chunk_size,
+        },
+        record: config.record.clone(),
+        relay_to: config.relay_to.clone(),
+        run_on_publish: config.run_on_publish.clone(),
+    }
 }
 
 fn authenticator(auth: &Auth) -> Result<Authenticator, String> {
@@ -145,24 +138,18 @@ fn authenticator(auth: &Auth) -> Result<Authenticator, String> {
     }
 }
 
-fn recorder(config: &Config, hooks: &Arc<Hooks>, counters: &Arc<Counters>) -> Option<Recorder> {
-    let settings = config.record.clone()?;
-    let listener = Arc::new(RecordEvents(Arc::clone(hooks)));
-    Some(Recorder::new(settings, listener, Arc::clone(counters)))
-}
-
 /// The HTTP servers: on the address of the configuration, and on sockets that were `passed`.
 pub fn webs(
     config: &Config,
     passed: Vec<TcpListener>,
-    context: &Arc<Context>,
+    watch: &Watch,
 ) -> Result<Vec<AdminServer>, String> {
     let token = config.api_token.as_ref().map(Secret::reveal);
     let access = || Access {
         token: token.map(str::to_owned),
         hosts: config.http_host.clone(),
     };
-    let source = || Arc::new(Watch(Arc::clone(context)));
+    let source = || Arc::new(watch.clone());
     let mut webs = Vec::new();
     for listener in passed {
         let web = AdminServer::serve(listener, access(), source());

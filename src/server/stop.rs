@@ -39,26 +39,26 @@ impl Stop {
         for peer in &peers {
             peer.ask_to_reconnect(reconnect_url, WHY);
         }
-        context.relays.close();
+        context.ingest.relays.close();
         context.pulls.close();
         context.registry.close();
         close_all(&peers);
         drop(peers);
         self.step(true, "streams are ended and clients told");
-        let linked = context.relays.wait_gone(self.end) && context.pulls.wait_gone(self.end);
+        let linked = context.ingest.relays.wait_gone(self.end) && context.pulls.wait_gone(self.end);
         self.step(linked, "connections to other servers are closed");
         let gone = context.connections.wait_gone(self.end);
         self.step(gone, "clients have what was queued for them and are gone");
         let record =
             |recorder: &Recorder| self.step(recorder.close(self.end), "recordings are complete");
-        let recorded = context.recorder.as_ref().is_none_or(record);
+        let recorded = context.ingest.recorder.as_ref().is_none_or(record);
         let supervise = |supervisor: &Supervisor| {
             self.step(
                 supervisor.close(self.end),
                 "programs beside streams have ended",
             )
         };
-        let ended = context.supervisor.as_ref().is_none_or(supervise);
+        let ended = context.ingest.supervisor.as_ref().is_none_or(supervise);
         // The last events are fired by now; they are still delivered.
         let told = context.hooks.close(self.end);
         self.step(told, "hooks are told of everything");

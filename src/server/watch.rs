@@ -7,6 +7,7 @@ use crate::queue::Cause;
 use crate::record::Recorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::Snapshot;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// How much there is to do.
@@ -24,60 +25,65 @@ pub struct Load {
 
 /// A running server, for those who only look at it, for as long as they like.
 #[derive(Clone)]
-pub struct Watch(pub Arc<Context>);
+pub struct Watch {
+    context: Arc<Context>,
+    listening: Arc<[SocketAddr]>,
+}
 
 impl Watch {
+    pub(super) fn new(context: &Arc<Context>, listening: &[SocketAddr]) -> Watch {
+        Watch {
+            context: Arc::clone(context),
+            listening: Arc::from(listening),
+        }
+    }
+
     /// How much there is to do now.
     pub fn load(&self) -> Load {
-        let (streams, viewers) = self.0.registry.count();
+        let (streams, viewers) = self.context.registry.count();
         Load {
-            connections: self.0.connections.total(),
+            connections: self.context.connections.total(),
             streams,
             viewers,
-            bytes_sent: self.0.counters.bytes_out.get(),
+            bytes_sent: self.context.counters.bytes_out.get(),
         }
     }
 }
 
 impl AdminSource for Watch {
     fn snapshot(&self) -> Snapshot {
-        self.0.snapshot()
+        let context = &self.context;
+        let ingest = &context.ingest;
+        let supervisor = ingest.supervisor.as_ref();
+        let recorder = ingest.recorder.as_ref();
+        let peers = context.connections.peers();
+        let mut connections: Vec<_> = peers.iter().map(|peer| peer.stats()).collect();
+        connections.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
+        Snapshot {
+            uptime: context.epoch.elapsed(),
+            listening: self.listening.to_vec(),
+            totals: context.counters.totals(),
+            streams: context.registry.stats(),
+            connections,
+            relays: ingest.relays.stats(),
+            pulls: context.pulls.stats(),
+            recordings: recorder.map(Recorder::snapshot).unwrap_or_default(),
+            hooks_waiting: context.hooks.waiting(),
+            children: supervisor.map_or(0, Supervisor::children),
+        }
     }
 
     fn hang_up_connection(&self, id: &str) -> bool {
-        let peer = self.0.connections.peer(id);
+        let peer = self.context.connections.peer(id);
         peer.inspect(|peer| peer.outbox.hang_up(Cause::Asked))
             .is_some()
     }
 
     fn hang_up_stream(&self, key: &str) -> bool {
-        StreamKey::new(key).is_ok_and(|key| self.0.registry.end(&key))
+        StreamKey::new(key).is_ok_and(|key| self.context.registry.end(&key))
     }
 
     fn is_stopping(&self) -> bool {
-        self.0.is_stopping()
-    }
-}
-
-impl Context {
-    /// What can be told of the server now.
-    pub fn snapshot(&self) -> Snapshot {
-        let supervisor = self.supervisor.as_ref();
-        let recorder = self.recorder.as_ref();
-        let peers = self.connections.peers();
-        let mut connections: Vec<_> = peers.iter().map(|peer| peer.stats()).collect();
-        connections.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
-        Snapshot {
-            uptime: self.epoch.elapsed(),
-            listening: self.listening.clone(),
-            totals: self.counters.totals(),
-            streams: self.registry.stats(),
-            connections,
-            relays: self.relays.stats(),
-            pulls: self.pulls.stats(),
-            recordings: recorder.map(Recorder::snapshot).unwrap_or_default(),
-            hooks_waiting: self.hooks.waiting(),
-            children: supervisor.map_or(0, Supervisor::children),
-        }
+        self.context.is_stopping()
     }
 }

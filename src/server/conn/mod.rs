@@ -169,7 +169,7 @@ struct Conn<'a> {
 
 impl<'a> Conn<'a> {
     fn new(context: &'a Context, peer: Arc<Peer>, socket: &'a TcpStream) -> Conn<'a> {
-        let mut session = Session::new(context.chunk_size);
+        let mut session = Session::new(context.link_settings.chunk_size);
         session.count_received(1 + 2 * handshake::PACKET_LEN);
         Conn {
             context,
@@ -359,7 +359,7 @@ impl<'a> Conn<'a> {
         };
         let (_, active) = self.active.swap_remove(index);
         self.peer.purpose().stream_key.clear();
-        active.end(self.context, &self.peer.id, Ending::Finished);
+        active.end(&self.context.hooks, &self.peer.id, Ending::Finished);
         if self.active.is_empty() {
             let end = Instant::now() + SETUP_LIMIT;
             self.reader.set_end(end).map_err(Error::Io)?;
@@ -370,7 +370,7 @@ impl<'a> Conn<'a> {
     /// The connection is over: whatever is left of it ends unasked.
     fn depart(mut self) {
         for (_, active) in std::mem::take(&mut self.active) {
-            active.end(self.context, &self.peer.id, Ending::Lost);
+            active.end(&self.context.hooks, &self.peer.id, Ending::Lost);
         }
         for (deviation, times) in self.chunks.tolerated().told() {
             if let Some(more) = DEVIATIONS.pass() {

@@ -2,6 +2,7 @@
 
 use super::{Conn, FLOOD_LINES, FLOOD_PERIOD};
 use crate::auth::{Action, Authenticator};
+use crate::ingest::PublishError;
 use crate::log;
 use crate::log::RateLimit;
 use crate::registry::{Origin, Publisher, Recipient, Refusal, Selection, SubscriberKind};
@@ -9,7 +10,7 @@ use crate::rtmp::command::HOPS_MAX;
 use crate::rtmp::session::StreamRequest;
 use crate::rtmp::status::code;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
-use crate::server::active::{Active, Playing, Publishing};
+use crate::server::active::{Active, Playing};
 use crate::server::error::Error;
 use crate::server::events;
 use crate::server::fetches::FetchRefused;
@@ -70,9 +71,6 @@ impl Conn<'_> {
         if !self.context.pacing.may_begin(Action::Publish, key, pace) {
             return self.refuse(&request, code::PUBLISH_DENIED, TOO_OFTEN);
         }
-        let Ok(share) = self.context.room_for_publication() else {
-            return self.refuse(&request, code::PUBLISH_DENIED, NO_ROOM);
-        };
         let StreamRequest { stream, name, path } = &request;
         let (key, conn_id) = (path.key.clone(), self.peer.id.clone());
         let outbox = Arc::clone(self.outbox());
@@ -87,20 +85,24 @@ impl Conn<'_> {
             origin,
             via: self.via.clone(),
         };
-        let publication = match self.context.registry.publish(&key, publisher) {
-            Ok(publication) => publication,
-            Err(Refusal::Loop) => return self.refuse_loop(&request, code::BAD_NAME),
-            Err(Refusal::InUse | Refusal::NotFound) => {
+        let claim = match self.context.ingest.claim(&key, publisher) {
+            Ok(claim) => claim,
+            Err(PublishError::NoRoom(_)) => {
+                return self.refuse(&request, code::PUBLISH_DENIED, NO_ROOM);
+            }
+            Err(PublishError::Refused(Refusal::Loop)) => {
+                return self.refuse_loop(&request, code::BAD_NAME);
+            }
+            Err(PublishError::Refused(Refusal::InUse | Refusal::NotFound)) => {
                 let text = format!("{name} is already being published.");
                 return self.refuse(&request, code::BAD_NAME, &text);
             }
         };
         log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
-        let event = events::publish_started(&self.peer.id, &key, &self.app, name);
-        let publishing = Publishing::start(self.context, publication, key, event, share);
+        let publishing = claim.begin(&self.app, name);
         self.replies.extend(self.session.accept(*stream));
         self.set_active(*stream, Active::Publishing(publishing))?;
-        self.reader.gather(self.context.merge);
+        self.reader.gather(self.context.link_settings.merge);
         self.hand_over_replies()
     }
 

@@ -1,0 +1,254 @@
+//! Publications with all that lives as long as they do: the recording, the relays, the program
+//! beside them, and what the log and the hooks are told of their start and end. Clients that
+//! publish and streams that are pulled use it alike.
+
+mod events;
+mod observers;
+
+pub(crate) use observers::DemandObserver;
+
+use crate::capacity::{Capacity, Share};
+use crate::hooks::{Child, Event, Hooks, Supervisor};
+use crate::log;
+use crate::media::Codec;
+use crate::queue;
+use crate::record::{self, RecordSettings, Recorder};
+use crate::registry::{Ended, Publication, Publisher, Refusal, Registry, StreamSettings};
+use crate::remote::{Destination, LinkSettings, Relays};
+use crate::rtmp::stream_key::StreamKey;
+use crate::stats::Counters;
+use observers::{DemandSlot, RecordEvents, RelayEvents, StreamEvents};
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+/// Threads that a recording counts as: its own, and one for its file.
+const RECORDING_THREADS: usize = 2;
+
+/// Threads that a program counts as: itself, the thread that waits for it, and two for its output.
+const PROGRAM_THREADS: usize = 4;
+
+/// Threads of a relay: a reader and a writer.
+const RELAY_THREADS: usize = 2;
+
+/// What publications have beside them.
+pub(crate) struct IngestSettings {
+    pub(crate) streams: StreamSettings,
+    pub(crate) record: Option<RecordSettings>,
+    pub(crate) relay_to: Vec<Destination>,
+    /// The command of the program beside each publication.
+    pub(crate) run_on_publish: Option<String>,
+}
+
+/// Where publications begin.
+pub(crate) struct Ingest {
+    pub(crate) registry: Registry,
+    pub(crate) relays: Relays,
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) supervisor: Option<Supervisor>,
+    hooks: Arc<Hooks>,
+    demand: Arc<DemandSlot>,
+    capacity: Arc<Capacity>,
+    /// Threads and processes that a publication has beside its connection, at most.
+    threads: usize,
+}
+
+/// Why a stream cannot be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PublishError {
+    /// The system has no room for what runs beside it; the limit that leaves none.
+    NoRoom(&'static str),
+    /// The registry refuses it.
+    Refused(Refusal),
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            PublishError::NoRoom(limit) => write!(f, "the system has no room: {limit}"),
+            PublishError::Refused(Refusal::InUse) => write!(f, "stream is published here"),
+            PublishError::Refused(Refusal::NotFound) => write!(f, "stream not found"),
+            PublishError::Refused(Refusal::Loop) => write!(f, "stream would come back"),
+        }
+    }
+}
+
+impl std::error::Error for PublishError {}
+
+impl Ingest {
+    /// No publications yet. Hooks are told of what becomes of them, and relays use `link_settings`.
+    pub(crate) fn new(
+        settings: IngestSettings,
+        hooks: Arc<Hooks>,
+        link_settings: LinkSettings,
+        capacity: Arc<Capacity>,
+    ) -> Ingest {
+        let threads = threads_beside(&settings);
+        let counters = Arc::clone(&link_settings.counters);
+        let listener = Arc::new(RelayEvents(Arc::clone(&hooks)));
+        let relays = Relays::new(settings.relay_to, link_settings, listener);
+        let demand = Arc::<DemandSlot>::default();
+        let observer = StreamEvents {
+            hooks: Arc::clone(&hooks),
+            relays: relays.clone(),
+            demand: Arc::clone(&demand),
+        };
+        let registry = Registry::new(settings.streams, Arc::new(observer), Arc::clone(&counters));
+        let record = |settings| recorder(settings, &hooks, &counters);
+        Ingest {
+            registry,
+            relays,
+            recorder: settings.record.map(record),
+            supervisor: settings
+                .run_on_publish
+                .map(|command| Supervisor::new(&command, Arc::clone(&counters))),
+            hooks,
+            demand,
+            capacity,
+            threads,
+        }
+    }
+
+    /// Has `observer` told of the streams' viewers for as long as it lives; the first one stays.
+    pub(crate) fn observe_demand(&self, observer: Weak<dyn DemandObserver>) {
+        self.demand.fill(observer);
+    }
+
+    /// Makes `publisher` the publisher of `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]: somebody else is, or there is no room for it.
+    pub(crate) fn claim(
+        &self,
+        key: &StreamKey,
+        publisher: Publisher,
+    ) -> Result<Claim<'_>, PublishError> {
+        let share = self.capacity.beside(self.threads);
+        let share = share.map_err(PublishError::NoRoom)?;
+        let conn_id = publisher.conn_id.clone();
+        let publication = self.registry.publish(key, publisher);
+        Ok(Claim {
+            ingest: self,
+            publication: publication.map_err(PublishError::Refused)?,
+            key: key.clone(),
+            conn_id,
+            share,
+        })
+    }
+}
+
+fn threads_beside(settings: &IngestSettings) -> usize {
+    let recording = settings.record.as_ref().map_or(0, |_| RECORDING_THREADS);
+    let program = settings
+        .run_on_publish
+        .as_ref()
+        .map_or(0, |_| PROGRAM_THREADS);
+    recording + program + RELAY_THREADS * settings.relay_to.len()
+}
+
+fn recorder(settings: RecordSettings, hooks: &Arc<Hooks>, counters: &Arc<Counters>) -> Recorder {
+    let listener = Arc::new(RecordEvents(Arc::clone(hooks)));
+    Recorder::new(settings, listener, Arc::clone(counters))
+}
+
+/// A publication that nobody has been told of yet.
+#[must_use = "dropped, the publisher is lost"]
+pub(crate) struct Claim<'a> {
+    ingest: &'a Ingest,
+    publication: Publication,
+    key: StreamKey,
+    conn_id: String,
+    share: Share,
+}
+
+impl Claim<'_> {
+    /// Tells the hooks, and starts what is to run beside the publication. `app` and `name` are
+    /// without their queries.
+    pub(crate) fn begin(self, app: &str, name: &str) -> Publishing {
+        let Claim {
+            ingest,
+            publication,
+            key,
+            conn_id,
+            share,
+        } = self;
+        let event = events::publish_started(&conn_id, &key, app, name);
+        let begun = publication.begin(|| {
+            let beside = Beside::start(ingest, &key, event, share);
+            Box::new(move |ended| beside.end(&ended))
+        });
+        if begun {
+            if let Some(recorder) = &ingest.recorder {
+                let (feed, intake) = queue::feed(record::FEED_LIMITS);
+                publication.attach(feed);
+                recorder.start(&key, intake);
+            }
+            ingest.relays.start(&key, &ingest.registry);
+        }
+        Publishing { publication, key }
+    }
+}
+
+/// A publication with all that lives as long as it does. Dropping it means that the publisher was
+/// lost; the polite way is [`Publishing::finish`].
+pub(crate) struct Publishing {
+    pub(crate) publication: Publication,
+    pub(crate) key: StreamKey,
+}
+
+impl Publishing {
+    /// The publisher is done.
+    pub(crate) fn finish(self) {
+        self.publication.finish();
+    }
+}
+
+/// What ends with a publication, wherever that ends.
+struct Beside {
+    hooks: Arc<Hooks>,
+    conn_id: String,
+    key: StreamKey,
+    since: Instant,
+    /// The program that runs beside it.
+    child: Option<Child>,
+    /// Room in the system for what runs beside it.
+    share: Share,
+}
+
+impl Beside {
+    fn start(ingest: &Ingest, key: &StreamKey, event: Event, share: Share) -> Beside {
+        ingest.hooks.fire(event.clone());
+        let conn_id = event.conn_id.clone();
+        let supervisor = ingest.supervisor.as_ref();
+        Beside {
+            hooks: Arc::clone(&ingest.hooks),
+            conn_id,
+            key: key.clone(),
+            since: Instant::now(),
+            child: supervisor.map(|supervisor| supervisor.start(event)),
+            share,
+        }
+    }
+
+    /// Tells the log and the hooks.
+    fn end(self, ended: &Ended) {
+        let Beside {
+            hooks,
+            conn_id,
+            key,
+            since,
+            child,
+            share: _share,
+        } = self;
+        let (traffic, duration) = (&ended.traffic, since.elapsed());
+        let codec = |codec: Option<Codec>| codec.map_or("-".to_owned(), |codec| codec.to_string());
+        log!(Info, "publisher stopped"; conn_id = conn_id, stream_key = key, how = ended.reason,
+            duration_sec = log::Seconds(duration),
+            audio_codec = codec(traffic.audio_codec), audio_packets = traffic.audio,
+            video_codec = codec(traffic.video_codec), video_packets = traffic.video,
+            total_bytes = traffic.bytes, viewers = ended.viewers, dropped = traffic.dropped);
+        hooks.fire(events::publish_stopped(&conn_id, &key, traffic, duration));
+        drop(child);
+    }
+}
