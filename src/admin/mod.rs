@@ -5,31 +5,26 @@
 //! however many ask it.
 
 mod api;
-mod conn;
 mod permission;
 mod prometheus;
 mod rates;
-mod request;
-mod response;
 mod routes;
 #[cfg(test)]
 mod sample;
 mod vars;
 
-pub use conn::{CONNECTIONS_MAX, IDLE_LIMIT, READ_LIMIT, WRITE_LIMIT};
 pub use rates::WINDOW;
-pub use request::{BODY_LEN_MAX, HEAD_LEN_MAX};
 
-use crate::log;
-use crate::net::{self, Acceptor};
+use crate::http::server::{
+    Ends, Handler, HostNames, HttpLimits, HttpRequest, HttpServer, HttpSettings, Response,
+};
+use crate::net;
 use crate::stats::Snapshot;
 use crate::sync::{self, Mutex};
-use conn::{AdmitHttp, HttpConnections};
 use rates::Rates;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, MutexGuard};
 use std::thread::JoinHandle;
@@ -38,14 +33,45 @@ use std::time::{Duration, Instant};
 /// Connections that may wait to be accepted.
 const BACKLOG: u16 = 128;
 
+/// Connections at a time. For one more, another gives way.
+pub const CONNECTIONS_MAX: usize = 32;
+
+/// Longest head of a request, in bytes.
+pub const HEAD_LEN_MAX: usize = 8 << 10;
+
+/// Longest body that is read, in bytes, to be thrown away: no resource takes one.
+pub const BODY_LEN_MAX: u64 = 64 << 10;
+
+/// How long a connection may be idle between two requests.
+pub const IDLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a request may take to arrive.
+pub const READ_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a response may take to be sent.
+pub const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
+const SETTINGS: HttpSettings = HttpSettings {
+    limits: HttpLimits {
+        connections: CONNECTIONS_MAX,
+        head_len: HEAD_LEN_MAX,
+        body_len: BODY_LEN_MAX,
+        idle: IDLE_LIMIT,
+        read: READ_LIMIT,
+        write: WRITE_LIMIT,
+    },
+    headers: &[
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+    ],
+};
+
 /// How often counters are looked at for bit rates.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How old a snapshot may be that is shown.
 const FRESH: Duration = Duration::from_millis(100);
-
-/// How long the threads of connections may take to end when the server stops.
-const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// Where everything that is shown comes from.
 pub trait AdminSource: Send + Sync {
@@ -66,13 +92,10 @@ pub trait AdminSource: Send + Sync {
 struct AdminState {
     source: Arc<dyn AdminSource>,
     token: Option<String>,
-    /// Names that requests may be for, beside the addresses that they come in on.
-    hosts: Vec<String>,
-    crowd: HttpConnections,
+    hosts: HostNames,
     rates: Mutex<Rates>,
     /// The last snapshot and when it was taken.
     last: Mutex<Option<(Instant, Arc<Snapshot>)>>,
-    closing: AtomicBool,
 }
 
 impl AdminState {
@@ -98,9 +121,11 @@ impl AdminState {
     fn rates(&self) -> MutexGuard<'_, Rates> {
         self.rates.lock()
     }
+}
 
-    fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
+impl Handler for AdminState {
+    fn answer(&self, request: &HttpRequest, ends: Ends) -> Response {
+        routes::answer(self, request, ends)
     }
 }
 
@@ -116,20 +141,15 @@ pub struct Access {
 
 /// A running HTTP server; dropping it stops it.
 pub struct AdminServer {
-    state: Arc<AdminState>,
-    addr: SocketAddr,
-    acceptor: Option<Acceptor>,
-    sampler: Option<JoinHandle<()>>,
-    /// Nothing is ever sent: when it is dropped, the sampler ends.
-    sampling: Option<Sender<()>>,
-    /// Disconnected when the last thread of a connection has ended.
-    everyone: Receiver<()>,
+    http: HttpServer,
+    /// Stopped when it is dropped.
+    _sampler: Sampler,
 }
 
 /// Without the token.
 impl fmt::Debug for AdminServer {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "Web({})", self.addr)
+        write!(f, "AdminServer({})", self.addr())
     }
 }
 
@@ -160,56 +180,53 @@ impl AdminServer {
         Access { token, hosts }: Access,
         source: Arc<dyn AdminSource>,
     ) -> io::Result<AdminServer> {
-        let addr = listener.local_addr()?;
-        let (alive, everyone) = mpsc::channel();
-        let (sampling, until) = mpsc::channel();
-        let mut web = AdminServer {
-            state: Arc::new(AdminState {
-                source,
-                token,
-                hosts,
-                crowd: HttpConnections::default(),
-                rates: Mutex::default(),
-                last: Mutex::default(),
-                closing: AtomicBool::new(false),
-            }),
-            addr,
-            acceptor: None,
-            sampler: None,
-            sampling: Some(sampling),
-            everyone,
-        };
-        let state = Arc::clone(&web.state);
-        let sampler = move || sample(&state, &until);
-        web.sampler = Some(sync::spawn("http-sampler", sync::STACK_LEN, sampler)?);
-        let state = Arc::clone(&web.state);
-        let admit = AdmitHttp { state, alive };
-        web.acceptor = Some(Acceptor::start(listener, "http-listener", admit)?);
-        Ok(web)
+        let state = Arc::new(AdminState {
+            source,
+            token,
+            hosts: HostNames(hosts),
+            rates: Mutex::default(),
+            last: Mutex::default(),
+        });
+        let sampler = Sampler::start(Arc::clone(&state))?;
+        Ok(AdminServer {
+            http: HttpServer::start(listener, SETTINGS, state)?,
+            _sampler: sampler,
+        })
     }
 
-    /// Where it listens.
+    /// The local address.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.http.addr()
     }
 
     /// Stops: closes the socket and all connections, and waits for their threads.
     pub fn stop(self) {}
 }
 
-impl Drop for AdminServer {
+/// The thread that looks at the counters; dropping it ends it.
+struct Sampler {
+    /// Nothing is ever sent: when it is dropped, the thread ends.
+    until: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sampler {
+    fn start(state: Arc<AdminState>) -> io::Result<Sampler> {
+        let (sender, until) = mpsc::channel();
+        let work = move || sample(&state, &until);
+        Ok(Sampler {
+            until: Some(sender),
+            thread: Some(sync::spawn("http-sampler", sync::STACK_LEN, work)?),
+        })
+    }
+}
+
+impl Drop for Sampler {
     fn drop(&mut self) {
-        self.state.closing.store(true, Ordering::Relaxed);
-        self.sampling.take();
-        self.acceptor.take();
-        if let Some(thread) = self.sampler.take() {
+        self.until.take();
+        if let Some(thread) = self.thread.take() {
             // A panic in it was reported when it happened.
             let _ = thread.join();
-        }
-        self.state.crowd.hang_up();
-        let result = self.everyone.recv_timeout(STOP_LIMIT);
-        if result == Err(RecvTimeoutError::Timeout) {
-            log!(Warn, "an HTTP connection did not end in time");
         }
     }
 }

@@ -1,10 +1,9 @@
 //! What is found where.
 
-use super::permission::{is_our_name, may_hang_up};
-use super::request::{HttpRequest, Method};
-use super::response::Response;
+use super::permission::may_hang_up;
 use super::{AdminState, api, prometheus, vars};
 use crate::http::percent_decoded;
+use crate::http::server::{Ends, HttpRequest, Method, Response};
 use crate::json::Value;
 use crate::log;
 use crate::log::RateLimit;
@@ -61,18 +60,13 @@ impl Resource {
     }
 }
 
-/// The two ends of the connection that a request came by.
-#[derive(Clone, Copy, Debug)]
-pub struct Ends {
-    /// The other side.
-    pub peer: SocketAddr,
-    /// Ours.
-    pub local: SocketAddr,
-}
-
 /// Answers a request.
-pub fn answer(state: &AdminState, request: &HttpRequest, Ends { peer, local }: Ends) -> Response {
-    if !is_our_name(request.host.as_deref(), local.ip(), &state.hosts) {
+pub(super) fn answer(
+    state: &AdminState,
+    request: &HttpRequest,
+    Ends { peer, local }: Ends,
+) -> Response {
+    if !state.hosts.include(request.host.as_deref(), local.ip()) {
         if let Some(more) = FOREIGN_HOSTS.pass() {
             log!(Warn, "HTTP request for a foreign host refused"; peer_addr = peer,
                 host = text::shown(request.host.as_deref().unwrap_or("")), suppressed = more);

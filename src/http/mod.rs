@@ -1,7 +1,8 @@
-//! HTTP/1.1 (RFC 9110, RFC 9112): a client, and what it shares with servers.
+//! HTTP/1.1 (RFC 9110, RFC 9112): a client, a server, and what both need.
 
 pub mod client;
 mod lines;
+pub mod server;
 mod timed;
 mod url;
 

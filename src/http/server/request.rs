@@ -1,13 +1,8 @@
 //! Reading requests of HTTP/1.1 and 1.0 (RFC 9112), within bounds.
 
+use super::HttpLimits;
 use crate::http::{self, LineError, read_line};
 use std::io::{self, BufRead, Read};
-
-/// Longest head of a request, in bytes.
-pub const HEAD_LEN_MAX: usize = 8 << 10;
-
-/// Longest body that is read, to be thrown away: nothing that can be asked for has one.
-pub const BODY_LEN_MAX: u64 = 64 << 10;
 
 /// What is asked for. Others than these are allowed nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,18 +34,20 @@ pub struct HttpRequest {
     pub forwarded: bool,
     /// Whether another request may follow.
     pub keep_alive: bool,
+    /// Whether the client knows bodies in chunks: those of HTTP/1.0 do not.
+    pub takes_chunks: bool,
 }
 
 /// Why there is no request.
 #[derive(Debug)]
-pub enum Error {
+pub(crate) enum RequestError {
     /// The other side went away, or the transport failed.
     Closed,
     /// Not there in time.
     TimedOut,
-    /// The head is longer than [`HEAD_LEN_MAX`].
+    /// The head is longer than [`HttpLimits::head_len`].
     HeadTooLong,
-    /// The body is longer than [`BODY_LEN_MAX`].
+    /// The body is longer than [`HttpLimits::body_len`].
     BodyTooLong,
     /// There is a body whose length is not given first.
     NoLength,
@@ -62,62 +59,67 @@ pub enum Error {
     Version,
 }
 
-impl Error {
+impl RequestError {
     /// The status and the words that the other side is answered with, if it is there.
-    pub fn answer(&self) -> Option<(u16, &'static str)> {
+    pub(crate) fn answer(&self) -> Option<(u16, &'static str)> {
         match self {
-            Error::Closed => None,
-            Error::TimedOut => Some((408, "request took too long")),
-            Error::HeadTooLong => Some((431, "head of the request is too long")),
-            Error::BodyTooLong => Some((413, "body of the request is too long")),
-            Error::NoLength => Some((411, "length of the body is missing")),
-            Error::Malformed(what) => Some((400, what)),
-            Error::Encoding => Some((501, "unknown transfer encoding")),
-            Error::Version => Some((505, "only HTTP/1.1 and HTTP/1.0 are spoken")),
+            RequestError::Closed => None,
+            RequestError::TimedOut => Some((408, "request took too long")),
+            RequestError::HeadTooLong => Some((431, "head of the request is too long")),
+            RequestError::BodyTooLong => Some((413, "body of the request is too long")),
+            RequestError::NoLength => Some((411, "length of the body is missing")),
+            RequestError::Malformed(what) => Some((400, what)),
+            RequestError::Encoding => Some((501, "unknown transfer encoding")),
+            RequestError::Version => Some((505, "only HTTP/1.1 and HTTP/1.0 are spoken")),
         }
     }
 }
 
-impl From<LineError> for Error {
-    fn from(error: LineError) -> Error {
+impl From<LineError> for RequestError {
+    fn from(error: LineError) -> RequestError {
         match error {
-            LineError::TooLong => Error::HeadTooLong,
-            LineError::TimedOut => Error::TimedOut,
-            LineError::Closed | LineError::Io(_) => Error::Closed,
+            LineError::TooLong => RequestError::HeadTooLong,
+            LineError::TimedOut => RequestError::TimedOut,
+            LineError::Closed | LineError::Io(_) => RequestError::Closed,
         }
     }
 }
 
-/// Reads one request, and its body away.
-///
-/// # Errors
-///
-/// Any [`Error`]: the connection is of no use any more.
-pub fn read(input: &mut impl BufRead) -> Result<HttpRequest, Error> {
-    let mut left = HEAD_LEN_MAX;
-    let mut line = read_line(input, &mut left)?;
-    // Some clients send an empty line too many after a body.
-    if line.is_empty() {
-        line = read_line(input, &mut left)?;
-    }
-    let mut head = Head::new(&line)?;
-    loop {
-        let line = read_line(input, &mut left)?;
+impl HttpRequest {
+    /// Reads one request, and its body away.
+    ///
+    /// # Errors
+    ///
+    /// Any [`RequestError`]: the connection is of no use any more.
+    pub(crate) fn read(
+        input: &mut impl BufRead,
+        limits: &HttpLimits,
+    ) -> Result<HttpRequest, RequestError> {
+        let mut left = limits.head_len;
+        let mut line = read_line(input, &mut left)?;
+        // Some clients send an empty line too many after a body.
         if line.is_empty() {
-            break;
+            line = read_line(input, &mut left)?;
         }
-        let (name, value) = http::header(&line).ok_or(Error::Malformed("bad header"))?;
-        head.take(name, value)?;
+        let mut head = Head::new(&line)?;
+        loop {
+            let line = read_line(input, &mut left)?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = http::header(&line).ok_or(RequestError::Malformed("bad header"))?;
+            head.take(name, value)?;
+        }
+        let (request, body) = head.finish(limits.body_len)?;
+        skip(input, body)?;
+        Ok(request)
     }
-    let (request, body) = head.finish()?;
-    skip(input, body)?;
-    Ok(request)
 }
 
-fn skip(input: &mut impl BufRead, len: u64) -> Result<(), Error> {
+fn skip(input: &mut impl BufRead, len: u64) -> Result<(), RequestError> {
     let read = io::copy(&mut input.by_ref().take(len), &mut io::sink());
     match read.map_err(LineError::from)? {
-        read if read < len => Err(Error::Closed),
+        read if read < len => Err(RequestError::Closed),
         _ => Ok(()),
     }
 }
@@ -139,8 +141,8 @@ struct Head {
 
 impl Head {
     /// Reads `GET /path?query HTTP/1.1`.
-    fn new(line: &[u8]) -> Result<Head, Error> {
-        let bad = Error::Malformed("bad request line");
+    fn new(line: &[u8]) -> Result<Head, RequestError> {
+        let bad = RequestError::Malformed("bad request line");
         let Some(line) = str::from_utf8(line).ok().filter(|line| {
             let plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
             line.bytes().all(plain)
@@ -157,7 +159,8 @@ impl Head {
             return Err(bad);
         }
         let minor = minor(version)?;
-        let (host, path) = split_target(target).ok_or(Error::Malformed("bad request target"))?;
+        let (host, path) =
+            split_target(target).ok_or(RequestError::Malformed("bad request target"))?;
         Ok(Head {
             request: HttpRequest {
                 method: match method {
@@ -172,6 +175,7 @@ impl Head {
                 bearer: None,
                 forwarded: false,
                 keep_alive: false,
+                takes_chunks: minor > 0,
             },
             minor,
             absolute: host.is_some(),
@@ -183,10 +187,10 @@ impl Head {
         })
     }
 
-    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
+    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), RequestError> {
         let control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
         if !name.iter().copied().all(is_token) || value.iter().any(control) {
-            return Err(Error::Malformed("bad header"));
+            return Err(RequestError::Malformed("bad header"));
         }
         let text = || String::from_utf8_lossy(value).into_owned();
         let has = |word: &[u8]| {
@@ -198,7 +202,7 @@ impl Head {
         match name.to_ascii_lowercase().as_slice() {
             b"host" if self.absolute => {}
             b"host" if self.request.host.is_some() => {
-                return Err(Error::Malformed("more than one host"));
+                return Err(RequestError::Malformed("more than one host"));
             }
             b"host" => self.request.host = Some(text()),
             b"origin" => self.request.origin = Some(text()),
@@ -217,10 +221,10 @@ impl Head {
             }
             b"expect" => self.waits |= has(b"100-continue"),
             b"transfer-encoding" if value.eq_ignore_ascii_case(b"chunked") => self.chunked = true,
-            b"transfer-encoding" => return Err(Error::Encoding),
+            b"transfer-encoding" => return Err(RequestError::Encoding),
             b"content-length" => {
                 let len = http::length(value).filter(|len| self.length.is_none_or(|l| l == *len));
-                self.length = Some(len.ok_or(Error::Malformed("bad content length"))?);
+                self.length = Some(len.ok_or(RequestError::Malformed("bad content length"))?);
             }
             _ => {}
         }
@@ -228,14 +232,14 @@ impl Head {
     }
 
     /// The request, and how many bytes of body follow that have to be read.
-    fn finish(mut self) -> Result<(HttpRequest, u64), Error> {
+    fn finish(mut self, body_len_max: u64) -> Result<(HttpRequest, u64), RequestError> {
         if self.minor > 0 && self.request.host.is_none() {
-            return Err(Error::Malformed("host is missing"));
+            return Err(RequestError::Malformed("host is missing"));
         }
         match (self.chunked, self.length) {
-            (true, Some(_)) => return Err(Error::Malformed("two lengths of the body")),
-            (true, None) => return Err(Error::NoLength),
-            (false, Some(len)) if len > BODY_LEN_MAX => return Err(Error::BodyTooLong),
+            (true, Some(_)) => return Err(RequestError::Malformed("two lengths of the body")),
+            (true, None) => return Err(RequestError::NoLength),
+            (false, Some(len)) if len > body_len_max => return Err(RequestError::BodyTooLong),
             (false, _) => {}
         }
         let body = self.length.unwrap_or(0);
@@ -253,14 +257,14 @@ fn is_token(byte: u8) -> bool {
 }
 
 /// The minor version of `HTTP/1.1`.
-fn minor(version: &str) -> Result<u8, Error> {
+fn minor(version: &str) -> Result<u8, RequestError> {
     let bytes = version.as_bytes().strip_prefix(b"HTTP/");
     match bytes {
         Some([b'1', b'.', minor]) if minor.is_ascii_digit() => Ok(minor - b'0'),
         Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit() => {
-            Err(Error::Version)
+            Err(RequestError::Version)
         }
-        _ => Err(Error::Malformed("bad request line")),
+        _ => Err(RequestError::Malformed("bad request line")),
     }
 }
 
@@ -287,10 +291,20 @@ fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::time::Duration;
+
+    const LIMITS: HttpLimits = HttpLimits {
+        connections: 1,
+        head_len: 8 << 10,
+        body_len: 64 << 10,
+        idle: Duration::ZERO,
+        read: Duration::ZERO,
+        write: Duration::ZERO,
+    };
 
     fn read_all(text: &[u8]) -> Result<HttpRequest, (u16, &'static str)> {
         let mut input = text;
-        read(&mut input).map_err(|error| error.answer().unwrap_or((0, "")))
+        HttpRequest::read(&mut input, &LIMITS).map_err(|error| error.answer().unwrap_or((0, "")))
     }
 
     /// A request, its method, path and host, and whether another one may follow.
@@ -477,18 +491,19 @@ mod tests {
     #[test]
     fn lengths_are_limited() {
         let head = "GET / HTTP/1.1\r\nHost: a\r\nA: ";
-        let fits = HEAD_LEN_MAX - head.len() - 4;
+        let fits = LIMITS.head_len - head.len() - 4;
         for (len, want) in [(fits, None), (fits + 1, Some(431)), (1 << 20, Some(431))] {
             let text = format!("{head}{}\r\n\r\n", "x".repeat(len));
             let status = read_all(text.as_bytes()).err().map(|error| error.0);
             assert_eq!(status, want, "{len}");
         }
-        let body = "x".repeat(BODY_LEN_MAX as usize);
+        let body = "x".repeat(LIMITS.body_len as usize);
         let text = format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY_LEN_MAX}\r\n\r\n{body}rest"
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}rest",
+            LIMITS.body_len
         );
         let mut input = text.as_bytes();
-        assert!(read(&mut input).is_ok());
+        assert!(HttpRequest::read(&mut input, &LIMITS).is_ok());
         assert_eq!(input, b"rest");
     }
 

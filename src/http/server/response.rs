@@ -1,0 +1,223 @@
+//! Responses, as they are sent.
+
+use super::body::{Body, BodyStream, StreamFraming};
+use crate::json::Value;
+use crate::log;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The answer to a request.
+#[derive(Debug)]
+pub struct Response {
+    /// 200 to 599.
+    pub status: u16,
+    content_type: &'static str,
+    headers: Vec<(&'static str, &'static str)>,
+    pub(super) body: Body,
+}
+
+/// How a response goes to its client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivery {
+    /// It is the answer to a HEAD request: no body follows.
+    pub(super) head_only: bool,
+    /// Another request may follow.
+    pub(super) keep_alive: bool,
+    /// For a body in pieces.
+    pub(super) framing: StreamFraming,
+}
+
+impl Delivery {
+    /// The connection is closed after it.
+    pub(super) const LAST: Delivery = Delivery {
+        head_only: false,
+        keep_alive: false,
+        framing: StreamFraming::UntilClose,
+    };
+}
+
+impl Response {
+    /// A resource of this media type.
+    pub fn found(content_type: &'static str, text: impl Into<Cow<'static, str>>) -> Response {
+        let bytes = match text.into() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        Response::new(content_type, Body::Whole(bytes))
+    }
+
+    /// A resource of this media type that is sent piece by piece.
+    pub fn stream(content_type: &'static str, stream: Box<dyn BodyStream>) -> Response {
+        Response::new(content_type, Body::Stream(stream))
+    }
+
+    fn new(content_type: &'static str, body: Body) -> Response {
+        Response {
+            status: 200,
+            content_type,
+            headers: Vec::new(),
+            body,
+        }
+    }
+
+    /// A value as JSON.
+    pub fn json(status: u16, value: &Value) -> Response {
+        let body = format!("{value}\n");
+        Response::found("application/json; charset=utf-8", body).with_status(status)
+    }
+
+    /// What went wrong, as JSON.
+    pub fn error(status: u16, what: &str) -> Response {
+        let members = vec![("error".to_owned(), what.into())];
+        Response::json(status, &Value::Object(members))
+    }
+
+    /// The same with another status.
+    pub fn with_status(self, status: u16) -> Response {
+        Response { status, ..self }
+    }
+
+    /// The same with one more header.
+    pub fn with_header(mut self, name: &'static str, value: &'static str) -> Response {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The head as it is sent at the time `now`, with the headers that are `common` to all
+    /// responses of a server.
+    pub(super) fn head(
+        &self,
+        now: SystemTime,
+        common: &[(&'static str, &'static str)],
+        delivery: Delivery,
+    ) -> Vec<u8> {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        let mut header = |name: &str, value: &str| {
+            let _ = write!(head, "{name}: {value}\r\n"); // to a String: cannot fail
+        };
+        header("Date", &date(since));
+        header("Content-Type", self.content_type);
+        match (&self.body, delivery.framing) {
+            (Body::Whole(bytes), _) => header("Content-Length", &bytes.len().to_string()),
+            (Body::Stream(_), StreamFraming::Chunked) => header("Transfer-Encoding", "chunked"),
+            (Body::Stream(_), StreamFraming::UntilClose) => {}
+        }
+        common.iter().for_each(|(name, value)| header(name, value));
+        let lasts = if delivery.keep_alive {
+            "keep-alive"
+        } else {
+            "close"
+        };
+        header("Connection", lasts);
+        self.headers
+            .iter()
+            .for_each(|(name, value)| header(name, value));
+        head.push_str("\r\n");
+        head.into_bytes()
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        421 => "Misdirected Request",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
+
+/// A time since 1970 as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
+fn date(since: Duration) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let seconds = since.as_secs();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = log::civil(days);
+    format!(
+        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
+        DAYS[(days % 7) as usize],
+        MONTHS[(month - 1) as usize % 12],
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::server::Piece;
+    use std::time::Instant;
+
+    struct Nothing;
+
+    impl BodyStream for Nothing {
+        fn next(&mut self, _: Instant) -> Piece<'_> {
+            Piece::End
+        }
+    }
+
+    #[test]
+    fn dates_are_written() {
+        let rows = [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_827_696, "Tue, 29 Feb 2000 12:34:56 GMT"),
+            (4_102_444_799, "Thu, 31 Dec 2099 23:59:59 GMT"),
+        ];
+        for (seconds, want) in rows {
+            assert_eq!(date(Duration::from_secs(seconds)), want);
+        }
+    }
+
+    #[test]
+    fn a_head_is_written() {
+        const COMMON: &[(&str, &str)] = &[("Cache-Control", "no-store"), ("A", "b")];
+        let last = Delivery::LAST;
+        let kept = Delivery {
+            keep_alive: true,
+            framing: StreamFraming::Chunked,
+            ..last
+        };
+        let whole = || Response::error(405, "no").with_header("Allow", "GET");
+        let stream = || {
+            let stream = Response::stream("video/x-flv", Box::new(Nothing));
+            stream.with_header("Allow", "GET").with_status(405)
+        };
+        let json = "application/json; charset=utf-8\r\nContent-Length: 15";
+        let rows = [
+            (whole(), last, json, "close"),
+            (whole(), kept, json, "keep-alive"),
+            (stream(), last, "video/x-flv", "close"),
+            (
+                stream(),
+                kept,
+                "video/x-flv\r\nTransfer-Encoding: chunked",
+                "keep-alive",
+            ),
+        ];
+        for (response, delivery, content, connection) in rows {
+            let want = format!(
+                "HTTP/1.1 405 Method Not Allowed\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+                 Content-Type: {content}\r\nCache-Control: no-store\r\nA: b\r\n\
+                 Connection: {connection}\r\nAllow: GET\r\n\r\n"
+            );
+            let head = response.head(UNIX_EPOCH, COMMON, delivery);
+            assert_eq!(String::from_utf8(head).unwrap(), want);
+        }
+    }
+}
