@@ -2,7 +2,7 @@
 
 use super::config::{Auth, Config, Invocation};
 use super::error::{Error, Invalid};
-use crate::record::{self, Format, Pattern, Segments};
+use crate::record::{self, FileFormat, Pattern, Segments};
 use crate::remote::Source;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub struct Draft {
     pub pull: Vec<String>,
     pub record_all: bool,
     pub record_dir: Option<PathBuf>,
-    pub record_format: Format,
+    pub record_format: FileFormat,
     pub segment_duration: Duration,
     pub segment_pattern: Option<Pattern>,
 }

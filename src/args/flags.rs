@@ -276,7 +276,10 @@ pub const FLAGS: &[Flag] = &[
         takes: One("FORMAT"),
         help: "flv or mp4 (default flv)",
         set: |draft, value| {
-            let formats = [("flv", record::Format::Flv), ("mp4", record::Format::Mp4)];
+            let formats = [
+                ("flv", record::FileFormat::Flv),
+                ("mp4", record::FileFormat::Mp4),
+            ];
             put(&mut draft.record_format, choice(value, formats))
         },
     },

@@ -11,7 +11,7 @@ const NANOS: u128 = 1_000_000_000;
 
 /// The clock of a track.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(super) struct TrackClock {
     timescale: u32,
     last: Option<Last>,
 }
@@ -24,10 +24,10 @@ struct Last {
     len: u32,
 }
 
-impl Clock {
+impl TrackClock {
     /// With so many ticks a second.
-    pub fn new(timescale: u32) -> Clock {
-        Clock {
+    pub fn new(timescale: u32) -> TrackClock {
+        TrackClock {
             timescale,
             last: None,
         }
@@ -74,7 +74,7 @@ mod tests {
     type Due = (u64, u32);
 
     fn times(timescale: u32, samples: &[Due]) -> Vec<u64> {
-        let mut clock = Clock::new(timescale);
+        let mut clock = TrackClock::new(timescale);
         let next = |(ms, len): &Due| clock.next(ms * 1_000_000, *len);
         samples.iter().map(next).collect()
     }

@@ -1,6 +1,6 @@
 //! What a player gets that takes one track of each kind: of several tracks the first, by itself.
 
-use super::{AUDIO, MANY_TRACKS_MANY_CODECS, Numbers, Part, VIDEO, parts, read_mod_ex};
+use super::{AUDIO, MANY_TRACKS_MANY_CODECS, Numbers, TrackBody, VIDEO, parts, read_mod_ex};
 use crate::bytes::Cursor;
 use crate::rtmp::MessageType;
 
@@ -53,7 +53,7 @@ fn of_enhanced(payload: &[u8], numbers: &Numbers) -> FirstTrack {
 }
 
 /// The part as a packet of type `p` by itself.
-fn alone(front: &[u8], p: u8, part: &Part) -> Vec<u8> {
+fn alone(front: &[u8], p: u8, part: &TrackBody) -> Vec<u8> {
     let mut payload = front.to_vec();
     if let Some(last) = payload.last_mut() {
         *last = *last & 0xf0 | p;

@@ -302,13 +302,13 @@ fn enhanced(payload: &[u8], numbers: &Numbers) -> Result<Packet, Short> {
             return Ok(packet);
         }
         let parts = parts(&mut cursor, shape)?;
-        let content = |part: &Part| {
+        let content = |part: &TrackBody| {
             let body = part.body(numbers, inner);
             (numbers.content)(inner, frame_type).of(body)
         };
         // Of a track whose part is empty the message holds nothing, unless all are.
-        let is_full = |part: &&Part| content(part) != Content::Empty;
-        let mut told: Vec<&Part> = parts.iter().filter(is_full).collect();
+        let is_full = |part: &&TrackBody| content(part) != Content::Empty;
+        let mut told: Vec<&TrackBody> = parts.iter().filter(is_full).collect();
         if told.is_empty() {
             told.extend(&parts);
         }
@@ -318,7 +318,7 @@ fn enhanced(payload: &[u8], numbers: &Numbers) -> Result<Packet, Short> {
         told.iter()
             .for_each(|part| packet.tracks.insert(part.track));
     } else {
-        let part = Part {
+        let part = TrackBody {
             track: 0,
             codec: cursor.array()?,
             data: cursor.rest(),
@@ -356,14 +356,14 @@ const ONE_TRACK: u8 = 0;
 const MANY_TRACKS_MANY_CODECS: u8 = 2;
 
 /// What a message holds of one track.
-struct Part<'a> {
+struct TrackBody<'a> {
     track: u8,
     codec: [u8; 4],
     /// All that follows the FourCC and the track id.
     data: &'a [u8],
 }
 
-impl<'a> Part<'a> {
+impl<'a> TrackBody<'a> {
     /// What a decoder gets of it when it is of packet type `p`.
     fn body(&self, numbers: &Numbers, p: u8) -> &'a [u8] {
         match (numbers.composition_time)(p, &self.codec) {
@@ -374,7 +374,7 @@ impl<'a> Part<'a> {
 }
 
 /// The parts of a multitrack body, in order.
-fn parts<'a>(cursor: &mut Cursor<'a>, shape: u8) -> Result<Vec<Part<'a>>, Short> {
+fn parts<'a>(cursor: &mut Cursor<'a>, shape: u8) -> Result<Vec<TrackBody<'a>>, Short> {
     let mut parts = Vec::new();
     let mut codec = [0; 4];
     if shape != MANY_TRACKS_MANY_CODECS {
@@ -392,7 +392,7 @@ fn parts<'a>(cursor: &mut Cursor<'a>, shape: u8) -> Result<Vec<Part<'a>>, Short>
                 cursor.take(size as usize)?
             }
         };
-        parts.push(Part { track, codec, data });
+        parts.push(TrackBody { track, codec, data });
         if cursor.is_empty() {
             break;
         }

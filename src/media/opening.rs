@@ -3,8 +3,8 @@
 //! What a file or a stream of fragments begins with names all of its tracks, so it cannot be written
 //! before they are known; and a track that never comes must not hold up those that are there.
 
-use super::sample::{Medium, TrackId};
-use super::tracks::{Sample, Tracks};
+use super::sample::{MediaType, TrackId};
+use super::tracks::{MediaSample, StreamTracks};
 use crate::amf0::{Pairs, Value};
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub struct Opening {
     /// Whether the stream's metadata speaks of pictures and of sound.
     video: bool,
     audio: bool,
-    /// Tracks that have had a frame.
+    /// StreamTracks that have had a frame.
     seen: BTreeSet<TrackId>,
     /// When the first frame was due that a decoder can begin with, in nanoseconds.
     first_ns: Option<u64>,
@@ -38,7 +38,7 @@ impl Opening {
     }
 
     /// Takes note of a frame.
-    pub fn see(&mut self, sample: &Sample) {
+    pub fn see(&mut self, sample: &MediaSample) {
         if sample.is_sync {
             self.first_ns.get_or_insert(sample.time_ns);
         }
@@ -47,17 +47,17 @@ impl Opening {
     }
 
     /// Whether the tracks that are known now are those to begin with.
-    pub fn is_over(&self, tracks: &Tracks) -> bool {
+    pub fn is_over(&self, tracks: &StreamTracks) -> bool {
         let Some(first_ns) = self.first_ns else {
             return false;
         };
         let has = |medium| tracks.known().any(|(id, _)| id.medium == medium);
         // What a publisher says of colours stands right before the first picture.
-        let starts = |id: TrackId| id.medium == Medium::Video && !self.seen.contains(&id);
+        let starts = |id: TrackId| id.medium == MediaType::Video && !self.seen.contains(&id);
         let lacks = tracks.is_incomplete()
             || tracks.known().any(|(id, _)| starts(id))
-            || self.video && !has(Medium::Video)
-            || self.audio && !has(Medium::Audio);
+            || self.video && !has(MediaType::Video)
+            || self.audio && !has(MediaType::Audio);
         !lacks || self.last_ns.saturating_sub(first_ns) >= TRACKS_WAIT_MS * 1_000_000
     }
 }

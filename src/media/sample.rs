@@ -13,7 +13,7 @@ use std::ops::Range;
 
 /// Sound or pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Medium {
+pub enum MediaType {
     /// Pictures.
     Video,
     /// Sound.
@@ -24,7 +24,7 @@ pub enum Medium {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackId {
     /// Sound or pictures.
-    pub medium: Medium,
+    pub medium: MediaType,
     /// The id in multitrack messages; 0 in all others.
     pub id: u8,
 }
@@ -129,7 +129,7 @@ enum Layout {
 /// What stands in front of the first track.
 #[derive(Clone, Copy, Debug)]
 struct Front {
-    medium: Medium,
+    medium: MediaType,
     layout: Layout,
     /// `None` where each track has its own.
     codec: Option<Codec>,
@@ -149,14 +149,14 @@ impl Front {
         let first = cursor.u8()?;
         let format = first >> 4;
         if format == 9 {
-            return Front::enhanced(cursor, first, Medium::Audio, &AUDIO);
+            return Front::enhanced(cursor, first, MediaType::Audio, &AUDIO);
         }
         let content = match format {
             10 if cursor.u8()? == 0 => Content::Header,
             _ => Content::Frame,
         };
         Ok(Some(Front {
-            medium: Medium::Audio,
+            medium: MediaType::Audio,
             layout: Layout::Legacy,
             codec: Some(Codec::LegacyAudio(format)),
             packet_type: 0,
@@ -168,7 +168,7 @@ impl Front {
     fn video(cursor: &mut Cursor) -> Result<Option<Front>, Short> {
         let first = cursor.u8()?;
         if first & 0x80 != 0 {
-            return Front::enhanced(cursor, first, Medium::Video, &VIDEO);
+            return Front::enhanced(cursor, first, MediaType::Video, &VIDEO);
         }
         let (frame_type, codec) = (first >> 4, first & 0x0f);
         let mut packet_type = CODED_FRAMES;
@@ -183,7 +183,7 @@ impl Front {
             _ => return Ok(None),
         };
         Ok(Some(Front {
-            medium: Medium::Video,
+            medium: MediaType::Video,
             layout: Layout::Legacy,
             codec: Some(Codec::LegacyVideo(codec)),
             packet_type,
@@ -195,7 +195,7 @@ impl Front {
     fn enhanced(
         cursor: &mut Cursor,
         first: u8,
-        medium: Medium,
+        medium: MediaType,
         numbers: &Numbers,
     ) -> Result<Option<Front>, Short> {
         let frame_type = first >> 4 & 0x07;
@@ -217,7 +217,7 @@ impl Front {
             codec = Some(Codec::FourCc(cursor.array()?));
         }
         let content = (numbers.content)(packet_type, frame_type);
-        let other = medium == Medium::Video && packet_type == MPEG2_TS_SEQUENCE_START;
+        let other = medium == MediaType::Video && packet_type == MPEG2_TS_SEQUENCE_START;
         Ok((content != Content::Unknown && !other).then_some(Front {
             medium,
             layout,
@@ -266,7 +266,7 @@ impl Front {
         match codec {
             Codec::LegacyVideo(7 | 12) => true,
             Codec::FourCc(code) => {
-                self.medium == Medium::Video
+                self.medium == MediaType::Video
                     && self.packet_type == CODED_FRAMES
                     && matches!(&code, b"avc1" | b"hvc1" | b"vvc1")
             }

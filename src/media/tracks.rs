@@ -4,8 +4,8 @@
 //! comes before is left out, for no player could do anything with it.
 
 use super::colour::Colour;
-use super::config::{CONFIG_LEN_MAX, Config, Details, Format, av1};
-use super::sample::{Medium, Part, TrackId, parts};
+use super::config::{CONFIG_LEN_MAX, Config, Details, SampleFormat, av1};
+use super::sample::{MediaType, Part, TrackId, parts};
 use super::{Codec, Content};
 use crate::rtmp::MessageType;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ pub const TRACKS_MAX: usize = 32;
 
 /// A frame, ready for a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sample {
+pub struct MediaSample {
     /// The track.
     pub track: TrackId,
     /// When it is decoded, in nanoseconds on the clock of the messages.
@@ -35,9 +35,9 @@ pub struct Sample {
 
 /// What a message says of a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
+pub enum TrackEvent {
     /// A frame.
-    Sample(Sample),
+    Sample(MediaSample),
     /// The configuration is known from now on, and was not before; or a track that had ended begins
     /// again.
     Known(TrackId),
@@ -51,32 +51,32 @@ pub enum Item {
 
 /// The tracks of one publication.
 #[derive(Debug, Default)]
-pub struct Tracks {
-    tracks: BTreeMap<TrackId, Track>,
+pub struct StreamTracks {
+    tracks: BTreeMap<TrackId, TrackReader>,
 }
 
 #[derive(Debug, Default)]
-struct Track {
+struct TrackReader {
     colour: Colour,
-    state: State,
+    state: ConfigState,
     /// It has ended, and has not begun again.
     is_over: bool,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum ConfigState {
     /// Nothing but details has come yet.
     #[default]
     New,
     /// MP4 has no place for it.
     Unsupported(Codec),
     /// The header, if there was one, says too little without a frame.
-    Waiting(Format, Option<Box<[u8]>>),
+    Waiting(SampleFormat, Option<Box<[u8]>>),
     /// It can be used. The header is kept to see whether the next one is another.
     Known(Config, Option<Box<[u8]>>),
 }
 
-impl Tracks {
+impl StreamTracks {
     /// The configuration of a track, where it is known.
     pub fn config(&self, track: TrackId) -> Option<&Config> {
         self.tracks.get(&track)?.config()
@@ -90,12 +90,18 @@ impl Tracks {
 
     /// Whether there is a track whose configuration is still to come.
     pub fn is_incomplete(&self) -> bool {
-        let waits = |track: &Track| matches!(track.state, State::Waiting(..));
+        let waits = |track: &TrackReader| matches!(track.state, ConfigState::Waiting(..));
         self.tracks.values().any(waits)
     }
 
     /// Takes the next audio or video message, which is due at `time_ms`, and appends what it says.
-    pub fn read(&mut self, kind: MessageType, time_ms: u64, payload: &[u8], out: &mut Vec<Item>) {
+    pub fn read(
+        &mut self,
+        kind: MessageType,
+        time_ms: u64,
+        payload: &[u8],
+        out: &mut Vec<TrackEvent>,
+    ) {
         for part in parts(kind, payload) {
             let full = self.tracks.len() >= TRACKS_MAX;
             if full && !self.tracks.contains_key(&part.track) {
@@ -107,36 +113,36 @@ impl Tracks {
     }
 }
 
-impl Track {
+impl TrackReader {
     fn config(&self) -> Option<&Config> {
         match &self.state {
-            State::Known(config, _) => Some(config),
+            ConfigState::Known(config, _) => Some(config),
             _ => None,
         }
     }
 
-    fn format(&self) -> Option<Format> {
+    fn format(&self) -> Option<SampleFormat> {
         match &self.state {
-            State::New | State::Unsupported(_) => None,
-            State::Waiting(format, _) => Some(*format),
-            State::Known(config, _) => Some(config.format),
+            ConfigState::New | ConfigState::Unsupported(_) => None,
+            ConfigState::Waiting(format, _) => Some(*format),
+            ConfigState::Known(config, _) => Some(config.format),
         }
     }
 
-    fn read(&mut self, time_ms: u64, part: Part, payload: &[u8], out: &mut Vec<Item>) {
+    fn read(&mut self, time_ms: u64, part: Part, payload: &[u8], out: &mut Vec<TrackEvent>) {
         let bytes = payload.get(part.data.clone()).unwrap_or_default();
         match part.content {
             Content::Config => return self.read_details(part.track, bytes, out),
             Content::End => {
                 self.is_over = true;
-                return out.push(Item::Ended(part.track));
+                return out.push(TrackEvent::Ended(part.track));
             }
             _ => {}
         }
-        let Some(format) = Format::new(part.codec) else {
-            if !matches!(&self.state, State::Unsupported(codec) if *codec == part.codec) {
-                self.state = State::Unsupported(part.codec);
-                out.push(Item::Unsupported(part.track, part.codec));
+        let Some(format) = SampleFormat::new(part.codec) else {
+            if !matches!(&self.state, ConfigState::Unsupported(codec) if *codec == part.codec) {
+                self.state = ConfigState::Unsupported(part.codec);
+                out.push(TrackEvent::Unsupported(part.track, part.codec));
             }
             return;
         };
@@ -148,23 +154,29 @@ impl Track {
     }
 
     /// Colours; the layout of channels has no place in MP4 that players look at.
-    fn read_details(&mut self, track: TrackId, bytes: &[u8], out: &mut Vec<Item>) {
-        let Some(said) = Colour::read(bytes).filter(|_| track.medium == Medium::Video) else {
+    fn read_details(&mut self, track: TrackId, bytes: &[u8], out: &mut Vec<TrackEvent>) {
+        let Some(said) = Colour::read(bytes).filter(|_| track.medium == MediaType::Video) else {
             return;
         };
         self.colour = said;
-        if let State::Known(config, _) = &mut self.state
+        if let ConfigState::Known(config, _) = &mut self.state
             && let Details::Video { colour, .. } = &mut config.details
             && *colour != self.colour
         {
             colour.clone_from(&self.colour);
-            out.push(Item::Changed(track));
+            out.push(TrackEvent::Changed(track));
         }
     }
 
-    fn read_header(&mut self, format: Format, track: TrackId, bytes: &[u8], out: &mut Vec<Item>) {
+    fn read_header(
+        &mut self,
+        format: SampleFormat,
+        track: TrackId,
+        bytes: &[u8],
+        out: &mut Vec<TrackEvent>,
+    ) {
         let kept = match &self.state {
-            State::Waiting(_, header) | State::Known(_, header) => header.as_deref(),
+            ConfigState::Waiting(_, header) | ConfigState::Known(_, header) => header.as_deref(),
             _ => None,
         };
         let again = self.format() == Some(format) && kept == Some(bytes);
@@ -174,7 +186,7 @@ impl Track {
         match Config::new(format, Some(bytes), None) {
             Some(config) => self.set_config(config, Some(bytes.into()), track, out),
             None if format.needs_frame() => {
-                self.state = State::Waiting(format, Some(bytes.into()));
+                self.state = ConfigState::Waiting(format, Some(bytes.into()));
             }
             // It says nothing, so what was said before is still true.
             None => {}
@@ -183,24 +195,24 @@ impl Track {
 
     fn read_frame(
         &mut self,
-        format: Format,
+        format: SampleFormat,
         time_ms: u64,
         part: Part,
         bytes: &[u8],
-        out: &mut Vec<Item>,
+        out: &mut Vec<TrackEvent>,
     ) {
-        let is_sync = part.track.medium == Medium::Audio || part.content == Content::Keyframe;
+        let is_sync = part.track.medium == MediaType::Audio || part.content == Content::Keyframe;
         if self.format() != Some(format) {
-            self.state = State::Waiting(format, None);
+            self.state = ConfigState::Waiting(format, None);
         }
-        if let State::Waiting(_, header) = &mut self.state
+        if let ConfigState::Waiting(_, header) = &mut self.state
             && is_sync
             && let Some(config) = Config::new(format, header.as_deref(), Some(bytes))
         {
             let header = header.take();
             self.set_config(config, header, part.track, out);
         }
-        let State::Known(config, _) = &self.state else {
+        let ConfigState::Known(config, _) = &self.state else {
             return;
         };
         let sound = config.sound_frame(bytes);
@@ -211,16 +223,16 @@ impl Track {
             self.set_config(config, None, part.track, out);
         }
         let skipped = match format {
-            Format::Av1 => av1::delimiters_len(bytes),
+            SampleFormat::Av1 => av1::delimiters_len(bytes),
             _ => 0,
         };
         if skipped == bytes.len() {
             return;
         }
         if mem::take(&mut self.is_over) {
-            out.push(Item::Known(part.track));
+            out.push(TrackEvent::Known(part.track));
         }
-        out.push(Item::Sample(Sample {
+        out.push(TrackEvent::Sample(MediaSample {
             track: part.track,
             time_ns: time_ms
                 .saturating_mul(1_000_000)
@@ -237,20 +249,20 @@ impl Track {
         mut config: Config,
         header: Option<Box<[u8]>>,
         track: TrackId,
-        out: &mut Vec<Item>,
+        out: &mut Vec<TrackEvent>,
     ) {
         if let Details::Video { colour, .. } = &mut config.details {
             colour.clone_from(&self.colour);
         }
         match &self.state {
             // The one that is there stays, so that it is the same in all files.
-            State::Known(known, _) if known.is_same(&config) => {
-                self.state = State::Known(known.clone(), header);
+            ConfigState::Known(known, _) if known.is_same(&config) => {
+                self.state = ConfigState::Known(known.clone(), header);
                 return;
             }
-            State::Known(..) => out.push(Item::Changed(track)),
-            _ => out.push(Item::Known(track)),
+            ConfigState::Known(..) => out.push(TrackEvent::Changed(track)),
+            _ => out.push(TrackEvent::Known(track)),
         }
-        self.state = State::Known(config, header);
+        self.state = ConfigState::Known(config, header);
     }
 }

@@ -35,7 +35,7 @@ pub enum CutPlace {
 pub struct Cutter {
     /// From this time on a file may end; `None`: never because of its length.
     segment_ms: Option<i64>,
-    clock: Option<Clock>,
+    clock: Option<FileClock>,
     /// When the last audio and the last video were due.
     last: [Option<Timestamp>; 2],
     /// When the last picture of any track was due.
@@ -71,12 +71,12 @@ impl Pictures {
 
 /// The latest time of a file: the publisher's, and in the file, in ms.
 #[derive(Clone, Copy, Debug)]
-struct Clock {
+struct FileClock {
     latest: Timestamp,
     latest_ms: i64,
 }
 
-impl Clock {
+impl FileClock {
     /// The time in the file, in ms; negative before its beginning.
     fn ms(self, time: Timestamp) -> i64 {
         self.latest_ms + i64::from(time.since(self.latest))
@@ -164,7 +164,7 @@ impl Cutter {
         }
         let since_due_ms = self.segment_ms.map(|length| ms - length);
         if ms > clock.latest_ms {
-            *clock = Clock {
+            *clock = FileClock {
                 latest: time,
                 latest_ms: ms,
             };
@@ -230,7 +230,7 @@ impl Cutter {
 
     /// Begins a file at this time.
     pub fn begin(&mut self, time: Timestamp) -> CutPlace {
-        self.clock = Some(Clock {
+        self.clock = Some(FileClock {
             latest: time,
             latest_ms: 0,
         });

@@ -15,9 +15,9 @@ mod writer;
 
 pub use cut::{BACK_MAX, FORWARD_MAX};
 pub use disk::SYNC_PERIOD;
-pub use format::{Format, WAITING_LEN_MAX};
+pub use format::{FileFormat, WAITING_LEN_MAX};
 pub use header::{HEADERS_MAX, HELD_MAX, KEPT_BYTES_MAX};
-pub use pattern::{Error as PatternError, Pattern};
+pub use pattern::{Pattern, PatternError};
 
 use crate::queue::{FeedLimits, Intake};
 use crate::rtmp::stream_key::StreamKey;
@@ -47,7 +47,7 @@ pub struct RecordSettings {
     /// How recordings are cut; `None`: not at all, and a file is called by key, date and time.
     pub segments: Option<Segments>,
     /// What they are written as.
-    pub format: Format,
+    pub format: FileFormat,
 }
 
 /// How recordings are cut.
@@ -116,6 +116,8 @@ impl fmt::Display for RecordError {
         }
     }
 }
+
+impl std::error::Error for RecordError {}
 
 impl From<io::Error> for RecordError {
     fn from(error: io::Error) -> RecordError {
@@ -187,7 +189,7 @@ impl Recorder {
             return recording;
         };
         let (id, of) = (recording.id, key.clone());
-        let listed = Listed(Arc::clone(&self.0), id);
+        let listed = ListedFile(Arc::clone(&self.0), id);
         let spawned = sync::spawn("record", STACK_LEN, move || {
             RecordingWriter::new(&listed.0, id, &of).run(&intake);
             drop(listed);
@@ -226,9 +228,9 @@ impl RecorderShared {
 }
 
 /// A recording whose file is listed for as long as this is held.
-struct Listed(Arc<RecorderShared>, u64);
+struct ListedFile(Arc<RecorderShared>, u64);
 
-impl Drop for Listed {
+impl Drop for ListedFile {
     fn drop(&mut self) {
         self.0.lock().files.remove(&self.1);
     }

@@ -49,7 +49,7 @@ enum TimeField {
 
 /// Why a text is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum PatternError {
     /// Nothing names the file.
     NoName,
     /// `%` with something behind it that is no field.
@@ -64,18 +64,24 @@ pub enum Error {
     TooLong,
 }
 
-impl fmt::Display for Error {
+impl std::error::Error for PatternError {}
+
+impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Error::NoName => write!(f, "it names no file"),
-            Error::Field(field) => write!(
+            PatternError::NoName => write!(f, "it names no file"),
+            PatternError::Field(field) => write!(
                 f,
                 "{field} is none of %s %d %3d %03d %Y %m %D %H %M %S %T %%"
             ),
-            Error::Absolute => write!(f, "it must not begin with /, since it is below -record-dir"),
-            Error::DotSegment => write!(f, "it must not lead through . or .."),
-            Error::ControlCharacter => write!(f, "it holds a control character"),
-            Error::TooLong => write!(f, "names by it could be longer than {NAME_LEN_MAX} bytes"),
+            PatternError::Absolute => {
+                write!(f, "it must not begin with /, since it is below -record-dir")
+            }
+            PatternError::DotSegment => write!(f, "it must not lead through . or .."),
+            PatternError::ControlCharacter => write!(f, "it holds a control character"),
+            PatternError::TooLong => {
+                write!(f, "names by it could be longer than {NAME_LEN_MAX} bytes")
+            }
         }
     }
 }
@@ -87,16 +93,16 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// Any [`Error`]: some name would be wrong.
-    pub fn new(text: &str) -> Result<Pattern, Error> {
+    /// Any [`PatternError`]: some name would be wrong.
+    pub fn new(text: &str) -> Result<Pattern, PatternError> {
         if text.len() > PATTERN_LEN_MAX {
-            return Err(Error::TooLong);
+            return Err(PatternError::TooLong);
         }
         if text.starts_with('/') {
-            return Err(Error::Absolute);
+            return Err(PatternError::Absolute);
         }
         if text.chars().any(char::is_control) {
-            return Err(Error::ControlCharacter);
+            return Err(PatternError::ControlCharacter);
         }
         let stem = ENDINGS.iter().find_map(|ending| text.strip_suffix(ending));
         let text = stem.unwrap_or(text);
@@ -155,10 +161,10 @@ impl Pattern {
 }
 
 /// The parts of one directory's or file's name.
-fn segment(text: &str) -> Result<Vec<PatternPart>, Error> {
+fn segment(text: &str) -> Result<Vec<PatternPart>, PatternError> {
     match text {
-        "" => return Err(Error::NoName),
-        "." | ".." => return Err(Error::DotSegment),
+        "" => return Err(PatternError::NoName),
+        "." | ".." => return Err(PatternError::DotSegment),
         _ => {}
     }
     let mut parts = Vec::new();
@@ -176,13 +182,13 @@ fn segment(text: &str) -> Result<Vec<PatternPart>, Error> {
     }
     let fixed: usize = parts.iter().map(PatternPart::len_max).sum();
     if fixed + ENDINGS[0].len() + COUNTER_LEN > NAME_LEN_MAX {
-        return Err(Error::TooLong);
+        return Err(PatternError::TooLong);
     }
     Ok(parts)
 }
 
 /// The field whose `%` stands before `text`, and its length in there.
-fn field(text: &str) -> Result<(PatternPart, usize), Error> {
+fn field(text: &str) -> Result<(PatternPart, usize), PatternError> {
     let time = |field| (PatternPart::Time(field), 1);
     let mut chars = text.chars();
     Ok(match chars.next() {
@@ -200,7 +206,7 @@ fn field(text: &str) -> Result<(PatternPart, usize), Error> {
 }
 
 /// `d`, `3d`, `03d`: the width has one digit.
-fn number(text: &str) -> Result<(PatternPart, usize), Error> {
+fn number(text: &str) -> Result<(PatternPart, usize), PatternError> {
     let zeros = text.starts_with('0');
     let rest = &text[usize::from(zeros)..];
     let width = rest.chars().next().and_then(|c| c.to_digit(10));
@@ -212,7 +218,7 @@ fn number(text: &str) -> Result<(PatternPart, usize), Error> {
             .chars()
             .next()
             .map_or(end, |c| end + c.len_utf8());
-        return Err(Error::Field(format!("%{}", &text[..end])));
+        return Err(PatternError::Field(format!("%{}", &text[..end])));
     }
     let len = text.len() - rest.len() + 1;
     let width = width.unwrap_or(1) as usize;
@@ -315,7 +321,7 @@ mod tests {
         second: 3,
     };
 
-    fn path(pattern: &str, key: &str, number: u64) -> Result<String, Error> {
+    fn path(pattern: &str, key: &str, number: u64) -> Result<String, PatternError> {
         let path =
             Pattern::new(pattern)?.path(&StreamKey::new(key).unwrap(), number, TIME, 1, ".flv");
         Ok(path.to_str().unwrap().to_owned())
@@ -323,7 +329,7 @@ mod tests {
 
     #[test]
     fn patterns_become_names() {
-        let bad = |field: &str| Err(Error::Field(field.to_owned()));
+        let bad = |field: &str| Err(PatternError::Field(field.to_owned()));
         #[rustfmt::skip]
         let rows = [
             ("%s_%T_seg%03d", Ok("live_cam_20240209_070503_seg007.flv")),
@@ -337,16 +343,16 @@ mod tests {
             (".%s", Ok(".live_cam.flv")),
             ("...", Ok("....flv")),
             ("\u{fc}%d\u{1f600}", Ok("\u{fc}7\u{1f600}.flv")),
-            ("", Err(Error::NoName)),
-            (".flv", Err(Error::NoName)),
-            ("a/", Err(Error::NoName)),
-            ("a//b", Err(Error::NoName)),
-            ("/a", Err(Error::Absolute)),
-            ("..", Err(Error::DotSegment)),
-            ("a/../b", Err(Error::DotSegment)),
-            ("./b", Err(Error::DotSegment)),
-            ("a\0", Err(Error::ControlCharacter)),
-            ("a\nb", Err(Error::ControlCharacter)),
+            ("", Err(PatternError::NoName)),
+            (".flv", Err(PatternError::NoName)),
+            ("a/", Err(PatternError::NoName)),
+            ("a//b", Err(PatternError::NoName)),
+            ("/a", Err(PatternError::Absolute)),
+            ("..", Err(PatternError::DotSegment)),
+            ("a/../b", Err(PatternError::DotSegment)),
+            ("./b", Err(PatternError::DotSegment)),
+            ("a\0", Err(PatternError::ControlCharacter)),
+            ("a\nb", Err(PatternError::ControlCharacter)),
             ("%", bad("%")),
             ("a%", bad("%")),
             ("%x", bad("%x")),
@@ -380,7 +386,11 @@ mod tests {
             "%s".repeat(8),
         ];
         for pattern in long {
-            assert_eq!(path(&pattern, "k", 1), Err(Error::TooLong), "{pattern}");
+            assert_eq!(
+                path(&pattern, "k", 1),
+                Err(PatternError::TooLong),
+                "{pattern}"
+            );
         }
     }
 

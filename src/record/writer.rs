@@ -2,14 +2,14 @@
 
 use super::cut::{CutPlace, Cutter};
 use super::disk::{Closed, Disk};
-use super::format::{FlvFile, Format, Lack, Mp4File, Recorded, Verdict, Waiting};
+use super::format::{FileFormat, FlvFile, Lack, Mp4File, PendingFile, Recorded, Verdict};
 use super::header::{FileHeader, HeaderItem};
 use super::{FinishedFile, RecordError, RecordSettings, RecorderShared};
 use crate::log;
 use crate::media::Packet;
 use crate::media::flv::Flags;
 use crate::media::mp4::Movie;
-use crate::media::tracks::Tracks;
+use crate::media::tracks::StreamTracks;
 use crate::pace::{Pace, Rate};
 use crate::queue::{Intake, Taken};
 use crate::rtmp::stream_key::StreamKey;
@@ -48,7 +48,7 @@ enum Current {
     /// There is none, or the last one could not be made.
     None,
     /// It begins when its tracks are known.
-    Waiting(Waiting),
+    Waiting(PendingFile),
     /// It is being written.
     Open(Box<dyn Recorded>),
 }
@@ -61,7 +61,7 @@ pub(super) struct RecordingWriter<'a> {
     beginning: FileHeader,
     cutter: Cutter,
     /// What files are written as; no longer MP4 once that has no place for the stream.
-    format: Format,
+    format: FileFormat,
     /// Why it is not what was asked for.
     format_reason: Option<String>,
     file: Current,
@@ -256,18 +256,18 @@ impl<'a> RecordingWriter<'a> {
         }
         let tracks = match &mut self.file {
             Current::Open(file) => file.take_tracks(),
-            _ => Tracks::default(),
+            _ => StreamTracks::default(),
         };
         self.end_file(None);
         self.count_file(Instant::now())?;
         match self.format {
-            Format::Flv => {
+            FileFormat::Flv => {
                 let mut flags = self.beginning.flags();
                 flags.insert(kind);
                 self.open_flv(flags)?;
             }
-            Format::Mp4 => {
-                let waiting = Waiting::new(self.beginning.properties(), tracks);
+            FileFormat::Mp4 => {
+                let waiting = PendingFile::new(self.beginning.properties(), tracks);
                 self.file = Current::Waiting(waiting);
             }
         }
@@ -315,7 +315,7 @@ impl<'a> RecordingWriter<'a> {
         Ok(begun?)
     }
 
-    fn open_flv_with(&mut self, waiting: Waiting) -> Result<(), RecordError> {
+    fn open_flv_with(&mut self, waiting: PendingFile) -> Result<(), RecordError> {
         let (_, held) = waiting.into_parts();
         let mut flags = Flags::default();
         held.iter().for_each(|held| flags.insert(held.message.kind));
@@ -329,7 +329,7 @@ impl<'a> RecordingWriter<'a> {
     /// Writes no more MP4.
     fn fall_back(&mut self, reason: String) {
         log!(Warn, "recording as FLV"; stream_key = self.key, reason = reason);
-        self.format = Format::Flv;
+        self.format = FileFormat::Flv;
         self.format_reason = Some(reason);
     }
 
@@ -405,7 +405,7 @@ fn create(
     settings: &RecordSettings,
     key: &StreamKey,
     number: u64,
-    format: Format,
+    format: FileFormat,
 ) -> Result<(PathBuf, File), RecordError> {
     let time = sys::local_time(since_1970());
     let mut attempt = 1;
@@ -463,7 +463,7 @@ mod tests {
             let settings = RecordSettings {
                 dir: PathBuf::new(),
                 segments,
-                format: Format::Flv,
+                format: FileFormat::Flv,
             };
             assert_eq!(room(&settings, has_video), want, "{settings:?}");
         }

@@ -145,7 +145,7 @@ fn recordings_are_asked_for() {
             pattern: Pattern::new(pattern).unwrap(),
         });
         let dir = PathBuf::from(dir);
-        let format = record::Format::Flv;
+        let format = record::FileFormat::Flv;
         Some(record::RecordSettings {
             dir,
             segments,

@@ -18,7 +18,7 @@ const CHANNELS: [u8; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
 
 /// What both kinds of frames say of themselves.
 #[derive(Clone, Copy)]
-struct Header {
+struct Ac3Header {
     fscod: u32,
     bsid: u32,
     bsmod: u32,
@@ -34,7 +34,7 @@ struct Header {
     frmsizecod: u32,
 }
 
-impl Header {
+impl Ac3Header {
     fn channels(&self) -> u8 {
         CHANNELS[self.acmod as usize % 8] + self.lfeon as u8
     }
@@ -99,14 +99,14 @@ pub fn eac3_frame(frame: &[u8]) -> Option<SoundFrame> {
     sound(first, blocks)
 }
 
-fn sound(header: Header, blocks: u32) -> Option<SoundFrame> {
+fn sound(header: Ac3Header, blocks: u32) -> Option<SoundFrame> {
     Some(SoundFrame {
         len: blocks.saturating_mul(BLOCK_LEN),
         stream: Some((header.rate, header.channels())),
     })
 }
 
-fn ac3(frame: &[u8]) -> Result<Header, Short> {
+fn ac3(frame: &[u8]) -> Result<Ac3Header, Short> {
     let mut bits = Bits::new(frame);
     if bits.take(16)? != SYNC_WORD {
         return Err(Short);
@@ -129,7 +129,7 @@ fn ac3(frame: &[u8]) -> Result<Header, Short> {
     if acmod == 2 {
         bits.skip(2)?; // dsurmod
     }
-    Ok(Header {
+    Ok(Ac3Header {
         fscod,
         bsid,
         bsmod,
@@ -144,7 +144,7 @@ fn ac3(frame: &[u8]) -> Result<Header, Short> {
     })
 }
 
-fn eac3(frame: &[u8]) -> Result<Header, Short> {
+fn eac3(frame: &[u8]) -> Result<Ac3Header, Short> {
     let mut bits = Bits::new(frame);
     if bits.take(16)? != SYNC_WORD {
         return Err(Short);
@@ -164,7 +164,7 @@ fn eac3(frame: &[u8]) -> Result<Header, Short> {
     if !(11..=16).contains(&bsid) {
         return Err(Short);
     }
-    Ok(Header {
+    Ok(Ac3Header {
         fscod,
         bsid,
         bsmod: 0, // far behind, and optional

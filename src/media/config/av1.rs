@@ -1,4 +1,4 @@
-//! AV1: AV1CodecConfigurationRecord (AV1 in ISO Base Media File Format §2.3.3) and the sequence
+//! AV1: AV1CodecConfigurationRecord (AV1 in ISO Base Media File SampleFormat §2.3.3) and the sequence
 //! header (AV1 §5.5).
 
 use super::{Read, video};

@@ -16,7 +16,7 @@ mod vpx;
 
 use super::Codec;
 use super::colour::Colour;
-use super::sample::Medium;
+use super::sample::MediaType;
 use std::fmt::Write;
 
 pub use mpeg_audio::{MPEG1_AUDIO, MPEG2_AUDIO};
@@ -27,7 +27,7 @@ pub const CONFIG_LEN_MAX: usize = 64 << 10;
 
 /// A codec whose frames have a place in MP4, whether it came in a legacy or an enhanced message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum SampleFormat {
     /// H.264.
     Avc,
     /// H.265.
@@ -52,37 +52,41 @@ pub enum Format {
     Eac3,
 }
 
-impl Format {
+impl SampleFormat {
     /// The format of a codec; `None` if MP4 has no place for it.
-    pub fn new(codec: Codec) -> Option<Format> {
+    pub fn new(codec: Codec) -> Option<SampleFormat> {
         Some(match codec {
-            Codec::LegacyVideo(7) => Format::Avc,
-            Codec::LegacyVideo(12) => Format::Hevc,
-            Codec::LegacyAudio(10) => Format::Aac,
-            Codec::LegacyAudio(2 | 14) => Format::Mp3,
+            Codec::LegacyVideo(7) => SampleFormat::Avc,
+            Codec::LegacyVideo(12) => SampleFormat::Hevc,
+            Codec::LegacyAudio(10) => SampleFormat::Aac,
+            Codec::LegacyAudio(2 | 14) => SampleFormat::Mp3,
             Codec::LegacyVideo(_) | Codec::LegacyAudio(_) => return None,
             Codec::FourCc(code) => match &code {
-                b"avc1" => Format::Avc,
-                b"hvc1" => Format::Hevc,
-                b"av01" => Format::Av1,
-                b"vp09" => Format::Vp9,
-                b"vp08" => Format::Vp8,
-                b"mp4a" => Format::Aac,
-                b".mp3" => Format::Mp3,
-                b"Opus" => Format::Opus,
-                b"fLaC" => Format::Flac,
-                b"ac-3" => Format::Ac3,
-                b"ec-3" => Format::Eac3,
+                b"avc1" => SampleFormat::Avc,
+                b"hvc1" => SampleFormat::Hevc,
+                b"av01" => SampleFormat::Av1,
+                b"vp09" => SampleFormat::Vp9,
+                b"vp08" => SampleFormat::Vp8,
+                b"mp4a" => SampleFormat::Aac,
+                b".mp3" => SampleFormat::Mp3,
+                b"Opus" => SampleFormat::Opus,
+                b"fLaC" => SampleFormat::Flac,
+                b"ac-3" => SampleFormat::Ac3,
+                b"ec-3" => SampleFormat::Eac3,
                 _ => return None,
             },
         })
     }
 
     /// Sound or pictures.
-    pub fn medium(self) -> Medium {
+    pub fn medium(self) -> MediaType {
         match self {
-            Format::Avc | Format::Hevc | Format::Av1 | Format::Vp9 | Format::Vp8 => Medium::Video,
-            _ => Medium::Audio,
+            SampleFormat::Avc
+            | SampleFormat::Hevc
+            | SampleFormat::Av1
+            | SampleFormat::Vp9
+            | SampleFormat::Vp8 => MediaType::Video,
+            _ => MediaType::Audio,
         }
     }
 
@@ -90,7 +94,12 @@ impl Format {
     pub(super) fn needs_frame(self) -> bool {
         matches!(
             self,
-            Format::Av1 | Format::Vp9 | Format::Vp8 | Format::Mp3 | Format::Ac3 | Format::Eac3
+            SampleFormat::Av1
+                | SampleFormat::Vp9
+                | SampleFormat::Vp8
+                | SampleFormat::Mp3
+                | SampleFormat::Ac3
+                | SampleFormat::Eac3
         )
     }
 }
@@ -99,7 +108,7 @@ impl Format {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The codec.
-    pub format: Format,
+    pub format: SampleFormat,
     /// The record that MP4 keeps: avcC, hvcC, av1C; of vpcC what is behind version and flags; the
     /// AudioSpecificConfig; dOps; STREAMINFO; dac3; dec3; of MP3 one byte, [`MPEG1_AUDIO`] or
     /// [`MPEG2_AUDIO`].
@@ -150,22 +159,22 @@ impl Config {
     /// Of a track whose header, if any, is `header`, and whose first frame is `frame`. `None` as
     /// long as something is missing, or where these bytes are not the codec's.
     pub(super) fn new(
-        format: Format,
+        format: SampleFormat,
         header: Option<&[u8]>,
         frame: Option<&[u8]>,
     ) -> Option<Config> {
         let (record, details) = match format {
-            Format::Avc => avc::read(header?)?,
-            Format::Hevc => hevc::read(header?)?,
-            Format::Av1 => av1::read(header?, frame)?,
-            Format::Vp9 => vpx::read(header?, vpx::vp9_size(frame?)?)?,
-            Format::Vp8 => vpx::read(header?, vpx::vp8_size(frame?)?)?,
-            Format::Aac => aac::read(header?)?,
-            Format::Mp3 => mpeg_audio::read(frame?)?,
-            Format::Opus => opus::read(header.unwrap_or_default())?,
-            Format::Flac => flac::read(header?)?,
-            Format::Ac3 => ac3::read_ac3(frame?)?,
-            Format::Eac3 => ac3::read_eac3(frame?)?,
+            SampleFormat::Avc => avc::read(header?)?,
+            SampleFormat::Hevc => hevc::read(header?)?,
+            SampleFormat::Av1 => av1::read(header?, frame)?,
+            SampleFormat::Vp9 => vpx::read(header?, vpx::vp9_size(frame?)?)?,
+            SampleFormat::Vp8 => vpx::read(header?, vpx::vp8_size(frame?)?)?,
+            SampleFormat::Aac => aac::read(header?)?,
+            SampleFormat::Mp3 => mpeg_audio::read(frame?)?,
+            SampleFormat::Opus => opus::read(header.unwrap_or_default())?,
+            SampleFormat::Flac => flac::read(header?)?,
+            SampleFormat::Ac3 => ac3::read_ac3(frame?)?,
+            SampleFormat::Eac3 => ac3::read_eac3(frame?)?,
         };
         Some(Config {
             format,
@@ -177,11 +186,11 @@ impl Config {
     /// What a frame of this track says of itself; `None` of pictures, and of what is not a frame.
     pub(super) fn sound_frame(&self, frame: &[u8]) -> Option<SoundFrame> {
         match self.format {
-            Format::Mp3 => mpeg_audio::frame(frame),
-            Format::Ac3 => ac3::ac3_frame(frame),
-            Format::Eac3 => ac3::eac3_frame(frame),
-            Format::Opus => opus::frame(frame),
-            Format::Flac => flac::frame(frame),
+            SampleFormat::Mp3 => mpeg_audio::frame(frame),
+            SampleFormat::Ac3 => ac3::ac3_frame(frame),
+            SampleFormat::Eac3 => ac3::eac3_frame(frame),
+            SampleFormat::Opus => opus::frame(frame),
+            SampleFormat::Flac => flac::frame(frame),
             _ => match &self.details {
                 Details::Audio(audio) => {
                     audio.frame_len.map(|len| SoundFrame { len, stream: None })
@@ -202,7 +211,7 @@ impl Config {
     /// Whether a decoder that was set up for this one also decodes `other`. A FLAC encoder sends
     /// its header once more at the end, with what it knows by then.
     pub(super) fn is_same(&self, other: &Config) -> bool {
-        let flac = self.format == Format::Flac && other.format == Format::Flac;
+        let flac = self.format == SampleFormat::Flac && other.format == SampleFormat::Flac;
         let record = flac || self.record == other.record;
         self.format == other.format && self.details == other.details && record
     }
@@ -218,17 +227,17 @@ impl Config {
     /// The codec as browsers and playlists want it said (RFC 6381).
     pub fn codec_string(&self) -> String {
         match self.format {
-            Format::Avc => avc::codec_string(&self.record),
-            Format::Hevc => hevc::codec_string(&self.record),
-            Format::Av1 => av1::codec_string(&self.record),
-            Format::Vp9 => vpx::codec_string("vp09", &self.record),
-            Format::Vp8 => vpx::codec_string("vp08", &self.record),
-            Format::Aac => aac::codec_string(&self.record),
-            Format::Mp3 => format!("mp4a.{}", hex(&self.record)),
-            Format::Opus => "opus".to_owned(),
-            Format::Flac => "flac".to_owned(),
-            Format::Ac3 => "ac-3".to_owned(),
-            Format::Eac3 => "ec-3".to_owned(),
+            SampleFormat::Avc => avc::codec_string(&self.record),
+            SampleFormat::Hevc => hevc::codec_string(&self.record),
+            SampleFormat::Av1 => av1::codec_string(&self.record),
+            SampleFormat::Vp9 => vpx::codec_string("vp09", &self.record),
+            SampleFormat::Vp8 => vpx::codec_string("vp08", &self.record),
+            SampleFormat::Aac => aac::codec_string(&self.record),
+            SampleFormat::Mp3 => format!("mp4a.{}", hex(&self.record)),
+            SampleFormat::Opus => "opus".to_owned(),
+            SampleFormat::Flac => "flac".to_owned(),
+            SampleFormat::Ac3 => "ac-3".to_owned(),
+            SampleFormat::Eac3 => "ec-3".to_owned(),
         }
     }
 }

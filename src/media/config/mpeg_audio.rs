@@ -11,7 +11,7 @@ pub const MPEG2_AUDIO: u8 = 0x69;
 
 /// Reads the header of the first frame.
 pub fn read(frame: &[u8]) -> Read {
-    let header = Header::new(frame)?;
+    let header = MpegAudioHeader::new(frame)?;
     let object = if header.is_mpeg1 {
         MPEG1_AUDIO
     } else {
@@ -28,12 +28,14 @@ pub fn read(frame: &[u8]) -> Read {
 
 /// All the frames in one message: some publishers send several at once.
 pub fn frame(bytes: &[u8]) -> Option<SoundFrame> {
-    let first = Header::new(bytes)?;
+    let first = MpegAudioHeader::new(bytes)?;
     let (mut len, mut rest) = (first.samples, bytes);
     let mut last = first.bytes;
     while last > 0 {
         rest = rest.get(last..).unwrap_or_default();
-        let Some(next) = Header::new(rest) else { break };
+        let Some(next) = MpegAudioHeader::new(rest) else {
+            break;
+        };
         len = len.saturating_add(next.samples);
         last = next.bytes;
     }
@@ -43,7 +45,7 @@ pub fn frame(bytes: &[u8]) -> Option<SoundFrame> {
     })
 }
 
-struct Header {
+struct MpegAudioHeader {
     is_mpeg1: bool,
     rate: u32,
     channels: u8,
@@ -69,8 +71,8 @@ const BIT_RATES: [[u32; 15]; 5] = [
     [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
 ];
 
-impl Header {
-    fn new(frame: &[u8]) -> Option<Header> {
+impl MpegAudioHeader {
+    fn new(frame: &[u8]) -> Option<MpegAudioHeader> {
         let word = Cursor::new(frame).u32().ok()?;
         let field = |shift: u32, len: u32| word >> shift & ((1 << len) - 1);
         let (version, layer) = (field(19, 2), 4 - field(17, 2));
@@ -102,7 +104,7 @@ impl Header {
             0 => 0,
             _ => (slots + field(9, 1)) * slot,
         };
-        Some(Header {
+        Some(MpegAudioHeader {
             is_mpeg1,
             rate,
             channels: if field(6, 2) == 3 { 1 } else { 2 },

@@ -1,4 +1,4 @@
-//! VP9 and VP8: VPCodecConfigurationRecord (VP Codec ISO Media File Format Binding) and the headers
+//! VP9 and VP8: VPCodecConfigurationRecord (VP Codec ISO Media File SampleFormat Binding) and the headers
 //! of key frames (VP9 §6.2, RFC 6386 §9.1).
 
 use super::{Read, video};

@@ -1,6 +1,6 @@
 //! Boxes: a size, a type, and what is in them (ISO/IEC 14496-12 §4.2).
 
-use super::movie::Table;
+use super::movie::SampleTable;
 
 /// Boxes that are being written. Tables of samples may be large, so they are not among the bytes:
 /// each stands for what it will be.
@@ -8,7 +8,7 @@ use super::movie::Table;
 pub(super) struct Boxes<'a> {
     bytes: Vec<u8>,
     /// Where among the bytes each table belongs.
-    tables: Vec<(usize, Table<'a>)>,
+    tables: Vec<(usize, SampleTable<'a>)>,
     /// The length of all tables.
     tables_len: u64,
 }
@@ -77,7 +77,7 @@ impl<'a> Boxes<'a> {
     }
 
     /// A table, in the place of its bytes.
-    pub fn table(&mut self, table: Table<'a>) {
+    pub fn table(&mut self, table: SampleTable<'a>) {
         self.tables_len += table.len();
         self.tables.push((self.bytes.len(), table));
     }

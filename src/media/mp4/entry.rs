@@ -2,7 +2,7 @@
 
 use super::boxes::Boxes;
 use crate::media::colour::Colour;
-use crate::media::config::{AudioDetails, Config, Details, Format};
+use crate::media::config::{AudioDetails, Config, Details, SampleFormat};
 
 /// `stsd` with one entry.
 pub(super) fn put_stsd(out: &mut Boxes, config: &Config) {
@@ -19,18 +19,18 @@ pub(super) fn put_stsd(out: &mut Boxes, config: &Config) {
     });
 }
 
-fn entry_kind(format: Format) -> [u8; 4] {
+fn entry_kind(format: SampleFormat) -> [u8; 4] {
     *match format {
-        Format::Avc => b"avc1",
-        Format::Hevc => b"hvc1",
-        Format::Av1 => b"av01",
-        Format::Vp9 => b"vp09",
-        Format::Vp8 => b"vp08",
-        Format::Aac | Format::Mp3 => b"mp4a",
-        Format::Opus => b"Opus",
-        Format::Flac => b"fLaC",
-        Format::Ac3 => b"ac-3",
-        Format::Eac3 => b"ec-3",
+        SampleFormat::Avc => b"avc1",
+        SampleFormat::Hevc => b"hvc1",
+        SampleFormat::Av1 => b"av01",
+        SampleFormat::Vp9 => b"vp09",
+        SampleFormat::Vp8 => b"vp08",
+        SampleFormat::Aac | SampleFormat::Mp3 => b"mp4a",
+        SampleFormat::Opus => b"Opus",
+        SampleFormat::Flac => b"fLaC",
+        SampleFormat::Ac3 => b"ac-3",
+        SampleFormat::Eac3 => b"ec-3",
     }
 }
 
@@ -68,20 +68,20 @@ fn put_record(out: &mut Boxes, config: &Config) {
         out.raw(record);
     };
     match config.format {
-        Format::Avc => out.put(*b"avcC", raw),
-        Format::Hevc => out.put(*b"hvcC", raw),
-        Format::Av1 => out.put(*b"av1C", raw),
-        Format::Vp9 | Format::Vp8 => out.put_full(*b"vpcC", 1, 0, raw),
-        Format::Opus => out.put(*b"dOps", raw),
-        Format::Ac3 => out.put(*b"dac3", raw),
-        Format::Eac3 => out.put(*b"dec3", raw),
-        Format::Flac => out.put_full(*b"dfLa", 0, 0, |out| {
+        SampleFormat::Avc => out.put(*b"avcC", raw),
+        SampleFormat::Hevc => out.put(*b"hvcC", raw),
+        SampleFormat::Av1 => out.put(*b"av1C", raw),
+        SampleFormat::Vp9 | SampleFormat::Vp8 => out.put_full(*b"vpcC", 1, 0, raw),
+        SampleFormat::Opus => out.put(*b"dOps", raw),
+        SampleFormat::Ac3 => out.put(*b"dac3", raw),
+        SampleFormat::Eac3 => out.put(*b"dec3", raw),
+        SampleFormat::Flac => out.put_full(*b"dfLa", 0, 0, |out| {
             // The one metadata block, and the last: STREAMINFO.
             let len = record.len() as u32;
             out.u32(0x80 << 24 | len).raw(record);
         }),
-        Format::Aac => put_esds(out, MPEG4_AUDIO, record),
-        Format::Mp3 => put_esds(out, record.first().copied().unwrap_or_default(), &[]),
+        SampleFormat::Aac => put_esds(out, MPEG4_AUDIO, record),
+        SampleFormat::Mp3 => put_esds(out, record.first().copied().unwrap_or_default(), &[]),
     }
 }
 

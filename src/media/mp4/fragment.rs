@@ -1,16 +1,16 @@
 //! Fragments: `moof` and `mdat` (ISO/IEC 14496-12 §8.8).
 
-use super::Track;
+use super::Mp4Track;
 use super::boxes::Boxes;
-use crate::media::clock::Clock;
+use crate::media::clock::TrackClock;
 use crate::media::sample::TrackId;
-use crate::media::tracks::Sample;
+use crate::media::tracks::MediaSample;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// What is done with the last sample of each track, whose duration only the next one tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum LastSample {
     /// It waits for the next fragment: all durations are right.
     Held,
     /// It is in the fragment, as long as it seems to be. The next fragment says when it begins, and
@@ -31,24 +31,24 @@ pub struct Fragmenter {
 struct Queue {
     track: TrackId,
     timescale: u32,
-    clock: Clock,
-    waiting: Vec<Waiting>,
+    clock: TrackClock,
+    waiting: Vec<QueuedSample>,
     /// Of the last picture whose duration was known.
     last_duration: u32,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct QueuedSample {
     time: u64,
     /// How long its sound is; 0: not known.
     len: u32,
     composition: i32,
     is_sync: bool,
-    data: Data,
+    data: SampleData,
 }
 
 /// The bytes of a sample, in the message that brought them.
-type Data = (Arc<[u8]>, Range<usize>);
+type SampleData = (Arc<[u8]>, Range<usize>);
 
 /// What boxes say of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub struct Fragment {
     /// Where in `head` the `moof` begins.
     pub(super) moof_at: usize,
     pub(super) runs: Vec<Run>,
-    data: Vec<Data>,
+    data: Vec<SampleData>,
     data_len: usize,
 }
 
@@ -135,13 +135,13 @@ impl Fragment {
 
 impl Fragmenter {
     /// For the tracks of an [`initialization`](super::initialization).
-    pub fn new(tracks: &[Track]) -> Fragmenter {
-        let queue = |track: &Track| {
+    pub fn new(tracks: &[Mp4Track]) -> Fragmenter {
+        let queue = |track: &Mp4Track| {
             let timescale = track.config.timescale();
             Queue {
                 track: track.id,
                 timescale,
-                clock: Clock::new(timescale),
+                clock: TrackClock::new(timescale),
                 waiting: Vec::new(),
                 last_duration: timescale / FRAMES_A_SECOND,
             }
@@ -153,7 +153,7 @@ impl Fragmenter {
     }
 
     /// Takes the next sample, whose bytes are in `payload`. `false`: there is no such track.
-    pub fn push(&mut self, sample: &Sample, payload: &Arc<[u8]>) -> bool {
+    pub fn push(&mut self, sample: &MediaSample, payload: &Arc<[u8]>) -> bool {
         let mut queues = self.queues.iter_mut();
         let queue = queues.find(|queue| queue.track == sample.track);
         queue.is_some_and(|queue| {
@@ -163,7 +163,7 @@ impl Fragmenter {
     }
 
     /// A fragment of what has come since the last one; `None` if that is nothing.
-    pub fn cut(&mut self, ending: Ending) -> Option<Fragment> {
+    pub fn cut(&mut self, ending: LastSample) -> Option<Fragment> {
         let (mut runs, mut data) = (Vec::new(), Vec::new());
         for (index, queue) in self.queues.iter_mut().enumerate() {
             runs.extend(queue.cut(index, ending, &mut data));
@@ -186,7 +186,7 @@ impl Fragmenter {
 const FRAMES_A_SECOND: u32 = 30;
 
 impl Queue {
-    fn push(&mut self, sample: &Sample, payload: &Arc<[u8]>) {
+    fn push(&mut self, sample: &MediaSample, payload: &Arc<[u8]>) {
         let due = self.clock.ticks(sample.time_ns);
         let time = self.clock.next(sample.time_ns, sample.len);
         let mut composition = 0;
@@ -195,7 +195,7 @@ impl Queue {
             let ticks = i64::from(sample.composition_ms) * i64::from(self.timescale) / 1000;
             composition = ticks + due.cast_signed() - time.cast_signed();
         }
-        self.waiting.push(Waiting {
+        self.waiting.push(QueuedSample {
             time,
             len: sample.len,
             composition: composition.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
@@ -204,10 +204,10 @@ impl Queue {
         });
     }
 
-    fn cut(&mut self, index: usize, ending: Ending, data: &mut Vec<Data>) -> Option<Run> {
+    fn cut(&mut self, index: usize, ending: LastSample, data: &mut Vec<SampleData>) -> Option<Run> {
         let held = match ending {
-            Ending::Held => 1,
-            Ending::Guessed => 0,
+            LastSample::Held => 1,
+            LastSample::Guessed => 0,
         };
         let count = self.waiting.len().saturating_sub(held);
         let time = self.waiting.get(..count)?.first()?.time;
@@ -283,7 +283,7 @@ const SAMPLE_SIZE: u32 = 0x200;
 const SAMPLE_FLAGS: u32 = 0x400;
 const SAMPLE_COMPOSITION: u32 = 0x800;
 
-/// Sample flags: it depends on no other; it does, and is no place to begin at.
+/// MediaSample flags: it depends on no other; it does, and is no place to begin at.
 const SYNC: u32 = 0x0200_0000;
 const NOT_SYNC: u32 = 0x0101_0000;
 

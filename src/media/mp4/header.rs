@@ -2,9 +2,9 @@
 
 use super::boxes::Boxes;
 use super::entry::put_stsd;
-use super::{Movie, Track};
+use super::{Movie, Mp4Track};
 use crate::media::config::Details;
-use crate::media::sample::Medium;
+use crate::media::sample::MediaType;
 
 /// Ticks a second of the movie as a whole.
 pub(super) const MOVIE_TIMESCALE: u32 = 1000;
@@ -38,7 +38,7 @@ pub(super) fn put_ftyp(out: &mut Boxes, brand: [u8; 4]) {
 }
 
 /// `moov` of a stream of fragments: no samples, no durations.
-pub(super) fn put_empty_moov(out: &mut Boxes, tracks: &[Track], movie: &Movie) {
+pub(super) fn put_empty_moov(out: &mut Boxes, tracks: &[Mp4Track], movie: &Movie) {
     out.put(*b"moov", |out| {
         put_mvhd(out, movie, tracks.len(), 0);
         for (number, track) in (1..).zip(tracks) {
@@ -104,7 +104,7 @@ pub(super) fn put_udta(out: &mut Boxes, movie: &Movie) {
 
 /// The boxes of a track above its samples.
 pub(super) struct TrackHeader<'t> {
-    track: &'t Track,
+    track: &'t Mp4Track,
     number: u32,
     /// The first of its medium is what is played.
     is_first: bool,
@@ -115,7 +115,7 @@ pub(super) struct TrackHeader<'t> {
 
 impl<'t> TrackHeader<'t> {
     /// Of one of the `tracks`, which has this number in the file.
-    pub fn new(tracks: &[Track], track: &'t Track, number: u32, movie: &Movie) -> Self {
+    pub fn new(tracks: &[Mp4Track], track: &'t Mp4Track, number: u32, movie: &Movie) -> Self {
         let medium = track.medium();
         let mut same = tracks.iter().filter(|other| other.medium() == medium);
         let is_first = same.next().is_none_or(|first| first.id == track.id);
@@ -126,8 +126,8 @@ impl<'t> TrackHeader<'t> {
             is_first,
             group: match (is_alone, medium) {
                 (true, _) => 0,
-                (false, Medium::Video) => 1,
-                (false, Medium::Audio) => 2,
+                (false, MediaType::Video) => 1,
+                (false, MediaType::Audio) => 2,
             },
             created: since_1904(movie),
         }
@@ -190,15 +190,15 @@ impl<'t> TrackHeader<'t> {
     fn put_media<'a>(&self, out: &mut Boxes<'a>, samples: impl FnOnce(&mut Boxes<'a>)) {
         let medium = self.track.medium();
         match medium {
-            Medium::Video => put_hdlr(out, *b"vide", &[0; 4], "Video"),
-            Medium::Audio => put_hdlr(out, *b"soun", &[0; 4], "Sound"),
+            MediaType::Video => put_hdlr(out, *b"vide", &[0; 4], "Video"),
+            MediaType::Audio => put_hdlr(out, *b"soun", &[0; 4], "Sound"),
         }
         out.put(*b"minf", |out| {
             match medium {
-                Medium::Video => out.put_full(*b"vmhd", 0, 1, |out| {
+                MediaType::Video => out.put_full(*b"vmhd", 0, 1, |out| {
                     out.zeros(8);
                 }),
-                Medium::Audio => out.put_full(*b"smhd", 0, 0, |out| {
+                MediaType::Audio => out.put_full(*b"smhd", 0, 0, |out| {
                     out.zeros(4);
                 }),
             }

@@ -15,13 +15,13 @@
 //! page, if it is small enough, with a `free` before it where that is needed.
 
 use super::boxes::Boxes;
-use super::fragment::{Ending, Fragment, Fragmenter};
+use super::fragment::{Fragment, Fragmenter, LastSample};
 use super::header::{FTYP_LEN, put_empty_moov, put_ftyp};
-use super::index::Index;
+use super::index::SampleIndex;
 use super::movie::put_moov;
-use super::{Movie, Track};
-use crate::media::sample::{Medium, TrackId};
-use crate::media::tracks::Sample;
+use super::{Movie, Mp4Track};
+use crate::media::sample::{MediaType, TrackId};
+use crate::media::tracks::MediaSample;
 use std::sync::Arc;
 
 /// A fragment ends with a keyframe that is so much later than its beginning, in ms.
@@ -54,10 +54,10 @@ pub struct Patch<const LEN: usize> {
 /// A file that is being written. It says what is to be written where; somebody else has the file.
 #[derive(Debug)]
 pub struct Hybrid {
-    tracks: Vec<Track>,
+    tracks: Vec<Mp4Track>,
     movie: Movie,
     fragmenter: Fragmenter,
-    indexes: Vec<Index>,
+    indexes: Vec<SampleIndex>,
     /// The track at whose keyframes fragments begin.
     lead: Option<TrackId>,
     /// When the first sample that is in no fragment yet is decoded, in nanoseconds.
@@ -70,7 +70,7 @@ pub struct Hybrid {
 
 impl Hybrid {
     /// A file of these tracks, and what it begins with.
-    pub fn new(tracks: Vec<Track>, movie: Movie) -> (Hybrid, Vec<u8>) {
+    pub fn new(tracks: Vec<Mp4Track>, movie: Movie) -> (Hybrid, Vec<u8>) {
         let mut out = Boxes::default();
         put_ftyp(&mut out, *b"isom");
         out.put(*b"free", |out| {
@@ -80,10 +80,10 @@ impl Hybrid {
         let beginning = out.into_bytes();
         let videos = tracks
             .iter()
-            .filter(|track| track.medium() == Medium::Video);
+            .filter(|track| track.medium() == MediaType::Video);
         let hybrid = Hybrid {
             fragmenter: Fragmenter::new(&tracks),
-            indexes: tracks.iter().map(|_| Index::default()).collect(),
+            indexes: tracks.iter().map(|_| SampleIndex::default()).collect(),
             lead: videos.map(|track| track.id).min(),
             tracks,
             movie,
@@ -111,12 +111,12 @@ impl Hybrid {
 
     /// The memory of the index, in bytes.
     pub fn memory(&self) -> usize {
-        self.indexes.iter().map(Index::memory).sum()
+        self.indexes.iter().map(SampleIndex::memory).sum()
     }
 
     /// Takes the next sample, whose bytes are in `payload`; of a track that is not in the file it is
     /// left out. Returns the fragment that is to be written, if one is complete.
-    pub fn push(&mut self, sample: &Sample, payload: &Arc<[u8]>) -> Option<Fragment> {
+    pub fn push(&mut self, sample: &MediaSample, payload: &Arc<[u8]>) -> Option<Fragment> {
         if !self.fragmenter.push(sample, payload) {
             return None;
         }
@@ -133,16 +133,16 @@ impl Hybrid {
         // The last sample of each track waits for its duration, and this one is among them.
         self.start_ns = Some(sample.time_ns);
         self.waiting_len = sample.data.len();
-        self.cut(Ending::Held)
+        self.cut(LastSample::Held)
     }
 
     /// The fragment of all that is left, to be written before the end.
     pub fn end(&mut self) -> Option<Fragment> {
         (self.start_ns, self.waiting_len) = (None, 0);
-        self.cut(Ending::Guessed)
+        self.cut(LastSample::Guessed)
     }
 
-    fn cut(&mut self, ending: Ending) -> Option<Fragment> {
+    fn cut(&mut self, ending: LastSample) -> Option<Fragment> {
         let mut fragment = self.fragmenter.cut(ending)?;
         fragment.hide(padding(self.len, fragment.moof_len()));
         Some(fragment)

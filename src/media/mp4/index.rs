@@ -9,13 +9,13 @@ use super::fragment::{Entry, Run};
 
 /// The samples of a track.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(super) struct SampleIndex {
     /// Numbers of timings, see [`Runs`].
     timings: Packed,
     /// What the numbers mean.
-    palette: Vec<Timing>,
+    palette: Vec<SampleTiming>,
     /// The last timing and how often in a row it has come; it is not in `timings` yet.
-    repeated: Option<(Timing, u64)>,
+    repeated: Option<(SampleTiming, u64)>,
     sizes: Packed,
     /// Of each chunk, how far it begins behind the one before, and how many samples it has.
     chunks: Packed,
@@ -35,7 +35,7 @@ pub(super) struct Index {
 
 /// What is often the same for many samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Timing {
+pub(super) struct SampleTiming {
     pub duration: u32,
     pub composition: i32,
     pub is_sync: bool,
@@ -50,7 +50,7 @@ const LITERAL: u8 = 254;
 /// The timing before comes again, as often as the number behind this says.
 const REPEAT: u8 = 255;
 
-impl Index {
+impl SampleIndex {
     /// Adds the samples of a fragment, whose bytes are in the file from `at` on.
     pub fn push(&mut self, run: &Run, at: u64) {
         self.start.get_or_insert(run.time);
@@ -72,7 +72,7 @@ impl Index {
         self.count += 1;
         self.sync_count += u64::from(entry.is_sync);
         self.sizes.put_varint(entry.size.into());
-        let timing = Timing {
+        let timing = SampleTiming {
             duration: entry.duration,
             composition: entry.composition,
             is_sync: entry.is_sync,
@@ -126,13 +126,13 @@ impl Index {
 
     /// How much memory it takes, in bytes.
     pub fn memory(&self) -> usize {
-        let palette = self.palette.capacity() * size_of::<Timing>();
+        let palette = self.palette.capacity() * size_of::<SampleTiming>();
         let packed = [&self.timings, &self.sizes, &self.chunks];
         palette + packed.iter().map(|packed| packed.memory()).sum::<usize>()
     }
 
     /// The timings of all samples in order, with how often each is repeated.
-    pub fn runs(&self) -> impl Iterator<Item = (Timing, u64)> {
+    pub fn runs(&self) -> impl Iterator<Item = (SampleTiming, u64)> {
         let packed = Runs {
             bytes: self.timings.iter(),
             palette: &self.palette,
@@ -160,17 +160,17 @@ impl Index {
 /// Reads packed timings.
 struct Runs<'a, I> {
     bytes: I,
-    palette: &'a [Timing],
-    last: Option<Timing>,
+    palette: &'a [SampleTiming],
+    last: Option<SampleTiming>,
 }
 
 impl<I: Iterator<Item = u8>> Iterator for Runs<'_, I> {
-    type Item = (Timing, u64);
+    type Item = (SampleTiming, u64);
 
-    fn next(&mut self) -> Option<(Timing, u64)> {
+    fn next(&mut self) -> Option<(SampleTiming, u64)> {
         let timing = match self.bytes.next()? {
             REPEAT => return Some((self.last?, varint(&mut self.bytes)?)),
-            LITERAL => Timing {
+            LITERAL => SampleTiming {
                 duration: varint(&mut self.bytes)? as u32,
                 composition: unzigzag(varint(&mut self.bytes)?),
                 is_sync: self.bytes.next()? != 0,
@@ -258,11 +258,11 @@ mod tests {
         }
     }
 
-    fn unpacked(index: &Index) -> Vec<Entry> {
+    fn unpacked(index: &SampleIndex) -> Vec<Entry> {
         let timings = index.runs().flat_map(|(timing, times)| {
             std::iter::repeat_n(timing, usize::try_from(times).unwrap())
         });
-        let entry = |(timing, size): (Timing, u32)| Entry {
+        let entry = |(timing, size): (SampleTiming, u32)| Entry {
             duration: timing.duration,
             composition: timing.composition,
             is_sync: timing.is_sync,
@@ -288,7 +288,7 @@ mod tests {
             ..entry(1)
         });
         for entries in [few, same, many, edge.to_vec(), vec![]] {
-            let mut index = Index::default();
+            let mut index = SampleIndex::default();
             for (number, entries) in (1..).zip(entries.chunks(7)) {
                 let run = Run {
                     index: 0,

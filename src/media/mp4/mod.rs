@@ -12,32 +12,32 @@ mod hybrid;
 mod index;
 mod movie;
 
-pub use fragment::{Ending, Fragment, Fragmenter};
+pub use fragment::{Fragment, Fragmenter, LastSample};
 pub use hybrid::{
     FRAGMENT_LEN_MAX, FRAGMENT_MAX_MS, FRAGMENT_MIN_MS, Hybrid, INDEX_LEN_MAX, Patch, Trailer,
 };
 
-use super::config::{Config, Format};
-use super::sample::{Medium, TrackId};
+use super::config::{Config, SampleFormat};
+use super::sample::{MediaType, TrackId};
 
 /// A track of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Track {
+pub struct Mp4Track {
     /// What it is called in the stream.
     pub id: TrackId,
     /// What its decoder has to know.
     pub config: Config,
 }
 
-impl Track {
-    fn medium(&self) -> Medium {
+impl Mp4Track {
+    fn medium(&self) -> MediaType {
         self.config.format.medium()
     }
 }
 
 /// Whether files of this codec are played anywhere. VP8 has a place in MP4, which no browser knows.
-pub fn is_supported(format: Format) -> bool {
-    format != Format::Vp8
+pub fn is_supported(format: SampleFormat) -> bool {
+    format != SampleFormat::Vp8
 }
 
 /// What is said of a file as a whole.
@@ -51,7 +51,7 @@ pub struct Movie {
 
 /// What a stream of fragments begins with: `ftyp` and a `moov` without samples. The tracks of
 /// fragments are counted from 1 in the order of `tracks`.
-pub fn initialization(tracks: &[Track], movie: &Movie) -> Vec<u8> {
+pub fn initialization(tracks: &[Mp4Track], movie: &Movie) -> Vec<u8> {
     let mut out = boxes::Boxes::default();
     header::put_ftyp(&mut out, *b"cmfc");
     header::put_empty_moov(&mut out, tracks, movie);

@@ -2,20 +2,20 @@
 
 use super::boxes::Boxes;
 use super::header::{Durations, MOVIE_TIMESCALE, TrackHeader, put_mvhd, put_udta};
-use super::index::Index;
-use super::{Movie, Track};
+use super::index::SampleIndex;
+use super::{Movie, Mp4Track};
 
 /// Appends `moov`. Tracks without a sample are left out.
 pub(super) fn put_moov<'a>(
     out: &mut Boxes<'a>,
-    tracks: &[Track],
-    indexes: &'a [Index],
+    tracks: &[Mp4Track],
+    indexes: &'a [SampleIndex],
     movie: &Movie,
 ) {
     let used = || {
         let numbered = (1..).zip(tracks).zip(indexes);
         numbered.filter_map(|((number, track), index)| {
-            let timing = Timing::new(track, index)?;
+            let timing = TrackTiming::new(track, index)?;
             Some((number, track, index, timing))
         })
     };
@@ -41,7 +41,7 @@ pub(super) fn put_moov<'a>(
 
 /// When a track is shown.
 #[derive(Clone, Copy, Debug)]
-struct Timing {
+struct TrackTiming {
     /// When its first picture or sound is due, and how long it lasts, in ticks of the movie.
     start: i64,
     len: u64,
@@ -52,8 +52,8 @@ struct Timing {
     shift: i64,
 }
 
-impl Timing {
-    fn new(track: &Track, index: &Index) -> Option<Timing> {
+impl TrackTiming {
+    fn new(track: &Mp4Track, index: &SampleIndex) -> Option<TrackTiming> {
         let (first, end) = index.shown?;
         let timescale = i128::from(track.config.timescale());
         let on_movie_clock = |ticks: i64, round: i128| {
@@ -62,7 +62,7 @@ impl Timing {
         };
         let start = index.start?.cast_signed().saturating_add(first);
         let shift = first.min(0).saturating_neg();
-        Some(Timing {
+        Some(TrackTiming {
             start: on_movie_clock(start, timescale / 2),
             len: on_movie_clock(end - first, timescale - 1).unsigned_abs(),
             media_time: (first + shift).unsigned_abs(),
@@ -105,36 +105,36 @@ impl Timing {
     }
 }
 
-fn put_tables<'a>(out: &mut Boxes<'a>, index: &'a Index, shift: i64) {
-    let put = |out: &mut Boxes<'a>, name: &[u8; 4], version: u8, kind: Kind| {
-        let table = Table::new(kind, index, shift);
+fn put_tables<'a>(out: &mut Boxes<'a>, index: &'a SampleIndex, shift: i64) {
+    let put = |out: &mut Boxes<'a>, name: &[u8; 4], version: u8, kind: TableKind| {
+        let table = SampleTable::new(kind, index, shift);
         out.put_full(*name, version, 0, |out| {
-            if kind == Kind::Sizes {
+            if kind == TableKind::Sizes {
                 out.u32(0); // there is no one size
             }
             out.u32(table.count);
             out.table(table);
         });
     };
-    put(out, b"stts", 0, Kind::Durations);
+    put(out, b"stts", 0, TableKind::Durations);
     if index.has_compositions() {
         // Version 1: offsets have a sign.
-        put(out, b"ctts", 1, Kind::Compositions);
+        put(out, b"ctts", 1, TableKind::Compositions);
     }
     if index.sync_count < index.count {
-        put(out, b"stss", 0, Kind::Syncs);
+        put(out, b"stss", 0, TableKind::Syncs);
     }
-    put(out, b"stsc", 0, Kind::Chunks);
-    put(out, b"stsz", 0, Kind::Sizes);
+    put(out, b"stsc", 0, TableKind::Chunks);
+    put(out, b"stsz", 0, TableKind::Sizes);
     match u32::try_from(index.last_chunk()) {
-        Ok(_) => put(out, b"stco", 0, Kind::Offsets),
-        Err(_) => put(out, b"co64", 0, Kind::LongOffsets),
+        Ok(_) => put(out, b"stco", 0, TableKind::Offsets),
+        Err(_) => put(out, b"co64", 0, TableKind::LongOffsets),
     }
 }
 
 /// What the rows of a table are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum TableKind {
     /// Of `stts`: samples, duration.
     Durations,
     /// Of `ctts`: samples, offset.
@@ -153,9 +153,9 @@ enum Kind {
 
 /// A table of samples, which is written from the index when it is its turn.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Table<'a> {
-    kind: Kind,
-    index: &'a Index,
+pub(super) struct SampleTable<'a> {
+    kind: TableKind,
+    index: &'a SampleIndex,
     shift: i64,
     count: u32,
 }
@@ -163,19 +163,21 @@ pub(super) struct Table<'a> {
 /// At least so many bytes of a table are made before they are handed on.
 const PIECE_LEN: usize = 64 << 10;
 
-impl<'a> Table<'a> {
-    fn new(kind: Kind, index: &'a Index, shift: i64) -> Table<'a> {
-        let mut table = Table {
+impl<'a> SampleTable<'a> {
+    fn new(kind: TableKind, index: &'a SampleIndex, shift: i64) -> SampleTable<'a> {
+        let mut table = SampleTable {
             kind,
             index,
             shift,
             count: 0,
         };
         table.count = match kind {
-            Kind::Syncs => index.sync_count as u32,
-            Kind::Sizes => index.count as u32,
-            Kind::Offsets | Kind::LongOffsets => index.chunk_count as u32,
-            Kind::Durations | Kind::Compositions | Kind::Chunks => table.rows().count() as u32,
+            TableKind::Syncs => index.sync_count as u32,
+            TableKind::Sizes => index.count as u32,
+            TableKind::Offsets | TableKind::LongOffsets => index.chunk_count as u32,
+            TableKind::Durations | TableKind::Compositions | TableKind::Chunks => {
+                table.rows().count() as u32
+            }
         };
         table
     }
@@ -183,9 +185,9 @@ impl<'a> Table<'a> {
     /// Words of a row.
     fn width(&self) -> usize {
         match self.kind {
-            Kind::Syncs | Kind::Sizes | Kind::Offsets => 1,
-            Kind::Durations | Kind::Compositions | Kind::LongOffsets => 2,
-            Kind::Chunks => 3,
+            TableKind::Syncs | TableKind::Sizes | TableKind::Offsets => 1,
+            TableKind::Durations | TableKind::Compositions | TableKind::LongOffsets => 2,
+            TableKind::Chunks => 3,
         }
     }
 
@@ -214,11 +216,11 @@ impl<'a> Table<'a> {
     fn rows(&self) -> Box<dyn Iterator<Item = [u32; 3]> + 'a> {
         let (index, shift) = (self.index, self.shift);
         match self.kind {
-            Kind::Durations => {
+            TableKind::Durations => {
                 let durations = index.runs().map(|(timing, times)| (timing.duration, times));
                 Box::new(merged(durations).map(|(duration, times)| [times as u32, duration, 0]))
             }
-            Kind::Compositions => {
+            TableKind::Compositions => {
                 let raised = move |offset: i32| (i64::from(offset) + shift) as u32;
                 let offsets = index
                     .runs()
@@ -226,7 +228,7 @@ impl<'a> Table<'a> {
                 let row = move |(offset, times)| [times as u32, raised(offset), 0];
                 Box::new(merged(offsets).map(row))
             }
-            Kind::Syncs => {
+            TableKind::Syncs => {
                 let mut before = 0_u64;
                 let numbers = index.runs().flat_map(move |(timing, times)| {
                     let first = before + 1;
@@ -235,7 +237,7 @@ impl<'a> Table<'a> {
                 });
                 Box::new(numbers.map(|number| [number as u32, 0, 0]))
             }
-            Kind::Chunks => {
+            TableKind::Chunks => {
                 let samples = index.chunks().map(|(_, samples)| (samples, 1));
                 let mut before = 0_u64;
                 Box::new(merged(samples).map(move |(samples, chunks)| {
@@ -244,9 +246,9 @@ impl<'a> Table<'a> {
                     [first, samples, 1]
                 }))
             }
-            Kind::Sizes => Box::new(index.sizes().map(|size| [size, 0, 0])),
-            Kind::Offsets => Box::new(index.chunks().map(|(at, _)| [at as u32, 0, 0])),
-            Kind::LongOffsets => {
+            TableKind::Sizes => Box::new(index.sizes().map(|size| [size, 0, 0])),
+            TableKind::Offsets => Box::new(index.chunks().map(|(at, _)| [at as u32, 0, 0])),
+            TableKind::LongOffsets => {
                 let words = |at: u64| [(at >> 32) as u32, at as u32, 0];
                 Box::new(index.chunks().map(move |(at, _)| words(at)))
             }

@@ -28,7 +28,7 @@ pub struct FlvFile {
     gathered: Vec<u8>,
     gathered_tags: Vec<Tag>,
     duration_ms: u32,
-    index: Index,
+    index: KeyframeIndex,
 }
 
 /// A tag that is gathered.
@@ -65,7 +65,7 @@ impl FlvFile {
             gathered,
             gathered_tags: vec![beginning],
             duration_ms: 0,
-            index: Index::new(room),
+            index: KeyframeIndex::new(room),
         }
     }
 
@@ -192,7 +192,7 @@ impl Recorded for FlvFile {
 /// Keyframes of a file, fewer than twice as many as there is room for in the end: when there are
 /// more, every other one goes, and from then on only so many are taken.
 #[derive(Debug)]
-struct Index {
+struct KeyframeIndex {
     keyframes: Vec<Keyframe>,
     room: usize,
     /// Of so many keyframes one is taken.
@@ -200,9 +200,9 @@ struct Index {
     seen: u64,
 }
 
-impl Index {
-    fn new(room: usize) -> Index {
-        Index {
+impl KeyframeIndex {
+    fn new(room: usize) -> KeyframeIndex {
+        KeyframeIndex {
             keyframes: Vec::new(),
             room,
             step: 1,
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn an_index_is_bounded_and_even() {
-        let mut index = Index::new(8);
+        let mut index = KeyframeIndex::new(8);
         for position in 0..1000 {
             index.push(Keyframe {
                 time_ms: 0,

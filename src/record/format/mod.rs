@@ -2,22 +2,22 @@
 
 mod flv;
 mod mp4;
-mod waiting;
+mod pending;
 
 pub(super) use flv::FlvFile;
 pub(super) use mp4::Mp4File;
-pub use waiting::WAITING_LEN_MAX;
-pub(super) use waiting::{Verdict, Waiting};
+pub use pending::WAITING_LEN_MAX;
+pub(super) use pending::{PendingFile, Verdict};
 
 use super::disk::{Closed, Disk};
 use crate::amf0::Pairs;
-use crate::media::tracks::Tracks;
+use crate::media::tracks::StreamTracks;
 use crate::rtmp::Message;
 use std::io;
 
 /// What recordings are written as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum FileFormat {
     /// Messages as they came.
     #[default]
     Flv,
@@ -26,12 +26,12 @@ pub enum Format {
     Mp4,
 }
 
-impl Format {
+impl FileFormat {
     /// What names of such files end in.
     pub(super) fn ending(self) -> &'static str {
         match self {
-            Format::Flv => ".flv",
-            Format::Mp4 => ".mp4",
+            FileFormat::Flv => ".flv",
+            FileFormat::Mp4 => ".mp4",
         }
     }
 }
@@ -61,8 +61,8 @@ pub(super) trait Recorded {
     }
 
     /// What is known of the tracks, for the next file.
-    fn take_tracks(&mut self) -> Tracks {
-        Tracks::default()
+    fn take_tracks(&mut self) -> StreamTracks {
+        StreamTracks::default()
     }
 
     /// Completes the file, and has the disk keep it.

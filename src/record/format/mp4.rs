@@ -4,12 +4,12 @@
 //! keeps it before the one write that makes it a file with an index; so it is one or the other
 //! whenever the power fails.
 
-use super::waiting::{HeldBack, lack};
-use super::{Lack, Recorded, Waiting};
+use super::pending::{HeldBack, lack};
+use super::{Lack, PendingFile, Recorded};
 use crate::amf0::Pairs;
-use crate::media::mp4::{Fragment, Hybrid, Movie, Track};
+use crate::media::mp4::{Fragment, Hybrid, Movie, Mp4Track};
 use crate::media::sample::TrackId;
-use crate::media::tracks::{Item, Sample, Tracks};
+use crate::media::tracks::{MediaSample, StreamTracks, TrackEvent};
 use crate::record::disk::{Closed, Disk};
 use crate::rtmp::{Message, MessageType};
 use std::io;
@@ -21,8 +21,8 @@ use std::sync::Arc;
 pub struct Mp4File {
     disk: Disk,
     hybrid: Hybrid,
-    tracks: Tracks,
-    /// Tracks whose configuration is not that of the file any more.
+    tracks: StreamTracks,
+    /// StreamTracks whose configuration is not that of the file any more.
     changed: Vec<TrackId>,
     lack: Option<Lack>,
     /// The last time of audio and video, in ms: of what was put, and of what is written.
@@ -35,9 +35,9 @@ pub struct Mp4File {
 
 impl Mp4File {
     /// Begins a file that is still empty with what has waited for it.
-    pub fn new(disk: Disk, waiting: Waiting, movie: Movie) -> (Mp4File, io::Result<()>) {
+    pub fn new(disk: Disk, waiting: PendingFile, movie: Movie) -> (Mp4File, io::Result<()>) {
         let (tracks, held) = waiting.into_parts();
-        let track = |(id, config): (_, &_)| Track {
+        let track = |(id, config): (_, &_)| Mp4Track {
             id,
             config: Clone::clone(config),
         };
@@ -66,7 +66,12 @@ impl Mp4File {
         Ok(())
     }
 
-    fn put_sample(&mut self, sample: &Sample, payload: &Arc<[u8]>, time_ms: u32) -> io::Result<()> {
+    fn put_sample(
+        &mut self,
+        sample: &MediaSample,
+        payload: &Arc<[u8]>,
+        time_ms: u32,
+    ) -> io::Result<()> {
         if self.changed.contains(&sample.track) {
             return Ok(());
         }
@@ -153,8 +158,8 @@ impl Recorded for Mp4File {
                 self.lack = Some(lack);
             }
             match item {
-                Item::Sample(sample) => self.put_sample(&sample, payload, time_ms)?,
-                Item::Changed(track) => self.changed.push(track),
+                TrackEvent::Sample(sample) => self.put_sample(&sample, payload, time_ms)?,
+                TrackEvent::Changed(track) => self.changed.push(track),
                 _ => {}
             }
         }
@@ -177,7 +182,7 @@ impl Recorded for Mp4File {
         self.lack.as_ref()
     }
 
-    fn take_tracks(&mut self) -> Tracks {
+    fn take_tracks(&mut self) -> StreamTracks {
         mem::take(&mut self.tracks)
     }
 

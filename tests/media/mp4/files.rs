@@ -6,12 +6,12 @@ use super::recording::Recording;
 use crate::media::mp4_reader::{self, Movie, Track};
 use proptest::prelude::*;
 use rtmp_server::media::mp4::{Hybrid, INDEX_LEN_MAX};
-use rtmp_server::media::sample::{Medium, TrackId};
-use rtmp_server::media::tracks::Sample;
+use rtmp_server::media::sample::{MediaType, TrackId};
+use rtmp_server::media::tracks::MediaSample;
 use rtmp_server::rtmp::MessageType;
 use std::sync::Arc;
 
-/// Tracks by name: what introduces each, and what stands in front of its frames.
+/// StreamTracks by name: what introduces each, and what stands in front of its frames.
 #[rustfmt::skip]
 pub const KINDS: [(&str, &str, &str); 10] = [
     ("avc", "v:1700000000014d400dffe10019674d400deca0a0cfcf8088000003000800000301e078a14cb001000468ce0fc8", "K701"),
@@ -76,7 +76,7 @@ fn stream(words: &str) -> Vec<Message> {
 }
 
 /// The samples of a track that were published.
-fn published(recording: &Recording, id: TrackId) -> Vec<(&Sample, &[u8])> {
+fn published(recording: &Recording, id: TrackId) -> Vec<(&MediaSample, &[u8])> {
     let own = recording
         .samples
         .iter()
@@ -132,7 +132,7 @@ fn check(recording: &Recording) -> (Movie, Movie) {
     (unfinished, finished)
 }
 
-fn check_samples(track: &Track, want: &[(&Sample, &[u8])], medium: Medium) {
+fn check_samples(track: &Track, want: &[(&MediaSample, &[u8])], medium: MediaType) {
     assert_eq!(track.samples.len(), want.len());
     let mut next = None;
     for (sample, (published, data)) in track.samples.iter().zip(want) {
@@ -147,7 +147,7 @@ fn check_samples(track: &Track, want: &[(&Sample, &[u8])], medium: Medium) {
             |ns: u64| (ns as i128 * i128::from(track.timescale) + 500_000_000) / 1_000_000_000;
         let due = ticks(published.time_ns);
         match medium {
-            Medium::Video => {
+            MediaType::Video => {
                 let shown = due + i128::from(published.composition_ms) * 90;
                 assert_eq!(
                     i128::from(sample.decode) + i128::from(sample.composition),
@@ -155,7 +155,7 @@ fn check_samples(track: &Track, want: &[(&Sample, &[u8])], medium: Medium) {
                 );
                 assert!(i128::from(sample.decode) >= due);
             }
-            Medium::Audio => {
+            MediaType::Audio => {
                 assert_eq!(sample.composition, 0);
                 let late = due - i128::from(sample.decode);
                 assert!(
@@ -281,10 +281,10 @@ fn fragments_begin_with_keyframes_and_are_short() {
 }
 
 /// A video sample of a file that is made without messages.
-fn sample(number: u64, ms: u64, len: usize) -> Sample {
-    Sample {
+fn sample(number: u64, ms: u64, len: usize) -> MediaSample {
+    MediaSample {
         track: TrackId {
-            medium: Medium::Video,
+            medium: MediaType::Video,
             id: 0,
         },
         time_ns: ms * 1_000_000,

@@ -4,8 +4,8 @@
 use super::messages::{Message, messages};
 use crate::media::mp4_reader;
 use rtmp_server::media::config::{Config, Details};
-use rtmp_server::media::mp4::{Ending, Fragmenter, Movie, Track, initialization};
-use rtmp_server::media::tracks::{Item, Tracks};
+use rtmp_server::media::mp4::{Fragmenter, LastSample, Movie, Mp4Track, initialization};
+use rtmp_server::media::tracks::{StreamTracks, TrackEvent};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -28,26 +28,26 @@ fn rows() -> Vec<(String, String, Vec<Message>)> {
 
 /// The initialization segment and the one fragment that messages make, and what the first means.
 fn made(messages: &[Message]) -> (Vec<u8>, Vec<u8>, String) {
-    let mut tracks = Tracks::default();
+    let mut tracks = StreamTracks::default();
     let mut items = Vec::new();
     for message in messages {
         let mut said = Vec::new();
         tracks.read(message.kind, message.ms, &message.payload, &mut said);
         items.extend(said.into_iter().map(|item| (item, message)));
     }
-    let track = |(id, config): (_, &Config)| Track {
+    let track = |(id, config): (_, &Config)| Mp4Track {
         id,
         config: config.clone(),
     };
-    let tracks: Vec<Track> = tracks.known().map(track).collect();
+    let tracks: Vec<Mp4Track> = tracks.known().map(track).collect();
     let mut fragmenter = Fragmenter::new(&tracks);
     for (item, message) in items {
-        if let Item::Sample(sample) = item {
+        if let TrackEvent::Sample(sample) = item {
             assert!(fragmenter.push(&sample, &message.payload));
         }
     }
     let mut fragment = Vec::new();
-    if let Some(made) = fragmenter.cut(Ending::Guessed) {
+    if let Some(made) = fragmenter.cut(LastSample::Guessed) {
         made.put(&mut fragment);
     }
     let meanings: Vec<String> = tracks.iter().map(|track| meaning(&track.config)).collect();

@@ -1,8 +1,8 @@
 //! A recording without a disk: every write in the order in which a recorder would do it.
 
 use super::messages::Message;
-use rtmp_server::media::mp4::{Fragment, Hybrid, Movie, Track};
-use rtmp_server::media::tracks::{Item, Sample, Tracks};
+use rtmp_server::media::mp4::{Fragment, Hybrid, Movie, Mp4Track};
+use rtmp_server::media::tracks::{MediaSample, StreamTracks, TrackEvent};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ pub enum Write {
 
 #[derive(Default)]
 pub struct Recording {
-    pub tracks: Vec<Track>,
+    pub tracks: Vec<Mp4Track>,
     /// All samples, with their messages.
-    pub samples: Vec<(Sample, Arc<[u8]>)>,
+    pub samples: Vec<(MediaSample, Arc<[u8]>)>,
     pub writes: Vec<Write>,
     /// How many of the writes there were before the end.
     pub before_end: usize,
@@ -26,23 +26,23 @@ pub struct Recording {
 impl Recording {
     /// Of all the messages, in one file; its tracks are all that the messages have.
     pub fn new(messages: &[Message]) -> Recording {
-        let mut tracks = Tracks::default();
+        let mut tracks = StreamTracks::default();
         let mut known = BTreeMap::new();
         let mut samples = Vec::new();
         for message in messages {
             let mut items = Vec::new();
             tracks.read(message.kind, message.ms, &message.payload, &mut items);
             samples.extend(items.into_iter().filter_map(|item| match item {
-                Item::Sample(sample) => Some((sample, Arc::clone(&message.payload))),
+                TrackEvent::Sample(sample) => Some((sample, Arc::clone(&message.payload))),
                 _ => None,
             }));
             known.extend(tracks.known().map(|(id, config)| (id, config.clone())));
         }
-        let track = |(id, config)| Track { id, config };
+        let track = |(id, config)| Mp4Track { id, config };
         Recording::of(known.into_iter().map(track).collect(), samples)
     }
 
-    pub fn of(tracks: Vec<Track>, samples: Vec<(Sample, Arc<[u8]>)>) -> Recording {
+    pub fn of(tracks: Vec<Mp4Track>, samples: Vec<(MediaSample, Arc<[u8]>)>) -> Recording {
         let movie = Movie {
             created: 1_700_000_000,
             encoder: Some("enc 1.0".to_owned()),

@@ -5,13 +5,13 @@ use super::messages::{bytes, messages};
 use proptest::prelude::*;
 use rtmp_server::amf0::Value;
 use rtmp_server::media::opening::Opening;
-use rtmp_server::media::sample::{Medium, Part, parts};
-use rtmp_server::media::tracks::{Item, TRACKS_MAX, Tracks};
+use rtmp_server::media::sample::{MediaType, Part, parts};
+use rtmp_server::media::tracks::{StreamTracks, TRACKS_MAX, TrackEvent};
 use rtmp_server::rtmp::MessageType;
 
 /// A part in one line: track, content, nanoseconds, composition offset, range.
 fn line(part: &Part) -> String {
-    let medium = if part.track.medium == Medium::Video {
+    let medium = if part.track.medium == MediaType::Video {
         "v"
     } else {
         "a"
@@ -102,17 +102,17 @@ const FLAC_END: &str =
 
 /// What is said, in a letter each: K known, C changed, S sample, E end, U without a place.
 fn said(words: &str) -> String {
-    let mut tracks = Tracks::default();
+    let mut tracks = StreamTracks::default();
     let mut items = Vec::new();
     for message in messages(words) {
         tracks.read(message.kind, message.ms, &message.payload, &mut items);
     }
-    let letter = |item: &Item| match item {
-        Item::Known(_) => 'K',
-        Item::Changed(_) => 'C',
-        Item::Sample(_) => 'S',
-        Item::Ended(_) => 'E',
-        Item::Unsupported(..) => 'U',
+    let letter = |item: &TrackEvent| match item {
+        TrackEvent::Known(_) => 'K',
+        TrackEvent::Changed(_) => 'C',
+        TrackEvent::Sample(_) => 'S',
+        TrackEvent::Ended(_) => 'E',
+        TrackEvent::Unsupported(..) => 'U',
     };
     items.iter().map(letter).collect()
 }
@@ -146,7 +146,7 @@ fn configurations_come_and_change() {
 #[test]
 fn a_temporal_delimiter_is_left_out() {
     let av1 = "v:906176303181000c000a0b0200000521e7f66017c002";
-    let mut tracks = Tracks::default();
+    let mut tracks = StreamTracks::default();
     let mut items = Vec::new();
     for message in messages(&format!(
         "{av1} v:91617630311200320199 v:a161763031320199 v:a1617630311200"
@@ -154,7 +154,7 @@ fn a_temporal_delimiter_is_left_out() {
         tracks.read(message.kind, message.ms, &message.payload, &mut items);
     }
     let ranges = items.iter().filter_map(|item| match item {
-        Item::Sample(sample) => Some(sample.data.clone()),
+        TrackEvent::Sample(sample) => Some(sample.data.clone()),
         _ => None,
     });
     assert_eq!(ranges.collect::<Vec<_>>(), [7..10, 5..8]);
@@ -162,7 +162,7 @@ fn a_temporal_delimiter_is_left_out() {
 
 #[test]
 fn tracks_are_bounded() {
-    let mut tracks = Tracks::default();
+    let mut tracks = StreamTracks::default();
     let mut items = Vec::new();
     for id in 0..=255 {
         let opus = [&b"\x95\x01Opus"[..], &[id], b"\xfc\x01"].concat();
@@ -213,12 +213,12 @@ proptest! {
 
     #[test]
     fn no_body_is_too_strange(bodies in prop::collection::vec(any_body(), 1..8)) {
-        let mut tracks = Tracks::default();
+        let mut tracks = StreamTracks::default();
         for (kind, body) in bodies {
             let mut items = Vec::new();
             tracks.read(kind, u64::MAX, &body, &mut items);
             for item in items {
-                if let Item::Sample(sample) = item {
+                if let TrackEvent::Sample(sample) = item {
                     prop_assert!(sample.data.end <= body.len() && !sample.data.is_empty());
                 }
             }
@@ -232,12 +232,12 @@ fn opens_after(announced: &str, words: &str) -> usize {
     let mut opening = Opening::default();
     let property = |name: &str| (format!("{name}codecid").into_bytes(), Value::Number(7.0));
     opening.announce(&announced.split_whitespace().map(property).collect());
-    let mut tracks = Tracks::default();
+    let mut tracks = StreamTracks::default();
     let position = messages(words).iter().position(|message| {
         let mut items = Vec::new();
         tracks.read(message.kind, message.ms, &message.payload, &mut items);
         for item in items {
-            if let Item::Sample(sample) = item {
+            if let TrackEvent::Sample(sample) = item {
                 opening.see(&sample);
             }
         }

@@ -4,7 +4,7 @@ use super::captures::{capture, ffmpeg, probe};
 use super::{Folder, in_a_process, key, messages, recorded, whole, within};
 use crate::media::flv_reader::{Flv, read};
 use rtmp_server::queue::feed;
-use rtmp_server::record::{FEED_LIMITS, Format, RecordSettings, Recorder};
+use rtmp_server::record::{FEED_LIMITS, FileFormat, RecordSettings, Recorder};
 use rtmp_server::rtmp::Message;
 use std::fs;
 use std::path::Path;
@@ -148,7 +148,7 @@ pub fn record_without_end(folder: &Path) {
     let settings = RecordSettings {
         dir: folder.to_owned(),
         segments: None,
-        format: Format::Flv,
+        format: FileFormat::Flv,
     };
     let recorder = Recorder::new(
         settings,

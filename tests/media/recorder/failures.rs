@@ -4,7 +4,7 @@ use super::{Folder, LinkStats, at, in_a_process, key, messages, record, segments
 use crate::media::flv_reader::read;
 use rtmp_server::queue::{FeedLimits, feed, message_cost};
 use rtmp_server::record::{
-    FEED_LIMITS, FinishedFile, Format, Pattern, RecordSettings, Recorder, Segments,
+    FEED_LIMITS, FileFormat, FinishedFile, Pattern, RecordSettings, Recorder, Segments,
 };
 use rtmp_server::rtmp::Message;
 use rtmp_server::stats::Counters;
@@ -47,7 +47,7 @@ pub fn record_beyond_the_limit(folder: &Path) {
     ];
     for (name, piece, segments, failures) in cases {
         let dir = folder.join(name);
-        let format = Format::Flv;
+        let format = FileFormat::Flv;
         let settings = RecordSettings {
             dir,
             segments,
@@ -124,7 +124,7 @@ fn a_directory_that_cannot_be_made_is_an_error() {
         let settings = RecordSettings {
             dir: folder.path().join(below),
             segments: None,
-            format: Format::Flv,
+            format: FileFormat::Flv,
         };
         let told = record(settings, &messages("audio @0 2f 01; audio @20 2f 02"));
         let [file] = &told[..] else {
@@ -144,7 +144,7 @@ fn a_segment_that_cannot_be_written_does_not_end_the_next_ones() {
     let settings = RecordSettings {
         dir: folder.path().to_owned(),
         segments: Some(Segments { duration, pattern }),
-        format: Format::Flv,
+        format: FileFormat::Flv,
     };
     fs::create_dir_all(folder.path()).unwrap();
     fs::write(folder.path().join("2"), "not a directory").unwrap();

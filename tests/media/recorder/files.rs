@@ -5,7 +5,7 @@ use super::{
 };
 use rtmp_server::amf0::{self, Value};
 use rtmp_server::queue::feed;
-use rtmp_server::record::{FEED_LIMITS, Format, Pattern, RecordSettings, Recorder, Segments};
+use rtmp_server::record::{FEED_LIMITS, FileFormat, Pattern, RecordSettings, Recorder, Segments};
 use rtmp_server::rtmp::stream_key::StreamKey;
 use rtmp_server::rtmp::{Message, MessageType, StreamId};
 use rtmp_server::stats::Counters;
@@ -256,7 +256,7 @@ fn no_file_is_ever_written_over() {
             duration: Duration::from_secs(1),
             pattern: Pattern::new("%s/x").unwrap(),
         }),
-        format: Format::Flv,
+        format: FileFormat::Flv,
     };
     let sent = messages("audio @0 2f 01; audio @1000 2f 02");
     recorded(settings(), &sent);

@@ -13,7 +13,7 @@ use crate::support::notation::Notation;
 use crate::support::process::only;
 use rtmp_server::queue::feed;
 use rtmp_server::record::{
-    FEED_LIMITS, FinishedFile, Format, Pattern, RecordSettings, Recorder, RecordingObserver,
+    FEED_LIMITS, FileFormat, FinishedFile, Pattern, RecordSettings, Recorder, RecordingObserver,
     Segments,
 };
 use rtmp_server::rtmp::stream_key::StreamKey;
@@ -93,7 +93,7 @@ fn whole(folder: &Folder) -> RecordSettings {
     RecordSettings {
         dir: folder.path().to_owned(),
         segments: None,
-        format: Format::Flv,
+        format: FileFormat::Flv,
     }
 }
 
@@ -105,7 +105,7 @@ fn segments(folder: &Folder, seconds: f64) -> RecordSettings {
             duration: Duration::from_secs_f64(seconds),
             pattern: Pattern::new("%03d").unwrap(),
         }),
-        format: Format::Flv,
+        format: FileFormat::Flv,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Folder, LinkStats, at, in_a_process, key, messages, record, segments, whole, within};
 use crate::media::mp4_reader::{self, Movie};
 use rtmp_server::queue::feed;
-use rtmp_server::record::{FEED_LIMITS, FinishedFile, Format, RecordSettings, Recorder};
+use rtmp_server::record::{FEED_LIMITS, FileFormat, FinishedFile, RecordSettings, Recorder};
 use rtmp_server::rtmp::Message;
 use std::fs;
 use std::path::Path;
@@ -47,7 +47,7 @@ fn sent(words: &str) -> Vec<Message> {
 
 fn mp4(settings: RecordSettings) -> RecordSettings {
     RecordSettings {
-        format: Format::Mp4,
+        format: FileFormat::Mp4,
         ..settings
     }
 }
@@ -166,7 +166,7 @@ pub fn record_beyond_the_limit(folder: &Path) {
     let settings = RecordSettings {
         dir: folder.to_owned(),
         segments: None,
-        format: Format::Mp4,
+        format: FileFormat::Mp4,
     };
     let [file] = &record(settings, &minute())[..] else {
         panic!("one file")
@@ -198,7 +198,7 @@ pub fn record_without_end(folder: &Path) {
     let settings = RecordSettings {
         dir: folder.to_owned(),
         segments: None,
-        format: Format::Mp4,
+        format: FileFormat::Mp4,
     };
     let recorder = Recorder::new(settings, Arc::new(LinkStats::default()), Arc::default());
     let (feed, intake) = feed(FEED_LIMITS);

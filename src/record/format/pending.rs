@@ -5,7 +5,7 @@ use crate::amf0::Pairs;
 use crate::media::mp4::is_supported;
 use crate::media::opening::Opening;
 use crate::media::sample::TrackId;
-use crate::media::tracks::{Item, Sample, Tracks};
+use crate::media::tracks::{MediaSample, StreamTracks, TrackEvent};
 use crate::rtmp::Message;
 
 /// How many bytes of messages may wait before the file begins with the tracks that are known.
@@ -13,8 +13,8 @@ pub const WAITING_LEN_MAX: usize = 16 << 20;
 
 /// The beginning of a file that is not there yet.
 #[derive(Debug, Default)]
-pub struct Waiting {
-    tracks: Tracks,
+pub struct PendingFile {
+    tracks: StreamTracks,
     opening: Opening,
     held: Vec<HeldBack>,
     held_len: usize,
@@ -29,7 +29,7 @@ pub struct HeldBack {
     pub time_ms: u32,
     pub is_entry: bool,
     /// What is in it.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<MediaSample>,
 }
 
 /// What is to become of messages that wait.
@@ -43,12 +43,12 @@ pub enum Verdict {
     Flv(String),
 }
 
-impl Waiting {
+impl PendingFile {
     /// For a stream of these properties, of whose tracks so much is known.
-    pub fn new(properties: &Pairs, tracks: Tracks) -> Waiting {
-        let mut waiting = Waiting {
+    pub fn new(properties: &Pairs, tracks: StreamTracks) -> PendingFile {
+        let mut waiting = PendingFile {
             tracks,
-            ..Waiting::default()
+            ..PendingFile::default()
         };
         waiting.announce(properties);
         waiting
@@ -68,12 +68,12 @@ impl Waiting {
         let mut samples = Vec::new();
         for item in items {
             match item {
-                Item::Sample(sample) => {
+                TrackEvent::Sample(sample) => {
                     self.opening.see(&sample);
                     samples.push(sample);
                 }
                 // What came before is of a configuration that the file will not have.
-                Item::Changed(track) => {
+                TrackEvent::Changed(track) => {
                     for held in &mut self.held {
                         held.samples.retain(|sample| sample.track != track);
                     }
@@ -106,16 +106,16 @@ impl Waiting {
     }
 
     /// The tracks that are known, and the messages.
-    pub fn into_parts(self) -> (Tracks, Vec<HeldBack>) {
+    pub fn into_parts(self) -> (StreamTracks, Vec<HeldBack>) {
         (self.tracks, self.held)
     }
 }
 
 /// The codec that MP4 has no place for, if that is what an item says.
-fn no_place(item: &Item, tracks: &Tracks) -> Option<String> {
+fn no_place(item: &TrackEvent, tracks: &StreamTracks) -> Option<String> {
     match item {
-        Item::Unsupported(_, codec) => Some(codec.to_string()),
-        Item::Known(track) | Item::Changed(track) => {
+        TrackEvent::Unsupported(_, codec) => Some(codec.to_string()),
+        TrackEvent::Known(track) | TrackEvent::Changed(track) => {
             let format = tracks.config(*track)?.format;
             (!is_supported(format)).then(|| format!("{format:?}").to_uppercase())
         }
@@ -124,11 +124,15 @@ fn no_place(item: &Item, tracks: &Tracks) -> Option<String> {
 }
 
 /// What an item says that a file which has begun, and has a track or not, has no place for.
-pub fn lack(item: &Item, tracks: &Tracks, has: impl Fn(TrackId) -> bool) -> Option<Lack> {
+pub fn lack(
+    item: &TrackEvent,
+    tracks: &StreamTracks,
+    has: impl Fn(TrackId) -> bool,
+) -> Option<Lack> {
     match (no_place(item, tracks), item) {
         (Some(codec), _) => Some(Lack::Codec(format!("MP4 has no place for {codec}"))),
-        (None, Item::Known(track)) if has(*track) => None,
-        (None, Item::Known(_) | Item::Changed(_)) => Some(Lack::Room),
+        (None, TrackEvent::Known(track)) if has(*track) => None,
+        (None, TrackEvent::Known(_) | TrackEvent::Changed(_)) => Some(Lack::Room),
         _ => None,
     }
 }
