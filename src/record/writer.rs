@@ -189,7 +189,8 @@ impl<'a> RecordingWriter<'a> {
             _ => self.begin_at(message)?,
         };
         self.put(message, time_ms, is_entry)?;
-        if !lacks && may_begin && self.lack().is_some() {
+        let is_missing = !matches!(self.lack(), None | Some(Lack::Announcement));
+        if !lacks && may_begin && is_missing {
             // It is what the file lacks, so it is not in there.
             let time_ms = self.begin_at(message)?;
             self.put(message, time_ms, is_entry)?;

@@ -35,6 +35,8 @@ struct Queue {
     waiting: Vec<QueuedSample>,
     /// Of the last picture whose duration was known.
     last_duration: u32,
+    /// Whether the initialization names the track, so that fragments may.
+    is_announced: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,8 @@ pub(super) struct Run {
     /// When the first is decoded.
     pub time: u64,
     pub entries: Vec<Entry>,
+    /// Whether `moof` names it. The bytes of one that it does not name lie in `mdat` all the same.
+    pub is_announced: bool,
 }
 
 impl Run {
@@ -136,20 +140,17 @@ impl Fragment {
 impl Fragmenter {
     /// For the tracks of an [`initialization`](super::initialization).
     pub fn new(tracks: &[Mp4Track]) -> Fragmenter {
-        let queue = |track: &Mp4Track| {
-            let timescale = track.config.timescale();
-            Queue {
-                track: track.id,
-                timescale,
-                clock: TrackClock::new(timescale),
-                waiting: Vec::new(),
-                last_duration: timescale / FRAMES_A_SECOND,
-            }
-        };
+        let queue = |track: &Mp4Track| Queue::new(track, true);
         Fragmenter {
             queues: tracks.iter().map(queue).collect(),
             sequence: 0,
         }
+    }
+
+    /// Adds a track that the initialization does not name. Fragments have its bytes, and say
+    /// nothing of them.
+    pub(super) fn add(&mut self, track: &Mp4Track) {
+        self.queues.push(Queue::new(track, false));
     }
 
     /// Takes the next sample, whose bytes are in `payload`. `false`: there is no such track.
@@ -186,6 +187,18 @@ impl Fragmenter {
 const FRAMES_A_SECOND: u32 = 30;
 
 impl Queue {
+    fn new(track: &Mp4Track, is_announced: bool) -> Queue {
+        let timescale = track.config.timescale();
+        Queue {
+            track: track.id,
+            timescale,
+            clock: TrackClock::new(timescale),
+            waiting: Vec::new(),
+            last_duration: timescale / FRAMES_A_SECOND,
+            is_announced,
+        }
+    }
+
     fn push(&mut self, sample: &MediaSample, payload: &Arc<[u8]>) {
         let due = self.clock.ticks(sample.time_ns);
         let time = self.clock.next(sample.time_ns, sample.len);
@@ -238,21 +251,24 @@ impl Queue {
             index,
             time,
             entries,
+            is_announced: self.is_announced,
         })
     }
 }
 
 const MDAT_HEADER_LEN: usize = 8;
 
-/// `moof`, and the header of an `mdat` that has the samples of each run in turn.
+/// `moof`, and the header of an `mdat` that has the samples of each run in turn, those of announced
+/// tracks first.
 fn head(sequence: u32, runs: &[Run]) -> Vec<u8> {
+    let announced = || runs.iter().filter(|run| run.is_announced);
     let mut offsets = Vec::new();
     let mut out = Boxes::default();
     out.put(*b"moof", |out| {
         out.put_full(*b"mfhd", 0, 0, |out| {
             out.u32(sequence);
         });
-        for run in runs {
+        for run in announced() {
             out.put(*b"traf", |out| offsets.push(put_traf(out, run)));
         }
     });
@@ -261,7 +277,7 @@ fn head(sequence: u32, runs: &[Run]) -> Vec<u8> {
     out.u32(u32::try_from(data_len + 8).unwrap_or(u32::MAX));
     out.raw(b"mdat");
     let mut head = out.into_bytes();
-    for (at, run) in offsets.into_iter().zip(runs) {
+    for (at, run) in offsets.into_iter().zip(announced()) {
         if let Some(field) = head.get_mut(at..at + 4) {
             field.copy_from_slice(&(data_at as u32).to_be_bytes());
         }

@@ -294,6 +294,7 @@ mod tests {
                     index: 0,
                     time: 0,
                     entries: entries.to_vec(),
+                    is_announced: true,
                 };
                 index.push(&run, number * 0x1_0000_0000);
             }

@@ -69,10 +69,14 @@ pub(super) trait Recorded {
     fn close(self: Box<Self>) -> Closed;
 }
 
-/// What a file has no place for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a file has no place for: the more it says of the next file, the greater it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lack {
-    /// A track, or a configuration of one, that was not known when it began; or it is full.
+    /// A track of sound that was not known when it began. The file has it once it is finished; a
+    /// crash would cost it.
+    Announcement,
+    /// A track of pictures, or a configuration of a track, that was not known when it began; or it
+    /// is full.
     Room,
     /// A codec, which no file of this format has a place for.
     Codec(String),

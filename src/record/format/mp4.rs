@@ -8,7 +8,7 @@ use super::pending::{HeldBack, lack};
 use super::{Lack, PendingFile, Recorded};
 use crate::amf0::Pairs;
 use crate::media::mp4::{Fragment, Hybrid, Movie, Mp4Track};
-use crate::media::sample::TrackId;
+use crate::media::sample::{MediaType, TrackId};
 use crate::media::tracks::{MediaSample, StreamTracks, TrackEvent};
 use crate::record::disk::{Closed, Disk};
 use crate::rtmp::{Message, MessageType};
@@ -64,6 +64,16 @@ impl Mp4File {
             }
         }
         Ok(())
+    }
+
+    /// Adds a track of sound that the beginning of the file does not name.
+    fn add_late(&mut self, id: TrackId) {
+        if id.medium == MediaType::Audio
+            && !self.hybrid.has(id)
+            && let Some(config) = self.tracks.config(id).cloned()
+        {
+            self.hybrid.add(Mp4Track { id, config });
+        }
     }
 
     fn put_sample(
@@ -155,9 +165,10 @@ impl Recorded for Mp4File {
         for item in items {
             let has = |track| self.hybrid.has(track);
             if let Some(lack) = lack(&item, &self.tracks, has) {
-                self.lack = Some(lack);
+                self.lack = self.lack.take().max(Some(lack));
             }
             match item {
+                TrackEvent::Known(track) => self.add_late(track),
                 TrackEvent::Sample(sample) => self.put_sample(&sample, payload, time_ms)?,
                 TrackEvent::Changed(track) => self.changed.push(track),
                 _ => {}

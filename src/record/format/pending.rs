@@ -4,7 +4,7 @@ use super::Lack;
 use crate::amf0::Pairs;
 use crate::media::mp4::is_supported;
 use crate::media::opening::Opening;
-use crate::media::sample::TrackId;
+use crate::media::sample::{MediaType, TrackId};
 use crate::media::tracks::{MediaSample, StreamTracks, TrackEvent};
 use crate::rtmp::Message;
 
@@ -132,6 +132,9 @@ pub fn lack(
     match (no_place(item, tracks), item) {
         (Some(codec), _) => Some(Lack::Codec(format!("MP4 has no place for {codec}"))),
         (None, TrackEvent::Known(track)) if has(*track) => None,
+        (None, TrackEvent::Known(track)) if track.medium == MediaType::Audio => {
+            Some(Lack::Announcement)
+        }
         (None, TrackEvent::Known(_) | TrackEvent::Changed(_)) => Some(Lack::Room),
         _ => None,
     }

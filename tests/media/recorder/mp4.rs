@@ -80,7 +80,7 @@ fn line(file: &FinishedFile) -> String {
 fn every_stream_has_its_files() {
     #[rustfmt::skip]
     let rows = [
-        ("H k0 m5 k40 m31 k80 m57 k120", 0.0, "mp4 v1; mp4 v3 s2", "a track without a header"),
+        ("H k0 m5 k40 m31 k80 m57 k120", 0.0, "mp4 v1 s1; mp4 v3 s2", "a track without a header"),
         ("H A k0 a5 p40 a28", 0.0, "mp4 v2 s2", "pictures and sound"),
         ("A a0 a23", 0.0, "mp4 s2", "sound alone"),
         ("m0 m26", 0.0, "mp4 s2", "sound without a header"),
@@ -88,8 +88,8 @@ fn every_stream_has_its_files() {
         ("H A", 0.0, "", "headers alone"),
         ("D H k0 p40 p80", 0.0, "mp4 v3", "sound that was announced and did not come"),
         ("D H k0 p40 A a45", 0.0, "mp4 v2 s1", "a header that was waited for"),
-        ("D H k0 p500 p1000 p1040 A a1045 k1080 a1090", 0.0, "mp4 v4; mp4 v1 s1", "a track that is late"),
-        ("H k0 A a5 p40 k80 a85", 0.0, "mp4 v2; mp4 v1 s1", "a track that nobody announced"),
+        ("D H k0 p500 p1000 p1040 A a1045 k1080 a1090", 0.0, "mp4 v4 s1; mp4 v1 s1", "a track that is late"),
+        ("H k0 A a5 p40 k80 a85", 0.0, "mp4 v2 s1; mp4 v1 s1", "a track that nobody announced"),
         ("H A k0 a5 k900 a910 k1000 a1010 p1040", 1.0, "mp4 v2 s2; mp4 v2 s1", "segments"),
         ("D H A a0 c7 k7 a23 p47", 0.0, "mp4 v2 s2", "colours behind the first sound"),
         ("D H A c0 k0 a5 c40 k40 c80 k80", 0.0, "mp4 v3 s1", "the same colours again"),
@@ -97,10 +97,13 @@ fn every_stream_has_its_files() {
         ("H A k0 a5 h k40 p80 a85", 0.0, "mp4 v1 s1; mp4 v2 s1", "another configuration"),
         ("H A k0 a5 A H k40 a45", 0.0, "mp4 v2 s2", "the same configuration"),
         ("m0 m26 M52 M78", 0.0, "mp4 s2; mp4 s2", "another configuration, without a header"),
-        ("H A k0 a5 o6 p40 o26 k80 a85 o86", 0.0, "mp4 v2 s1; mp4 v1 s1 s1", "a second sound that is late"),
+        ("H A k0 a5 o6 p40 o26 k80 a85 o86", 0.0, "mp4 v2 s1 s2; mp4 v1 s1 s1", "a second sound that is late"),
+        ("H k0 p40 A a45 a68", 0.0, "mp4 v2 s2", "sound that is late, and no keyframe behind it"),
+        ("A a0 a23 o30 a46 o50 a69", 0.0, "mp4 s2 s1; mp4 s2 s1", "a second sound that is late, and no pictures"),
         ("s0 a5 s40", 0.0, "flv 3 (MP4 has no place for H263)", "a codec without a place"),
         ("H A k0 a5 g28 p40", 0.0, "mp4 v2 s1", "one that comes late, and no keyframe behind it"),
         ("H A k0 a5 g28 p40 k80 g90 k120", 0.0, "mp4 v2 s1; flv 5 (MP4 has no place for G711A)", "one that comes late"),
+        ("H A k0 a5 g28 h p40 k80 g90 k120", 0.0, "mp4 v1 s1; flv 5 (MP4 has no place for G711A)", "one that comes late, before another configuration"),
         ("p0 p40 a40", 0.0, "flv 3 (no track has a configuration)", "no configuration"),
     ];
     for (words, seconds, want, why) in rows {
