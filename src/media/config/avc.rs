@@ -1,7 +1,7 @@
 //! H.264: AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3) and the sequence parameter set in
 //! it (H.264 §7.3.2.1).
 
-use super::{Read, hex, video};
+use super::{Details, Read, hex, video};
 use crate::bytes::{Cursor, Short};
 use crate::media::bits::{Bits, unescaped};
 
@@ -11,8 +11,19 @@ const SPS_LEN_MAX: usize = 1024;
 
 /// Reads avcC.
 pub fn read(header: &[u8]) -> Read {
-    let (width, height) = size(header).ok()?;
-    video(header, width, height)
+    let sps = sps(header).ok()?;
+    let (record, mut details) = video(header, sps.width, sps.height)?;
+    if let Details::Video { pixel_aspect, .. } = &mut details {
+        *pixel_aspect = sps.pixel_aspect;
+    }
+    Some((record, details))
+}
+
+/// What a sequence parameter set says of pictures.
+struct Sps {
+    width: u32,
+    height: u32,
+    pixel_aspect: Option<[u16; 2]>,
 }
 
 /// `avc1.PPCCLL`: profile, constraints, level.
@@ -20,7 +31,7 @@ pub fn codec_string(record: &[u8]) -> String {
     format!("avc1.{}", hex(record.get(1..4).unwrap_or_default()))
 }
 
-fn size(header: &[u8]) -> Result<(u32, u32), Short> {
+fn sps(header: &[u8]) -> Result<Sps, Short> {
     let mut cursor = Cursor::new(header);
     if cursor.u8()? != 1 {
         return Err(Short);
@@ -30,13 +41,13 @@ fn size(header: &[u8]) -> Result<(u32, u32), Short> {
         return Err(Short);
     }
     let len = cursor.u16()?;
-    sps_size(&unescaped(cursor.take(len.into())?, SPS_LEN_MAX))
+    read_sps(&unescaped(cursor.take(len.into())?, SPS_LEN_MAX))
 }
 
 /// Profiles whose sets say more of chroma (H.264 §7.3.2.1.1).
 const HIGH_PROFILES: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 
-fn sps_size(sps: &[u8]) -> Result<(u32, u32), Short> {
+fn read_sps(sps: &[u8]) -> Result<Sps, Short> {
     let mut bits = Bits::new(sps);
     bits.skip(8)?;
     let profile = bits.take(8)?;
@@ -93,7 +104,47 @@ fn sps_size(sps: &[u8]) -> Result<(u32, u32), Short> {
     let [left, right, top, bottom] = crop;
     let width = cropped(width_mbs, 16, crop_x, left, right)?;
     let height = cropped(height_units, 16 * fields, crop_y * fields, top, bottom)?;
-    Ok((width, height))
+    Ok(Sps {
+        width,
+        height,
+        // It is optional, and the size holds without it.
+        pixel_aspect: read_pixel_aspect(&mut bits).ok().flatten(),
+    })
+}
+
+/// Sizes of a pixel by aspect_ratio_idc (H.264 table E-1). 0 is not specified.
+const PIXEL_ASPECTS: [[u16; 2]; 17] = [
+    [0, 0],
+    [1, 1],
+    [12, 11],
+    [10, 11],
+    [16, 11],
+    [40, 33],
+    [24, 11],
+    [20, 11],
+    [32, 11],
+    [80, 33],
+    [18, 11],
+    [15, 11],
+    [64, 33],
+    [160, 99],
+    [4, 3],
+    [3, 2],
+    [2, 1],
+];
+
+/// The beginning of vui_parameters (H.264 §E.1.1), if there are any.
+fn read_pixel_aspect(bits: &mut Bits) -> Result<Option<[u16; 2]>, Short> {
+    const EXTENDED_SAR: usize = 255;
+    // vui_parameters_present_flag, aspect_ratio_info_present_flag
+    if !bits.flag()? || !bits.flag()? {
+        return Ok(None);
+    }
+    let aspect = match bits.take(8)? as usize {
+        EXTENDED_SAR => [bits.take(16)? as u16, bits.take(16)? as u16],
+        idc => PIXEL_ASPECTS.get(idc).copied().unwrap_or_default(),
+    };
+    Ok(Some(aspect).filter(|[width, height]| *width > 0 && *height > 0 && width != height))
 }
 
 fn skip_scaling_lists(bits: &mut Bits, lists: u32) -> Result<(), Short> {

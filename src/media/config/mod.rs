@@ -126,6 +126,8 @@ pub enum Details {
         width: u16,
         /// In pixels.
         height: u16,
+        /// Width and height of a pixel, where it is known not to be a square.
+        pixel_aspect: Option<[u16; 2]>,
         /// What the publisher says of its colours.
         colour: Colour,
     },
@@ -255,6 +257,7 @@ fn video(record: &[u8], width: u32, height: u32) -> Read {
     let details = Details::Video {
         width: size(width)?,
         height: size(height)?,
+        pixel_aspect: None,
         colour: Colour::default(),
     };
     Some((record.to_vec(), details))

@@ -12,8 +12,9 @@ pub(super) fn put_stsd(out: &mut Boxes, config: &Config) {
             Details::Video {
                 width,
                 height,
+                pixel_aspect,
                 colour,
-            } => put_video(out, config, [*width, *height], colour),
+            } => put_video(out, config, [*width, *height], *pixel_aspect, colour),
             Details::Audio(audio) => put_audio(out, config, audio),
         }
     });
@@ -35,7 +36,13 @@ fn entry_kind(format: SampleFormat) -> [u8; 4] {
 }
 
 /// VisualSampleEntry (ISO/IEC 14496-12 §12.1.3).
-fn put_video(out: &mut Boxes, config: &Config, size: [u16; 2], colour: &Colour) {
+fn put_video(
+    out: &mut Boxes,
+    config: &Config,
+    size: [u16; 2],
+    pixel_aspect: Option<[u16; 2]>,
+    colour: &Colour,
+) {
     /// 72 pixels an inch.
     const RESOLUTION: u32 = 0x0048_0000;
     /// Colours without transparency.
@@ -46,6 +53,11 @@ fn put_video(out: &mut Boxes, config: &Config, size: [u16; 2], colour: &Colour) 
         out.zeros(32).u16(DEPTH).u16(0xffff);
         put_record(out, config);
         put_colour(out, colour);
+        if let Some([width, height]) = pixel_aspect {
+            out.put(*b"pasp", |out| {
+                out.u32(width.into()).u32(height.into());
+            });
+        }
     });
 }
 

@@ -157,14 +157,23 @@ impl<'t> TrackHeader<'t> {
         let flags = if self.is_first { ENABLED } else { 0 } | IN_MOVIE;
         let (volume, width, height) = match &self.track.config.details {
             Details::Audio(_) => (0x100, 0, 0),
-            Details::Video { width, height, .. } => (0, *width, *height),
+            Details::Video {
+                width,
+                height,
+                pixel_aspect,
+                ..
+            } => (
+                0,
+                shown_width(*width, *pixel_aspect),
+                u32::from(*height) << 16,
+            ),
         };
         out.put_full(*b"tkhd", 0, flags, |out| {
             out.u32(self.created).u32(self.created);
             out.u32(self.number).u32(0).u32(saturated(duration));
             out.zeros(8).u16(0).u16(self.group).u16(volume).u16(0);
             put_matrix(out);
-            out.u16(width).u16(0).u16(height).u16(0);
+            out.u32(width).u32(height);
         });
     }
 
@@ -215,6 +224,12 @@ impl<'t> TrackHeader<'t> {
             });
         });
     }
+}
+
+/// How wide pictures are shown, in pixels as wide as they are high, with 16 bits of fraction.
+fn shown_width(width: u16, pixel_aspect: Option<[u16; 2]>) -> u32 {
+    let [wide, high] = pixel_aspect.unwrap_or([1, 1]);
+    saturated((u64::from(width) << 16) * u64::from(wide) / u64::from(high).max(1))
 }
 
 fn put_hdlr(out: &mut Boxes, kind: [u8; 4], manufacturer: &[u8; 4], name: &str) {

@@ -62,7 +62,15 @@ fn made(messages: &[Message]) -> (Vec<u8>, Vec<u8>, String) {
 fn meaning(config: &Config) -> String {
     let string = config.codec_string();
     match &config.details {
-        Details::Video { width, height, .. } => format!("{string} {width}x{height}"),
+        Details::Video {
+            width,
+            height,
+            pixel_aspect,
+            ..
+        } => {
+            let pixels = pixel_aspect.map_or(String::new(), |[x, y]| format!(" ({x}:{y})"));
+            format!("{string} {width}x{height}{pixels}")
+        }
         Details::Audio(audio) => {
             let (rate, channels, bits) = (audio.rate, audio.channels, audio.bits);
             format!("{string} {rate} Hz {channels} ch {bits} bit")
