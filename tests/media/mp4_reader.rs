@@ -5,6 +5,8 @@
 /// What a file says.
 #[derive(Debug, Default, PartialEq)]
 pub struct Movie {
+    /// How many bytes in the `mdat` of fragments belong to no sample.
+    pub unnamed: usize,
     /// The types of the boxes at the top, in order.
     pub top: Vec<String>,
     pub timescale: u32,
@@ -25,11 +27,15 @@ pub struct Track {
     pub handler: String,
     pub timescale: u32,
     pub duration: u64,
+    /// Width and height as shown, in pixels with 16 bits of fraction.
+    pub shown: [u32; 2],
     /// The one sample entry, whole.
     pub entry: Vec<u8>,
     /// Duration on the movie's clock, and time on the track's own.
     pub edits: Vec<(u64, i64)>,
     pub samples: Vec<Sample>,
+    /// How far before a sample a decoder has to begin.
+    pub roll: Option<i16>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -150,6 +156,15 @@ impl<'a> In<'a> {
 
 /// Reads a file. What is cut off at its end is left out, unless players could not read it then.
 pub fn read(file: &[u8]) -> Res<Movie> {
+    let movie = read_with_gaps(file)?;
+    match movie.unnamed {
+        0 => Ok(movie),
+        len => Err(format!("{len} bytes of mdat belong to no sample")),
+    }
+}
+
+/// Reads a file in whose fragments bytes may belong to no sample.
+pub fn read_with_gaps(file: &[u8]) -> Res<Movie> {
     let mut movie = Movie::default();
     let mut at = 0;
     let mut defaults = Vec::new();
@@ -281,7 +296,7 @@ fn trak(body: In, file: &[u8]) -> Res<Track> {
                 track.group = body.number(2)? as u16;
                 body.take(4)?;
                 body.expect(&MATRIX)?;
-                body.take(8)?;
+                track.shown = [body.u32()?, body.u32()?];
                 body.end()?;
             }
             "edts" => {
@@ -374,12 +389,12 @@ fn repeated(rows: &[(u32, i64)]) -> Vec<i64> {
 
 fn stbl(body: In, file: &[u8], track: &mut Track) -> Res<()> {
     let names = [
-        "stsd", "stts", "ctts?", "stss?", "stsc", "stsz", "stco?", "co64?",
+        "stsd", "stts", "ctts?", "stss?", "stsc", "stsz", "stco?", "co64?", "sgpd?", "sbgp?",
     ];
     let mut tables = Tables::default();
     for (kind, mut body) in body.children(&names)? {
         let (version, flags) = body.full()?;
-        if flags != 0 || version != u8::from(kind == "ctts") {
+        if flags != 0 || version != u8::from(kind == "ctts" || kind == "sgpd") {
             return Err(format!("{kind}: version {version}, flags {flags}"));
         }
         if kind == "stsd" {
@@ -388,6 +403,21 @@ fn stbl(body: In, file: &[u8], track: &mut Track) -> Res<()> {
             let (_, mut entry) = body.child()?;
             body.end()?;
             entry.expect(&[0, 0, 0, 0, 0, 0, 0, 1])?;
+            continue;
+        }
+        if kind == "sgpd" {
+            body.expect(b"roll\0\0\0\x02\0\0\0\x01")?;
+            track.roll = Some(body.number(2)? as u16 as i16);
+            body.end()?;
+            continue;
+        }
+        if kind == "sbgp" {
+            body.expect(b"roll\0\0\0\x01")?;
+            if body.u32()? as usize != tables.sizes.len() {
+                return Err("sbgp: not all samples".to_owned());
+            }
+            body.expect(&[0, 0, 0, 1])?;
+            body.end()?;
             continue;
         }
         if kind == "stsz" {
@@ -562,11 +592,6 @@ fn take_runs(
         }
     }
     movie.fragments += 1;
-    if at != mdat.end {
-        return Err(format!(
-            "{} bytes of mdat belong to no sample",
-            mdat.end - at
-        ));
-    }
+    movie.unnamed += mdat.end.checked_sub(at).ok_or("samples beyond mdat")?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::boxes::Boxes;
 use super::header::{Durations, MOVIE_TIMESCALE, TrackHeader, put_mvhd, put_udta};
 use super::index::SampleIndex;
 use super::{Movie, Mp4Track};
+use crate::media::config::SampleFormat;
 
 /// Appends `moov`. Tracks without a sample are left out.
 pub(super) fn put_moov<'a>(
@@ -32,7 +33,8 @@ pub(super) fn put_moov<'a>(
             let header = TrackHeader::new(tracks, track, number, movie);
             let edits = |out: &mut Boxes<'a>| timing.put_edits(out, first);
             header.put(out, durations, edits, |out| {
-                put_tables(out, index, timing.shift)
+                put_tables(out, index, timing.shift);
+                put_roll(out, track, index);
             });
         }
         put_udta(out, movie);
@@ -130,6 +132,32 @@ fn put_tables<'a>(out: &mut Boxes<'a>, index: &'a SampleIndex, shift: i64) {
         Ok(_) => put(out, b"stco", 0, TableKind::Offsets),
         Err(_) => put(out, b"co64", 0, TableKind::LongOffsets),
     }
+}
+
+/// Says how many samples before the one that is sought a decoder has to begin with, where it has to
+/// (AudioRollRecoveryEntry, ISO/IEC 14496-12 §10.1).
+fn put_roll(out: &mut Boxes, track: &Mp4Track, index: &SampleIndex) {
+    /// What a decoder of Opus hears before it is right: 80 ms, in samples (Encapsulation of Opus in
+    /// ISOBMFF §4.3.6.2).
+    const OPUS_ROLL: u32 = 3840;
+    let samples = match track.config.format {
+        // The window of a frame reaches into the one before.
+        SampleFormat::Aac => 1,
+        SampleFormat::Opus => {
+            let first = index.runs().next().map_or(0, |(timing, _)| timing.duration);
+            OPUS_ROLL.div_ceil(first.max(1)) as i16
+        }
+        _ => return,
+    };
+    out.put_full(*b"sgpd", 1, 0, |out| {
+        out.raw(b"roll")
+            .u32(2)
+            .u32(1)
+            .u16((-samples).cast_unsigned());
+    });
+    out.put_full(*b"sbgp", 0, 0, |out| {
+        out.raw(b"roll").u32(1).u32(index.count as u32).u32(1);
+    });
 }
 
 /// What the rows of a table are.

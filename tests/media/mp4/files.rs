@@ -247,6 +247,55 @@ fn tracks_are_told_apart_by_players() {
 }
 
 #[test]
+fn decoders_of_sound_are_told_where_to_begin() {
+    let rows = [
+        ("avc@0! aac@0 aac@23", [None, Some(-1)]),
+        // 20 ms a frame.
+        ("avc@0! opus@0 opus@20", [None, Some(-4)]),
+        ("avc@0! mp3@0 mp3@26", [None, None]),
+    ];
+    for (words, want) in rows {
+        let (unfinished, finished) = check(&Recording::new(&stream(words)));
+        let rolls = |movie: &Movie| -> Vec<Option<i16>> {
+            movie.tracks.iter().map(|track| track.roll).collect()
+        };
+        assert_eq!(rolls(&finished), want, "{words}");
+        assert_eq!(rolls(&unfinished), [None, None], "{words}");
+    }
+}
+
+#[test]
+fn a_track_that_is_added_is_in_the_finished_file() {
+    let of = |words: &str| Recording::new(&stream(words));
+    let whole =
+        of("avc@0! avc@500 opus@600 aac@700 avc@1000! aac@1010 avc@1500 opus@1600 aac@1700");
+    let is_late = |id: TrackId| id.medium == MediaType::Audio;
+    let known = whole.tracks.iter().filter(|track| !is_late(track.id));
+    let late = Recording::of_late(known.cloned().collect(), &whole);
+    // A crash costs all of it, and nothing else.
+    let unfinished = mp4_reader::read_with_gaps(&late.unfinished()).expect("an unfinished file");
+    let counts = |movie: &Movie| -> Vec<usize> {
+        movie
+            .tracks
+            .iter()
+            .map(|track| track.samples.len())
+            .collect()
+    };
+    assert_eq!(counts(&unfinished), [4]);
+    let finished = mp4_reader::read(&late.finished()).expect("a finished file");
+    assert_eq!(
+        shown(&finished),
+        shown(&mp4_reader::read(&whole.finished()).expect("a file"))
+    );
+    let data = |movie: &Movie| -> Vec<Vec<u8>> {
+        let samples = movie.tracks.iter().flat_map(|track| &track.samples);
+        samples.map(|sample| sample.data.clone()).collect()
+    };
+    let whole = mp4_reader::read(&whole.finished()).expect("a finished file");
+    assert_eq!(data(&finished), data(&whole));
+}
+
+#[test]
 fn a_track_without_a_sample_is_not_in_a_finished_file() {
     let messages = [header("avc"), header("aac"), stream("aac@0 aac@23")].concat();
     let (unfinished, finished) = check(&Recording::new(&messages));

@@ -42,14 +42,31 @@ impl Recording {
         Recording::of(known.into_iter().map(track).collect(), samples)
     }
 
+    /// Of the same samples, in a file that began with `tracks`; the others are added when they come.
+    pub fn of_late(tracks: Vec<Mp4Track>, whole: &Recording) -> Recording {
+        Recording::write(tracks, whole.tracks.clone(), whole.samples.clone())
+    }
+
     pub fn of(tracks: Vec<Mp4Track>, samples: Vec<(MediaSample, Arc<[u8]>)>) -> Recording {
+        Recording::write(tracks.clone(), tracks, samples)
+    }
+
+    fn write(
+        known: Vec<Mp4Track>,
+        tracks: Vec<Mp4Track>,
+        samples: Vec<(MediaSample, Arc<[u8]>)>,
+    ) -> Recording {
         let movie = Movie {
             created: 1_700_000_000,
             encoder: Some("enc 1.0".to_owned()),
         };
-        let (mut hybrid, beginning) = Hybrid::new(tracks.clone(), movie);
+        let (mut hybrid, beginning) = Hybrid::new(known, movie);
         let mut writes = vec![Write::Append(beginning)];
         for (sample, payload) in &samples {
+            if !hybrid.has(sample.track) {
+                let track = tracks.iter().find(|track| track.id == sample.track);
+                hybrid.add(track.expect("a track").clone());
+            }
             if let Some(fragment) = hybrid.push(sample, payload) {
                 write(&mut hybrid, &fragment, &mut writes);
             }
