@@ -13,7 +13,9 @@ use crate::log;
 use crate::media::Codec;
 use crate::queue;
 use crate::record::{self, RecordSettings, Recorder};
-use crate::registry::{Ended, Publication, Publisher, Refusal, Registry, StreamSettings};
+use crate::registry::{
+    Ended, Publication, PublicationStatus, Publisher, Refusal, Registry, StreamSettings,
+};
 use crate::remote::{Destination, LinkSettings, Relays};
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::Counters;
@@ -174,11 +176,11 @@ impl Claim<'_> {
             share,
         } = self;
         let event = events::publish_started(&conn_id, &key, app, name);
-        let begun = publication.begin(|| {
+        let status = publication.begin(|| {
             let beside = Beside::start(ingest, &key, event, share);
             Box::new(move |ended| beside.end(&ended))
         });
-        if begun {
+        if status == PublicationStatus::Current {
             if let Some(recorder) = &ingest.recorder {
                 let (feed, intake) = queue::feed(record::FEED_LIMITS);
                 publication.attach(feed);

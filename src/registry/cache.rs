@@ -44,7 +44,7 @@ enum First {
     /// The message.
     Same,
     /// Its part of it.
-    SubscriberKind(Box<MediaMessage>),
+    Part(Box<MediaMessage>),
     /// Nothing.
     Nothing,
 }
@@ -64,12 +64,10 @@ impl MediaMessage {
         let packet = Packet::new(message.kind, &message.payload);
         let first = match FirstTrack::new(message.kind, &message.payload) {
             FirstTrack::Whole => First::Same,
-            FirstTrack::Alone(payload) => {
-                First::SubscriberKind(Box::new(MediaMessage::new(Message {
-                    payload: payload.into(),
-                    ..message.clone()
-                })))
-            }
+            FirstTrack::Alone(payload) => First::Part(Box::new(MediaMessage::new(Message {
+                payload: payload.into(),
+                ..message.clone()
+            }))),
             FirstTrack::Nothing => First::Nothing,
         };
         MediaMessage {
@@ -82,7 +80,7 @@ impl MediaMessage {
 
     /// The same at another time.
     pub fn at(mut self, time: Timestamp) -> MediaMessage {
-        if let First::SubscriberKind(part) = &mut self.first {
+        if let First::Part(part) = &mut self.first {
             part.message.timestamp = time;
         }
         self.message.timestamp = time;
@@ -93,7 +91,7 @@ impl MediaMessage {
     pub fn of(&self, selection: Selection) -> Option<&MediaMessage> {
         match (selection, &self.first) {
             (Selection::All, _) | (_, First::Same) => Some(self),
-            (Selection::First, First::SubscriberKind(part)) => Some(part),
+            (Selection::First, First::Part(part)) => Some(part),
             (Selection::First, First::Nothing) => None,
         }
     }
@@ -120,7 +118,7 @@ impl MediaMessage {
     pub fn cost(&self) -> usize {
         let beside = size_of::<MediaMessage>() - size_of::<Message>();
         let first = match &self.first {
-            First::SubscriberKind(part) => part.cost(),
+            First::Part(part) => part.cost(),
             First::Same | First::Nothing => 0,
         };
         message_cost(&self.message) + beside + self.retained_as.capacity() + first
@@ -129,7 +127,7 @@ impl MediaMessage {
     /// Bytes of payload, those of the first track's part included.
     fn payload_len(&self) -> usize {
         let first = match &self.first {
-            First::SubscriberKind(part) => part.message.payload.len(),
+            First::Part(part) => part.message.payload.len(),
             First::Same | First::Nothing => 0,
         };
         self.message.payload.len() + first

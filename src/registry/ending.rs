@@ -1,6 +1,6 @@
 //! The end of a publication, told where it happens.
 
-use super::stream::Traffic;
+use crate::media::Codec;
 use std::fmt;
 
 /// Why a publication ended.
@@ -25,6 +25,23 @@ impl fmt::Display for Reason {
             Reason::EndedByServer => "ended by the server",
         })
     }
+}
+
+/// What passed through a publication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Audio messages.
+    pub audio: u64,
+    /// Video messages.
+    pub video: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+    /// Messages that were left out for slow viewers, counted for each of them.
+    pub dropped: u64,
+    /// The codec of the first audio.
+    pub audio_codec: Option<Codec>,
+    /// The codec of the first video.
+    pub video_codec: Option<Codec>,
 }
 
 /// A publication that is over.

@@ -4,22 +4,28 @@
 //! the end of it, whatever the reason. Two locks, in this order: the map of streams, then one
 //! stream. Nothing under either of them waits for a peer.
 
+mod audience;
 mod batches;
 mod cache;
 mod ending;
 mod fan_out;
 mod keyframe_wait;
 mod last_heard;
+mod live;
+mod phase;
+mod publisher;
+mod recipient;
 mod stats;
 mod stream;
 mod timeline;
 mod viewer;
 
 pub use cache::Selection;
-pub use ending::{AtEnd, Ended, Reason};
+pub use ending::{AtEnd, Ended, Reason, Traffic};
 pub use last_heard::LastHeard;
-pub use stream::{Origin, Publisher, Traffic};
-pub use viewer::{BEHIND_MAX, Recipient, SubscriberKind};
+pub use publisher::{Origin, Publisher};
+pub use recipient::{Notice, Notices, Recipient, RetainedData, SubscriberKind, SubscriptionEnd};
+pub use viewer::BEHIND_MAX;
 
 use crate::media::Codec;
 use crate::queue::{Feed, Outbox};
@@ -27,11 +33,13 @@ use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, MessageType};
 use crate::stats::{Counters, StreamStats};
 use crate::sync::Mutex;
+use live::PublicationId;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use stream::Stream;
+use viewer::SubscriptionId;
 
 /// How long a publisher may send nothing, where a second one would be refused: after that it gives
 /// way. Most often it is the same encoder, on a connection that was cut.
@@ -52,7 +60,7 @@ pub struct StreamSettings {
     pub chunk_size: u32,
 }
 
-/// Who is told what becomes of streams. Called under a stream's lock: it must not wait for anything.
+/// Is told what becomes of streams, under a stream's lock: it must not wait for anything.
 pub trait Observer: Send + Sync {
     /// Somebody publishes a stream that nobody did.
     fn stream_begins(&self, key: &StreamKey);
@@ -60,10 +68,10 @@ pub trait Observer: Send + Sync {
     /// A stream is over; a publisher that was lost has not come back in time.
     fn stream_ends(&self, key: &StreamKey);
 
-    /// So many viewers play a stream now.
+    /// The number of viewers who play a stream has changed.
     fn audience_changes(&self, key: &StreamKey, viewers: usize);
 
-    /// So many viewers play a stream now or wait for it.
+    /// The number of viewers who play a stream or wait for it has changed.
     fn demand_changes(&self, key: &StreamKey, viewers: usize);
 
     /// A publication's codec is known.
@@ -92,7 +100,8 @@ struct RegistryShared {
     streams: Mutex<StreamMap>,
     settings: StreamSettings,
     counters: Arc<Counters>,
-    next_id: AtomicU64,
+    next_publication: AtomicU64,
+    next_subscription: AtomicU64,
 }
 
 /// Locks, whatever happened to others who held the lock: every change under it is whole.
@@ -107,13 +116,13 @@ impl Registry {
         observer: Arc<dyn Observer>,
         counters: Arc<Counters>,
     ) -> Registry {
-        let (streams, next_id) = (Mutex::default(), AtomicU64::new(1));
         Registry(Arc::new(RegistryShared {
             observer,
-            streams,
+            streams: Mutex::default(),
             settings,
             counters,
-            next_id,
+            next_publication: AtomicU64::new(1),
+            next_subscription: AtomicU64::new(1),
         }))
     }
 
@@ -126,20 +135,9 @@ impl Registry {
     /// server never takes a stream over. [`Refusal::Loop`] if a server that it has come through has
     /// the stream from here.
     pub fn publish(&self, key: &StreamKey, publisher: Publisher) -> Result<Publication, Refusal> {
-        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
-        let place = self.with_stream(key, |stream| {
-            if stream.would_loop(&publisher.via) {
-                return Err(Refusal::Loop);
-            }
-            let gives_way = self.0.settings.takeover || stream.silence() >= SILENT_MAX;
-            let may_take = gives_way && !publisher.origin.is_server();
-            if stream.is_live() && !may_take {
-                return Err(Refusal::InUse);
-            }
-            stream.publish(id, publisher);
-            Ok(())
-        })?;
-        Ok(Publication { place, id })
+        let id = PublicationId(self.0.next_publication.fetch_add(1, Ordering::Relaxed));
+        let registration = self.with_stream(key, |stream| stream.publish(id, publisher))?;
+        Ok(Publication { registration, id })
     }
 
     /// Adds a viewer to the stream `key`. It is told what its `recipient` says and sent the stream's
@@ -156,32 +154,17 @@ impl Registry {
         outbox: &Arc<Outbox>,
         recipient: Recipient,
     ) -> Result<Subscription, Refusal> {
-        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
-        let wait = self.0.settings.wait;
-        let place = self.with_stream(key, |stream| {
-            let missing = match recipient.part {
-                SubscriberKind::Player { .. } => !stream.is_live() && wait.is_zero(),
-                SubscriberKind::Server { .. } => stream.is_vacant(),
-            };
-            if missing {
-                return Err(Refusal::NotFound);
-            }
-            if recipient.goes_to(&stream.via()) {
-                return Err(Refusal::Loop);
-            }
-            if let SubscriberKind::Player { .. } = recipient.part {
-                self.0.counters.subscribers.add(1);
-            }
-            stream.subscribe(id, outbox, recipient, Instant::now() + wait);
-            Ok(())
+        let id = SubscriptionId(self.0.next_subscription.fetch_add(1, Ordering::Relaxed));
+        let registration = self.with_stream(key, |stream| {
+            stream.subscribe(id, outbox, recipient, Instant::now())
         })?;
-        Ok(Subscription { place, id })
+        Ok(Subscription { registration, id })
     }
 
     /// The servers that the stream `key` has come through; none if nobody publishes it.
     pub fn via(&self, key: &StreamKey) -> Vec<String> {
         let stream = lock(&self.0.streams).get(key).cloned();
-        stream.map_or(Vec::new(), |stream| lock(&stream).via())
+        stream.map_or(Vec::new(), |stream| lock(&stream).via().to_vec())
     }
 
     /// The servers that the stream `key` would go to, on the shortest way to those who play it or
@@ -203,15 +186,17 @@ impl Registry {
         stream.is_some_and(|stream| !lock(&stream).is_vacant())
     }
 
-    /// Ends a stream: its publisher and its viewers are told and hung up on. `false`: nobody
-    /// publishes it.
-    pub fn end(&self, key: &StreamKey) -> bool {
+    /// Ends a stream: its publisher and its viewers are told and hung up on.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotFound`] if nobody publishes it.
+    pub fn end(&self, key: &StreamKey) -> Result<(), Refusal> {
         let stream = lock(&self.0.streams).get(key).cloned();
-        stream.is_some_and(|stream| {
-            let any = lock(&stream).end_from_outside();
-            self.release(key, &stream);
-            any
-        })
+        let stream = stream.ok_or(Refusal::NotFound)?;
+        let ended = lock(&stream).end_from_outside();
+        self.release(key, &stream);
+        ended
     }
 
     /// What can be told of each stream that is published, by key.
@@ -231,7 +216,7 @@ impl Registry {
         }
     }
 
-    /// Takes leave of all viewers.
+    /// Ends all streams for their viewers, who are told and hung up on.
     pub fn close(&self) {
         self.snapshot()
             .iter()
@@ -249,7 +234,7 @@ impl Registry {
             live,
             streams
                 .iter()
-                .map(|(_, stream)| lock(stream).audience())
+                .map(|(_, stream)| lock(stream).player_count())
                 .sum(),
         )
     }
@@ -281,12 +266,12 @@ impl Registry {
             if !locked.is_retired() {
                 let acted = act(&mut locked);
                 drop(locked);
-                let place = Registration {
+                let registration = Registration {
                     registry: self.clone(),
                     key: key.clone(),
                     stream,
                 };
-                return acted.map(|()| place);
+                return acted.map(|()| registration);
             }
         }
     }
@@ -320,75 +305,80 @@ impl Drop for Registration {
 /// The right to publish a stream. Dropping it means that the publisher was lost; the polite way is
 /// [`Publication::finish`].
 pub struct Publication {
-    place: Registration,
-    id: u64,
+    registration: Registration,
+    id: PublicationId,
+}
+
+/// Whether a publication goes on.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicationStatus {
+    /// It does.
+    Current,
+    /// It was ended, or somebody else publishes the stream; what was asked for was not done.
+    Over,
 }
 
 impl Publication {
-    /// Sends audio, video and data to all viewers; waits for none of them. `false` if somebody
-    /// else has the stream by now: then nothing was sent.
-    pub fn send(&self, messages: impl IntoIterator<Item = Message>) -> bool {
-        let mut stream = lock(&self.place.stream);
-        let ours = stream.is_publication(self.id);
-        if ours {
-            stream.send(messages, Instant::now());
-        }
-        ours
+    /// Sends audio, video and data to all viewers, unless the publication is over. Waits for none
+    /// of them.
+    pub fn send(&self, messages: impl IntoIterator<Item = Message>) -> PublicationStatus {
+        lock(&self.registration.stream).send(self.id, messages, Instant::now())
     }
 
-    /// Calls `begin` unless the publication has ended already; what that returns is called when it
-    /// ends. Both are called under the stream's lock and must not wait for anything: so nothing of
-    /// the next publication is told before the end of this one. `false`: it has ended.
-    pub fn begin(&self, begin: impl FnOnce() -> AtEnd) -> bool {
-        lock(&self.place.stream).begin(self.id, begin)
+    /// Calls `begin` unless the publication is over; what that returns is called when it ends. Both
+    /// are called under the stream's lock and must not wait for anything: so nothing of the next
+    /// publication is told before the end of this one.
+    pub fn begin(&self, begin: impl FnOnce() -> AtEnd) -> PublicationStatus {
+        lock(&self.registration.stream).begin(self.id, begin)
     }
 
     /// Has everything that is sent from now on pushed into `feed` too, until the publication ends.
     pub fn attach(&self, feed: Feed) {
-        lock(&self.place.stream).attach(self.id, feed);
+        lock(&self.registration.stream).attach(self.id, feed);
     }
 
     /// The publisher is done: viewers are told so and leave.
     pub fn finish(self) {
-        lock(&self.place.stream).finish(self.id);
+        lock(&self.registration.stream).finish(self.id);
     }
 }
 
 impl Drop for Publication {
     fn drop(&mut self) {
-        lock(&self.place.stream).lose(self.id, Instant::now());
+        lock(&self.registration.stream).lose(self.id, Instant::now());
     }
 }
 
 /// A place in the audience of a stream.
 pub struct Subscription {
-    place: Registration,
-    id: u64,
+    registration: Registration,
+    id: SubscriptionId,
 }
 
 impl Subscription {
-    /// Whether the stream has taken leave of this viewer.
+    /// Whether the stream has ended for this viewer.
     pub fn is_over(&self) -> bool {
-        lock(&self.place.stream).viewer(self.id).is_none()
+        lock(&self.registration.stream).viewer(self.id).is_none()
     }
 
     /// Pauses, or goes on at the next keyframe.
     pub fn set_paused(&self, paused: bool) {
-        if let Some(viewer) = lock(&self.place.stream).viewer(self.id) {
+        if let Some(viewer) = lock(&self.registration.stream).viewer(self.id) {
             viewer.set_paused(paused);
         }
     }
 
     /// Turns audio on or off.
     pub fn set_audio(&self, on: bool) {
-        if let Some(viewer) = lock(&self.place.stream).viewer(self.id) {
+        if let Some(viewer) = lock(&self.registration.stream).viewer(self.id) {
             viewer.set_audio(on);
         }
     }
 
     /// Turns video on, from the next keyframe, or off.
     pub fn set_video(&self, on: bool) {
-        if let Some(viewer) = lock(&self.place.stream).viewer(self.id) {
+        if let Some(viewer) = lock(&self.registration.stream).viewer(self.id) {
             viewer.set_video(on);
         }
     }
@@ -396,6 +386,6 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        lock(&self.place.stream).unsubscribe(self.id);
+        lock(&self.registration.stream).unsubscribe(self.id);
     }
 }

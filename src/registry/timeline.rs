@@ -49,11 +49,14 @@ struct Track {
 }
 
 impl Timeline {
-    /// A publication begins. `continues`: there are viewers who saw the ones before.
-    pub fn begin(&mut self, continues: bool) {
-        if !continues {
-            *self = Timeline::default();
-        }
+    /// A publication begins, and no viewer saw the ones before.
+    pub(super) fn begin_first(&mut self) {
+        *self = Timeline::default();
+        self.begin_next();
+    }
+
+    /// A publication begins, for viewers who saw the ones before.
+    pub(super) fn begin_next(&mut self) {
         for track in [&mut self.sound, &mut self.picture] {
             track.end = track.last;
             track.has_begun = false;
@@ -133,7 +136,10 @@ mod tests {
         let mut timeline = Timeline::default();
         let mut lines = Vec::new();
         for (index, words) in publications.split('|').enumerate() {
-            timeline.begin(index > 0);
+            match index {
+                0 => timeline.begin_first(),
+                _ => timeline.begin_next(),
+            }
             let place = |word: &str| {
                 let (letter, time) = word.split_at(1);
                 let timing = match letter {
@@ -190,9 +196,9 @@ mod tests {
     #[test]
     fn what_nobody_saw_does_not_count() {
         let mut timeline = Timeline::default();
-        timeline.begin(false);
+        timeline.begin_first();
         timeline.place(Timing::Picture, Timestamp(5000));
-        timeline.begin(false);
+        timeline.begin_first();
         let placed = timeline.place(Timing::Picture, Timestamp(10));
         assert_eq!(placed, Some(Timestamp(10)));
     }

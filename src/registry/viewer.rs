@@ -3,11 +3,12 @@
 use super::batches::Batches;
 use super::cache::{Cache, JoinBurst, MediaMessage, Selection, Wants};
 use super::keyframe_wait::KeyframeWait;
+use super::phase::{Video, ViewerPhase};
+use super::recipient::{Notice, Recipient, RetainedData, SubscriptionEnd};
 use crate::log;
 use crate::media::{Content, Tracks};
 use crate::queue::{Cause, Offer, Outbox, Role};
-use crate::rtmp::data::set_data_frame;
-use crate::rtmp::{Message, StreamId, status};
+use crate::rtmp::Message;
 use std::time::{Duration, Instant};
 
 /// How long a viewer may stay behind before it is hung up on.
@@ -20,61 +21,9 @@ const PENDING_MAX: usize = 128;
 /// Most bytes of memory that they take.
 pub const PENDING_BYTES_MAX: usize = 4 << 20;
 
-/// Who is sent a stream.
-#[derive(Clone, Debug)]
-pub struct Recipient {
-    /// The connection, for the log.
-    pub conn_id: String,
-    /// The message stream on which it is sent.
-    pub stream: StreamId,
-    /// What it is to us.
-    pub part: SubscriberKind,
-    /// Which tracks it takes.
-    pub tracks: Selection,
-    /// The servers that what it is sent goes to, if it is a server that says so.
-    pub via: Vec<String>,
-}
-
-impl Recipient {
-    /// Whether what it is sent goes to one of these servers.
-    pub fn goes_to(&self, servers: &[String]) -> bool {
-        self.via.iter().any(|server| servers.contains(server))
-    }
-}
-
-/// What a recipient is to us, and thereby what it is told besides the media.
-#[derive(Clone, Debug)]
-pub enum SubscriberKind {
-    /// A client that plays.
-    Player {
-        /// The name that it asked for.
-        name: String,
-        /// What it is to be told when playing begins.
-        start: Vec<Message>,
-    },
-    /// A server that we publish to. It is part of nobody's audience.
-    Server {
-        /// What it is to be told when the stream is over.
-        end: Vec<Message>,
-    },
-}
-
-/// How far a viewer has come.
-#[derive(Debug)]
-enum ViewerPhase {
-    /// There is no publisher; the viewer has been told nothing and waits, a player until then.
-    Waiting(Instant),
-    /// The viewer was told that it plays, and has nothing of this publication yet.
-    Starting(KeyframeWait),
-    /// The viewer is sent what comes. Of video only the tracks that have begun, until all have.
-    Playing(Video),
-}
-
-#[derive(Debug)]
-enum Video {
-    Whole,
-    From(Tracks),
-}
+/// The identity of a subscription, unique in a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SubscriptionId(pub(super) u64);
 
 /// A time during which a viewer takes less than there is.
 #[derive(Debug)]
@@ -84,8 +33,8 @@ struct Episode {
 }
 
 /// A viewer's place in the audience.
-pub struct Viewer {
-    id: u64,
+pub(super) struct Viewer {
+    id: SubscriptionId,
     role: Role,
     recipient: Recipient,
     phase: ViewerPhase,
@@ -101,7 +50,12 @@ pub struct Viewer {
 
 impl Viewer {
     /// A viewer who waits for a publisher until `deadline`.
-    pub fn new(id: u64, role: Role, recipient: Recipient, deadline: Instant) -> Viewer {
+    pub(super) fn new(
+        id: SubscriptionId,
+        role: Role,
+        recipient: Recipient,
+        deadline: Instant,
+    ) -> Viewer {
         Viewer {
             id,
             bytes_before: role.outbox().bytes(),
@@ -120,65 +74,63 @@ impl Viewer {
         }
     }
 
-    /// The number of the subscription.
-    pub fn id(&self) -> u64 {
+    pub(super) fn id(&self) -> SubscriptionId {
         self.id
     }
 
     /// The way to it.
-    pub fn outbox(&self) -> &Outbox {
+    pub(super) fn outbox(&self) -> &Outbox {
         self.role.outbox()
     }
 
     /// Whether it is one of the audience: a client that plays or waits.
-    pub fn is_player(&self) -> bool {
-        matches!(self.recipient.part, SubscriberKind::Player { .. })
+    pub(super) fn is_player(&self) -> bool {
+        self.recipient.is_player()
     }
 
     /// Whether what it is sent goes to one of these servers.
-    pub fn goes_to(&self, servers: &[String]) -> bool {
+    pub(super) fn goes_to(&self, servers: &[String]) -> bool {
         self.recipient.goes_to(servers)
     }
 
     /// The servers that what it is sent goes to.
-    pub fn via(&self) -> &[String] {
+    pub(super) fn via(&self) -> &[String] {
         &self.recipient.via
     }
 
     /// Bytes that its connection was sent since the publication began, or it came.
-    pub fn bytes_sent(&self) -> u64 {
+    pub(super) fn bytes_sent(&self) -> u64 {
         self.outbox().bytes().saturating_sub(self.bytes_before)
     }
 
     /// Whether the viewer still waits to be told anything, and its time is up.
-    pub fn has_waited_until(&self, now: Instant) -> bool {
+    pub(super) fn has_waited_until(&self, now: Instant) -> bool {
         self.is_player() && matches!(self.phase, ViewerPhase::Waiting(deadline) if deadline <= now)
     }
 
     /// Whether the viewer was told that it plays.
-    pub fn has_started(&self) -> bool {
+    pub(super) fn has_started(&self) -> bool {
         !matches!(self.phase, ViewerPhase::Waiting(_))
     }
 
     /// Whether live messages go to this viewer as they are, without a look at each.
-    pub fn is_in_step(&self) -> bool {
+    pub(super) fn is_in_step(&self) -> bool {
         let playing = matches!(self.phase, ViewerPhase::Playing(Video::Whole));
         playing && !self.paused && self.wants.audio && self.wants.video && self.pending.is_empty()
     }
 
-    /// Tells a player that it plays, and begins if the stream can.
-    pub fn start(&mut self, cache: &Cache, now: Instant) {
-        if let SubscriberKind::Player { start, .. } = &mut self.recipient.part
-            && self.role.outbox().push_reply(std::mem::take(start)) == Offer::Full
-        {
-            self.role.outbox().hang_up(Cause::QueueFull);
+    /// Tells the recipient that it plays, and begins if the stream can.
+    pub(super) fn start(&mut self, cache: &Cache, now: Instant) {
+        let start = self.recipient.notices.start();
+        if !start.is_empty() && self.outbox().push_reply(start) == Offer::Full {
+            self.outbox().hang_up(Cause::QueueFull);
         }
         self.phase = ViewerPhase::Starting(KeyframeWait::since(now));
         self.begin(cache, None, false);
     }
 
     /// The stream has another publication now: nothing of the last one counts.
-    pub fn restart(&mut self, now: Instant) {
+    pub(super) fn restart(&mut self, now: Instant) {
         self.bytes_before = self.outbox().bytes();
         if self.has_started() {
             self.phase = ViewerPhase::Starting(KeyframeWait::since(now));
@@ -187,13 +139,13 @@ impl Viewer {
     }
 
     /// Whether it takes the first track of each kind only.
-    pub fn takes_first_tracks(&self) -> bool {
+    pub(super) fn takes_first_tracks(&self) -> bool {
         self.wants.tracks == Selection::First
     }
 
     /// With `media`, video tracks have appeared beside those in the cache: each of them begins with
     /// its own keyframe.
-    pub fn tracks_appeared(&mut self, media: &MediaMessage, cache: &Cache) {
+    pub(super) fn tracks_appeared(&mut self, media: &MediaMessage, cache: &Cache) {
         let known = cache.video_tracks(self.wants.tracks);
         let appears = |media: &MediaMessage| !known.contains(media.packet.tracks);
         if !media.of(self.wants.tracks).is_some_and(appears) {
@@ -204,41 +156,24 @@ impl Viewer {
         }
     }
 
-    /// Sends a player a message that nothing depends on.
-    pub fn tell(&self, message: Message) {
-        if self.is_player() {
-            self.role.outbox().push_reply(vec![message]);
+    /// Tells the recipient something that nothing depends on.
+    pub(super) fn notify(&self, notice: Notice) {
+        if let Some(message) = self.recipient.notices.notice(notice) {
+            self.outbox().push_reply(vec![message]);
         }
     }
 
-    /// The stream is over: says so and takes leave.
-    pub fn end(self) {
-        let stream = self.recipient.stream;
-        let messages = match (self.recipient.part, self.phase) {
-            (SubscriberKind::Player { name, .. }, ViewerPhase::Waiting(_)) => {
-                vec![status::not_found(stream, &name)]
-            }
-            (SubscriberKind::Player { name, .. }, _) => status::play_end(stream, &name).into(),
-            (SubscriberKind::Server { end }, _) => end,
+    /// Ends the subscription: the recipient is told so, and hung up on if it has no other role.
+    pub(super) fn end(self) {
+        let end = match self.phase {
+            ViewerPhase::Waiting(_) => SubscriptionEnd::NeverBegan,
+            ViewerPhase::Starting(_) | ViewerPhase::Playing(_) => SubscriptionEnd::StreamOver,
         };
-        self.role.end(messages);
-    }
-
-    /// The message stream on which it is sent.
-    pub fn stream(&self) -> StreamId {
-        self.recipient.stream
-    }
-
-    /// Data that is kept, as this recipient is told of it.
-    fn as_sent_to_viewer(&self, message: &Message) -> Message {
-        match self.recipient.part {
-            SubscriberKind::Player { .. } => message.clone(),
-            SubscriberKind::Server { .. } => set_data_frame(message),
-        }
+        self.role.end(self.recipient.notices.closing_messages(end));
     }
 
     /// Pauses or goes on, which is at the next keyframe.
-    pub fn set_paused(&mut self, paused: bool) {
+    pub(super) fn set_paused(&mut self, paused: bool) {
         if self.paused && !paused {
             self.resync();
         }
@@ -246,12 +181,12 @@ impl Viewer {
     }
 
     /// Turns audio on or off.
-    pub fn set_audio(&mut self, on: bool) {
+    pub(super) fn set_audio(&mut self, on: bool) {
         self.wants.audio = on;
     }
 
     /// Turns video on or off; it comes back at the next keyframe.
-    pub fn set_video(&mut self, on: bool) {
+    pub(super) fn set_video(&mut self, on: bool) {
         if on && !self.wants.video {
             self.resync();
         }
@@ -278,50 +213,50 @@ impl Viewer {
             started,
             left_out,
         } = beginning;
-        let data = data.iter().map(|message| self.as_sent_to_viewer(message));
+        let form = self.recipient.retained_data;
+        let data = data.iter().map(|message| form.form(message));
         let messages = data.chain(messages).collect();
-        if self.outbox().push_media(self.stream(), messages) != Offer::Full {
-            self.phase = ViewerPhase::Playing(video_from(started, cache, self.wants.tracks));
+        if self.push_media(messages) != Offer::Full {
+            self.phase = ViewerPhase::Playing(Video::from(started, cache, self.wants.tracks));
             self.pending = left_out;
         }
     }
 
-    /// Offers live messages to a viewer in step. Where there is no room, each is looked at.
-    pub fn offer(
+    /// Sends live messages to a viewer in step as one batch; where there is no room, decides on each.
+    /// Returns how many messages a player was not sent.
+    pub(super) fn deliver_batch(
         &mut self,
         batches: &Batches,
         media: &[MediaMessage],
         cache: &Cache,
         now: Instant,
     ) -> u64 {
-        let disposable = |media: &MediaMessage| media.packet.content == Content::Disposable;
-        let leaves_out = media.iter().any(disposable) && self.outbox().is_half_full();
-        let dresses = !self.is_player() && media.iter().any(MediaMessage::is_retained);
-        if leaves_out || dresses {
-            return media
-                .iter()
-                .map(|media| self.deliver_one(media, cache, now))
-                .sum();
+        let is_disposable = |media: &MediaMessage| media.packet.content == Content::Disposable;
+        let leaves_out = media.iter().any(is_disposable) && self.outbox().is_half_full();
+        let rewrites = self.recipient.retained_data != RetainedData::Plain
+            && media.iter().any(MediaMessage::is_retained);
+        if leaves_out || rewrites {
+            return self.deliver_each(media, cache, now);
         }
         let Some(batch) = batches.of(self.wants.tracks) else {
             return 0;
         };
-        match self.outbox().offer(self.stream(), batch) {
+        match self.outbox().offer(self.recipient.stream, batch) {
             Offer::Sent => self.caught_up(now),
             Offer::Queued | Offer::Closed => {}
-            Offer::Full => {
-                return media
-                    .iter()
-                    .map(|media| self.deliver_one(media, cache, now))
-                    .sum();
-            }
+            Offer::Full => return self.deliver_each(media, cache, now),
         }
         0
     }
 
+    fn deliver_each(&mut self, media: &[MediaMessage], cache: &Cache, now: Instant) -> u64 {
+        let deliver = |media| self.deliver_one(media, cache, now);
+        media.iter().map(deliver).sum()
+    }
+
     /// Decides on one live message, which is noted in the cache already. Returns how many
     /// messages a player was not sent.
-    pub fn deliver_one(&mut self, media: &MediaMessage, cache: &Cache, now: Instant) -> u64 {
+    pub(super) fn deliver_one(&mut self, media: &MediaMessage, cache: &Cache, now: Instant) -> u64 {
         let Some(media) = media.of(self.wants.tracks) else {
             return 0;
         };
@@ -334,7 +269,7 @@ impl Viewer {
             }
             ViewerPhase::Playing(_) if self.paused || !self.wants.includes(media.message.kind) => {
                 if media.is_header() || media.is_retained() {
-                    self.keep(media);
+                    self.defer(media);
                 }
                 0
             }
@@ -358,9 +293,9 @@ impl Viewer {
                 false => self.lose_video(now),
             };
         }
-        match self.offer_with_pending(media) {
+        match self.push_with_pending(media) {
             Offer::Full if !is_droppable(media) => {
-                self.keep(media);
+                self.defer(media);
                 self.begin_episode(now);
                 0
             }
@@ -376,23 +311,18 @@ impl Viewer {
         }
     }
 
-    fn offer_with_pending(&mut self, media: &MediaMessage) -> Offer {
-        let (outbox, stream) = (self.role.outbox(), self.recipient.stream);
-        if let (true, SubscriberKind::Player { name, .. }) =
-            (self.notice_pending, &self.recipient.part)
-        {
-            let notice = status::insufficient_bandwidth(stream, name);
-            match outbox.push_reply(vec![notice]) {
-                Offer::Full => return Offer::Full,
-                _ => self.notice_pending = false,
-            }
+    /// Offers one message behind what is pending.
+    fn push_with_pending(&mut self, media: &MediaMessage) -> Offer {
+        if self.push_notice() == Offer::Full {
+            return Offer::Full;
         }
+        let form = self.recipient.retained_data;
         if self.pending.is_empty() {
             let message = match media.is_retained() {
-                true => self.as_sent_to_viewer(&media.message),
+                true => form.form(&media.message),
                 false => media.message.clone(),
             };
-            return outbox.push_media(stream, vec![message]);
+            return self.push_media(vec![message]);
         }
         let wants = self.wants;
         let (now, later): (Vec<MediaMessage>, _) = self
@@ -401,19 +331,34 @@ impl Viewer {
             .partition(|kept| wants.includes(kept.message.kind));
         let timestamp = media.message.timestamp;
         let due = |kept: &MediaMessage| match kept.is_retained() {
-            true => self.as_sent_to_viewer(&kept.message),
+            true => form.form(&kept.message),
             false => Message {
                 timestamp,
                 ..kept.message.clone()
             },
         };
         let messages = now.iter().chain([media]).map(due).collect();
-        let offer = self.outbox().push_media(stream, messages);
+        let offer = self.push_media(messages);
         self.pending = later;
         if offer == Offer::Full {
             self.pending.extend(now);
         }
         offer
+    }
+
+    /// Tells the recipient that it is too slow, if that is due.
+    fn push_notice(&mut self) -> Offer {
+        let due = self.notice_pending.then_some(Notice::TooSlow);
+        let message = due.and_then(|notice| self.recipient.notices.notice(notice));
+        let offer = message.map_or(Offer::Sent, |message| {
+            self.outbox().push_reply(vec![message])
+        });
+        self.notice_pending &= offer == Offer::Full;
+        offer
+    }
+
+    fn push_media(&self, messages: Vec<Message>) -> Offer {
+        self.outbox().push_media(self.recipient.stream, messages)
     }
 
     fn video_begins(&mut self, media: &MediaMessage, cache: &Cache) {
@@ -422,12 +367,12 @@ impl Viewer {
         {
             started.extend(media.packet.tracks);
             let started = *started;
-            self.phase = ViewerPhase::Playing(video_from(started, cache, self.wants.tracks));
+            self.phase = ViewerPhase::Playing(Video::from(started, cache, self.wants.tracks));
         }
     }
 
-    /// Keeps what must not be lost, in place of what it replaces.
-    fn keep(&mut self, media: &MediaMessage) {
+    /// Keeps what must not be lost until there is room, in place of what it replaces.
+    fn defer(&mut self, media: &MediaMessage) {
         self.pending.retain(|kept| !media.replaces(kept));
         self.pending.push(media.clone());
         let costs = self.pending.iter().map(MediaMessage::cost);
@@ -480,7 +425,7 @@ impl Viewer {
 
     /// Ends the episode of a viewer that has taken everything; hangs up on one that has been behind
     /// for too long.
-    pub fn check_behind(&mut self, now: Instant) {
+    pub(super) fn check_behind(&mut self, now: Instant) {
         // It may be sent nothing more for long, paused say, so this is not left to the next message.
         if self.outbox().waiting() == 0 {
             self.caught_up(now);
@@ -492,22 +437,6 @@ impl Viewer {
                 dropped = episode.dropped, behind_sec = BEHIND_MAX.as_secs());
             self.role.outbox().hang_up(Cause::Behind);
         }
-    }
-}
-
-impl Video {
-    fn has_begun(&self, tracks: Tracks) -> bool {
-        match self {
-            Video::Whole => true,
-            Video::From(started) => started.contains(tracks),
-        }
-    }
-}
-
-fn video_from(started: Tracks, cache: &Cache, selection: Selection) -> Video {
-    match started.contains(cache.video_tracks(selection)) {
-        true => Video::Whole,
-        false => Video::From(started),
     }
 }
 

@@ -9,7 +9,7 @@ use super::{LinkProgress, RelayObserver};
 use crate::backoff::{Backoff, jittered};
 use crate::log;
 use crate::queue::Outbox;
-use crate::registry::{Recipient, Registry, Selection, SubscriberKind, Subscription};
+use crate::registry::{Recipient, Registry, Subscription};
 use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, StreamId};
@@ -267,13 +267,7 @@ impl LinkHandler for Sender<'_> {
         end: Vec<Message>,
     ) -> Result<(), LinkError> {
         let (key, to) = (&self.relay.key, &self.relay.destination);
-        let recipient = Recipient {
-            conn_id: format!("relay to {to}"),
-            stream,
-            part: SubscriberKind::Server { end },
-            tracks: Selection::All,
-            via: Vec::new(),
-        };
+        let recipient = Recipient::server(format!("relay to {to}"), stream, end);
         let subscription = self.registry.subscribe(key, outbox, recipient);
         self.phase = RelayPhase::Up {
             subscription: subscription.map_err(|_| LinkError::Stopped)?,

@@ -6,7 +6,7 @@ use crate::backoff::{Backoff, jittered};
 use crate::ingest::{DemandObserver, Ingest, PublishError, Publishing};
 use crate::log;
 use crate::queue::Outbox;
-use crate::registry::{LastHeard, Origin, Publisher, Registry};
+use crate::registry::{LastHeard, Origin, PublicationStatus, Publisher, Registry};
 use crate::remote::{
     Filter, Link, LinkError, LinkHandler, LinkProgress, LinkSettings, RtmpUrl, STEADY, Source,
     StopHandle, StopTarget, split_key,
@@ -500,10 +500,11 @@ impl LinkHandler for Receiver<'_> {
             self.publish()?;
         }
         match &self.publishing {
-            Some(publishing) if !publishing.publication.send(messages) => {
-                Err(LinkError::Superseded)
-            }
-            _ => Ok(()),
+            Some(publishing) => match publishing.publication.send(messages) {
+                PublicationStatus::Current => Ok(()),
+                PublicationStatus::Over => Err(LinkError::Superseded),
+            },
+            None => Ok(()),
         }
     }
 

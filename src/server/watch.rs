@@ -80,7 +80,7 @@ impl AdminSource for Watch {
     }
 
     fn hang_up_stream(&self, key: &str) -> bool {
-        StreamKey::new(key).is_ok_and(|key| self.context.registry.end(&key))
+        StreamKey::new(key).is_ok_and(|key| self.context.registry.end(&key).is_ok())
     }
 
     fn is_stopping(&self) -> bool {

@@ -4,8 +4,8 @@ use rtmp_server::media::Codec;
 use rtmp_server::net::{self, SharedSocket};
 use rtmp_server::queue::{self, Budget, Framing, Offer, Outbox, PeerKind};
 use rtmp_server::registry::{
-    BEHIND_MAX, LastHeard, Observer, Origin, Publisher, Recipient, Registry, Selection,
-    StreamSettings, SubscriberKind,
+    BEHIND_MAX, LastHeard, Observer, Origin, PublicationStatus, Publisher, Recipient, Registry,
+    StreamSettings,
 };
 use rtmp_server::rtmp::stream_key::StreamKey;
 use rtmp_server::rtmp::{Message, MessageType, StreamId};
@@ -80,19 +80,13 @@ fn a_viewer_that_has_taken_everything_is_not_behind() {
         };
         let publication = registry.publish(&key, publisher).expect("published");
         let (outbox, mut viewer) = connection(&counters);
-        let recipient = Recipient {
-            conn_id: "c2".to_owned(),
-            stream: StreamId(1),
-            part: SubscriberKind::Player {
-                name: "x".to_owned(),
-                start: Vec::new(),
-            },
-            tracks: Selection::All,
-            via: Vec::new(),
-        };
+        let recipient = Recipient::player("c2".to_owned(), StreamId(1), "x".to_owned(), Vec::new());
         let subscription = registry.subscribe(&key, &outbox, recipient);
         let subscription = subscription.expect("subscribed");
-        (0..PICTURES).for_each(|number| assert!(publication.send([picture(number)])));
+        for number in 0..PICTURES {
+            let status = publication.send([picture(number)]);
+            assert_eq!(status, PublicationStatus::Current);
+        }
         assert!(outbox.drops() > 0, "the queue took everything");
         subscription.set_paused(true);
         if reads {

@@ -14,6 +14,7 @@ use crate::log::RateLimit;
 use crate::net::{self, DeadlineReader, SharedSocket};
 use crate::pace::Pace;
 use crate::queue::{self, Cause, Framing, Outbox, PeerKind, QueueFull, Transport, Writer};
+use crate::registry::PublicationStatus;
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::session::{Session, SessionEvent};
 use crate::rtmp::{Message, StreamId, handshake};
@@ -398,7 +399,7 @@ impl<'a> Conn<'a> {
         let media = std::mem::take(&mut self.media);
         if let Some(Active::Publishing(publishing)) = self.active(stream) {
             // Whoever has lost the stream to another was told so and is being hung up on.
-            self.leaving |= !publishing.publication.send(media);
+            self.leaving |= publishing.publication.send(media) == PublicationStatus::Over;
         }
     }
 }

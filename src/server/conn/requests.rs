@@ -5,7 +5,7 @@ use crate::auth::{Action, Authenticator};
 use crate::ingest::PublishError;
 use crate::log;
 use crate::log::RateLimit;
-use crate::registry::{Origin, Publisher, Recipient, Refusal, Selection, SubscriberKind};
+use crate::registry::{Origin, Publisher, Recipient, Refusal, Selection};
 use crate::rtmp::command::HOPS_MAX;
 use crate::rtmp::session::StreamRequest;
 use crate::rtmp::status::code;
@@ -124,16 +124,10 @@ impl Conn<'_> {
             return self.refuse_pull(&request, full);
         }
         let start = self.session.accept(*stream);
-        let part = SubscriberKind::Player {
-            name: name.clone(),
-            start,
-        };
         let recipient = Recipient {
-            conn_id,
-            stream: *stream,
-            part,
             tracks: self.selection(path),
             via: self.via.clone(),
+            ..Recipient::player(conn_id, *stream, name.clone(), start)
         };
         let registry = &self.context.registry;
         let subscription = match registry.subscribe(&key, self.outbox(), recipient) {

@@ -1,0 +1,193 @@
+//! All who are sent a stream, or wait for it: joining, leaving, and the fan-out.
+
+use super::batches::Encoders;
+use super::cache::{Cache, MediaMessage};
+use super::fan_out;
+use super::recipient::Notice;
+use super::viewer::{SubscriptionId, Viewer};
+use super::{Observer, stats};
+use crate::rtmp::stream_key::StreamKey;
+use crate::stats::QUEUE_DEPTHS;
+use std::time::Instant;
+
+/// The viewers of a stream. Servers that it is relayed to are among them, but only players count.
+pub(super) struct Audience {
+    viewers: Vec<Viewer>,
+    /// Makes what all viewers in step are sent, also across publications.
+    encoders: Encoders,
+    /// What the observer was told last.
+    announced: PlayerCount,
+}
+
+/// The number of players of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct PlayerCount {
+    playing: usize,
+    /// Those who play, and those who wait.
+    all: usize,
+}
+
+impl Audience {
+    /// No viewers yet; they will be sent chunks of `chunk_size` bytes.
+    pub(super) fn new(chunk_size: u32) -> Audience {
+        Audience {
+            viewers: Vec::new(),
+            encoders: Encoders::new(chunk_size),
+            announced: PlayerCount::default(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.viewers.is_empty()
+    }
+
+    fn players(&self) -> impl Iterator<Item = &Viewer> {
+        self.viewers.iter().filter(|viewer| viewer.is_player())
+    }
+
+    /// Counts those who play or wait.
+    pub(super) fn player_count(&self) -> usize {
+        self.players().count()
+    }
+
+    /// Bytes that the players here were sent since the publication began, or they came.
+    pub(super) fn bytes_sent(&self) -> u64 {
+        self.players().map(Viewer::bytes_sent).sum()
+    }
+
+    /// Counts the players' queues by their depth; see [`QUEUE_DEPTHS`].
+    pub(super) fn queue_depths(&self) -> [u64; QUEUE_DEPTHS.len() + 1] {
+        stats::depths(self.players().map(|viewer| viewer.outbox().waiting()))
+    }
+
+    /// Whether a viewer was told that it plays.
+    pub(super) fn has_started(&self) -> bool {
+        self.viewers.iter().any(Viewer::has_started)
+    }
+
+    /// Whether what a viewer is sent goes to one of these servers.
+    pub(super) fn goes_to(&self, servers: &[String]) -> bool {
+        self.viewers.iter().any(|viewer| viewer.goes_to(servers))
+    }
+
+    /// The servers on the shortest way to one of the players.
+    pub(super) fn shortest_way(&self) -> Option<Vec<String>> {
+        let ways = self.players().map(Viewer::via);
+        ways.min_by_key(|via| via.len()).map(<[String]>::to_vec)
+    }
+
+    pub(super) fn viewer(&mut self, id: SubscriptionId) -> Option<&mut Viewer> {
+        self.viewers.iter_mut().find(|viewer| viewer.id() == id)
+    }
+
+    /// Adds a viewer.
+    pub(super) fn join(&mut self, viewer: Viewer) {
+        self.viewers.push(viewer);
+    }
+
+    /// Removes a viewer that leaves by itself, if it is still here.
+    pub(super) fn leave(&mut self, id: SubscriptionId) -> Option<Viewer> {
+        let index = self.viewers.iter().position(|viewer| viewer.id() == id)?;
+        Some(self.viewers.swap_remove(index))
+    }
+
+    /// Ends the viewers whose streams would come back to one of these servers.
+    pub(super) fn end_looping(&mut self, servers: &[String]) {
+        self.end_where(|viewer| viewer.goes_to(servers));
+    }
+
+    /// Ends all for whom the stream is over: players who only wait for it to begin stay.
+    pub(super) fn end_started(&mut self) {
+        self.end_where(|viewer| viewer.has_started() || !viewer.is_player());
+    }
+
+    /// Ends the waiting of those whose time is up. Whether there were any.
+    pub(super) fn end_overdue(&mut self, now: Instant) -> bool {
+        let ended = self.end_where(|viewer| viewer.has_waited_until(now));
+        ended > 0
+    }
+
+    /// Ends all of them.
+    pub(super) fn end_all(&mut self) {
+        self.end_where(|_| true);
+    }
+
+    /// Ends those of whom `ends` is true; returns how many.
+    fn end_where(&mut self, ends: impl Fn(&Viewer) -> bool) -> usize {
+        let ended = self.viewers.extract_if(.., |viewer| ends(viewer));
+        ended.map(Viewer::end).count()
+    }
+
+    /// A publication begins at `now`: viewers who play go on with it and are told `notice`, those
+    /// who wait begin.
+    pub(super) fn begin(&mut self, cache: &Cache, now: Instant, notice: Option<Notice>) {
+        for viewer in &mut self.viewers {
+            if viewer.has_started() {
+                viewer.restart(now);
+                notice.into_iter().for_each(|notice| viewer.notify(notice));
+            } else {
+                viewer.start(cache, now);
+            }
+        }
+    }
+
+    /// Tells all viewers something that nothing depends on.
+    pub(super) fn notify(&self, notice: Notice) {
+        self.viewers.iter().for_each(|viewer| viewer.notify(notice));
+    }
+
+    /// With `media`, video tracks have appeared beside those in the cache.
+    pub(super) fn note_new_tracks(&mut self, media: &MediaMessage, cache: &Cache) {
+        let viewers = self.viewers.iter_mut();
+        viewers.for_each(|viewer| viewer.tracks_appeared(media, cache));
+    }
+
+    /// Sends messages to all viewers, and waits for none: one by one to viewers that need a look at
+    /// each, as one batch to the others. Notes them in the cache. Returns how many messages were
+    /// left out for slow players, counted for each of them.
+    pub(super) fn deliver(&mut self, run: &[MediaMessage], cache: &mut Cache, now: Instant) -> u64 {
+        let Audience {
+            viewers, encoders, ..
+        } = self;
+        let straggles = |(index, viewer): (usize, &Viewer)| (!viewer.is_in_step()).then_some(index);
+        let stragglers: Vec<usize> = viewers.iter().enumerate().filter_map(straggles).collect();
+        let mut dropped = 0;
+        for media in run {
+            cache.note(media);
+            for index in &stragglers {
+                dropped += viewers[*index].deliver_one(media, cache, now);
+            }
+        }
+        if stragglers.len() == viewers.len() {
+            return dropped;
+        }
+        let has_first = || viewers.iter().any(Viewer::takes_first_tracks);
+        let batches = encoders.batches(run, has_first);
+        dropped
+            + fan_out::each(viewers, &stragglers, |viewer| {
+                viewer.deliver_batch(&batches, run, cache, now)
+            })
+    }
+
+    /// Looks at each viewer whether it has been behind for too long.
+    pub(super) fn check_behind(&mut self, now: Instant) {
+        let viewers = self.viewers.iter_mut();
+        viewers.for_each(|viewer| viewer.check_behind(now));
+    }
+
+    /// Tells the observer the numbers of players of the stream `key` that it does not know yet.
+    pub(super) fn announce(&mut self, key: &StreamKey, observer: &dyn Observer) {
+        let playing = self.players().filter(|viewer| viewer.has_started());
+        let count = PlayerCount {
+            playing: playing.count(),
+            all: self.player_count(),
+        };
+        let told = std::mem::replace(&mut self.announced, count);
+        if count.playing != told.playing {
+            observer.audience_changes(key, count.playing);
+        }
+        if count.all != told.all {
+            observer.demand_changes(key, count.all);
+        }
+    }
+}

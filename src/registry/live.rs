@@ -1,0 +1,206 @@
+//! One publication of a stream. All that lasts as long as it does ends by dropping it.
+
+use super::cache::{Cache, MediaMessage, Selection};
+use super::ending::{AtEnd, Ended, Reason, Traffic};
+use super::publisher::{Origin, Publisher};
+use super::timeline::Timeline;
+use crate::media::Codec;
+use crate::queue::{Feed, Role};
+use crate::rtmp::data::Data;
+use crate::rtmp::{Message, MessageType};
+use crate::stats::Counters;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::last_heard::LastHeard;
+
+/// The identity of a publication, unique in a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PublicationId(pub(super) u64);
+
+/// A publication that goes on.
+pub(super) struct Live {
+    id: PublicationId,
+    conn_id: String,
+    role: Role,
+    heard: Arc<LastHeard>,
+    origin: Origin,
+    via: Vec<String>,
+    at_end: Option<AtEnd>,
+    /// Consumers on this machine.
+    feeds: Vec<Feed>,
+    cache: Cache,
+    figures: Figures,
+}
+
+/// What is counted from the beginning of a publication until its viewers have left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Figures {
+    pub(super) since: Instant,
+    pub(super) traffic: Traffic,
+    /// Bytes sent to players who have left.
+    pub(super) bytes_departed: u64,
+}
+
+impl Live {
+    /// A publication that begins now. It counts as a role of the publisher's connection.
+    pub(super) fn new(id: PublicationId, publisher: Publisher, keep_gop: bool) -> Live {
+        let Publisher {
+            conn_id,
+            outbox,
+            heard,
+            origin,
+            via,
+        } = publisher;
+        Live {
+            id,
+            conn_id,
+            role: outbox.take_role(),
+            heard,
+            origin,
+            via,
+            at_end: None,
+            feeds: Vec::new(),
+            cache: Cache::new(keep_gop),
+            figures: Figures {
+                since: Instant::now(),
+                traffic: Traffic::default(),
+                bytes_departed: 0,
+            },
+        }
+    }
+
+    pub(super) fn id(&self) -> PublicationId {
+        self.id
+    }
+
+    pub(super) fn conn_id(&self) -> &str {
+        &self.conn_id
+    }
+
+    /// The servers that the stream has come through.
+    pub(super) fn via(&self) -> &[String] {
+        &self.via
+    }
+
+    /// For how long nothing has come from the publisher.
+    pub(super) fn silence(&self) -> Duration {
+        self.heard.silence()
+    }
+
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(super) fn cache_mut(&mut self) -> &mut Cache {
+        &mut self.cache
+    }
+
+    pub(super) fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    pub(super) fn figures_mut(&mut self) -> &mut Figures {
+        &mut self.figures
+    }
+
+    /// Gives a consumer everything that is sent from now on.
+    pub(super) fn attach(&mut self, feed: Feed) {
+        self.feeds.push(feed);
+    }
+
+    /// Whether a consumer takes what is sent.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.feeds.iter().any(Feed::is_open)
+    }
+
+    pub(super) fn push_to_feeds(&self, run: &[MediaMessage], now: Instant) {
+        for feed in &self.feeds {
+            feed.push(run.iter().map(|media| &media.message), now);
+        }
+    }
+
+    /// Has `at_end` called when the publication ends.
+    pub(super) fn set_at_end(&mut self, at_end: AtEnd) {
+        self.at_end = Some(at_end);
+    }
+
+    /// Calls what is to be called at the end of the publication, once.
+    pub(super) fn report_end(&mut self, reason: Reason, viewers: usize) {
+        if let Some(at_end) = self.at_end.take() {
+            at_end(Ended {
+                reason,
+                viewers,
+                traffic: self.figures.traffic,
+            });
+        }
+    }
+
+    /// Tells the publisher that its publication was ended, and closes its connection; `how` follows
+    /// the stream's name.
+    pub(super) fn dismiss_publisher(&self, how: &str) {
+        let closing_messages = self.origin.closing_messages(how);
+        self.role.outbox().finish(closing_messages);
+    }
+
+    /// Counts a message of the publisher, and puts it at the time that viewers see; `None` if it
+    /// goes no further.
+    pub(super) fn admit(
+        &mut self,
+        message: Message,
+        timeline: &mut Timeline,
+        counters: &Counters,
+    ) -> Option<MediaMessage> {
+        self.count(&message, counters);
+        let message = match Data::new(message) {
+            Data::Retain { name, message } => return Some(MediaMessage::retained(name, message)),
+            Data::Clear(name) => {
+                self.cache.clear(&name);
+                return None;
+            }
+            Data::Pass(message) => message,
+        };
+        let media = MediaMessage::new(message);
+        let (timing, time) = (media.timing(), media.message.timestamp);
+        Some(media.at(timeline.place(timing, time)?))
+    }
+
+    fn count(&mut self, message: &Message, counters: &Counters) {
+        let traffic = &mut self.figures.traffic;
+        match message.kind {
+            MessageType::AUDIO => {
+                traffic.audio += 1;
+                counters.messages_audio.add(1);
+            }
+            MessageType::VIDEO => {
+                traffic.video += 1;
+                counters.messages_video.add(1);
+            }
+            _ => {}
+        }
+        traffic.bytes += message.payload.len() as u64;
+        counters.bytes_in.add(message.payload.len() as u64);
+    }
+
+    /// Takes note of the codec of the first audio and of the first video; returns it if it was not
+    /// known.
+    pub(super) fn note_codec(&mut self, media: &MediaMessage) -> Option<Codec> {
+        let traffic = &mut self.figures.traffic;
+        let known = match media.message.kind {
+            MessageType::AUDIO => &mut traffic.audio_codec,
+            MessageType::VIDEO => &mut traffic.video_codec,
+            _ => return None,
+        };
+        if known.is_some() {
+            return None;
+        }
+        *known = media.packet.codec;
+        *known
+    }
+
+    /// Whether `media` has video tracks that are not in the cache yet.
+    pub(super) fn shows_new_track(&self, media: &MediaMessage) -> bool {
+        let known = self.cache.video_tracks(Selection::All);
+        media.shows_video() && !known.contains(media.packet.tracks)
+    }
+}

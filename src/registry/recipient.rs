@@ -1,0 +1,178 @@
+//! Who is sent a stream, and what it is told beside the media.
+
+use super::cache::Selection;
+use crate::rtmp::control::UserControl;
+use crate::rtmp::data::set_data_frame;
+use crate::rtmp::{Message, StreamId, status};
+
+/// Who is sent a stream.
+pub struct Recipient {
+    /// The connection, for the log.
+    pub conn_id: String,
+    /// The message stream on which it is sent.
+    pub stream: StreamId,
+    /// Which tracks it takes.
+    pub tracks: Selection,
+    /// The servers that what it is sent goes to, if it is a server that says so.
+    pub via: Vec<String>,
+    /// What it is counted as.
+    pub kind: SubscriberKind,
+    /// How it is sent data that is kept for late joiners.
+    pub retained_data: RetainedData,
+    /// What it is told beside the media.
+    pub notices: Box<dyn Notices>,
+}
+
+/// What a recipient is counted as, and with it how long it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscriberKind {
+    /// One of the audience. It may wait for a stream to begin, for a limited time.
+    Player,
+    /// A server that we publish to. It is part of no audience, and leaves with the publication.
+    Server,
+}
+
+/// How data that is kept for late joiners is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetainedData {
+    /// As players get it.
+    Plain,
+    /// In an `@setDataFrame`, so that a server keeps it too.
+    SetDataFrame,
+}
+
+/// Something that a recipient is told while it plays, and that nothing depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The publisher was lost.
+    Dry,
+    /// Another publication goes on where the last one was lost.
+    BeginsAgain,
+    /// Media was left out, because the recipient is too slow.
+    TooSlow,
+}
+
+/// How a subscription ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscriptionEnd {
+    /// The stream is over.
+    StreamOver,
+    /// The stream did not begin while the recipient waited.
+    NeverBegan,
+}
+
+/// What a recipient is told beside the media, in messages of its protocol. By default nothing.
+pub trait Notices: Send + Sync {
+    /// Returns what it is told when playing begins, once.
+    fn start(&mut self) -> Vec<Message> {
+        Vec::new()
+    }
+
+    /// Returns the message for a notice.
+    fn notice(&self, _: Notice) -> Option<Message> {
+        None
+    }
+
+    /// Returns what it is told when the subscription ends.
+    fn closing_messages(self: Box<Self>, _: SubscriptionEnd) -> Vec<Message> {
+        Vec::new()
+    }
+}
+
+impl Recipient {
+    /// A client that plays on message stream `stream` what it calls `name`; `start` is what it is
+    /// told when playing begins. It takes all tracks and names no servers.
+    pub fn player(
+        conn_id: String,
+        stream: StreamId,
+        name: String,
+        start: Vec<Message>,
+    ) -> Recipient {
+        Recipient {
+            conn_id,
+            stream,
+            tracks: Selection::All,
+            via: Vec::new(),
+            kind: SubscriberKind::Player,
+            retained_data: RetainedData::Plain,
+            notices: Box::new(PlayNotices {
+                stream,
+                name,
+                start,
+            }),
+        }
+    }
+
+    /// A server that we publish to on message stream `stream`; `end` is what it is told when the
+    /// stream is over.
+    pub fn server(conn_id: String, stream: StreamId, end: Vec<Message>) -> Recipient {
+        Recipient {
+            conn_id,
+            stream,
+            tracks: Selection::All,
+            via: Vec::new(),
+            kind: SubscriberKind::Server,
+            retained_data: RetainedData::SetDataFrame,
+            notices: Box::new(PublishNotices { end }),
+        }
+    }
+
+    /// Whether it is one of the audience.
+    pub(super) fn is_player(&self) -> bool {
+        self.kind == SubscriberKind::Player
+    }
+
+    /// Whether what it is sent goes to one of these servers.
+    pub(super) fn goes_to(&self, servers: &[String]) -> bool {
+        self.via.iter().any(|server| servers.contains(server))
+    }
+}
+
+impl RetainedData {
+    /// A data message that is kept, in this form.
+    pub(super) fn form(self, message: &Message) -> Message {
+        match self {
+            RetainedData::Plain => message.clone(),
+            RetainedData::SetDataFrame => set_data_frame(message),
+        }
+    }
+}
+
+/// What a client that plays is told.
+struct PlayNotices {
+    stream: StreamId,
+    name: String,
+    start: Vec<Message>,
+}
+
+impl Notices for PlayNotices {
+    fn start(&mut self) -> Vec<Message> {
+        std::mem::take(&mut self.start)
+    }
+
+    fn notice(&self, notice: Notice) -> Option<Message> {
+        Some(match notice {
+            Notice::Dry => UserControl::StreamDry(self.stream).message(),
+            Notice::BeginsAgain => UserControl::StreamBegin(self.stream).message(),
+            Notice::TooSlow => status::insufficient_bandwidth(self.stream, &self.name),
+        })
+    }
+
+    fn closing_messages(self: Box<Self>, end: SubscriptionEnd) -> Vec<Message> {
+        match end {
+            SubscriptionEnd::StreamOver => status::play_end(self.stream, &self.name).into(),
+            SubscriptionEnd::NeverBegan => vec![status::not_found(self.stream, &self.name)],
+        }
+    }
+}
+
+/// What a server that we publish to is told.
+struct PublishNotices {
+    end: Vec<Message>,
+}
+
+impl Notices for PublishNotices {
+    fn closing_messages(self: Box<Self>, _: SubscriptionEnd) -> Vec<Message> {
+        self.end
+    }
+}
