@@ -1,4 +1,4 @@
-//! What the command line asks for, once it has been checked.
+//! What the command line asks for, after it has been checked.
 
 use super::error::Error;
 use super::secret::Secret;
@@ -10,41 +10,41 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the server listens if nobody says anything else.
+/// Where the server listens without `-listen` and without passed sockets.
 pub const LISTEN: &str = ":1935";
 
-/// What to do with a second publisher of a stream.
+/// What happens to a second publisher of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDuplicate {
-    /// It gets the stream; the first one is hung up on.
+    /// It takes the stream over, and the first one's connection is closed.
     Takeover,
-    /// It is refused.
+    /// It is refused, unless the first one has been silent for a while.
     Reject,
 }
 
-/// Which tracks of a stream with several players get.
+/// Which tracks of a stream with several tracks of a kind players get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrackPolicy {
-    /// All, if they announced that they take them, or ask for them; else the first of each kind.
+    /// The first of each kind, and all if they announced multitrack or ask for all.
     Announced,
-    /// All.
+    /// Every track, whatever they announced.
     All,
 }
 
 /// Who may publish and play.
 #[derive(Clone, PartialEq)]
 pub enum Auth {
-    /// Everyone.
+    /// Everyone may publish and play.
     None,
-    /// Whoever knows the token: key or pattern, and token.
+    /// Clients that know the token: pairs of a key or pattern and its token.
     Token(Vec<(String, String)>),
-    /// The same, in a file.
+    /// The same pairs in a JSON file.
     File(PathBuf),
-    /// Whoever a web service lets in, and how long it may take.
+    /// Clients that a web service lets in: its URL, and how long it may take.
     Callback(String, Duration),
 }
 
-/// Without what may be secret.
+/// Shows the mode only: the rest may be secret.
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
@@ -78,66 +78,66 @@ macro_rules! with_defaults {
 }
 
 with_defaults! {
-    /// How the server is to run.
+    /// The settings of the server. Each field names its flag.
     #[derive(Clone, Debug, PartialEq)]
     pub struct Config {
-        /// `-auth-mode` and what belongs to it.
+        /// `-auth-mode` and the flags of that mode: who may publish and play.
         pub auth: Auth = Auth::None,
-        /// `-hook-…`.
+        /// The flags that begin with `-hook-`.
         pub hooks: hooks::HookSettings = hooks::HookSettings::default(),
-        /// `-run-on-publish`.
+        /// `-run-on-publish`, for `/bin/sh -c`; `None`: no command.
         pub run_on_publish: Option<String> = None,
-        /// `-relay-to`.
+        /// `-relay-to`: each stream goes to every destination that takes its key.
         pub relay_to: Vec<Destination> = Vec::new(),
-        /// `-pull`.
+        /// `-pull`: streams of other servers, by their key here.
         pub pull: Vec<Source> = Vec::new(),
-        /// `-pull-on-demand`.
+        /// `-pull-on-demand`: pull only while somebody watches.
         pub pull_on_demand: bool = false,
-        /// `-record-all` and what belongs to it; `None`: nothing is recorded.
+        /// `-record-all` and the flags of recordings; `None`: nothing is recorded.
         pub record: Option<record::RecordSettings> = None,
-        /// `-listen`; without any, and without sockets that were passed, it is [`LISTEN`].
+        /// `-listen`. If it is empty and no sockets were passed, the server listens on [`LISTEN`].
         pub listen: Vec<String> = Vec::new(),
-        /// `-log-level`.
+        /// `-log-level`: lines below it are left out.
         pub log_level: Level = Level::Info,
-        /// `-log-format`.
+        /// `-log-format`: how lines are written.
         pub log_format: LogFormat = LogFormat::Auto,
-        /// `-chunk-size`, in bytes.
+        /// `-chunk-size`: the size of chunks that the server sends, in bytes.
         pub chunk_size: u32 = 4096,
-        /// `-gop-cache`.
+        /// `-gop-cache`: whether viewers start from the last keyframe.
         pub gop_cache: bool = true,
-        /// `-merge`; `None` for auto.
+        /// `-merge`: how long messages may wait to be sent together; `None`: until the next picture.
         pub merge: Option<Duration> = None,
-        /// `-on-duplicate`.
+        /// `-on-duplicate`: what happens to a second publisher.
         pub on_duplicate: OnDuplicate = OnDuplicate::Takeover,
-        /// `-tracks`.
+        /// `-tracks`: which of several tracks players get.
         pub tracks: TrackPolicy = TrackPolicy::Announced,
-        /// `-grace`.
+        /// `-grace`: how long viewers stay after their publisher was lost; 0: not at all.
         pub grace: Duration = Duration::from_secs(10),
-        /// `-wait-stream`.
+        /// `-wait-stream`: how long `play` waits for a stream to begin; 0: not at all.
         pub wait_stream: Duration = Duration::from_secs(10),
-        /// `-max-connections`.
+        /// `-max-connections`: most RTMP connections at a time.
         pub max_connections: usize = 4096,
-        /// `-max-connections-per-ip`; 0 for no limit.
+        /// `-max-connections-per-ip`: most of them from one address; 0: no limit.
         pub max_connections_per_ip: usize = 0,
-        /// `-metrics-addr`; `None` for no HTTP server.
+        /// `-metrics-addr`: where the HTTP server listens; `None`: there is none.
         pub metrics_addr: Option<String> = None,
-        /// `-http-host`.
+        /// `-http-host`: names that HTTP requests may be for.
         pub http_host: Vec<String> = Vec::new(),
-        /// `-api-token`.
+        /// `-api-token`: who sends it may end streams and connections.
         pub api_token: Option<Secret> = None,
-        /// `-reconnect-url`.
+        /// `-reconnect-url`: where clients are sent on SIGUSR1; `None`: to the same address.
         pub reconnect_url: Option<String> = None,
-        /// `-shutdown-timeout`.
+        /// `-shutdown-timeout`: how long a stop may take before it is forced.
         pub shutdown_timeout: Duration = Duration::from_secs(5),
     }
 }
 
 impl Config {
-    /// Applies the rules that depend on whether sockets for HTTP were passed.
+    /// Applies the rules that depend on passed sockets. `serves_http`: one of them is for HTTP.
     ///
     /// # Errors
     ///
-    /// [`Error::Needs`].
+    /// [`Error::Needs`] if a flag means nothing without an HTTP server.
     pub fn check_passed(&self, serves_http: bool) -> Result<(), Error> {
         if self.api_token.is_some() && self.metrics_addr.is_none() && !serves_http {
             let other = "metrics-addr, or a passed socket named metrics";
@@ -150,10 +150,10 @@ impl Config {
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Invocation {
-    /// Run the server.
+    /// Run the server with these settings.
     Run(Box<Config>),
-    /// Print the help.
+    /// Print [`help`](super::help), and exit.
     Help,
-    /// Print the version.
+    /// Print the version, and exit.
     Version,
 }

@@ -1,4 +1,4 @@
-//! A configuration in the making.
+//! The settings while flags are read, before they are checked together.
 
 use super::config::{Auth, Config, Invocation};
 use super::error::{Error, Invalid};
@@ -7,13 +7,13 @@ use crate::remote::Source;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where recordings go.
+/// The default of `-record-dir`.
 const RECORD_DIR: &str = "recordings";
 
-/// How long the web service of callback mode may take.
+/// The default of `-auth-callback-timeout`.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `-auth-mode`.
+/// The value of `-auth-mode`; the other flags of authentication need their mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuthMode {
     #[default]
@@ -24,7 +24,7 @@ pub enum AuthMode {
 }
 
 impl AuthMode {
-    /// The flag that sets it.
+    /// The flag and its value that set this mode, as errors name them.
     fn flag(self) -> &'static str {
         match self {
             AuthMode::None => "auth-mode none",
@@ -35,12 +35,12 @@ impl AuthMode {
     }
 }
 
-/// What flags have set so far: a flag that stands for itself sets its field of the configuration;
-/// those that mean something only together wait for [`Draft::finish`].
+/// What flags have set so far. A flag that means something by itself sets its field of `config`; flags
+/// that mean something only together wait for [`Draft::finish`].
 #[derive(Default)]
 pub struct Draft {
     pub config: Config,
-    /// What is to be done instead of running the server.
+    /// What to do instead of running the server.
     pub instead: Option<Invocation>,
     pub auth_mode: AuthMode,
     pub auth_tokens: Vec<(String, String)>,
@@ -71,7 +71,7 @@ impl Draft {
             return Err(Error::Needs("pull-on-demand", "pull"));
         }
         if on_demand && self.config.wait_stream.is_zero() {
-            let why = "wait-stream: who comes first has to wait";
+            let why = "wait-stream: the first viewer has to wait";
             return Err(Error::Needs("pull-on-demand", why));
         }
         let sources = self.pull.iter().map(|text| Source::parse(text, on_demand));

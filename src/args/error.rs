@@ -1,24 +1,26 @@
-//! What is wrong with a command line.
+//! Errors of the command line. None of them shows a value that may be secret.
 
 use crate::text::{shown, without_secrets};
 use std::fmt;
 
-/// Why a value is refused: what follows the flag in an error. It names neither the flag nor where
-/// the value was given.
+/// Why a value is refused. It names neither the flag nor the place of the value, so that it can follow
+/// either in an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid(String);
 
 impl Invalid {
-    /// Says what is allowed.
+    /// A value that is not among the allowed ones.
     pub(super) fn must_be(allowed: impl fmt::Display) -> Invalid {
         Invalid(format!("must be {allowed}"))
     }
 
-    /// Says what another module finds wrong.
+    /// A value that another module refuses.
     pub(super) fn because(error: impl fmt::Display) -> Invalid {
         Invalid(error.to_string())
     }
 }
+
+impl std::error::Error for Invalid {}
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -29,19 +31,19 @@ impl fmt::Display for Invalid {
 /// Why a command line is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// An argument without a dash.
+    /// An argument that does not begin with a dash.
     Stray(String),
     /// There is no flag of that name.
     Unknown(String),
-    /// Other servers have this flag; here a program in front does the work.
+    /// A flag of other servers, whose work a program in front does here.
     NotServed(&'static str),
-    /// The value is missing.
+    /// The flag stands last, without its value.
     NoValue(&'static str),
-    /// The value is wrong.
+    /// The value is not allowed.
     Invalid {
         /// The name of the flag.
         flag: &'static str,
-        /// The value; `None`: it may be secret.
+        /// The value; `None`: it may be secret, so it is not shown.
         value: Option<String>,
         /// What is wrong with it.
         why: Invalid,

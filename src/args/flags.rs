@@ -1,4 +1,4 @@
-//! The table of flags. The command line, `-help` and the check of the README are made from it.
+//! The table of flags. The parser and `-help` are made from it, and tests compare the README with it.
 
 use super::config::{Invocation, OnDuplicate, TrackPolicy};
 use super::draft::{AuthMode, Draft};
@@ -16,33 +16,33 @@ use Takes::{Many, ManySecrets, Nothing, One, OneSecret, Switch};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-/// A flag.
+/// An entry of the table: all there is to know about a flag.
 pub struct Flag {
-    /// Without the dash.
+    /// Its name, without a dash.
     pub name: &'static str,
-    /// What follows it.
+    /// The kind of its value.
     pub takes: Takes,
-    /// What `-help` says of it, line by line.
+    /// The lines of `-help` about it.
     help: &'static str,
-    /// Takes a value. A `Switch` is given the text of a boolean, a flag that takes nothing an
-    /// empty one.
+    /// Sets a value in the draft. A switch gets the text of a boolean, a flag without a value gets an
+    /// empty text.
     set: fn(&mut Draft, &str) -> Result<(), Invalid>,
 }
 
-/// What follows a flag; the text stands for it in `-help`.
+/// The kind of value that follows a flag; the text stands for the value in `-help`.
 #[derive(Clone, Copy)]
 pub enum Takes {
-    /// A value; of several the last one wins.
+    /// One value; if the flag is repeated, the last one wins.
     One(&'static str),
-    /// A value each time; they add up.
+    /// One value for each use of the flag; all of them count.
     Many(&'static str),
-    /// [`Takes::One`] that no error shows, since it is a secret or has one in it.
+    /// As [`Takes::One`], but no error shows the value, which may hold a secret.
     OneSecret(&'static str),
-    /// [`Takes::Many`] of that kind.
+    /// As [`Takes::Many`], but no error shows a value.
     ManySecrets(&'static str),
-    /// Nothing, or a boolean.
+    /// A boolean that may be left out: `-x` is `-x=true`.
     Switch,
-    /// Nothing.
+    /// No value at all.
     Nothing,
 }
 
@@ -368,14 +368,14 @@ pub const FLAGS: &[Flag] = &[
 ];
 
 impl Flag {
-    /// The flag of that name.
+    /// The flag called `name`.
     pub fn find(name: &str) -> Option<&'static Flag> {
-        // As short as it is everywhere else.
+        // -h is what most programs have for it.
         let name = if name == "h" { "help" } else { name };
         FLAGS.iter().find(|flag| flag.name == name)
     }
 
-    /// Takes a value into the draft.
+    /// Reads `value` into the draft.
     pub fn set(&self, draft: &mut Draft, value: &str) -> Result<(), Error> {
         (self.set)(draft, value).map_err(|why| Error::Invalid {
             flag: self.name,
@@ -386,7 +386,7 @@ impl Flag {
 }
 
 impl Takes {
-    /// What stands for the value in `-help`.
+    /// The text that stands for the value in `-help`.
     fn placeholder(self) -> &'static str {
         match self {
             One(value) | Many(value) | OneSecret(value) | ManySecrets(value) => value,
@@ -399,7 +399,7 @@ impl Takes {
     }
 }
 
-/// The lines of `-help` that tell of the flags.
+/// The lines of `-help` about all flags.
 pub fn help() -> String {
     let mut text = String::new();
     for flag in FLAGS {
@@ -412,13 +412,13 @@ pub fn help() -> String {
     text
 }
 
-/// Puts a value where it belongs.
+/// Sets `place` to a value.
 fn put<T>(place: &mut T, value: Result<T, Invalid>) -> Result<(), Invalid> {
     *place = value?;
     Ok(())
 }
 
-/// Adds a value to those that were given before.
+/// Adds a value to those of earlier uses of the flag.
 fn add<T>(values: &mut Vec<T>, value: Result<T, Invalid>) -> Result<(), Invalid> {
     values.push(value?);
     Ok(())

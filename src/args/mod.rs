@@ -1,4 +1,5 @@
-//! The command line: flags in, a checked [`Config`] out. Nothing is done here but reading.
+//! The command line: flags in, a checked [`Config`] out. Nothing here starts or opens anything, but for
+//! files that hold secrets.
 
 mod config;
 mod draft;
@@ -15,10 +16,10 @@ use draft::Draft;
 use flags::{Flag, Takes};
 use values::boolean;
 
-/// Flags of servers that speak TLS or SRT themselves.
+/// Flags of servers that speak TLS or SRT themselves; their error says what to use instead.
 const NOT_SERVED: [&str; 4] = ["tls-listen", "tls-cert", "tls-key", "srt-listen"];
 
-/// What `-help` prints.
+/// The text that `-help` prints.
 pub fn help() -> String {
     format!(
         "\
@@ -34,7 +35,7 @@ and its value after a space or after =.
     )
 }
 
-/// Reads the arguments behind the program's name.
+/// Reads the arguments that follow the program's name.
 ///
 /// # Errors
 ///
@@ -64,7 +65,7 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Invocation, Error
         .map(|config| Invocation::Run(Box::new(config)))
 }
 
-/// Takes an argument apart, Go's way: one dash or two, perhaps `=value`.
+/// Splits an argument as Go does: one dash or two, a name, perhaps `=value`.
 fn split(arg: &str) -> Result<(&str, Option<String>), Error> {
     let flag = arg
         .strip_prefix("--")
@@ -77,7 +78,7 @@ fn split(arg: &str) -> Result<(&str, Option<String>), Error> {
     })
 }
 
-/// Refuses a flag before its value is asked for.
+/// Finds a flag, so that an unknown one is refused before a missing value is.
 fn find(name: &str) -> Result<&'static Flag, Error> {
     if let Some(name) = NOT_SERVED.iter().find(|other| **other == name) {
         return Err(Error::NotServed(name));

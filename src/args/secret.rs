@@ -1,4 +1,4 @@
-//! Values that nobody is to see.
+//! Secret values: read from the flag or from a file, and never shown.
 
 use super::error::Invalid;
 use std::fmt;
@@ -8,11 +8,11 @@ use std::io::Read;
 /// Longest file that a secret is read from, in bytes.
 pub const FILE_LEN_MAX: u64 = 4096;
 
-/// A text that is not shown.
+/// A text that `Debug` does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// Without the text.
+/// Shows the type's name only.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("Secret")
@@ -20,17 +20,17 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// The text itself: never to be shown.
+    /// The text itself. Never log or show it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// The value of a flag, or what is in the file that `@FILE` names, but for white space around
-    /// it: arguments are for everyone on the machine to see, files are not.
+    /// Takes the value of a flag, or for `@FILE` the text of that file, without white space around it.
+    /// Everyone on the machine can see arguments, but not files.
     ///
     /// # Errors
     ///
-    /// [`Invalid`], which may name the file, but has nothing of the text.
+    /// [`Invalid`] may name the file, but shows nothing of the text.
     pub fn read(value: &str) -> Result<Secret, Invalid> {
         let text = match value.strip_prefix('@') {
             Some(path) => read_file(path)

@@ -1,4 +1,4 @@
-//! The values of flags: text in, checked values out, or what is wrong with it.
+//! Reads the values of flags: text in, checked values out.
 
 use super::error::Invalid;
 use crate::hooks::Kind;
@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// One of several words.
+/// Reads one of the words of `choices`.
 pub fn choice<T: Copy, const N: usize>(value: &str, choices: [(&str, T); N]) -> Result<T, Invalid> {
     let found = choices
         .iter()
@@ -16,7 +16,7 @@ pub fn choice<T: Copy, const N: usize>(value: &str, choices: [(&str, T); N]) -> 
     found.ok_or_else(|| Invalid::must_be(choices.map(|(name, _)| name).join(" or ")))
 }
 
-/// True or false, in the words of Go.
+/// Reads true or false.
 pub fn boolean(value: &str) -> Result<bool, Invalid> {
     match value {
         "true" | "1" | "yes" => Ok(true),
@@ -25,7 +25,7 @@ pub fn boolean(value: &str) -> Result<bool, Invalid> {
     }
 }
 
-/// A number within bounds.
+/// Reads a whole number from `min` to `max`.
 pub fn number<T>(value: &str, min: T, max: T) -> Result<T, Invalid>
 where
     T: FromStr + PartialOrd + fmt::Display,
@@ -37,7 +37,7 @@ where
     number.ok_or_else(|| Invalid::must_be(format!("a number from {min} to {max}")))
 }
 
-/// The name of a host or its address, without a port.
+/// Reads the name or address of a host, without a port.
 pub fn host_name(value: &str) -> Result<String, Invalid> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     // Only addresses of IPv6 have colons.
@@ -48,7 +48,7 @@ pub fn host_name(value: &str) -> Result<String, Invalid> {
     name.ok_or_else(|| Invalid::must_be("the name or address of a host, without a port"))
 }
 
-/// `:PORT`, `HOST:PORT` or `[IPV6]:PORT`. Names are looked up when the server starts.
+/// Reads `:PORT`, `HOST:PORT` or `[IPV6]:PORT`. Names are looked up when the server starts.
 pub fn address(value: &str) -> Result<String, Invalid> {
     let port = value.rsplit_once(':').map(|(_, port)| port);
     match port.and_then(|port| port.parse::<u16>().ok()) {
@@ -57,7 +57,7 @@ pub fn address(value: &str) -> Result<String, Invalid> {
     }
 }
 
-/// A URL of an RTMP server.
+/// Reads the URL of an RTMP server.
 pub fn rtmp_url(value: &str) -> Result<String, Invalid> {
     let host = value
         .strip_prefix("rtmp://")
@@ -72,10 +72,10 @@ pub fn rtmp_url(value: &str) -> Result<String, Invalid> {
     }
 }
 
-/// Longest duration, in hours: a year. A moment that much later can always be reckoned.
+/// Longest duration, in hours: a year. Added to any time of day it does not overflow.
 const HOURS_MAX: u64 = 365 * 24;
 
-/// A duration in Go's notation: numbers with units, `1h30m`, `1.5s`, or a bare 0.
+/// Reads a duration in Go's notation: numbers with units, `1h30m`, `1.5s`, or a bare 0.
 pub fn duration(value: &str) -> Result<Duration, Invalid> {
     let duration = go_duration(value)
         .ok_or_else(|| Invalid::must_be("a duration such as 500ms, 2s, 5m or 1h30m"))?;
@@ -83,7 +83,7 @@ pub fn duration(value: &str) -> Result<Duration, Invalid> {
     bounded.ok_or_else(|| Invalid::must_be(format!("{HOURS_MAX}h at most")))
 }
 
-/// A duration in Go's notation; `None` if it is none.
+/// Reads a duration in Go's notation, however long. `None`: the text is something else.
 pub fn go_duration(value: &str) -> Option<Duration> {
     if value == "0" {
         return Some(Duration::ZERO);
@@ -110,12 +110,12 @@ pub fn go_duration(value: &str) -> Option<Duration> {
     if value.is_empty() {
         None
     } else {
-        // What is too long even for that is the longest there is.
+        // One that does not fit becomes the longest; the caller refuses it.
         Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
     }
 }
 
-/// `EVENT=…`, with an event that there is.
+/// Reads `EVENT=…`, with the name of an event.
 pub fn of_event(value: &str, allowed: &str) -> Result<(String, String), Invalid> {
     let (event, rest) = value
         .split_once('=')
@@ -132,7 +132,7 @@ pub fn of_event(value: &str, allowed: &str) -> Result<(String, String), Invalid>
     Ok((event.to_owned(), rest.to_owned()))
 }
 
-/// `KEY=TOKEN`.
+/// Reads `KEY=TOKEN`; neither may be empty.
 pub fn token_of_key(value: &str) -> Result<(String, String), Invalid> {
     match value.split_once('=') {
         Some((key, token)) if !key.is_empty() && !token.is_empty() => {
@@ -142,13 +142,13 @@ pub fn token_of_key(value: &str) -> Result<(String, String), Invalid> {
     }
 }
 
-/// Any text but an empty one.
+/// Reads any text that is not empty.
 pub fn filled(value: &str, allowed: &str) -> Result<String, Invalid> {
     let text = (!value.is_empty()).then(|| value.to_owned());
     text.ok_or_else(|| Invalid::must_be(allowed))
 }
 
-/// A duration that is longer than nothing.
+/// Reads a duration that is longer than 0.
 pub fn positive(value: &str) -> Result<Duration, Invalid> {
     let duration = duration(value)?;
     let longer = (!duration.is_zero()).then_some(duration);
