@@ -127,7 +127,7 @@ pub mod caps {
 pub struct Connect {
     /// The application; `None` if missing or not text.
     pub app: Option<String>,
-    /// The client's name for itself, as [`shown`](crate::text::shown).
+    /// The client's name for itself, as [`shown`].
     pub flash_ver: String,
     /// The [`caps`] that it offers.
     pub caps_ex: u32,

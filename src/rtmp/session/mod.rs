@@ -31,7 +31,7 @@ pub const APP_LEN_MAX: usize = 8 << 10;
 pub struct StreamRequest {
     /// The message stream that it is for.
     pub stream: StreamId,
-    /// The name as the client wrote it, without its query, as [`shown`](crate::text::shown).
+    /// The name as the client wrote it, without its query, as [`shown`].
     pub name: String,
     /// The stream that is meant.
     pub path: StreamPath,
@@ -53,9 +53,9 @@ pub enum SessionEvent {
     Send(Message),
     /// The client is connected to an app.
     Connected {
-        /// The app, with its query cut off, as [`shown`](crate::text::shown).
+        /// The app, with its query cut off, as [`shown`].
         app: String,
-        /// The client's name for itself, as [`shown`](crate::text::shown).
+        /// The client's name for itself, as [`shown`].
         flash_ver: String,
         /// The servers that its streams have come through.
         via: Vec<String>,
