@@ -64,7 +64,7 @@ pub(super) struct Tm {
     pub(super) day: c_int,
     /// From 0 for January.
     pub(super) month: c_int,
-    /// Counted from 1900.
+    /// Counted from the year 1900.
     pub(super) year: c_int,
     pub(super) weekday: c_int,
     pub(super) day_of_year: c_int,

@@ -28,7 +28,7 @@ pub enum PassedError {
     Count(String),
     /// A descriptor cannot be used.
     Socket {
-        /// The descriptor.
+        /// The descriptor, from 3 on.
         number: i32,
         /// Its name, empty if it has none.
         name: String,
