@@ -129,6 +129,7 @@ fn names_that_nobody_has_cost_little_and_not_for_long() {
         }
     }
     wait_until("pulls", || pulls(&edge).len() == 32);
+    wait_until("pulls", || pulls(&edge).len() == 32);
     let mut refused = edge.player("nobodys");
     refused.expect(&["error@1 NetStream.Play.Failed"]);
     assert_eq!(edge.server().snapshot().totals.pulls_refused, 1);
