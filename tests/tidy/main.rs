@@ -1,10 +1,13 @@
 //! The rules of this repository that a compiler does not check.
 
+mod graph;
 mod rules;
 mod source;
 
+use graph::{Edge, Graph};
 use rules::Broken;
 use source::Source;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What the top level may hold; `target` and `.git` come and go.
@@ -25,7 +28,7 @@ const TOP_LEVEL_HIDDEN: [&str; 1] = [".gitignore"];
 type Rule = fn(&str, &Source) -> Vec<Broken>;
 
 const RULES: [(&str, Rule); 6] = [
-    ("layering", rules::layering),
+    ("purity", rules::purity),
     ("unsafe", rules::no_unsafe),
     ("function length", rules::short_functions),
     ("file length", rules::short_files),
@@ -90,6 +93,53 @@ fn sources_follow_the_rules() {
             .flat_map(|(path, text)| faults(path, text))
             .collect(),
     );
+}
+
+fn graph() -> Graph {
+    let sources = files("src", ".rs").into_iter();
+    let sources: Vec<_> = sources
+        .map(|(path, text)| (path, Source::new(&text)))
+        .collect();
+    Graph::new(&sources)
+}
+
+#[test]
+fn modules_use_what_the_readme_says_they_may() {
+    let graph = graph();
+    let allowed = graph::allowed(&read(&root().join("README.md")));
+    let mut modules = graph.modules();
+    modules.remove("main");
+    report(graph::layers(&allowed, &modules, &graph.edges()));
+}
+
+/// Files that still use each other, and uses of a parent's file in the server: only ever fewer.
+const IN_CIRCLES: usize = 41;
+const BACK_UP: usize = 1;
+
+#[test]
+fn no_files_use_each_other() {
+    let circles = graph::circles(&graph().edges());
+    if circles.iter().flatten().count() > IN_CIRCLES {
+        let files = circles.iter().map(|files| files.join(", "));
+        report(
+            files
+                .map(|files| format!("arrows: a circle of {files}"))
+                .collect(),
+        );
+    }
+}
+
+#[test]
+fn in_the_server_no_arrow_goes_back_up() {
+    let edges = graph().edges().into_iter();
+    let back = graph::back_up(
+        &edges
+            .filter(|edge| edge.from.starts_with("src/server/"))
+            .collect(),
+    );
+    if back.len() > BACK_UP {
+        report(back);
+    }
 }
 
 #[test]
@@ -212,34 +262,21 @@ fn the_rules_find_what_they_look_for() {
     let wide = "// x\n".repeat(600);
     #[rustfmt::skip]
     let rows = [
-        ("src/rtmp/x.rs", "use std::net::TcpStream;", "1: layering: this layer may not name std::net"),
-        ("src/rtmp/x.rs", "use std::{\n    fmt,\n    net::{self, TcpStream},\n};", "1: layering: this layer may not name std::net"),
-        ("src/amf0.rs", "fn f() {\n    crate::log!(Info, \"\");\n}", "2: layering: this layer may not name crate::log"),
-        ("src/media/x.rs", "fn f() {\n    log!(Info, \"\");\n}", "2: layering: this layer may not name log!"),
-        ("src/media/flv.rs", "use std::fs::File;", "1: layering: this layer may not name std::fs"),
-        ("src/bytes.rs", "type T = std::sync::Mutex<u8>;", "1: layering: this layer may not name Mutex"),
+        ("src/rtmp/x.rs", "use std::net::TcpStream;", "1: purity: this layer may not name std::net"),
+        ("src/rtmp/x.rs", "use std::{\n    fmt,\n    net::{self, TcpStream},\n};", "1: purity: this layer may not name std::net"),
+        ("src/amf0.rs", "fn f() {\n    crate::log!(Info, \"\");\n}", "2: purity: this layer may not name crate::log"),
+        ("src/media/x.rs", "fn f() {\n    log!(Info, \"\");\n}", "2: purity: this layer may not name log!"),
+        ("src/media/flv.rs", "use std::fs::File;", "1: purity: this layer may not name std::fs"),
+        ("src/bytes.rs", "type T = std::sync::Mutex<u8>;", "1: purity: this layer may not name Mutex"),
         ("src/rtmp/x.rs", "// Mutex", ""),
         ("src/rtmp/x.rs", "const A: &str = \"std::net\";", ""),
         ("src/rtmp/x.rs", "struct InstantTea;\ncatalog!();", ""),
         ("src/rtmp/x.rs", "/* std::net\n Mutex */ fn f() {}", ""),
-        ("src/registry/x.rs", "use crate::rtmp::{Message, session::Event};", "1: layering: this layer may not name crate::rtmp::session"),
+        ("src/registry/x.rs", "use crate::rtmp::{Message, session::Event};", "1: purity: this layer may not name crate::rtmp::session"),
         ("src/registry/x.rs", "use std::time::Instant;", ""),
-        ("src/queue.rs", "use crate::registry::Registry;", "1: layering: this layer may not name crate::registry"),
-        ("src/net/mod.rs", "use crate::rtmp::Message;", "1: layering: this layer may not name crate::rtmp"),
-        ("src/remote/link.rs", "use crate::hooks::Event;", "1: layering: this layer may not name crate::hooks"),
+        ("src/queue/x.rs", "use std::net::TcpStream;", "1: purity: this layer may not name std::net"),
+        ("src/record/x.rs", "use std::{fs, net::TcpStream, thread};", "1: purity: this layer may not name std::net"),
         ("src/remote/link.rs", "use std::net::TcpStream;", ""),
-        ("src/record/x.rs", "use crate::registry::Registry;", "1: layering: this layer may not name crate::registry"),
-        ("src/record/x.rs", "use crate::hooks::Hooks;", "1: layering: this layer may not name crate::hooks"),
-        ("src/record/x.rs", "use crate::queue::Intake;\nuse std::{fs, thread};", ""),
-        ("src/admin/x.rs", "use crate::{rtmp::stream_key::Key, stats};", "1: layering: this layer may not name crate::rtmp"),
-        ("src/admin/mod.rs", "use crate::server::Server;", "1: layering: this layer may not name crate::server"),
-        ("src/admin/x.rs", "use crate::{http, json, stats};", ""),
-        ("src/log.rs", "use crate::args::Config;", "1: layering: this layer may not name crate::args"),
-        ("src/server/mod.rs", "use crate::args::Config;", ""),
-        ("src/systemd/x.rs", "use crate::server::Server;", "1: layering: this layer may not name crate::server"),
-        ("src/systemd/x.rs", "use crate::{log, sys};", ""),
-        ("src/sys/x.rs", "use crate::process::group::Group;", "1: layering: this layer may not name crate::"),
-        ("src/main.rs", "use rtmp_server::args;", ""),
         ("src/log.rs", "fn f() {\n    unsafe { g() }\n}", "2: unsafe: unsafe code is in src/sys/ alone"),
         ("tests/x.rs", "unsafe impl Send for T {}", "1: unsafe: unsafe code is in src/sys/ alone"),
         ("src/sys/x.rs", "unsafe extern \"C\" {}", ""),
@@ -268,6 +305,75 @@ fn the_rules_find_what_they_look_for() {
         };
         assert_eq!(faults(path, text), want, "{text}");
     }
+}
+
+/// An edge as a line: `from:line to`.
+fn lines(edges: &BTreeSet<Edge>) -> Vec<String> {
+    let line = |edge: &Edge| format!("{}:{} {}", edge.from, edge.line, edge.to);
+    edges.iter().map(line).collect()
+}
+
+fn graph_of(files: &[(&str, &str)]) -> Graph {
+    let files = files.iter();
+    let files = files.map(|(path, text)| (format!("src/{path}"), Source::new(text)));
+    Graph::new(&files.collect::<Vec<_>>())
+}
+
+#[test]
+fn arrows_are_found_wherever_code_names_what_it_uses() {
+    #[rustfmt::skip]
+    let rows: [(&[(&str, &str)], &[&str]); 10] = [
+        (&[("a.rs", "use crate::b::C;"), ("b.rs", "")], &["src/a.rs:1 src/b.rs"]),
+        (&[("a.rs", "use crate::{\n    b::{self, C},\n    d,\n};"), ("b.rs", ""), ("d.rs", "")], &["src/a.rs:1 src/b.rs", "src/a.rs:1 src/d.rs"]),
+        (&[("a.rs", "fn f() {\n    crate::b::g();\n}"), ("b.rs", "")], &["src/a.rs:2 src/b.rs"]),
+        (&[("a.rs", "fn f() {\n    log!(Info, \"\");\n}"), ("log.rs", "")], &["src/a.rs:2 src/log.rs"]),
+        (&[("a.rs", "// crate::b\nconst T: &str = \"crate::b\";\n#[cfg(test)]\nmod tests {\n    use crate::b::C;\n}\n"), ("b.rs", "")], &[]),
+        (&[("a/mod.rs", "mod c;\nfn f() {\n    c::g()\n}"), ("a/c.rs", "use super::D;")], &["src/a/c.rs:1 src/a/mod.rs", "src/a/mod.rs:3 src/a/c.rs"]),
+        (&[("a/mod.rs", "pub use c::D;"), ("a/c.rs", ""), ("b.rs", "use crate::a::D;")], &["src/a/mod.rs:1 src/a/c.rs", "src/b.rs:1 src/a/c.rs"]),
+        (&[("a/mod.rs", "pub(crate) use c::E;"), ("a/c.rs", ""), ("a/d.rs", "use super::super::a::E;")], &["src/a/d.rs:1 src/a/c.rs", "src/a/mod.rs:1 src/a/c.rs"]),
+        (&[("main.rs", "use rtmp_server::b;"), ("b.rs", "")], &["src/main.rs:1 src/b.rs"]),
+        (&[("a.rs", "use std::b::C;"), ("b.rs", "")], &[]),
+    ];
+    for (files, want) in rows {
+        assert_eq!(lines(&graph_of(files).edges()), want, "{files:?}");
+    }
+    let files = [
+        ("a/mod.rs", "pub use c::C;\npub struct D;\nuse e::E;"),
+        ("a/c.rs", "use super::{D, e::E};"),
+        ("a/e.rs", "use crate::f;"),
+        ("f.rs", "use crate::a::D;"),
+    ];
+    let edges = graph_of(&files).edges();
+    let circle = ["src/a/e.rs", "src/a/mod.rs", "src/f.rs"];
+    assert_eq!(graph::circles(&edges), [circle]);
+    let back = "src/a/c.rs:1: arrows: uses its parent src/a/mod.rs";
+    assert_eq!(graph::back_up(&edges), [back]);
+}
+
+#[test]
+fn the_list_of_layers_is_compared_with_the_code_both_ways() {
+    let graph = graph_of(&[
+        ("a.rs", "use crate::{b, c};"),
+        ("b.rs", ""),
+        ("c.rs", "use crate::d;"),
+        ("d.rs", ""),
+    ]);
+    let found = |list: &str| {
+        let list = graph::allowed(&format!("\n## What may look at what\n\n{list}\n## Next\n"));
+        graph::layers(&list, &graph.modules(), &graph.edges())
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(found("    a → b, c\n    c → d\n    b, d → nothing\n"), none);
+    assert_eq!(
+        found("    c → d\n    a → b\n    d → a\n"),
+        [
+            "README.md: layers: b is not in the list",
+            "src/a.rs:1: layers: a → c is not in the README's list",
+            "README.md: layers: a → b points up",
+            "README.md: layers: d → a is not in the code",
+            "README.md: layers: d → a points up",
+        ]
+    );
 }
 
 #[test]

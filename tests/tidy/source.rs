@@ -65,32 +65,99 @@ impl Source {
         functions
     }
 
-    /// The code of each line, with what `use` names in braces written out.
-    pub fn named(&self) -> Vec<(usize, String)> {
-        let mut named: Vec<(usize, String)> = Vec::new();
-        let mut open: Option<(usize, String)> = None;
+    /// The code of each line, with what `use` names in braces written out; whether it is `pub use`,
+    /// and whether it is there for tests.
+    fn declared(&self) -> Vec<Declared> {
+        let mut declared: Vec<Declared> = Vec::new();
+        let mut open: Option<(&Line, String)> = None;
         for line in &self.lines {
             let code = line.code.trim();
-            let begins = ["use ", "pub use "]
-                .iter()
-                .any(|word| code.starts_with(word));
-            if begins && open.is_none() {
-                open = Some((line.number, String::new()));
+            if open.is_none() && use_tree(code).is_some() {
+                open = Some((line, String::new()));
             }
-            let Some((number, tree)) = &mut open else {
-                named.push((line.number, code.to_owned()));
+            let Some((first, tree)) = &mut open else {
+                declared.push(Declared::code(line, code));
                 continue;
             };
             tree.push_str(code);
             if code.ends_with(';') {
-                let tree = tree.trim_start_matches("pub ").trim_start_matches("use ");
-                let paths = expand(tree.trim_end_matches(';'));
-                named.extend(paths.into_iter().map(|path| (*number, path)));
+                let exported = tree.starts_with("pub");
+                let paths = expand(use_tree(tree).unwrap_or_default().trim_end_matches(';'));
+                declared.extend(paths.into_iter().map(|path| Declared {
+                    number: first.number,
+                    test: first.test,
+                    code: path,
+                    exported: Some(exported),
+                }));
                 open = None;
             }
         }
-        named
+        declared
     }
+
+    /// The code of each line, with what `use` names in braces written out.
+    pub fn named(&self) -> Vec<(usize, String)> {
+        let declared = self.declared().into_iter();
+        declared.map(|line| (line.number, line.code)).collect()
+    }
+}
+
+struct Declared {
+    number: usize,
+    test: bool,
+    code: String,
+    /// For `use`: whether it is public.
+    exported: Option<bool>,
+}
+
+impl Declared {
+    fn code(line: &Line, code: &str) -> Declared {
+        Declared {
+            number: line.number,
+            test: line.test,
+            code: code.to_owned(),
+            exported: None,
+        }
+    }
+}
+
+/// What a `use` declaration names, if that is what begins here.
+fn use_tree(code: &str) -> Option<&str> {
+    let visible = match code.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(')').map(|(_, rest)| rest),
+        Some(rest) => Some(rest),
+        None => Some(code),
+    };
+    visible?.trim_start().strip_prefix("use ")
+}
+
+/// The paths that code names outside of tests: line, path, and whether `pub use` hands it on.
+pub fn paths(source: &Source) -> Vec<(usize, String, bool)> {
+    let mut paths = Vec::new();
+    for line in source.declared().into_iter().filter(|line| !line.test) {
+        match line.exported {
+            Some(exported) => {
+                let path = line.code.split(" as ").next().unwrap_or_default();
+                let path = path.trim().trim_end_matches("::self").to_owned();
+                paths.push((line.number, path, exported));
+            }
+            None => paths.extend(inline(&line.code).map(|path| (line.number, path, false))),
+        }
+        if names(&line.code, "log!") {
+            paths.push((line.number, "crate::log".to_owned(), false));
+        }
+    }
+    paths
+}
+
+/// Names that are joined by `::`.
+fn inline(code: &str) -> impl Iterator<Item = String> {
+    let part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let words = code.split(move |c: char| !part(c));
+    let words = words.map(|word| word.trim_end_matches(':'));
+    words
+        .filter(|word| word.contains("::") && !word.starts_with(':'))
+        .map(str::to_owned)
 }
 
 /// Whether `word` stands in `code` by itself and not inside a longer name.
