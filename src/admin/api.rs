@@ -1,7 +1,7 @@
 //! `/api/…`: what there is, as JSON.
 
 use super::rates::Rates;
-use crate::json::Value;
+use crate::json::JsonValue;
 use crate::media::Codec;
 use crate::stats::{
     COUNTERS, ConnectionStats, PullStats, RecordingStats, RelayStats, Snapshot, StreamStats, Totals,
@@ -13,9 +13,9 @@ use std::time::Duration;
 const METADATA_MAX: f64 = 1e6;
 
 /// An object with these members.
-pub fn object(members: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+pub fn object(members: impl IntoIterator<Item = (&'static str, JsonValue)>) -> JsonValue {
     let members = members.into_iter();
-    Value::Object(
+    JsonValue::Object(
         members
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
@@ -23,7 +23,7 @@ pub fn object(members: impl IntoIterator<Item = (&'static str, Value)>) -> Value
 }
 
 /// Whole seconds.
-pub fn seconds(duration: Duration) -> Value {
+pub fn seconds(duration: Duration) -> JsonValue {
     duration.as_secs().into()
 }
 
@@ -33,7 +33,7 @@ pub fn plausible(number: Option<f64>) -> Option<f64> {
 }
 
 /// The server as a whole.
-pub fn status(snapshot: &Snapshot, rates: &Rates, stopping: bool) -> Value {
+pub fn status(snapshot: &Snapshot, rates: &Rates, stopping: bool) -> JsonValue {
     let rate = rates.total();
     object([
         ("version", env!("CARGO_PKG_VERSION").into()),
@@ -59,7 +59,7 @@ pub fn status(snapshot: &Snapshot, rates: &Rates, stopping: bool) -> Value {
 }
 
 /// All streams, and nothing of who watches them.
-pub fn streams(snapshot: &Snapshot, rates: &Rates) -> Value {
+pub fn streams(snapshot: &Snapshot, rates: &Rates) -> JsonValue {
     let relays = by_stream(&snapshot.relays, |relay| &relay.stream_key);
     let recordings = by_stream(&snapshot.recordings, |recording| &recording.stream_key);
     let values = snapshot.streams.iter().map(|stream| {
@@ -68,11 +68,11 @@ pub fn streams(snapshot: &Snapshot, rates: &Rates) -> Value {
         let written = recordings.get(key).into_iter().flatten().copied();
         object(stream_members(stream, rates, of(key), written))
     });
-    object([("streams", Value::Array(values.collect()))])
+    object([("streams", JsonValue::Array(values.collect()))])
 }
 
 /// One stream and who is connected for it; `None` if there is none.
-pub fn stream(snapshot: &Snapshot, rates: &Rates, key: &str) -> Option<Value> {
+pub fn stream(snapshot: &Snapshot, rates: &Rates, key: &str) -> Option<JsonValue> {
     let stream = snapshot.streams.iter().find(|stream| stream.key == key)?;
     let relays = snapshot.relays.iter();
     let recordings = snapshot.recordings.iter();
@@ -86,26 +86,26 @@ pub fn stream(snapshot: &Snapshot, rates: &Rates, key: &str) -> Option<Value> {
     let of_stream = connections.filter(|connection| connection.stream_key == key);
     members.push((
         "connections",
-        Value::Array(of_stream.map(connection).collect()),
+        JsonValue::Array(of_stream.map(connection).collect()),
     ));
     Some(object(members))
 }
 
 /// All connections.
-pub fn connections(snapshot: &Snapshot) -> Value {
+pub fn connections(snapshot: &Snapshot) -> JsonValue {
     object([("connections", list(&snapshot.connections, connection))])
 }
 
 /// One connection; `None` if there is none.
-pub fn connection_of(snapshot: &Snapshot, id: &str) -> Option<Value> {
+pub fn connection_of(snapshot: &Snapshot, id: &str) -> Option<JsonValue> {
     let mut connections = snapshot.connections.iter();
     connections
         .find(|connection| connection.id == id)
         .map(connection)
 }
 
-fn list<T>(items: &[T], value: impl Fn(&T) -> Value) -> Value {
-    Value::Array(items.iter().map(value).collect())
+fn list<T>(items: &[T], value: impl Fn(&T) -> JsonValue) -> JsonValue {
+    JsonValue::Array(items.iter().map(value).collect())
 }
 
 /// The items of each stream.
@@ -125,7 +125,7 @@ fn stream_members<'a>(
     rates: &Rates,
     relays: impl Iterator<Item = &'a RelayStats>,
     recordings: impl Iterator<Item = &'a RecordingStats>,
-) -> Vec<(&'static str, Value)> {
+) -> Vec<(&'static str, JsonValue)> {
     let rate = rates.of(stream);
     let metadata = &stream.metadata;
     let state = stream.publisher.as_ref().map_or("lost", |_| "live");
@@ -150,15 +150,15 @@ fn stream_members<'a>(
         ("drops", stream.drops.into()),
         ("cached_messages", stream.cached_messages.into()),
         ("cached_bytes", stream.cached_bytes.into()),
-        ("relays", Value::Array(relays.map(relay).collect())),
+        ("relays", JsonValue::Array(relays.map(relay).collect())),
         (
             "recordings",
-            Value::Array(recordings.map(recording).collect()),
+            JsonValue::Array(recordings.map(recording).collect()),
         ),
     ]
 }
 
-fn connection(connection: &ConnectionStats) -> Value {
+fn connection(connection: &ConnectionStats) -> JsonValue {
     object([
         ("id", connection.id.as_str().into()),
         ("addr", connection.addr.to_string().into()),
@@ -173,7 +173,7 @@ fn connection(connection: &ConnectionStats) -> Value {
     ])
 }
 
-fn relay(relay: &RelayStats) -> Value {
+fn relay(relay: &RelayStats) -> JsonValue {
     object([
         ("stream_key", relay.stream_key.as_str().into()),
         ("url", relay.url.as_str().into()),
@@ -190,7 +190,7 @@ fn relay(relay: &RelayStats) -> Value {
     ])
 }
 
-fn pull(pull: &PullStats) -> Value {
+fn pull(pull: &PullStats) -> JsonValue {
     object([
         ("stream_key", pull.stream_key.as_str().into()),
         ("url", pull.url.as_str().into()),
@@ -205,7 +205,7 @@ fn pull(pull: &PullStats) -> Value {
     ])
 }
 
-fn recording(recording: &RecordingStats) -> Value {
+fn recording(recording: &RecordingStats) -> JsonValue {
     object([
         ("stream_key", recording.stream_key.as_str().into()),
         ("path", recording.path.as_str().into()),
@@ -214,29 +214,29 @@ fn recording(recording: &RecordingStats) -> Value {
     ])
 }
 
-fn totals(totals: &Totals) -> Value {
+fn totals(totals: &Totals) -> JsonValue {
     let counters = COUNTERS.iter();
     object(counters.map(|counter| (counter.field, (counter.get)(totals).into())))
 }
 
-fn or_null(text: Option<&str>) -> Value {
-    text.map_or(Value::Null, Value::from)
+fn or_null(text: Option<&str>) -> JsonValue {
+    text.map_or(JsonValue::Null, JsonValue::from)
 }
 
 /// `null` for an empty text.
-fn filled(text: &str) -> Value {
+fn filled(text: &str) -> JsonValue {
     or_null(Some(text).filter(|text| !text.is_empty()))
 }
 
-fn codec(codec: Option<Codec>) -> Value {
-    codec.map_or(Value::Null, |codec| codec.to_string().into())
+fn codec(codec: Option<Codec>) -> JsonValue {
+    codec.map_or(JsonValue::Null, |codec| codec.to_string().into())
 }
 
 /// A number from metadata; one without a fraction is written without.
-fn said(number: Option<f64>) -> Value {
+fn said(number: Option<f64>) -> JsonValue {
     match plausible(number) {
-        Some(number) if number.fract() == 0.0 => Value::Int(number as i64),
-        Some(number) => Value::Float(number),
-        None => Value::Null,
+        Some(number) if number.fract() == 0.0 => JsonValue::Int(number as i64),
+        Some(number) => JsonValue::Float(number),
+        None => JsonValue::Null,
     }
 }

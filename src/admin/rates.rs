@@ -9,7 +9,7 @@ pub const WINDOW: Duration = Duration::from_secs(5);
 
 /// In bits per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rate {
+pub struct BitRate {
     /// What comes in.
     pub received: u64,
     /// What goes out.
@@ -18,7 +18,7 @@ pub struct Rate {
 
 /// Counters at a moment.
 #[derive(Clone, Copy, Debug)]
-struct Sample {
+struct ByteCounts {
     at: Instant,
     received: u64,
     sent: u64,
@@ -26,11 +26,11 @@ struct Sample {
 
 /// The counters of the last [`WINDOW`], oldest first.
 #[derive(Debug, Default)]
-struct History(VecDeque<Sample>);
+struct History(VecDeque<ByteCounts>);
 
 impl History {
-    fn add(&mut self, sample: Sample) {
-        let fell = |last: &Sample| sample.received < last.received || sample.sent < last.sent;
+    fn add(&mut self, sample: ByteCounts) {
+        let fell = |last: &ByteCounts| sample.received < last.received || sample.sent < last.sent;
         if self.0.back().is_some_and(fell) {
             self.0.clear();
         }
@@ -45,16 +45,16 @@ impl History {
         }
     }
 
-    fn rate(&self) -> Rate {
+    fn rate(&self) -> BitRate {
         let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
-            return Rate::default();
+            return BitRate::default();
         };
         let seconds = last.at.saturating_duration_since(first.at).as_secs_f64();
         if seconds <= 0.0 {
-            return Rate::default();
+            return BitRate::default();
         }
         let per_second = |bytes: u64| (bytes as f64 * 8.0 / seconds).round() as u64;
-        Rate {
+        BitRate {
             received: per_second(last.received - first.received),
             sent: per_second(last.sent - first.sent),
         }
@@ -73,7 +73,7 @@ impl Rates {
     /// Takes in what the counters say at `now`. Streams that are not there any more are forgotten,
     /// and a new publication of a stream begins anew.
     pub fn add(&mut self, now: Instant, snapshot: &Snapshot) {
-        self.total.add(Sample {
+        self.total.add(ByteCounts {
             at: now,
             received: snapshot.totals.bytes_in,
             sent: snapshot.totals.bytes_out,
@@ -83,7 +83,7 @@ impl Rates {
             let same = |(uptime, _): &(Duration, History)| *uptime <= stream.uptime;
             let kept = before.remove(&stream.key).filter(same);
             let mut history = kept.map(|(_, history)| history).unwrap_or_default();
-            history.add(Sample {
+            history.add(ByteCounts {
                 at: now,
                 received: stream.bytes_in,
                 sent: stream.bytes_out,
@@ -94,12 +94,12 @@ impl Rates {
     }
 
     /// The rates of all streams together; what is sent is counted with all headers.
-    pub fn total(&self) -> Rate {
+    pub fn total(&self) -> BitRate {
         self.total.rate()
     }
 
     /// The rates of a stream; 0 until it was seen twice.
-    pub fn of(&self, stream: &StreamStats) -> Rate {
+    pub fn of(&self, stream: &StreamStats) -> BitRate {
         let history = self.streams.get(&stream.key);
         history
             .map(|(_, history)| history.rate())

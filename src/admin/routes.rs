@@ -4,7 +4,7 @@ use super::permission::may_hang_up;
 use super::{AdminState, api, prometheus, vars};
 use crate::http::percent_decoded;
 use crate::http::server::{Ends, HttpRequest, Method, Response};
-use crate::json::Value;
+use crate::json::JsonValue;
 use crate::log;
 use crate::log::RateLimit;
 use crate::text;
@@ -133,7 +133,7 @@ fn health(state: &AdminState) -> Response {
     }
 }
 
-fn found(value: Option<Value>, what: &str) -> Response {
+fn found(value: Option<JsonValue>, what: &str) -> Response {
     value.map_or_else(
         || Response::error(404, what),
         |value| Response::json(200, &value),

@@ -1,7 +1,7 @@
 //! `/debug/vars`: the numbers under their oldest names, laid out as Go's expvar does it.
 
 use super::api::{object, seconds};
-use crate::json::Value;
+use crate::json::JsonValue;
 use crate::stats::{COUNTERS, GAUGES, RelayStats, Snapshot, StreamStats, Totals};
 use std::fmt::Write as _;
 
@@ -17,8 +17,8 @@ pub fn render(snapshot: &Snapshot) -> String {
             "rtmp_server_info",
             object([("version", env!("CARGO_PKG_VERSION").into())]),
         ),
-        ("rtmp_streams", Value::Array(streams)),
-        ("rtmp_relay_destinations", Value::Array(relays)),
+        ("rtmp_streams", JsonValue::Array(streams)),
+        ("rtmp_relay_destinations", JsonValue::Array(relays)),
     ]);
     vars.sort_by_key(|(name, _)| *name);
     let mut text = String::from("{");
@@ -30,19 +30,19 @@ pub fn render(snapshot: &Snapshot) -> String {
     text
 }
 
-fn gauges(snapshot: &Snapshot) -> impl Iterator<Item = (&'static str, Value)> {
+fn gauges(snapshot: &Snapshot) -> impl Iterator<Item = (&'static str, JsonValue)> {
     let gauges = GAUGES.iter().filter(|gauge| gauge.is_var);
     gauges.map(|gauge| (gauge.metric, (gauge.get)(snapshot).into()))
 }
 
-fn counters(totals: &Totals) -> impl Iterator<Item = (&'static str, Value)> {
+fn counters(totals: &Totals) -> impl Iterator<Item = (&'static str, JsonValue)> {
     let named = COUNTERS
         .iter()
         .filter_map(|counter| Some((counter.var?, counter)));
     named.map(|(name, counter)| (name, (counter.get)(totals).into()))
 }
 
-fn stream(stream: &StreamStats) -> Value {
+fn stream(stream: &StreamStats) -> JsonValue {
     let mut members = vec![
         ("key", stream.key.as_str().into()),
         ("subscribers", stream.viewers.into()),
@@ -60,7 +60,7 @@ fn stream(stream: &StreamStats) -> Value {
     object(members)
 }
 
-fn relay(relay: &RelayStats) -> Value {
+fn relay(relay: &RelayStats) -> JsonValue {
     let mut members = vec![
         ("stream_key", relay.stream_key.as_str().into()),
         ("url", relay.url.as_str().into()),

@@ -1,7 +1,7 @@
 //! Reads the values of flags: text in, checked values out.
 
 use super::error::Invalid;
-use crate::hooks::Kind;
+use crate::hooks::EventKind;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -120,8 +120,8 @@ pub fn of_event(value: &str, allowed: &str) -> Result<(String, String), Invalid>
     let (event, rest) = value
         .split_once('=')
         .ok_or_else(|| Invalid::must_be(allowed))?;
-    if Kind::from_name(event).is_none() {
-        let names = Kind::ALL.map(Kind::name).join(" ");
+    if EventKind::from_name(event).is_none() {
+        let names = EventKind::ALL.map(EventKind::name).join(" ");
         return Err(Invalid::must_be(format!(
             "{allowed} with one of the events {names}"
         )));

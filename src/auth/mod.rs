@@ -2,10 +2,10 @@
 
 mod table;
 
-pub use table::{Mismatch, Table, same};
+pub use table::{Mismatch, TokenTable, same};
 
 use crate::http::client::{Endpoint, PostError};
-use crate::json::{self, Value};
+use crate::json::{self, JsonValue};
 use crate::rtmp::stream_key::StreamPath;
 use crate::sync::{Condvar, Mutex, RwLock};
 use std::fmt;
@@ -118,7 +118,7 @@ pub enum Authenticator {
     /// Everyone may.
     None,
     /// Whoever knows the token.
-    Token(Table),
+    Token(TokenTable),
     /// The same, with the tokens in a file.
     File(FileTable),
     /// Whoever a web service lets in.
@@ -132,7 +132,7 @@ impl Authenticator {
     ///
     /// [`Error::Entry`].
     pub fn token(entries: &[(String, String)]) -> Result<Authenticator, Error> {
-        Table::new(entries).map(Authenticator::Token)
+        TokenTable::new(entries).map(Authenticator::Token)
     }
 
     /// Tokens in a file of JSON, for [`reload`](Authenticator::reload) to read again.
@@ -183,7 +183,7 @@ impl Authenticator {
                 check_table(&table, action, path, token)
             }
             Authenticator::Callback(callback) => {
-                let question = Value::Object(vec![
+                let question = JsonValue::Object(vec![
                     ("action".to_owned(), action.name().into()),
                     ("app".to_owned(), path.app.as_str().into()),
                     ("stream_name".to_owned(), path.name.as_str().into()),
@@ -213,7 +213,7 @@ impl Authenticator {
 }
 
 fn check_table(
-    table: &Table,
+    table: &TokenTable,
     action: Action,
     path: &StreamPath,
     token: &str,
@@ -228,10 +228,10 @@ fn check_table(
 #[derive(Debug)]
 pub struct FileTable {
     path: PathBuf,
-    table: RwLock<Table>,
+    table: RwLock<TokenTable>,
 }
 
-fn read_table(path: &Path) -> Result<Table, Error> {
+fn read_table(path: &Path) -> Result<TokenTable, Error> {
     let failed = |error| Error::Read(path.to_owned(), error);
     let mut text = Vec::new();
     let mut file = File::open(path).map_err(failed)?.take(FILE_LEN_MAX + 1);
@@ -239,7 +239,7 @@ fn read_table(path: &Path) -> Result<Table, Error> {
     if text.len() as u64 > FILE_LEN_MAX {
         return Err(Error::TooLarge(path.to_owned()));
     }
-    Table::from_json(&text)
+    TokenTable::from_json(&text)
 }
 
 /// A web service that is asked about each client.
@@ -254,7 +254,7 @@ pub struct Callback {
 }
 
 impl Callback {
-    fn ask(&self, question: &Value) -> Result<(), Denied> {
+    fn ask(&self, question: &JsonValue) -> Result<(), Denied> {
         let (began, question) = (Instant::now(), question.to_string());
         let _turn = self.turn().ok_or(Denied::Busy)?;
         let left = self.timeout.saturating_sub(began.elapsed());
@@ -267,7 +267,7 @@ impl Callback {
     }
 
     /// Waits until one more question may be asked. `None`: not within the time for an answer.
-    fn turn(&self) -> Option<Turn<'_>> {
+    fn turn(&self) -> Option<Question<'_>> {
         let asked = self.asked.lock();
         let all_taken = |asked: &mut usize| *asked >= QUESTIONS_MAX;
         let mut asked = self
@@ -277,14 +277,14 @@ impl Callback {
             return None;
         }
         *asked += 1;
-        Some(Turn(self))
+        Some(Question(self))
     }
 }
 
 /// One of the [`QUESTIONS_MAX`].
-struct Turn<'a>(&'a Callback);
+struct Question<'a>(&'a Callback);
 
-impl Drop for Turn<'_> {
+impl Drop for Question<'_> {
     fn drop(&mut self) {
         *self.0.asked.lock() -= 1;
         self.0.answered.notify_one();

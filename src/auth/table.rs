@@ -1,7 +1,7 @@
 //! Which token opens which stream.
 
 use super::{Action, Error};
-use crate::json::{self, Value};
+use crate::json::{self, JsonValue};
 use crate::rtmp::stream_key::StreamKey;
 use std::collections::HashMap;
 use std::fmt;
@@ -17,14 +17,14 @@ struct Tokens {
 /// Streams and their tokens. The stream's own entry decides; without one, that of the closest
 /// pattern: `a/b/*` before `a/*` before `*`. A pattern is for everything below, however deep.
 #[derive(Clone, Default)]
-pub struct Table {
+pub struct TokenTable {
     exact: HashMap<String, Tokens>,
     /// By what stands before the `/*`; empty for `*` alone.
     below: HashMap<String, Tokens>,
 }
 
 /// Without the tokens.
-impl fmt::Debug for Table {
+impl fmt::Debug for TokenTable {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "Table({} entries)", self.len())
     }
@@ -39,15 +39,15 @@ pub enum Mismatch {
     Wrong,
 }
 
-impl Table {
+impl TokenTable {
     /// A table where each token is good for publishing and playing; of two for the same stream,
     /// the last counts.
     ///
     /// # Errors
     ///
     /// [`Error::Entry`] names the key of an entry that cannot be.
-    pub fn new(entries: &[(String, String)]) -> Result<Table, Error> {
-        let mut table = Table::default();
+    pub fn new(entries: &[(String, String)]) -> Result<TokenTable, Error> {
+        let mut table = TokenTable::default();
         for (key, token) in entries {
             table.insert(key, for_both(key, token)?)?;
         }
@@ -60,10 +60,10 @@ impl Table {
     /// # Errors
     ///
     /// [`Error::Json`], [`Error::NoObject`] or [`Error::Entry`], none with a token in it.
-    pub fn from_json(text: &[u8]) -> Result<Table, Error> {
+    pub fn from_json(text: &[u8]) -> Result<TokenTable, Error> {
         let value = json::parse(text).map_err(Error::Json)?;
         let members = value.as_object().ok_or(Error::NoObject)?;
-        let mut table = Table::default();
+        let mut table = TokenTable::default();
         for (key, value) in members {
             table.insert(key, tokens(key, value)?)?;
         }
@@ -161,7 +161,7 @@ fn for_both(key: &str, token: &str) -> Result<Tokens, Error> {
     })
 }
 
-fn tokens(key: &str, value: &Value) -> Result<Tokens, Error> {
+fn tokens(key: &str, value: &JsonValue) -> Result<Tokens, Error> {
     if let Some(token) = value.as_str() {
         return for_both(key, token);
     }
@@ -184,8 +184,8 @@ fn tokens(key: &str, value: &Value) -> Result<Tokens, Error> {
 mod tests {
     use super::*;
 
-    fn table(json: &str) -> Table {
-        Table::from_json(json.as_bytes()).unwrap()
+    fn table(json: &str) -> TokenTable {
+        TokenTable::from_json(json.as_bytes()).unwrap()
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
             let got = table.check(Action::Play, &StreamKey::new(key).unwrap(), "x");
             assert_eq!(got, Err(Mismatch::Unlisted), "{key}");
         }
-        assert!(Table::new(&[]).unwrap().is_empty());
+        assert!(TokenTable::new(&[]).unwrap().is_empty());
     }
 
     #[test]
@@ -275,12 +275,14 @@ mod tests {
             (r#"{"/*":"hunter2"}"#, "entry /*: stream name is empty"),
         ];
         for (text, want) in rows {
-            let error = Table::from_json(text.as_bytes()).unwrap_err().to_string();
+            let error = TokenTable::from_json(text.as_bytes())
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(want), "{text}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
         let pairs = [("live/*".to_owned(), "hunter2".to_owned())];
-        let shown = format!("{:?}", Table::new(&pairs).unwrap());
+        let shown = format!("{:?}", TokenTable::new(&pairs).unwrap());
         assert_eq!(shown, "Table(1 entries)");
     }
 }

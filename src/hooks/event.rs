@@ -1,6 +1,6 @@
 //! What happens, as plain data, and the two forms in which hooks are told.
 
-use crate::json::Value;
+use crate::json::JsonValue;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ pub const ENV_LEN_MAX: usize = 32 << 10;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum EventKind {
     /// A connection was accepted.
     ConnectionAccept,
     /// Its handshake is done.
@@ -43,50 +43,50 @@ pub enum Kind {
     RelayDown,
 }
 
-impl Kind {
+impl EventKind {
     /// All there are.
-    pub const ALL: [Kind; 15] = [
-        Kind::ConnectionAccept,
-        Kind::HandshakeComplete,
-        Kind::ConnectionClose,
-        Kind::StreamCreate,
-        Kind::StreamDelete,
-        Kind::PublishStart,
-        Kind::PublishStop,
-        Kind::PlayStart,
-        Kind::PlayStop,
-        Kind::CodecDetected,
-        Kind::SubscriberCount,
-        Kind::AuthFailed,
-        Kind::RecordingDone,
-        Kind::RelayUp,
-        Kind::RelayDown,
+    pub const ALL: [EventKind; 15] = [
+        EventKind::ConnectionAccept,
+        EventKind::HandshakeComplete,
+        EventKind::ConnectionClose,
+        EventKind::StreamCreate,
+        EventKind::StreamDelete,
+        EventKind::PublishStart,
+        EventKind::PublishStop,
+        EventKind::PlayStart,
+        EventKind::PlayStop,
+        EventKind::CodecDetected,
+        EventKind::SubscriberCount,
+        EventKind::AuthFailed,
+        EventKind::RecordingDone,
+        EventKind::RelayUp,
+        EventKind::RelayDown,
     ];
 
     /// The name, as flags and hooks know it.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::ConnectionAccept => "connection_accept",
-            Kind::HandshakeComplete => "handshake_complete",
-            Kind::ConnectionClose => "connection_close",
-            Kind::StreamCreate => "stream_create",
-            Kind::StreamDelete => "stream_delete",
-            Kind::PublishStart => "publish_start",
-            Kind::PublishStop => "publish_stop",
-            Kind::PlayStart => "play_start",
-            Kind::PlayStop => "play_stop",
-            Kind::CodecDetected => "codec_detected",
-            Kind::SubscriberCount => "subscriber_count",
-            Kind::AuthFailed => "auth_failed",
-            Kind::RecordingDone => "recording_done",
-            Kind::RelayUp => "relay_up",
-            Kind::RelayDown => "relay_down",
+            EventKind::ConnectionAccept => "connection_accept",
+            EventKind::HandshakeComplete => "handshake_complete",
+            EventKind::ConnectionClose => "connection_close",
+            EventKind::StreamCreate => "stream_create",
+            EventKind::StreamDelete => "stream_delete",
+            EventKind::PublishStart => "publish_start",
+            EventKind::PublishStop => "publish_stop",
+            EventKind::PlayStart => "play_start",
+            EventKind::PlayStop => "play_stop",
+            EventKind::CodecDetected => "codec_detected",
+            EventKind::SubscriberCount => "subscriber_count",
+            EventKind::AuthFailed => "auth_failed",
+            EventKind::RecordingDone => "recording_done",
+            EventKind::RelayUp => "relay_up",
+            EventKind::RelayDown => "relay_down",
         }
     }
 
     /// The kind of that name.
-    pub fn from_name(name: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    pub fn from_name(name: &str) -> Option<EventKind> {
+        EventKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -94,18 +94,18 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// What.
-    pub kind: Kind,
+    pub kind: EventKind,
     /// On which connection; empty: on none.
     pub conn_id: String,
     /// To which stream, `app/name`; empty: to none.
     pub stream_key: String,
     /// What else there is to say: by name, lower-case with underscores.
-    pub data: BTreeMap<&'static str, Value>,
+    pub data: BTreeMap<&'static str, JsonValue>,
 }
 
 impl Event {
     /// An event of no connection and no stream.
-    pub fn new(kind: Kind) -> Event {
+    pub fn new(kind: EventKind) -> Event {
         Event {
             kind,
             conn_id: String::new(),
@@ -127,15 +127,15 @@ impl Event {
     }
 
     /// The same, with more to say.
-    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Event {
+    pub fn with(mut self, name: &'static str, value: impl Into<JsonValue>) -> Event {
         self.data.insert(name, value.into());
         self
     }
 }
 
 /// A time span as events have it: in seconds, to the millisecond.
-pub fn seconds(span: Duration) -> Value {
-    Value::Float((span.as_secs_f64() * 1000.0).round() / 1000.0)
+pub fn seconds(span: Duration) -> JsonValue {
+    JsonValue::Float((span.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
 /// An event, and when it was fired.
@@ -180,9 +180,9 @@ impl Fired {
         if !event.data.is_empty() {
             let data = event.data.iter();
             let data = data.map(|(name, value)| ((*name).to_owned(), value.clone()));
-            members.push(("data".to_owned(), Value::Object(data.collect())));
+            members.push(("data".to_owned(), JsonValue::Object(data.collect())));
         }
-        Value::Object(members).to_string()
+        JsonValue::Object(members).to_string()
     }
 
     /// The event as environment variables. They hold no NUL, which none can, and at most
@@ -204,7 +204,7 @@ impl Fired {
         }
         for (name, value) in &event.data {
             let value = match value {
-                Value::String(text) => text.clone(),
+                JsonValue::String(text) => text.clone(),
                 value => value.to_string(),
             };
             vars.push((format!("RTMP_{}", name.to_uppercase()), value));
@@ -244,23 +244,23 @@ mod tests {
 
     #[test]
     fn names_are_found() {
-        for kind in Kind::ALL {
-            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::from_name(kind.name()), Some(kind));
         }
         for name in ["", "publish", "Publish_start", "publish_start "] {
-            assert_eq!(Kind::from_name(name), None, "{name}");
+            assert_eq!(EventKind::from_name(name), None, "{name}");
         }
     }
 
     #[test]
     fn events_are_told_in_two_forms() {
         check(
-            Event::new(Kind::RelayUp),
+            Event::new(EventKind::RelayUp),
             r#"{"type":"relay_up","timestamp":1700000000}"#,
             "RTMP_EVENT_TYPE=relay_up RTMP_TIMESTAMP=1700000000",
         );
         check(
-            Event::new(Kind::ConnectionAccept)
+            Event::new(EventKind::ConnectionAccept)
                 .on("c000001")
                 .with("tls", false)
                 .with("remote_addr", "[::1]:99"),
@@ -270,7 +270,7 @@ mod tests {
              RTMP_REMOTE_ADDR=[::1]:99 RTMP_TLS=false",
         );
         check(
-            Event::new(Kind::PublishStop)
+            Event::new(EventKind::PublishStop)
                 .on("c000002")
                 .of("live/x")
                 .with("video_packets", 3_u64)
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn variables_hold_what_they_can() {
-        let failed = |error: &str| fired(Event::new(Kind::AuthFailed).with("error", error));
+        let failed = |error: &str| fired(Event::new(EventKind::AuthFailed).with("error", error));
         let long = "\u{e9}".repeat(ENV_LEN_MAX);
         let cut = &failed(&format!("x{long}")).env()[2];
         assert_eq!(cut.1.len(), ENV_LEN_MAX - 1, "between two characters");

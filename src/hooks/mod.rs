@@ -15,7 +15,7 @@ mod stdio;
 mod supervisor;
 mod webhook;
 
-pub use event::{Event, Kind, seconds};
+pub use event::{Event, EventKind, seconds};
 pub use pool::BACKLOG_MAX;
 pub use stdio::StdioFormat;
 pub use supervisor::{Child, Supervisor};
@@ -92,7 +92,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Error::UnknownEvent(name) => {
-                let names = Kind::ALL.map(Kind::name).join(" ");
+                let names = EventKind::ALL.map(EventKind::name).join(" ");
                 write!(f, "there is no event {name:?}; there are: {names}")
             }
             Error::NoPath(event) => write!(f, "script for {event}: path is empty"),
@@ -156,7 +156,7 @@ impl Hooks {
     }
 
     /// Whether any hook is for events of `kind`: otherwise there is no need to fire them.
-    pub fn wants(&self, kind: Kind) -> bool {
+    pub fn wants(&self, kind: EventKind) -> bool {
         self.workers.wants(kind) || self.stdio.wants(kind)
     }
 
@@ -185,6 +185,6 @@ impl Hooks {
     }
 }
 
-fn kind(event: &str) -> Result<Kind, Error> {
-    Kind::from_name(event).ok_or_else(|| Error::UnknownEvent(event.to_owned()))
+fn kind(event: &str) -> Result<EventKind, Error> {
+    EventKind::from_name(event).ok_or_else(|| Error::UnknownEvent(event.to_owned()))
 }

@@ -1,7 +1,7 @@
 //! Workers that run hooks, and the events that wait for them.
 
 use super::backlog::{Backlog, Job};
-use super::event::{Fired, Kind};
+use super::event::{EventKind, Fired};
 use super::failure::HookFailure;
 use super::script::{HALT_GRACE, Script};
 use super::stdio;
@@ -43,7 +43,7 @@ pub enum HookTarget {
 #[derive(Debug)]
 pub struct Hook {
     /// The events; none: all of them.
-    kind: Option<Kind>,
+    kind: Option<EventKind>,
     target: HookTarget,
     /// As it is called in the log.
     name: String,
@@ -52,7 +52,7 @@ pub struct Hook {
 
 impl Hook {
     /// A hook for events of `kind`, or for all.
-    pub fn new(kind: Option<Kind>, target: HookTarget) -> Hook {
+    pub fn new(kind: Option<EventKind>, target: HookTarget) -> Hook {
         let name = match &target {
             HookTarget::Script(script) => script.path().display().to_string(),
             HookTarget::Webhook(webhook) => webhook.place(),
@@ -152,7 +152,7 @@ impl Pool {
     }
 
     /// Whether any hook is for events of `kind`.
-    pub fn wants(&self, kind: Kind) -> bool {
+    pub fn wants(&self, kind: EventKind) -> bool {
         self.0.hooks_for(kind).next().is_some()
     }
 
@@ -217,7 +217,7 @@ impl PoolShared {
         self.state.lock()
     }
 
-    fn hooks_for(&self, kind: Kind) -> impl Iterator<Item = &Hook> {
+    fn hooks_for(&self, kind: EventKind) -> impl Iterator<Item = &Hook> {
         let wanted = move |hook: &&Hook| hook.kind.is_none_or(|wanted| wanted == kind);
         self.hooks.iter().filter(wanted)
     }

@@ -3,7 +3,7 @@
 use super::event::Fired;
 use super::failure::HookFailure;
 use super::journal::Journal;
-use crate::process::group::{self, Group, Output};
+use crate::process::group::{self, Output, ProcessGroup};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ impl Script {
         }
     }
 
-    fn start(&self, fired: &Fired) -> io::Result<(Group, Output)> {
+    fn start(&self, fired: &Fired) -> io::Result<(ProcessGroup, Output)> {
         let meta = self.path.metadata()?;
         if meta.permissions().mode() & 0o111 != 0 {
             match self.spawn(Command::new(&self.path), fired) {
@@ -89,12 +89,12 @@ impl Script {
         self.spawn(shell, fired)
     }
 
-    fn spawn(&self, mut command: Command, fired: &Fired) -> io::Result<(Group, Output)> {
+    fn spawn(&self, mut command: Command, fired: &Fired) -> io::Result<(ProcessGroup, Output)> {
         let mut journal = Journal::new(&self.path.to_string_lossy(), fired);
         set_env(&mut command, fired);
         command.stdin(Stdio::piped());
         let output = Output::capture(&mut command, move |line| journal.line(line))?;
-        Ok((Group::spawn(command)?, output))
+        Ok((ProcessGroup::spawn(command)?, output))
     }
 }
 

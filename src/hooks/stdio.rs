@@ -63,13 +63,13 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::{Event, Kind};
+    use super::super::event::{Event, EventKind};
     use super::*;
     use std::process::Command;
 
     #[test]
     fn events_are_written_for_programs_and_for_shells() {
-        let event = Event::new(Kind::PublishStart)
+        let event = Event::new(EventKind::PublishStart)
             .on("c000001")
             .of("live/a b")
             .with("app", "live");

@@ -7,7 +7,7 @@ use super::script::{HALT_GRACE, set_env};
 use crate::backoff::Backoff;
 use crate::log;
 use crate::pace::{Pace, Rate};
-use crate::process::group::{self, Group, Output};
+use crate::process::group::{self, Output, ProcessGroup};
 use crate::stats::Counters;
 use crate::sync::{self, Mutex, WaitGroup};
 use std::collections::{HashMap, HashSet};
@@ -156,9 +156,9 @@ impl Drop for Supervisor {
 }
 
 /// The right to run the program of a stream.
-struct Turn<'a>(&'a SupervisorShared, &'a str);
+struct ProgramTurn<'a>(&'a SupervisorShared, &'a str);
 
-impl Drop for Turn<'_> {
+impl Drop for ProgramTurn<'_> {
     fn drop(&mut self) {
         self.0.lock().taken.remove(self.1);
     }
@@ -207,13 +207,13 @@ impl SupervisorShared {
 
     /// Waits until no other program runs for the stream, since two would write to the same files,
     /// and until one more may begin.
-    fn turn<'a>(&'a self, stream_key: &'a str, stopped: &Receiver<()>) -> Option<Turn<'a>> {
+    fn turn<'a>(&'a self, stream_key: &'a str, stopped: &Receiver<()>) -> Option<ProgramTurn<'a>> {
         while !self.lock().take(stream_key, Instant::now()) {
             if !self.pause(stopped, POLL) {
                 return None;
             }
         }
-        Some(Turn(self, stream_key))
+        Some(ProgramTurn(self, stream_key))
     }
 
     /// Runs the program once.
@@ -242,13 +242,13 @@ impl SupervisorShared {
         End::Itself(HookFailure::Exit(status))
     }
 
-    fn spawn(&self, fired: &Fired) -> io::Result<(Group, Output)> {
+    fn spawn(&self, fired: &Fired) -> io::Result<(ProcessGroup, Output)> {
         let mut journal = Journal::new(NAME, fired);
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(&self.command).stdin(Stdio::null());
         set_env(&mut command, fired);
         let output = Output::capture(&mut command, move |line| journal.line(line))?;
-        Ok((Group::spawn(command)?, output))
+        Ok((ProcessGroup::spawn(command)?, output))
     }
 }
 

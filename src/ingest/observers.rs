@@ -1,6 +1,6 @@
 //! What hooks, relays and pulls are told of streams, recordings and relays.
 
-use crate::hooks::{Event, Hooks, Kind, seconds};
+use crate::hooks::{Event, EventKind, Hooks, seconds};
 use crate::media::Codec;
 use crate::record::{FinishedFile, RecordingObserver};
 use crate::registry::Observer;
@@ -37,17 +37,17 @@ pub(super) struct StreamEvents {
 impl Observer for StreamEvents {
     fn stream_begins(&self, key: &StreamKey) {
         self.hooks
-            .fire(Event::new(Kind::StreamCreate).of(key.as_str()));
+            .fire(Event::new(EventKind::StreamCreate).of(key.as_str()));
     }
 
     fn stream_ends(&self, key: &StreamKey) {
         self.relays.stop(key);
         self.hooks
-            .fire(Event::new(Kind::StreamDelete).of(key.as_str()));
+            .fire(Event::new(EventKind::StreamDelete).of(key.as_str()));
     }
 
     fn audience_changes(&self, key: &StreamKey, viewers: usize) {
-        let event = Event::new(Kind::SubscriberCount).of(key.as_str());
+        let event = Event::new(EventKind::SubscriberCount).of(key.as_str());
         self.hooks.fire(event.with("count", viewers as u64));
     }
 
@@ -63,7 +63,7 @@ impl Observer for StreamEvents {
         } else {
             "video_codec"
         };
-        let event = Event::new(Kind::CodecDetected)
+        let event = Event::new(EventKind::CodecDetected)
             .on(publisher)
             .of(key.as_str());
         self.hooks.fire(event.with(name, codec.to_string()));
@@ -75,7 +75,7 @@ pub(super) struct RecordEvents(pub(super) Arc<Hooks>);
 
 impl RecordingObserver for RecordEvents {
     fn recording_done(&self, key: &StreamKey, file: &FinishedFile) {
-        let event = Event::new(Kind::RecordingDone).of(key.as_str());
+        let event = Event::new(EventKind::RecordingDone).of(key.as_str());
         let event = event
             .with("path", file.path.as_str())
             .with("bytes", file.bytes)
@@ -96,12 +96,12 @@ pub(super) struct RelayEvents(pub(super) Arc<Hooks>);
 
 impl RelayObserver for RelayEvents {
     fn relay_up(&self, key: &StreamKey, url: &str) {
-        let event = Event::new(Kind::RelayUp).of(key.as_str());
+        let event = Event::new(EventKind::RelayUp).of(key.as_str());
         self.0.fire(event.with("url", url));
     }
 
     fn relay_down(&self, key: &StreamKey, url: &str, why: &str) {
-        let event = Event::new(Kind::RelayDown).of(key.as_str());
+        let event = Event::new(EventKind::RelayDown).of(key.as_str());
         self.0.fire(event.with("url", url).with("error", why));
     }
 }

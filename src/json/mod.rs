@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum JsonValue {
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -20,86 +20,86 @@ pub enum Value {
     /// Text.
     String(String),
     /// Values in order.
-    Array(Vec<Value>),
+    Array(Vec<JsonValue>),
     /// Members in the order in which they are written; of two with one name, only the last is
     /// kept by [`parse`].
-    Object(Vec<(String, Value)>),
+    Object(Vec<(String, JsonValue)>),
 }
 
-impl Value {
+impl JsonValue {
     /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
-            Value::String(text) => Some(text),
+            JsonValue::String(text) => Some(text),
             _ => None,
         }
     }
 
     /// The members of an object.
-    pub fn as_object(&self) -> Option<&[(String, Value)]> {
+    pub fn as_object(&self) -> Option<&[(String, JsonValue)]> {
         match self {
-            Value::Object(members) => Some(members),
+            JsonValue::Object(members) => Some(members),
             _ => None,
         }
     }
 
     /// The member `name` of an object.
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    pub fn get(&self, name: &str) -> Option<&JsonValue> {
         let members = self.as_object()?;
         let member = members.iter().find(|(key, _)| key == name);
         member.map(|(_, value)| value)
     }
 }
 
-impl From<&str> for Value {
-    fn from(text: &str) -> Value {
-        Value::String(text.to_owned())
+impl From<&str> for JsonValue {
+    fn from(text: &str) -> JsonValue {
+        JsonValue::String(text.to_owned())
     }
 }
 
-impl From<String> for Value {
-    fn from(text: String) -> Value {
-        Value::String(text)
+impl From<String> for JsonValue {
+    fn from(text: String) -> JsonValue {
+        JsonValue::String(text)
     }
 }
 
-impl From<bool> for Value {
-    fn from(value: bool) -> Value {
-        Value::Bool(value)
+impl From<bool> for JsonValue {
+    fn from(value: bool) -> JsonValue {
+        JsonValue::Bool(value)
     }
 }
 
-impl From<u64> for Value {
+impl From<u64> for JsonValue {
     /// Exact up to [`i64::MAX`], rounded beyond.
-    fn from(number: u64) -> Value {
-        i64::try_from(number).map_or(Value::Float(number as f64), Value::Int)
+    fn from(number: u64) -> JsonValue {
+        i64::try_from(number).map_or(JsonValue::Float(number as f64), JsonValue::Int)
     }
 }
 
-impl From<usize> for Value {
-    fn from(number: usize) -> Value {
-        Value::from(number as u64)
+impl From<usize> for JsonValue {
+    fn from(number: usize) -> JsonValue {
+        JsonValue::from(number as u64)
     }
 }
 
-impl From<f64> for Value {
-    fn from(number: f64) -> Value {
-        Value::Float(number)
+impl From<f64> for JsonValue {
+    fn from(number: f64) -> JsonValue {
+        JsonValue::Float(number)
     }
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for JsonValue {
     /// The value as JSON, without white space and line breaks.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Value::Null => f.write_str("null"),
-            Value::Bool(value) => write!(f, "{value}"),
-            Value::Int(number) => write!(f, "{number}"),
+            JsonValue::Null => f.write_str("null"),
+            JsonValue::Bool(value) => write!(f, "{value}"),
+            JsonValue::Int(number) => write!(f, "{number}"),
             // What Rust writes to debug a float is JSON, and what it reads back is the same float.
-            Value::Float(number) if number.is_finite() => write!(f, "{number:?}"),
-            Value::Float(_) => f.write_str("null"),
-            Value::String(text) => write!(f, "{}", Quoted(text)),
-            Value::Array(values) => {
+            JsonValue::Float(number) if number.is_finite() => write!(f, "{number:?}"),
+            JsonValue::Float(_) => f.write_str("null"),
+            JsonValue::String(text) => write!(f, "{}", Quoted(text)),
+            JsonValue::Array(values) => {
                 f.write_char('[')?;
                 for (index, value) in values.iter().enumerate() {
                     f.write_str(if index > 0 { "," } else { "" })?;
@@ -107,7 +107,7 @@ impl fmt::Display for Value {
                 }
                 f.write_char(']')
             }
-            Value::Object(members) => {
+            JsonValue::Object(members) => {
                 f.write_char('{')?;
                 for (index, (name, value)) in members.iter().enumerate() {
                     f.write_str(if index > 0 { "," } else { "" })?;
@@ -168,32 +168,32 @@ mod tests {
 
     #[test]
     fn values_are_written_on_one_line() {
-        let object = Value::Object(vec![
-            ("b".to_owned(), Value::from(1_u64)),
+        let object = JsonValue::Object(vec![
+            ("b".to_owned(), JsonValue::from(1_u64)),
             (
                 "a".to_owned(),
-                Value::Array(vec![Value::Null, true.into(), "x".into()]),
+                JsonValue::Array(vec![JsonValue::Null, true.into(), "x".into()]),
             ),
         ]);
         let rows = [
-            (Value::Int(-7), "-7"),
-            (Value::from(i64::MAX as u64), "9223372036854775807"),
-            (Value::from(u64::MAX), "1.8446744073709552e19"),
-            (Value::from(1.5), "1.5"),
-            (Value::from(2.0), "2.0"),
-            (Value::from(1e-9), "1e-9"),
-            (Value::from(f64::NAN), "null"),
-            (Value::from(f64::INFINITY), "null"),
+            (JsonValue::Int(-7), "-7"),
+            (JsonValue::from(i64::MAX as u64), "9223372036854775807"),
+            (JsonValue::from(u64::MAX), "1.8446744073709552e19"),
+            (JsonValue::from(1.5), "1.5"),
+            (JsonValue::from(2.0), "2.0"),
+            (JsonValue::from(1e-9), "1e-9"),
+            (JsonValue::from(f64::NAN), "null"),
+            (JsonValue::from(f64::INFINITY), "null"),
             (
-                Value::from("a\"b\\c\n\r\t\u{1}\u{7f}\u{85}/\u{e9}\u{1f600}"),
+                JsonValue::from("a\"b\\c\n\r\t\u{1}\u{7f}\u{85}/\u{e9}\u{1f600}"),
                 "\"a\\\"b\\\\c\\n\\r\\t\\u0001\\u007f\\u0085/\u{e9}\u{1f600}\"",
             ),
             (
-                Value::from("\u{2028}\u{202e}\u{200f}\u{feff}\u{e0041}\u{2027}\u{202f}"),
+                JsonValue::from("\u{2028}\u{202e}\u{200f}\u{feff}\u{e0041}\u{2027}\u{202f}"),
                 "\"\\u2028\\u202e\\u200f\\ufeff\\udb40\\udc41\u{2027}\u{202f}\"",
             ),
-            (Value::Array(Vec::new()), "[]"),
-            (Value::Object(Vec::new()), "{}"),
+            (JsonValue::Array(Vec::new()), "[]"),
+            (JsonValue::Object(Vec::new()), "{}"),
             (object, r#"{"b":1,"a":[null,true,"x"]}"#),
         ];
         for (value, want) in rows {
@@ -204,28 +204,28 @@ mod tests {
     #[test]
     fn members_are_found_by_name() {
         let value = parse(br#"{"a":"x","b":{"c":1}}"#).unwrap();
-        assert_eq!(value.get("a").and_then(Value::as_str), Some("x"));
+        assert_eq!(value.get("a").and_then(JsonValue::as_str), Some("x"));
         assert_eq!(
             value.get("b").and_then(|b| b.get("c")),
-            Some(&Value::Int(1))
+            Some(&JsonValue::Int(1))
         );
         assert_eq!(value.get("c"), None);
-        assert_eq!(Value::Null.get("a"), None);
+        assert_eq!(JsonValue::Null.get("a"), None);
     }
 
-    fn values() -> impl Strategy<Value = Value> {
+    fn values() -> impl Strategy<Value = JsonValue> {
         let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::Bool),
-            any::<i64>().prop_map(Value::Int),
-            (-1e300_f64..1e300).prop_map(Value::Float),
-            any::<String>().prop_map(Value::String),
+            Just(JsonValue::Null),
+            any::<bool>().prop_map(JsonValue::Bool),
+            any::<i64>().prop_map(JsonValue::Int),
+            (-1e300_f64..1e300).prop_map(JsonValue::Float),
+            any::<String>().prop_map(JsonValue::String),
         ];
         leaf.prop_recursive(5, 40, 6, |inner| {
             let members = prop::collection::btree_map(any::<String>(), inner.clone(), 0..6);
             prop_oneof![
-                prop::collection::vec(inner, 0..6).prop_map(Value::Array),
-                members.prop_map(|members| Value::Object(members.into_iter().collect())),
+                prop::collection::vec(inner, 0..6).prop_map(JsonValue::Array),
+                members.prop_map(|members| JsonValue::Object(members.into_iter().collect())),
             ]
         })
     }

@@ -1,6 +1,6 @@
 //! Reading JSON.
 
-use super::Value;
+use super::JsonValue;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -46,7 +46,7 @@ impl fmt::Display for Error {
 /// # Errors
 ///
 /// Any [`Error`]: the bytes are not JSON, or more than is allowed.
-pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
+pub fn parse(bytes: &[u8]) -> Result<JsonValue, Error> {
     let text = str::from_utf8(bytes).map_err(|error| Error::NotUtf8(error.valid_up_to()))?;
     let mut reader = JsonReader { text, at: 0 };
     let value = reader.value(0)?;
@@ -87,22 +87,22 @@ impl JsonReader<'_> {
             .map_or(Error::Ended, |_| Error::Unexpected(self.at))
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, Error> {
+    fn value(&mut self, depth: usize) -> Result<JsonValue, Error> {
         self.skip_space();
         match self.peek() {
             Some(b'{' | b'[') if depth == DEPTH_MAX => Err(Error::TooDeep(self.at)),
             Some(b'{') => self.object(depth + 1),
             Some(b'[') => self.array(depth + 1),
-            Some(b'"') => self.string().map(Value::String),
+            Some(b'"') => self.string().map(JsonValue::String),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true", Value::Bool(true)),
-            Some(b'f') => self.word("false", Value::Bool(false)),
-            Some(b'n') => self.word("null", Value::Null),
+            Some(b't') => self.word("true", JsonValue::Bool(true)),
+            Some(b'f') => self.word("false", JsonValue::Bool(false)),
+            Some(b'n') => self.word("null", JsonValue::Null),
             _ => Err(self.unexpected()),
         }
     }
 
-    fn word(&mut self, word: &str, value: Value) -> Result<Value, Error> {
+    fn word(&mut self, word: &str, value: JsonValue) -> Result<JsonValue, Error> {
         for byte in word.bytes() {
             if !self.eat(byte) {
                 return Err(self.unexpected());
@@ -111,18 +111,18 @@ impl JsonReader<'_> {
         Ok(value)
     }
 
-    fn array(&mut self, depth: usize) -> Result<Value, Error> {
+    fn array(&mut self, depth: usize) -> Result<JsonValue, Error> {
         self.at += 1;
         let mut values = Vec::new();
         self.skip_space();
         if self.eat(b']') {
-            return Ok(Value::Array(values));
+            return Ok(JsonValue::Array(values));
         }
         loop {
             values.push(self.value(depth)?);
             self.skip_space();
             if self.eat(b']') {
-                return Ok(Value::Array(values));
+                return Ok(JsonValue::Array(values));
             }
             if !self.eat(b',') {
                 return Err(self.unexpected());
@@ -130,12 +130,12 @@ impl JsonReader<'_> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Value, Error> {
+    fn object(&mut self, depth: usize) -> Result<JsonValue, Error> {
         self.at += 1;
         let mut members = Vec::new();
         self.skip_space();
         if self.eat(b'}') {
-            return Ok(Value::Object(members));
+            return Ok(JsonValue::Object(members));
         }
         loop {
             self.skip_space();
@@ -150,7 +150,7 @@ impl JsonReader<'_> {
             members.push((name, self.value(depth)?));
             self.skip_space();
             if self.eat(b'}') {
-                return Ok(Value::Object(last_of_each(members)));
+                return Ok(JsonValue::Object(last_of_each(members)));
             }
             if !self.eat(b',') {
                 return Err(self.unexpected());
@@ -224,7 +224,7 @@ impl JsonReader<'_> {
         Ok(code)
     }
 
-    fn number(&mut self) -> Result<Value, Error> {
+    fn number(&mut self) -> Result<JsonValue, Error> {
         let start = self.at;
         self.eat(b'-');
         if !self.eat(b'0') {
@@ -243,10 +243,12 @@ impl JsonReader<'_> {
         let text = &self.text[start..self.at];
         // Minus zero is a float: an integer would lose the sign.
         if let (true, Ok(number)) = (whole && text != "-0", text.parse()) {
-            return Ok(Value::Int(number));
+            return Ok(JsonValue::Int(number));
         }
         let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-        number.map(Value::Float).ok_or(Error::NumberTooLarge(start))
+        number
+            .map(JsonValue::Float)
+            .ok_or(Error::NumberTooLarge(start))
     }
 
     /// One digit or more.
@@ -263,7 +265,7 @@ impl JsonReader<'_> {
 }
 
 /// Keeps the last of the members that share a name, at the place of the last.
-fn last_of_each(members: Vec<(String, Value)>) -> Vec<(String, Value)> {
+fn last_of_each(members: Vec<(String, JsonValue)>) -> Vec<(String, JsonValue)> {
     let mut seen = HashSet::new();
     let mut kept: Vec<_> = members
         .into_iter()

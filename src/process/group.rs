@@ -119,16 +119,16 @@ impl Drop for Starting {
 
 /// A group in the list of all, until this is dropped.
 #[derive(Debug)]
-struct Listed(u32);
+struct ListedGroup(u32);
 
-impl Listed {
-    fn new(id: u32) -> Listed {
+impl ListedGroup {
+    fn new(id: u32) -> ListedGroup {
         GROUPS.with(|state| state.ids.insert(id));
-        Listed(id)
+        ListedGroup(id)
     }
 }
 
-impl Drop for Listed {
+impl Drop for ListedGroup {
     fn drop(&mut self) {
         GROUPS.with(|state| state.ids.remove(&self.0));
     }
@@ -137,8 +137,8 @@ impl Drop for Listed {
 /// A child and the process group that it leads. When dropped before the child has ended, all of
 /// the group is killed.
 #[derive(Debug)]
-pub struct Group {
-    id: Listed,
+pub struct ProcessGroup {
+    id: ListedGroup,
     stdin: Option<ChildStdin>,
     leader: Leader,
 }
@@ -151,20 +151,20 @@ enum Leader {
     GivenUp,
 }
 
-impl Group {
+impl ProcessGroup {
     /// Starts `command`, which is used up so that our ends of its pipes are closed.
     ///
     /// # Errors
     ///
     /// When there is no such program, or no room for a process, or after [`kill_all`].
-    pub fn spawn(mut command: Command) -> io::Result<Group> {
+    pub fn spawn(mut command: Command) -> io::Result<ProcessGroup> {
         let _starting = Starting::begin()?;
         for name in PRIVATE_ENV {
             command.env_remove(name);
         }
         let mut child = command.process_group(0).spawn()?;
-        Ok(Group {
-            id: Listed::new(child.id()),
+        Ok(ProcessGroup {
+            id: ListedGroup::new(child.id()),
             stdin: child.stdin.take(),
             leader: Leader::Running(child),
         })
@@ -243,7 +243,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if !matches!(self.try_wait(), Ok(None)) {
             return;
@@ -390,7 +390,7 @@ mod tests {
             let _ = lines.send(line.to_owned());
         });
         let output = output.unwrap();
-        let mut group = Group::spawn(command).unwrap();
+        let mut group = ProcessGroup::spawn(command).unwrap();
         let status = group.wait(within(Duration::from_secs(10)), sleep).unwrap();
         output.finish(Duration::from_secs(1));
         let code = status.and_then(|status| status.code());
@@ -445,7 +445,7 @@ mod tests {
             ("(trap '' TERM; sleep 60; :) & wait", 200, "the rest"),
         ];
         for (script, grace_ms, how) in rows {
-            let mut group = Group::spawn(shell(script)).unwrap();
+            let mut group = ProcessGroup::spawn(shell(script)).unwrap();
             let id = group.id();
             let early = group.wait(within(Duration::from_millis(100)), sleep);
             assert!(matches!(early, Ok(None)), "{how}");
@@ -459,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_dropped_group_is_killed() {
-        let group = Group::spawn(shell("trap '' TERM; while :; do sleep 60; done")).unwrap();
+        let group = ProcessGroup::spawn(shell("trap '' TERM; while :; do sleep 60; done")).unwrap();
         let id = group.id();
         assert!(runs(id));
         drop(group);
@@ -468,7 +468,7 @@ mod tests {
 
     #[test]
     fn whom_the_child_left_behind_is_killed() {
-        let mut group = Group::spawn(shell("sleep 60 & exit 0")).unwrap();
+        let mut group = ProcessGroup::spawn(shell("sleep 60 & exit 0")).unwrap();
         let id = group.id();
         let status = group.wait(within(Duration::from_secs(5)), sleep).unwrap();
         assert!(status.is_some() && runs(id));
@@ -478,7 +478,7 @@ mod tests {
 
     #[test]
     fn a_wait_is_cut_short() {
-        let mut group = Group::spawn(shell("sleep 60")).unwrap();
+        let mut group = ProcessGroup::spawn(shell("sleep 60")).unwrap();
         let mut looks = 0;
         let status = group.wait(None, |_| {
             looks += 1;
@@ -500,7 +500,7 @@ mod tests {
         for (script, input, code) in rows {
             let mut command = shell(script);
             command.stdin(Stdio::piped());
-            let mut group = Group::spawn(command).unwrap();
+            let mut group = ProcessGroup::spawn(command).unwrap();
             let _input = feed(group.stdin().unwrap(), input.to_vec());
             let status = group.wait(within(Duration::from_secs(10)), sleep).unwrap();
             let got = status.and_then(|status| status.code());

@@ -1,14 +1,14 @@
 //! What hooks are told of connections.
 
 use crate::auth::{Action, Denied};
-use crate::hooks::{Event, Kind, seconds};
+use crate::hooks::{Event, EventKind, seconds};
 use crate::rtmp::stream_key::StreamKey;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A connection was accepted.
 pub fn accepted(conn_id: &str, addr: SocketAddr) -> Event {
-    let event = Event::new(Kind::ConnectionAccept).on(conn_id);
+    let event = Event::new(EventKind::ConnectionAccept).on(conn_id);
     event
         .with("remote_addr", addr.to_string())
         .with("tls", false)
@@ -16,12 +16,12 @@ pub fn accepted(conn_id: &str, addr: SocketAddr) -> Event {
 
 /// Its handshake is done.
 pub fn handshake_done(conn_id: &str) -> Event {
-    Event::new(Kind::HandshakeComplete).on(conn_id)
+    Event::new(EventKind::HandshakeComplete).on(conn_id)
 }
 
 /// It is over. The role is the last that it had.
 pub fn closed(conn_id: &str, role: &str, duration: Duration) -> Event {
-    let event = Event::new(Kind::ConnectionClose).on(conn_id);
+    let event = Event::new(EventKind::ConnectionClose).on(conn_id);
     event
         .with("role", role)
         .with("duration_sec", seconds(duration))
@@ -29,7 +29,7 @@ pub fn closed(conn_id: &str, role: &str, duration: Duration) -> Event {
 
 /// Playing began.
 pub fn play_started(conn_id: &str, key: &StreamKey, app: &str) -> Event {
-    Event::new(Kind::PlayStart)
+    Event::new(EventKind::PlayStart)
         .on(conn_id)
         .of(key.as_str())
         .with("app", app)
@@ -37,13 +37,15 @@ pub fn play_started(conn_id: &str, key: &StreamKey, app: &str) -> Event {
 
 /// Playing ended.
 pub fn play_stopped(conn_id: &str, key: &StreamKey, duration: Duration) -> Event {
-    let event = Event::new(Kind::PlayStop).on(conn_id).of(key.as_str());
+    let event = Event::new(EventKind::PlayStop).on(conn_id).of(key.as_str());
     event.with("duration_sec", seconds(duration))
 }
 
 /// A client was not let in.
 pub fn auth_failed(conn_id: &str, key: &StreamKey, action: Action, denied: &Denied) -> Event {
-    let event = Event::new(Kind::AuthFailed).on(conn_id).of(key.as_str());
+    let event = Event::new(EventKind::AuthFailed)
+        .on(conn_id)
+        .of(key.as_str());
     event
         .with("action", action.name())
         .with("error", denied.to_string())

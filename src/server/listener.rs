@@ -29,7 +29,7 @@ pub struct AdmitRtmp(pub Arc<Context>);
 
 /// Why a connection is refused.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum ConnectionRefusal {
     /// The system did not give it to us.
     Accept(io::Error),
     /// Its socket cannot be set.
@@ -40,61 +40,63 @@ pub enum Refusal {
     Thread(io::Error),
 }
 
-impl Refusal {
+impl ConnectionRefusal {
     /// How far it came.
     fn stage(&self) -> &'static str {
         match self {
-            Refusal::Accept(_) => "cannot accept",
-            Refusal::Socket(_) => "cannot set up socket",
-            Refusal::Limit(Refused::System(_)) => "the system has no room",
-            Refusal::Limit(_) => "refused",
-            Refusal::Thread(_) => "cannot start a thread",
+            ConnectionRefusal::Accept(_) => "cannot accept",
+            ConnectionRefusal::Socket(_) => "cannot set up socket",
+            ConnectionRefusal::Limit(Refused::System(_)) => "the system has no room",
+            ConnectionRefusal::Limit(_) => "refused",
+            ConnectionRefusal::Thread(_) => "cannot start a thread",
         }
     }
 }
 
 /// The cause, without the stage.
-impl fmt::Display for Refusal {
+impl fmt::Display for ConnectionRefusal {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Refusal::Accept(error) | Refusal::Socket(error) | Refusal::Thread(error) => {
+            ConnectionRefusal::Accept(error)
+            | ConnectionRefusal::Socket(error)
+            | ConnectionRefusal::Thread(error) => {
                 write!(f, "{error}")
             }
-            Refusal::Limit(refused) => write!(f, "{refused}"),
+            ConnectionRefusal::Limit(refused) => write!(f, "{refused}"),
         }
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for ConnectionRefusal {}
 
-impl From<AcceptError> for Refusal {
-    fn from(AcceptError(error): AcceptError) -> Refusal {
-        Refusal::Accept(error)
+impl From<AcceptError> for ConnectionRefusal {
+    fn from(AcceptError(error): AcceptError) -> ConnectionRefusal {
+        ConnectionRefusal::Accept(error)
     }
 }
 
 impl Admit for AdmitRtmp {
-    type Refusal = Refusal;
+    type Refusal = ConnectionRefusal;
 
-    fn admit(&self, socket: TcpStream, peer: SocketAddr) -> Result<(), Refusal> {
+    fn admit(&self, socket: TcpStream, peer: SocketAddr) -> Result<(), ConnectionRefusal> {
         let context = &self.0;
         context.counters.connections.add(1);
-        prepare(&socket).map_err(Refusal::Socket)?;
+        prepare(&socket).map_err(ConnectionRefusal::Socket)?;
         let line = Arc::new(SharedSocket(socket));
         let admitted = context.connections.admit(peer.ip(), &line);
-        let place = admitted.map_err(Refusal::Limit)?;
+        let place = admitted.map_err(ConnectionRefusal::Limit)?;
         let number = place.number();
         let shared = Arc::clone(context);
         let spawned = sync::spawn(&format!("c{number:06}-r"), READER_STACK_LEN, move || {
             conn::serve(&shared, number, &line, peer, &place);
             drop(place);
         });
-        spawned.map(drop).map_err(Refusal::Thread)
+        spawned.map(drop).map_err(ConnectionRefusal::Thread)
     }
 
     /// Those that come while the server stops are dropped without a word.
-    fn refused(&self, why: Refusal) {
-        if let Refusal::Limit(Refused::Closed) = why {
+    fn refused(&self, why: ConnectionRefusal) {
+        if let ConnectionRefusal::Limit(Refused::Closed) = why {
             return;
         }
         self.0.counters.connections_refused.add(1);

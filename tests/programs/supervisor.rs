@@ -1,14 +1,14 @@
 //! Programs that run beside published streams.
 
 use crate::support::web_service::{Dir, wait_for};
-use rtmp_server::hooks::{Event, Kind, Supervisor};
+use rtmp_server::hooks::{Event, EventKind, Supervisor};
 use rtmp_server::stats::Counters;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn published(stream_key: &str) -> Event {
-    Event::new(Kind::PublishStart)
+    Event::new(EventKind::PublishStart)
         .on("c000001")
         .of(stream_key)
         .with("app", "live")

@@ -93,15 +93,15 @@ fn a_line_has_numbers_and_booleans_and_no_hidden_characters() {
     let line = server.wait_for_line("publisher stopped");
     let value = json::parse(line.as_bytes()).expect("JSON");
     assert!(
-        matches!(value.get("total_bytes"), Some(json::Value::Int(1..))),
+        matches!(value.get("total_bytes"), Some(json::JsonValue::Int(1..))),
         "{line}"
     );
     assert!(
-        matches!(value.get("viewers"), Some(json::Value::Int(0))),
+        matches!(value.get("viewers"), Some(json::JsonValue::Int(0))),
         "{line}"
     );
     assert!(
-        matches!(value.get("duration_sec"), Some(json::Value::Float(_))),
+        matches!(value.get("duration_sec"), Some(json::JsonValue::Float(_))),
         "{line}"
     );
     assert!(

@@ -4,7 +4,7 @@
 use super::reply::{BODY_LEN_MAX, Reply};
 use super::{Post, PostError};
 use crate::http::HttpUrl;
-use crate::process::group::{self, Group};
+use crate::process::group::{self, ProcessGroup};
 use crate::sync;
 use std::env;
 use std::fmt::Write as _;
@@ -49,7 +49,7 @@ pub fn post(curl: &Path, url: &HttpUrl, post: &Post, end: Instant) -> Result<Rep
         .stdin(Stdio::piped())
         .stdout(writer)
         .stderr(Stdio::null());
-    let mut group = Group::spawn(command).map_err(PostError::Io)?;
+    let mut group = ProcessGroup::spawn(command).map_err(PostError::Io)?;
     let config = config(url, post, limit).into_bytes();
     let _input = group.stdin().map(|stdin| group::feed(stdin, config));
     let Ok(output) = read_in_thread(reader)?.recv_timeout(limit) else {

@@ -25,7 +25,7 @@ pub struct Reply {
 
 /// How the end of a body is found (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
+enum BodyEnd {
     Length(u64),
     Chunked,
     UntilClose,
@@ -45,18 +45,18 @@ pub fn read(input: &mut impl BufRead) -> Result<Reply, PostError> {
         }
         let body = match (status, framing) {
             (204 | 304, _) => Vec::new(),
-            (_, Framing::Length(len)) => read_sized(input, len)?,
-            (_, Framing::Chunked) => read_chunks(input)?,
-            (_, Framing::UntilClose) => read_rest(input)?,
+            (_, BodyEnd::Length(len)) => read_sized(input, len)?,
+            (_, BodyEnd::Chunked) => read_chunks(input)?,
+            (_, BodyEnd::UntilClose) => read_rest(input)?,
         };
         return Ok(Reply { status, body });
     }
 }
 
-fn read_head(input: &mut impl BufRead, left: &mut usize) -> Result<(u16, Framing), PostError> {
+fn read_head(input: &mut impl BufRead, left: &mut usize) -> Result<(u16, BodyEnd), PostError> {
     let line = read_line(input, left)?;
     let status = status(&line).ok_or(PostError::NotHttp("status line"))?;
-    let mut framing = Framing::UntilClose;
+    let mut framing = BodyEnd::UntilClose;
     loop {
         let line = read_line(input, left)?;
         if line.is_empty() {
@@ -67,12 +67,12 @@ fn read_head(input: &mut impl BufRead, left: &mut usize) -> Result<(u16, Framing
             if !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(PostError::NotHttp("transfer encoding"));
             }
-            framing = Framing::Chunked;
+            framing = BodyEnd::Chunked;
         } else if name.eq_ignore_ascii_case(b"content-length") {
             let len = length(value).ok_or(PostError::NotHttp("content length"))?;
             framing = match framing {
-                Framing::UntilClose => Framing::Length(len),
-                Framing::Length(other) if other != len => {
+                BodyEnd::UntilClose => BodyEnd::Length(len),
+                BodyEnd::Length(other) if other != len => {
                     return Err(PostError::NotHttp("content length"));
                 }
                 framing => framing,

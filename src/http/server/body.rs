@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The body of a response.
-pub(super) enum Body {
+pub(super) enum ResponseBody {
     /// Bytes whose number is told in the head.
     Whole(Cow<'static, [u8]>),
     /// Pieces that are sent as they come, for as long as it takes.
@@ -39,11 +39,11 @@ pub enum Piece<'a> {
     Broken,
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Body::Whole(bytes) => write!(f, "{} bytes", bytes.len()),
-            Body::Stream(_) => write!(f, "stream"),
+            ResponseBody::Whole(bytes) => write!(f, "{} bytes", bytes.len()),
+            ResponseBody::Stream(_) => write!(f, "stream"),
         }
     }
 }

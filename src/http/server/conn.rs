@@ -1,6 +1,6 @@
 //! One connection: its thread reads requests and sends responses, each within its time.
 
-use super::body::{self, Body, StreamEnd, StreamFraming};
+use super::body::{self, ResponseBody, StreamEnd, StreamFraming};
 use super::connections::{Activity, HttpAdmission, hang_up};
 use super::request::{HttpRequest, Method};
 use super::response::{Delivery, Response};
@@ -36,39 +36,39 @@ pub(super) struct AdmitHttp {
 
 /// Why a connection is refused.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum HttpRefusal {
     /// All connections are being answered.
     NoRoom,
     /// The system failed.
     Io(io::Error),
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for HttpRefusal {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Refusal::NoRoom => f.write_str(TOO_MANY),
-            Refusal::Io(error) => write!(f, "{error}"),
+            HttpRefusal::NoRoom => f.write_str(TOO_MANY),
+            HttpRefusal::Io(error) => write!(f, "{error}"),
         }
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for HttpRefusal {}
 
-impl From<AcceptError> for Refusal {
-    fn from(AcceptError(error): AcceptError) -> Refusal {
-        Refusal::Io(error)
+impl From<AcceptError> for HttpRefusal {
+    fn from(AcceptError(error): AcceptError) -> HttpRefusal {
+        HttpRefusal::Io(error)
     }
 }
 
 impl Admit for AdmitHttp {
-    type Refusal = Refusal;
+    type Refusal = HttpRefusal;
 
-    fn admit(&self, socket: TcpStream, peer: SocketAddr) -> Result<(), Refusal> {
-        socket.set_nodelay(true).map_err(Refusal::Io)?;
+    fn admit(&self, socket: TcpStream, peer: SocketAddr) -> Result<(), HttpRefusal> {
+        socket.set_nodelay(true).map_err(HttpRefusal::Io)?;
         let socket = Arc::new(socket);
         let Some(admission) = self.state.connections.enter(&socket, peer.ip()) else {
             refuse(&self.state, &socket);
-            return Err(Refusal::NoRoom);
+            return Err(HttpRefusal::NoRoom);
         };
         let (state, member) = (Arc::clone(&self.state), self.threads.join());
         let name = format!("http-{}", admission.number());
@@ -77,10 +77,10 @@ impl Admit for AdmitHttp {
             drop(admission);
             drop(member);
         });
-        spawned.map(drop).map_err(Refusal::Io)
+        spawned.map(drop).map_err(HttpRefusal::Io)
     }
 
-    fn refused(&self, why: Refusal) {
+    fn refused(&self, why: HttpRefusal) {
         if let Some(more) = REFUSALS.pass() {
             log!(Warn, "HTTP connection refused"; error = why, suppressed = more);
         }
@@ -91,7 +91,7 @@ impl Admit for AdmitHttp {
 fn refuse(state: &ServerState, socket: &TcpStream) {
     let response = Response::error(503, TOO_MANY);
     let head = response.head(SystemTime::now(), state.settings.headers, Delivery::LAST);
-    if let Body::Whole(body) = &response.body {
+    if let ResponseBody::Whole(body) = &response.body {
         let _ = sys::send_now(socket, &[&head[..], &body[..]].concat());
     }
     hang_up(socket);
@@ -165,7 +165,7 @@ impl HttpConn<'_> {
         }
         let response = self.state.handler.answer(&request, self.ends);
         log!(Debug, "HTTP request"; peer_addr = self.ends.peer, path = request.path, status = response.status);
-        let streamed = matches!(response.body, Body::Stream(_));
+        let streamed = matches!(response.body, ResponseBody::Stream(_));
         let keep_alive = request.keep_alive && !self.state.is_closing();
         let delivery = Delivery {
             head_only: request.method == Method::Head,
@@ -185,17 +185,19 @@ impl HttpConn<'_> {
         };
         let mut bytes = response.head(SystemTime::now(), settings.headers, delivery);
         match response.body {
-            Body::Stream(mut stream) if !delivery.head_only => {
+            ResponseBody::Stream(mut stream) if !delivery.head_only => {
                 write(&bytes)?;
                 drop(bytes);
                 let is_wanted = || !self.state.is_closing() && is_there(socket);
                 body::send(&mut *stream, delivery.framing, write, is_wanted)
             }
-            Body::Whole(body) if !delivery.head_only => {
+            ResponseBody::Whole(body) if !delivery.head_only => {
                 bytes.extend_from_slice(&body);
                 write(&bytes).map(|()| StreamEnd::Complete)
             }
-            Body::Stream(_) | Body::Whole(_) => write(&bytes).map(|()| StreamEnd::Complete),
+            ResponseBody::Stream(_) | ResponseBody::Whole(_) => {
+                write(&bytes).map(|()| StreamEnd::Complete)
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Responses, as they are sent.
 
-use super::body::{Body, BodyStream, StreamFraming};
-use crate::json::Value;
+use super::body::{BodyStream, ResponseBody, StreamFraming};
+use crate::json::JsonValue;
 use crate::log;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ pub struct Response {
     pub status: u16,
     content_type: &'static str,
     headers: Vec<(&'static str, &'static str)>,
-    pub(super) body: Body,
+    pub(super) body: ResponseBody,
 }
 
 /// How a response goes to its client.
@@ -44,15 +44,15 @@ impl Response {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         };
-        Response::new(content_type, Body::Whole(bytes))
+        Response::new(content_type, ResponseBody::Whole(bytes))
     }
 
     /// A resource of this media type that is sent piece by piece.
     pub fn stream(content_type: &'static str, stream: Box<dyn BodyStream>) -> Response {
-        Response::new(content_type, Body::Stream(stream))
+        Response::new(content_type, ResponseBody::Stream(stream))
     }
 
-    fn new(content_type: &'static str, body: Body) -> Response {
+    fn new(content_type: &'static str, body: ResponseBody) -> Response {
         Response {
             status: 200,
             content_type,
@@ -62,7 +62,7 @@ impl Response {
     }
 
     /// A value as JSON.
-    pub fn json(status: u16, value: &Value) -> Response {
+    pub fn json(status: u16, value: &JsonValue) -> Response {
         let body = format!("{value}\n");
         Response::found("application/json; charset=utf-8", body).with_status(status)
     }
@@ -70,7 +70,7 @@ impl Response {
     /// What went wrong, as JSON.
     pub fn error(status: u16, what: &str) -> Response {
         let members = vec![("error".to_owned(), what.into())];
-        Response::json(status, &Value::Object(members))
+        Response::json(status, &JsonValue::Object(members))
     }
 
     /// The same with another status.
@@ -100,9 +100,11 @@ impl Response {
         header("Date", &date(since));
         header("Content-Type", self.content_type);
         match (&self.body, delivery.framing) {
-            (Body::Whole(bytes), _) => header("Content-Length", &bytes.len().to_string()),
-            (Body::Stream(_), StreamFraming::Chunked) => header("Transfer-Encoding", "chunked"),
-            (Body::Stream(_), StreamFraming::UntilClose) => {}
+            (ResponseBody::Whole(bytes), _) => header("Content-Length", &bytes.len().to_string()),
+            (ResponseBody::Stream(_), StreamFraming::Chunked) => {
+                header("Transfer-Encoding", "chunked")
+            }
+            (ResponseBody::Stream(_), StreamFraming::UntilClose) => {}
         }
         common.iter().for_each(|(name, value)| header(name, value));
         let lasts = if delivery.keep_alive {

@@ -2,8 +2,8 @@
 
 use super::{hooks, in_a_process, publish, runs, within};
 use crate::support::web_service::{Dir, Manner, WebService, wait_for};
-use rtmp_server::hooks::{BACKLOG_MAX, Event, Kind};
-use rtmp_server::json::{self, Value};
+use rtmp_server::hooks::{BACKLOG_MAX, Event, EventKind};
+use rtmp_server::json::{self, JsonValue};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
@@ -31,13 +31,17 @@ fn events_of_a_stream_and_of_a_connection_stay_in_order() {
         ("play_start", &quick),
     ];
     let hooks = hooks(&scripts, &[], 10_000);
-    for kind in [Kind::PublishStart, Kind::PublishStop, Kind::PublishStart] {
+    for kind in [
+        EventKind::PublishStart,
+        EventKind::PublishStop,
+        EventKind::PublishStart,
+    ] {
         hooks.fire(Event::new(kind).on("c000001").of("live/a"));
     }
-    hooks.fire(Event::new(Kind::ConnectionClose).on("c000001"));
+    hooks.fire(Event::new(EventKind::ConnectionClose).on("c000001"));
     for number in 0..5 {
         hooks.fire(
-            Event::new(Kind::PlayStart)
+            Event::new(EventKind::PlayStart)
                 .on("c000002")
                 .of(format!("live/b{number}")),
         );
@@ -102,7 +106,7 @@ fn standard_error_has_each_event_in_one_write_and_in_order() {
             let event = line.strip_prefix("RTMP_EVENT: ").unwrap();
             let event = json::parse(event.strip_suffix('\n').unwrap().as_bytes()).unwrap();
             match event.get("data").and_then(|data| data.get("number")) {
-                Some(Value::Int(number)) => numbers.push(*number),
+                Some(JsonValue::Int(number)) => numbers.push(*number),
                 other => panic!("{line}: {other:?}"),
             }
         }

@@ -5,7 +5,7 @@ mod script;
 mod webhook;
 
 use crate::support::process::only;
-use rtmp_server::hooks::{Event, HookSettings, Hooks, Kind, StdioFormat};
+use rtmp_server::hooks::{Event, EventKind, HookSettings, Hooks, StdioFormat};
 use rtmp_server::stats::{Counters, Totals};
 use std::ops::Deref;
 use std::process::{Command, Output, Stdio};
@@ -70,7 +70,9 @@ fn within(seconds: u64) -> Instant {
 }
 
 fn publish(stream_key: &str) -> Event {
-    Event::new(Kind::PublishStart).on("c000001").of(stream_key)
+    Event::new(EventKind::PublishStart)
+        .on("c000001")
+        .of(stream_key)
 }
 
 /// Runs `case` of [`in_a_process_of_its_own`], so that its output and environment are its own.
@@ -170,7 +172,7 @@ fn what_cannot_be_served_is_refused() {
 #[test]
 fn without_hooks_events_cost_nothing() {
     let hooks = Counted::new(&HookSettings::default());
-    assert!(!hooks.wants(Kind::PublishStart));
+    assert!(!hooks.wants(EventKind::PublishStart));
     hooks.fire(publish("live/cam"));
     assert_eq!((hooks.totals(), hooks.waiting()), Default::default());
     assert!(hooks.close(Instant::now()));

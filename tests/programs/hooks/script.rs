@@ -2,8 +2,8 @@
 
 use super::{hooks, in_a_process, publish, runs, within};
 use crate::support::web_service::{Dir, wait_for};
-use rtmp_server::hooks::{Event, Kind, Supervisor};
-use rtmp_server::json::{self, Value};
+use rtmp_server::hooks::{Event, EventKind, Supervisor};
+use rtmp_server::json::{self, JsonValue};
 use rtmp_server::process::group;
 use std::net::TcpListener;
 use std::path::Path;
@@ -111,12 +111,12 @@ fn big_events_reach_those_that_read_and_do_not_disturb_others() {
     ];
     let hooks = hooks(&scripts, &[], 10_000);
     let text = "\u{1f600}x".repeat(60_000);
-    hooks.fire(Event::new(Kind::AuthFailed).with("error", text.as_str()));
+    hooks.fire(Event::new(EventKind::AuthFailed).with("error", text.as_str()));
     assert!(hooks.close(within(10)));
     assert_eq!(hooks.totals().hook_failures, 0);
     let event = json::parse(&std::fs::read(dir.path("in")).unwrap()).unwrap();
     let error = event.get("data").and_then(|data| data.get("error"));
-    assert_eq!(error.and_then(Value::as_str), Some(&*text));
+    assert_eq!(error.and_then(JsonValue::as_str), Some(&*text));
 }
 
 #[test]
@@ -188,7 +188,7 @@ pub fn leave_behind(dir: &str) {
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let before = descriptors();
     let text = "x".repeat(200_000);
-    hooks.fire(Event::new(Kind::AuthFailed).with("error", text.as_str()));
+    hooks.fire(Event::new(EventKind::AuthFailed).with("error", text.as_str()));
     assert!(hooks.close(within(10)));
     wait_for("the threads of the script are gone", || {
         let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
@@ -228,7 +228,7 @@ pub fn kill_all(dir: &str) {
     for pid in pids {
         wait_for("it is killed", || (!runs(&pid)).then_some(()));
     }
-    let refused = group::Group::spawn(Command::new("true"));
+    let refused = group::ProcessGroup::spawn(Command::new("true"));
     assert!(refused.is_err(), "nothing begins any more");
 }
 

@@ -2,7 +2,7 @@
 
 use super::{hooks, in_a_process, publish, within};
 use crate::support::web_service::{Dir, Manner, WebService, wait_for};
-use rtmp_server::hooks::{Event, Kind};
+use rtmp_server::hooks::{Event, EventKind};
 use rtmp_server::json;
 use std::fs::{self, File};
 use std::io::Write;
@@ -30,7 +30,7 @@ fn web_services_are_told() {
         let web = WebService::start(manner);
         let hooks = hooks(&[], &[("publish_start", &web.url("/hook?key=x"))], 400);
         hooks.fire(publish("live/cam"));
-        hooks.fire(Event::new(Kind::PublishStop));
+        hooks.fire(Event::new(EventKind::PublishStop));
         assert!(hooks.close(within(10)), "{manner:?}");
         assert_eq!(
             (hooks.totals().hook_events, hooks.totals().hook_failures),

@@ -2,43 +2,43 @@
 
 use super::Site;
 use super::fixture::keys;
-use rtmp_server::json::{self, Value};
+use rtmp_server::json::{self, JsonValue};
 use rtmp_server::stats::{COUNTERS, LinkState, QUEUE_DEPTHS, Snapshot, StreamStats};
 use std::time::{Duration, Instant};
 
-fn parsed(site: &Site, path: &str) -> Value {
+fn parsed(site: &Site, path: &str) -> JsonValue {
     let body = site.get(path).body;
     json::parse(body.as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
 }
 
-fn array<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+fn array<'a>(value: &'a JsonValue, name: &str) -> &'a [JsonValue] {
     match value.get(name) {
-        Some(Value::Array(values)) => values,
+        Some(JsonValue::Array(values)) => values,
         other => panic!("{name}: {other:?}"),
     }
 }
 
 /// What a value must hold, by name.
-fn expect(value: &Value, want: &[(&str, Value)]) {
+fn expect(value: &JsonValue, want: &[(&str, JsonValue)]) {
     for (name, want) in want {
         assert_eq!(value.get(name), Some(want), "{name} in {value}");
     }
 }
 
-fn text(text: Option<impl ToString>) -> Value {
-    text.map_or(Value::Null, |text| Value::from(text.to_string()))
+fn text(text: Option<impl ToString>) -> JsonValue {
+    text.map_or(JsonValue::Null, |text| JsonValue::from(text.to_string()))
 }
 
-fn number(number: Option<f64>) -> Value {
+fn number(number: Option<f64>) -> JsonValue {
     match number {
-        Some(number) if number.fract() == 0.0 => Value::Int(number as i64),
-        Some(number) => Value::Float(number),
-        None => Value::Null,
+        Some(number) if number.fract() == 0.0 => JsonValue::Int(number as i64),
+        Some(number) => JsonValue::Float(number),
+        None => JsonValue::Null,
     }
 }
 
 /// All of a stream but its rates, relays and recordings.
-fn stream(stream: &StreamStats) -> Vec<(&'static str, Value)> {
+fn stream(stream: &StreamStats) -> Vec<(&'static str, JsonValue)> {
     let state = if stream.publisher.is_some() {
         "live"
     } else {
@@ -136,15 +136,15 @@ fn the_status_sums_up() {
         &status,
         &[
             ("version", env!("CARGO_PKG_VERSION").into()),
-            ("uptime_sec", Value::Int(93_784)),
+            ("uptime_sec", JsonValue::Int(93_784)),
             ("stopping", false.into()),
-            ("listening", Value::Array(vec!["192.0.2.1:1936".into()])),
-            ("connections", Value::Int(11)),
-            ("streams", Value::Int(5)),
-            ("publishers", Value::Int(4)),
+            ("listening", JsonValue::Array(vec!["192.0.2.1:1936".into()])),
+            ("connections", JsonValue::Int(11)),
+            ("streams", JsonValue::Int(5)),
+            ("publishers", JsonValue::Int(4)),
             ("viewers", viewers.into()),
-            ("hooks_waiting", Value::Int(5)),
-            ("children", Value::Int(6)),
+            ("hooks_waiting", JsonValue::Int(5)),
+            ("children", JsonValue::Int(6)),
         ],
     );
     let totals = status.get("totals").expect("totals");
@@ -154,7 +154,7 @@ fn the_status_sums_up() {
         totals,
         &[
             ("bytes_out", (u64::MAX / 4).into()),
-            ("child_restarts", Value::Int(123)),
+            ("child_restarts", JsonValue::Int(123)),
         ],
     );
     let relay = &array(&status, "relays")[2];
@@ -163,7 +163,7 @@ fn the_status_sums_up() {
         &[
             ("url", "rtmp://relay1.example/live".into()),
             ("state", "waiting".into()),
-            ("drops", Value::Int(22)),
+            ("drops", JsonValue::Int(22)),
             ("last_error", "cannot connect: Connection refused".into()),
         ],
     );
@@ -173,7 +173,7 @@ fn the_status_sums_up() {
     );
     expect(
         &array(&status, "recordings")[0],
-        &[("duration_sec", Value::Int(61))],
+        &[("duration_sec", JsonValue::Int(61))],
     );
 }
 
@@ -210,7 +210,7 @@ fn the_variables_have_their_names() {
     let vars = json::parse(body.as_bytes()).expect("JSON");
     let members = vars.as_object().expect("an object");
     for (name, want) in VARS {
-        assert_eq!(vars.get(name), Some(&Value::Int(want)), "{name}");
+        assert_eq!(vars.get(name), Some(&JsonValue::Int(want)), "{name}");
     }
     let names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
     assert!(names.is_sorted(), "{names:?}");
@@ -236,7 +236,7 @@ fn the_variables_have_their_names() {
         r#"{"key":"live/cam01","subscribers":2,"video_codec":"H265","audio_codec":"Opus","uptime_seconds":90063,"recording":false}"#,
     ];
     let streams = array(&vars, "rtmp_streams");
-    let found: Vec<String> = streams.iter().take(2).map(Value::to_string).collect();
+    let found: Vec<String> = streams.iter().take(2).map(JsonValue::to_string).collect();
     assert_eq!(found, lines);
     assert_eq!(streams[4].get("video_codec"), None, "left out when unknown");
     let relays = array(&vars, "rtmp_relay_destinations");
@@ -330,7 +330,7 @@ fn rates_follow_the_counters() {
     let rate = |name: &str| {
         let status = parsed(&site, "/api/status");
         match status.get(name) {
-            Some(Value::Int(rate)) => *rate,
+            Some(JsonValue::Int(rate)) => *rate,
             other => panic!("{other:?}"),
         }
     };
@@ -359,7 +359,7 @@ fn rates_follow_the_counters() {
     let streams = parsed(&site, "/api/streams");
     let rates = array(&streams, "streams").iter().map(|stream| {
         ["bitrate_in_bps", "bitrate_out_bps"].map(|name| match stream.get(name) {
-            Some(Value::Int(rate)) => *rate / 1000,
+            Some(JsonValue::Int(rate)) => *rate / 1000,
             other => panic!("{other:?}"),
         })
     });
