@@ -106,6 +106,8 @@ impl fmt::Display for Error {
     }
 }
 
+impl std::error::Error for Error {}
+
 impl From<Error> for String {
     fn from(error: Error) -> String {
         error.to_string()

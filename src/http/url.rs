@@ -44,6 +44,8 @@ impl fmt::Display for HttpUrlError {
     }
 }
 
+impl std::error::Error for HttpUrlError {}
+
 impl From<HostPortError> for HttpUrlError {
     fn from(error: HostPortError) -> HttpUrlError {
         match error {

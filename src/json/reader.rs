@@ -41,6 +41,8 @@ impl fmt::Display for Error {
     }
 }
 
+impl std::error::Error for Error {}
+
 /// Reads one value with nothing but white space around it.
 ///
 /// # Errors

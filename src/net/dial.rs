@@ -49,6 +49,8 @@ impl fmt::Display for DialError {
     }
 }
 
+impl std::error::Error for DialError {}
+
 /// Connects to `host`, a name or an address, until `end` at the latest, and only until `stop` has
 /// something to read or has ended. The socket sends without delay.
 ///

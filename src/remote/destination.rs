@@ -36,6 +36,8 @@ impl fmt::Display for DestinationError {
     }
 }
 
+impl std::error::Error for DestinationError {}
+
 /// Some streams of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filter {

@@ -119,6 +119,8 @@ impl fmt::Display for LinkError {
     }
 }
 
+impl std::error::Error for LinkError {}
+
 /// Why we do not go where a server sends us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RedirectError {
@@ -139,6 +141,8 @@ impl fmt::Display for RedirectError {
         }
     }
 }
+
+impl std::error::Error for RedirectError {}
 
 /// What all connections to other servers share.
 #[derive(Clone)]

@@ -61,6 +61,8 @@ impl fmt::Display for RtmpUrlError {
     }
 }
 
+impl std::error::Error for RtmpUrlError {}
+
 impl From<HostPortError> for RtmpUrlError {
     fn from(error: HostPortError) -> RtmpUrlError {
         match error {

@@ -22,6 +22,8 @@ impl fmt::Display for Error {
     }
 }
 
+impl std::error::Error for Error {}
+
 impl From<Short> for Error {
     fn from(_: Short) -> Self {
         Error::Truncated

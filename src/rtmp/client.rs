@@ -59,6 +59,8 @@ impl fmt::Display for Error {
     }
 }
 
+impl std::error::Error for Error {}
+
 /// What follows from a message of the server, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientEvent {

@@ -40,6 +40,8 @@ impl fmt::Display for Error {
     }
 }
 
+impl std::error::Error for Error {}
+
 /// A command message taken apart, whatever its name: the shape all of them share (§7.2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {

@@ -85,6 +85,8 @@ impl fmt::Display for Error {
     }
 }
 
+impl std::error::Error for Error {}
+
 impl Control {
     /// Reads a message of type 1 to 6. What follows the layout of the type is ignored.
     ///

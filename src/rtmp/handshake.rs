@@ -42,6 +42,8 @@ impl fmt::Display for Error {
     }
 }
 
+impl std::error::Error for Error {}
+
 /// Accepts the version byte C0 or S0.
 ///
 /// # Errors

@@ -93,6 +93,8 @@ impl fmt::Display for Error {
     }
 }
 
+impl std::error::Error for Error {}
+
 /// A stream as a client asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamPath {

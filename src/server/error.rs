@@ -80,6 +80,8 @@ impl fmt::Display for Error {
     }
 }
 
+impl std::error::Error for Error {}
+
 impl From<handshake::Error> for Error {
     fn from(error: handshake::Error) -> Self {
         Error::Handshake(error)

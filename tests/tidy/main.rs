@@ -27,13 +27,14 @@ const TOP_LEVEL_HIDDEN: [&str; 1] = [".gitignore"];
 
 type Rule = fn(&str, &Source) -> Vec<Broken>;
 
-const RULES: [(&str, Rule); 6] = [
+const RULES: [(&str, Rule); 7] = [
     ("purity", rules::purity),
     ("unsafe", rules::no_unsafe),
     ("function length", rules::short_functions),
     ("file length", rules::short_files),
     ("unfinished", rules::nothing_unfinished),
     ("panics", rules::no_panics),
+    ("errors", rules::errors_are_errors),
 ];
 
 fn root() -> PathBuf {
@@ -110,6 +111,26 @@ fn modules_use_what_the_readme_says_they_may() {
     let mut modules = graph.modules();
     modules.remove("main");
     report(graph::layers(&allowed, &modules, &graph.edges()));
+}
+
+/// Items whose documentation still has three words or fewer: only ever less.
+const SAYS_NOTHING: usize = 242;
+
+#[test]
+fn documentation_says_something() {
+    let sources = files("src", ".rs");
+    let empty = sources.iter().flat_map(|(path, text)| {
+        let lines = rules::says_nothing(text).into_iter();
+        lines.map(move |line| format!("{path}:{line}: documentation: three words or fewer"))
+    });
+    let empty: Vec<String> = empty.collect();
+    if empty.len() > SAYS_NOTHING {
+        report(empty);
+    }
+    assert_eq!(
+        rules::says_nothing("/// Of which stream.\n/// A b c d.\n\n/// A b.\n"),
+        [4]
+    );
 }
 
 /// Files that still use each other, and uses of a parent's file in the server: only ever fewer.
@@ -259,7 +280,14 @@ fn the_readme_shows_the_units_that_are_installed() {
 #[test]
 fn the_rules_find_what_they_look_for() {
     let long = |lines: usize| format!("fn f() {{\n{}}}\n", "    g();\n".repeat(lines - 2));
-    let wide = "// x\n".repeat(600);
+    let wide = "// x\nuse x;\n\n".repeat(449);
+    let wider = format!("{wide}use x;\n#[cfg(test)]\nmod tests {{\n    use y;\n}}\n");
+    let body = |open: &str, line: &str, close: &str| {
+        format!(
+            "fn f() {{\n    {open}\n{}    {close}\n}}\n",
+            format!("        {line}\n").repeat(80)
+        )
+    };
     #[rustfmt::skip]
     let rows = [
         ("src/rtmp/x.rs", "use std::net::TcpStream;", "1: purity: this layer may not name std::net"),
@@ -285,17 +313,27 @@ fn the_rules_find_what_they_look_for() {
         ("src/log.rs", &long(70), "1: function length: f has 70 lines, functions have less than 70"),
         ("src/log.rs", &format!("trait T {{\n    fn f(\n        a: [u8; 4],\n    ) -> u8;\n}}\n{}", "g!();\n".repeat(90)), ""),
         ("src/log.rs", &format!("fn f(\n    a: [u8; 4],\n) {{\n{}}}", "    g();\n".repeat(90)), "1: function length: f has 94 lines, functions have less than 70"),
-        ("src/log.rs", &wide, "600: file length: 600 lines, files have less than 600"),
+        ("src/log.rs", &wide, ""),
+        ("src/log.rs", &wider, "1352: file length: 450 lines of code, files have less than 450"),
+        ("src/log.rs", &body("match x {", "A if b => c,", "}"), ""),
+        ("src/log.rs", &body("vec![", "A { b: c },", "]"), ""),
+        ("src/log.rs", &body("match x {", "if b {}", "}"), "1: function length: f has 84 lines, functions have less than 70"),
+        ("src/log.rs", &body("loop {", "b();", "}"), "1: function length: f has 84 lines, functions have less than 70"),
+        ("src/log.rs", &body("match x {", "b => c,", "};\n    d()"), "1: function length: f has 85 lines, functions have less than 70"),
         ("tests/x.rs", concat!("fn f() {\n    to", "do!()\n}"), "2: unfinished: unfinished or left over"),
         ("tests/x.rs", "fn f() {\n    dbg!(1);\n}", "2: unfinished: unfinished or left over"),
-        ("src/log.rs", "fn f() {\n    g().unwrap();\n}", "2: panics: may panic, and no comment says why not"),
-        ("src/log.rs", "fn f() {\n    g().expect(\"// no\");\n}", "2: panics: may panic, and no comment says why not"),
-        ("src/log.rs", "/// Never.\nfn f() { panic!() }", "2: panics: may panic, and no comment says why not"),
-        ("src/log.rs", "fn f() {\n    g().unwrap(); // g is total\n}", ""),
-        ("src/log.rs", "fn f() {\n    // g is total\n    g().unwrap();\n}", ""),
-        ("src/log.rs", "#[cfg(test)]\nmod tests {\n    fn f() {\n        g().unwrap();\n    }\n}\nfn h() { g().unwrap() }", "7: panics: may panic, and no comment says why not"),
-        ("src/log.rs", "fn f<'a>(x: &'a str) -> char { '\"' }\nfn g() { h(r#\"\"#).unwrap() }", "2: panics: may panic, and no comment says why not"),
+        ("src/log.rs", "fn f() {\n    g().unwrap();\n}", "2: panics: may panic, and no comment says `never: why`"),
+        ("src/log.rs", "fn f() {\n    g().expect(\"// no\");\n}", "2: panics: may panic, and no comment says `never: why`"),
+        ("src/log.rs", "/// Never.\nfn f() { panic!() }", "2: panics: may panic, and no comment says `never: why`"),
+        ("src/log.rs", "fn f() {\n    g().unwrap(); // never: g is total\n}", ""),
+        ("src/log.rs", "fn f() {\n    // never: g is total\n    // in all cases\n    g().unwrap();\n}", ""),
+        ("src/log.rs", "#[cfg(test)]\nmod tests {\n    fn f() {\n        g().unwrap();\n    }\n}\nfn h() { g().unwrap() }", "7: panics: may panic, and no comment says `never: why`"),
+        ("src/log.rs", "fn f<'a>(x: &'a str) -> char { '\"' }\nfn g() { h(r#\"\"#).unwrap() }", "2: panics: may panic, and no comment says `never: why`"),
+        ("src/log.rs", "fn f() {\n    // g is total\n    g().unwrap();\n}", "3: panics: may panic, and no comment says `never: why`"),
         ("tests/x.rs", "fn f() {\n    g().unwrap();\n}", ""),
+        ("src/log.rs", "pub enum Error {}\nimpl std::error::Error for Error {}", ""),
+        ("src/log.rs", "pub(crate) enum ReadError {}\nimpl std::error::Error for Error {}", "1: errors: ReadError does not implement std::error::Error"),
+        ("src/log.rs", "pub struct Error;", "1: errors: Error does not implement std::error::Error"),
     ];
     for (path, text, want) in rows {
         let want = if want.is_empty() {
@@ -313,6 +351,8 @@ fn lines(edges: &BTreeSet<Edge>) -> Vec<String> {
     edges.iter().map(line).collect()
 }
 
+type Files = &'static [(&'static str, &'static str)];
+
 fn graph_of(files: &[(&str, &str)]) -> Graph {
     let files = files.iter();
     let files = files.map(|(path, text)| (format!("src/{path}"), Source::new(text)));
@@ -322,7 +362,7 @@ fn graph_of(files: &[(&str, &str)]) -> Graph {
 #[test]
 fn arrows_are_found_wherever_code_names_what_it_uses() {
     #[rustfmt::skip]
-    let rows: [(&[(&str, &str)], &[&str]); 10] = [
+    let rows: [(Files, &[&str]); 10] = [
         (&[("a.rs", "use crate::b::C;"), ("b.rs", "")], &["src/a.rs:1 src/b.rs"]),
         (&[("a.rs", "use crate::{\n    b::{self, C},\n    d,\n};"), ("b.rs", ""), ("d.rs", "")], &["src/a.rs:1 src/b.rs", "src/a.rs:1 src/d.rs"]),
         (&[("a.rs", "fn f() {\n    crate::b::g();\n}"), ("b.rs", "")], &["src/a.rs:2 src/b.rs"]),

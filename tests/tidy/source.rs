@@ -46,8 +46,8 @@ impl Source {
         Source { lines }
     }
 
-    /// The name, first line number and length of every function with a body.
-    pub fn functions(&self) -> Vec<(String, usize, usize)> {
+    /// Every function with a body.
+    pub fn functions(&self) -> Vec<Function> {
         let mut functions = Vec::new();
         for (at, line) in self.lines.iter().enumerate() {
             let Some(name) = function_name(&line.code) else {
@@ -60,7 +60,14 @@ impl Source {
                 continue;
             }
             let last = rest.iter().position(|end| closes(end, line));
-            functions.push((name, line.number, 1 + last.unwrap_or(rest.len())));
+            let len = 1 + last.unwrap_or(rest.len() - 1);
+            let body = rest.get(signature + 1..len - 1).unwrap_or_default();
+            functions.push(Function {
+                name,
+                number: line.number,
+                len,
+                is_flat: is_flat(body),
+            });
         }
         functions
     }
@@ -100,6 +107,42 @@ impl Source {
         let declared = self.declared().into_iter();
         declared.map(|line| (line.number, line.code)).collect()
     }
+}
+
+/// A function with a body.
+pub struct Function {
+    pub name: String,
+    /// Of its first line.
+    pub number: usize,
+    pub len: usize,
+    /// It is one `match` without branches in its arms, or one literal.
+    pub is_flat: bool,
+}
+
+/// Whether these lines of a body are one expression in brackets, and nothing branches in it.
+fn is_flat(body: &[Line]) -> bool {
+    let lines: Vec<&str> = body.iter().map(|line| line.code.as_str()).collect();
+    let lines: Vec<&str> = lines
+        .into_iter()
+        .filter(|code| !code.trim().is_empty())
+        .collect();
+    let [first, inner @ .., last] = &lines[..] else {
+        return false;
+    };
+    let outer = indent(first);
+    let branches = |code: &str| {
+        let words = ["if", "match", "for", "while", "loop"];
+        words.iter().any(|word| names(code, word)) && !code.contains("=>")
+    };
+    first.ends_with(['{', '[', '('])
+        && !["if ", "for ", "while ", "loop "]
+            .iter()
+            .any(|word| first.trim_start().starts_with(word))
+        && indent(last) == outer
+        && last.trim_start().starts_with(['}', ']', ')'])
+        && inner
+            .iter()
+            .all(|code| indent(code) > outer && !branches(code))
 }
 
 struct Declared {
