@@ -15,7 +15,7 @@ impl<'a> Bits<'a> {
         Bits { bytes, at: 0 }
     }
 
-    /// Takes one bit.
+    /// Takes one bit; `true` is 1.
     pub fn flag(&mut self) -> Result<bool, Short> {
         let byte = self.bytes.get(self.at / 8).ok_or(Short)?;
         let bit = byte >> (7 - self.at % 8) & 1;

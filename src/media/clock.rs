@@ -16,7 +16,7 @@ pub(super) struct TrackClock {
     last: Option<Last>,
 }
 
-/// The sample before.
+/// What the next time follows from.
 #[derive(Clone, Copy, Debug)]
 struct Last {
     time: u64,
@@ -25,7 +25,7 @@ struct Last {
 }
 
 impl TrackClock {
-    /// With so many ticks a second.
+    /// A clock of `timescale` ticks a second.
     pub fn new(timescale: u32) -> TrackClock {
         TrackClock {
             timescale,
@@ -33,7 +33,7 @@ impl TrackClock {
         }
     }
 
-    /// Nanoseconds in ticks.
+    /// Nanoseconds in ticks, rounded to the nearest.
     pub fn ticks(self, ns: u64) -> u64 {
         let ticks = u128::from(ns) * u128::from(self.timescale);
         u64::try_from((ticks + NANOS / 2) / NANOS).unwrap_or(u64::MAX)
@@ -84,6 +84,33 @@ mod tests {
         let messages: Vec<Due> = (0..1000).map(|n| (n * 1_024_000 / 44_100, 1024)).collect();
         let want: Vec<u64> = (0..1000).map(|n| n * 1024).collect();
         assert_eq!(times(44_100, &messages), want);
+    }
+
+    /// Sound whose messages jump back is not thrown away, and is right again as soon as half of it
+    /// can make up for the jump.
+    #[test]
+    fn a_jump_back_is_made_up_for() {
+        for jump in [0, 100, 101, 200, 400, 1000] {
+            let due = |n: u64| n * 1_024_000 / 44_100 - if n < 100 { 0 } else { jump };
+            let messages: Vec<Due> = (0..400).map(|n| (due(n), 1024)).collect();
+            let times = times(44_100, &messages);
+            let is_off = |(time, (ms, _)): (&u64, &Due)| time * 1000 / 44_100 > ms + DRIFT_MAX_MS;
+            let off = times
+                .iter()
+                .zip(&messages)
+                .filter(|row| is_off(*row))
+                .count() as u64;
+            let off_ms = off * 1_024_000 / 44_100;
+            let excess = jump.saturating_sub(DRIFT_MAX_MS);
+            assert!(
+                off_ms <= 2 * excess,
+                "a jump of {jump} ms is heard for {off_ms} ms"
+            );
+            assert!(times.is_sorted_by(|one, next| one < next));
+            let halves = times.windows(2).filter(|pair| pair[1] - pair[0] < 1024);
+            let halves = halves.count() as u64 * 1_024_000 / 44_100;
+            assert!(halves.abs_diff(2 * excess) <= 50, "{jump}: {halves} ms");
+        }
     }
 
     #[test]

@@ -7,13 +7,13 @@ use crate::amf0::{self, Value};
 pub struct Colour {
     /// Primaries, transfer characteristics and matrix, by the numbers of ISO/IEC 23091-2.
     pub code_points: Option<[u16; 3]>,
-    /// How bright single points and whole pictures get.
+    /// The brightest point and the brightest mean of a picture.
     pub light_level: Option<LightLevel>,
     /// The display that the pictures were made on.
     pub mastering: Option<Mastering>,
 }
 
-/// In cd/m².
+/// Content light level (CTA-861.3), in cd/m².
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LightLevel {
     /// The brightest point, MaxCLL.

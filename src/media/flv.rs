@@ -27,9 +27,9 @@ pub const TIME_MAX: u32 = i32::MAX as u32;
 /// What kinds of media a file says that it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// Audio tags.
+    /// Whether it has audio tags (TypeFlagsAudio).
     pub audio: bool,
-    /// Video tags.
+    /// Whether it has video tags (TypeFlagsVideo).
     pub video: bool,
 }
 

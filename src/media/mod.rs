@@ -55,7 +55,7 @@ impl Tracks {
         tracks
     }
 
-    /// Adds a track.
+    /// Adds the track with this id.
     pub fn insert(&mut self, track: u8) {
         self.0[usize::from(track) / 64] |= 1 << (track % 64);
     }
@@ -89,7 +89,7 @@ pub enum Codec {
     LegacyVideo(u8),
     /// SoundFormat of FLV E.4.2.
     LegacyAudio(u8),
-    /// Enhanced RTMP.
+    /// FourCC of Enhanced RTMP v2.
     FourCc([u8; 4]),
 }
 
@@ -133,9 +133,9 @@ fn four_cc_name(code: &[u8; 4]) -> &'static str {
 /// What one audio or video message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// What it holds.
+    /// What the message holds.
     pub content: Content,
-    /// Which tracks it holds that of.
+    /// The tracks that have it.
     pub tracks: Tracks,
     /// The codec of the first track; `None` where the message does not say.
     pub codec: Option<Codec>,

@@ -1,4 +1,4 @@
-//! The frames in audio and video messages: of which track, when they are due, where their bytes are.
+//! The frames in audio and video messages: their track, when they are due, where their bytes are.
 //!
 //! Legacy bodies by FLV E.4.2 and E.4.3, the rest by Enhanced RTMP v2. A message may hold a frame of
 //! each of several tracks. Nothing is copied: a [`Part`] says where in the payload it lies.
@@ -11,19 +11,19 @@ use crate::bytes::{Cursor, Short};
 use crate::rtmp::MessageType;
 use std::ops::Range;
 
-/// Sound or pictures.
+/// Whether a track has sound or pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MediaType {
-    /// Pictures.
+    /// Pictures; they have a decode time and a composition time.
     Video,
-    /// Sound.
+    /// Sound; every frame can be decoded by itself.
     Audio,
 }
 
 /// A track of a stream. The ids of sound and of pictures are counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackId {
-    /// Sound or pictures.
+    /// Whether it has sound or pictures.
     pub medium: MediaType,
     /// The id in multitrack messages; 0 in all others.
     pub id: u8,
@@ -32,7 +32,7 @@ pub struct TrackId {
 /// What a message holds of one track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The track.
+    /// The track that the part belongs to.
     pub track: TrackId,
     /// Its codec, in the words of the message.
     pub codec: Codec,

@@ -18,7 +18,7 @@ pub const TRACKS_MAX: usize = 32;
 /// A frame, ready for a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaSample {
-    /// The track.
+    /// The track that the frame belongs to.
     pub track: TrackId,
     /// When it is decoded, in nanoseconds on the clock of the messages.
     pub time_ns: u64,
@@ -36,7 +36,7 @@ pub struct MediaSample {
 /// What a message says of a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrackEvent {
-    /// A frame.
+    /// The message holds a frame.
     Sample(MediaSample),
     /// The configuration is known from now on, and was not before; or a track that had ended begins
     /// again.

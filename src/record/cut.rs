@@ -202,7 +202,7 @@ impl Cutter {
         sound || self.is_entry(message, packet)
     }
 
-    /// Whether a file can begin with this, so many ms after the one before was due to end: a
+    /// Whether a file can begin with this, `late_ms` after the one before was due to end: a
     /// keyframe; any sound, if there are no pictures now or no keyframe can be waited for; and if
     /// there is no sound either, any picture.
     fn may_cut_at(&mut self, message: &Message, packet: &Packet, late_ms: i64) -> bool {

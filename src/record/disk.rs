@@ -16,7 +16,7 @@ pub const SYNC_PERIOD: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Closed {
     /// The file; `None` if it is not there: there was not enough room for its beginning, and so it
-    /// was removed, or somebody else has removed it or moved it away.
+    /// was removed, by us or by another program, or moved away.
     pub path: Option<PathBuf>,
     /// Its length, in bytes.
     pub bytes: u64,
@@ -49,7 +49,7 @@ impl Disk {
         }
     }
 
-    /// Where it is.
+    /// The path under which it was created.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -67,7 +67,7 @@ impl Disk {
         }
     }
 
-    /// So many more bytes of what was written are whole.
+    /// Counts this many more bytes as whole.
     pub fn keep(&mut self, bytes: u64) {
         self.len += bytes;
     }

@@ -19,7 +19,7 @@ pub const HELD_MAX: usize = 64;
 pub enum HeaderItem {
     /// Nothing that is recorded: silence without a byte, metadata that cannot be read.
     Nothing,
-    /// The stream's metadata.
+    /// Metadata of the stream, `onMetaData`.
     Metadata(Pairs),
     /// Other data: cue points, captions, time codes.
     Data,
@@ -66,7 +66,7 @@ pub struct FileHeader {
 }
 
 impl FileHeader {
-    /// The publisher's properties.
+    /// The properties of the publisher's metadata.
     pub fn properties(&self) -> &Pairs {
         &self.properties
     }

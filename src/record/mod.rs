@@ -1,7 +1,7 @@
 //! Recordings: each publication in files of its own, FLV or MP4.
 //!
 //! A recording is a thread that takes from a feed, so that a slow disk never holds up the stream.
-//! What comes in goes through three hands: `beginning` tells messages apart and keeps what every
+//! What comes in goes through three hands: `header` tells messages apart and keeps what every
 //! file begins with, `cut` says in which file and at what time a message is, and `format` has the
 //! file, which `disk` writes. A file has no holes: when the disk takes no more, or less than the stream has, it ends
 //! behind the last message that is in it whole, and the recording with it; the stream goes on.
@@ -39,7 +39,7 @@ pub const FEED_LIMITS: FeedLimits = FeedLimits {
 /// Stack of a recording's thread.
 const STACK_LEN: usize = 256 << 10;
 
-/// Where recordings go.
+/// Where recordings go, and in what files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordSettings {
     /// The directory; made when it is first needed.
@@ -70,7 +70,7 @@ impl RecordSettings {
 /// A file that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinishedFile {
-    /// Where it is; empty: there is none, nothing could be written.
+    /// Its path; empty if nothing could be written and there is no file.
     pub path: String,
     /// Its length, in bytes.
     pub bytes: u64,
@@ -125,7 +125,7 @@ impl From<io::Error> for RecordError {
     }
 }
 
-/// Records publications.
+/// Records publications, each by a thread of its own.
 #[derive(Clone)]
 pub struct Recorder(Arc<RecorderShared>);
 

@@ -43,7 +43,7 @@ enum TimeField {
     Hour,
     Minute,
     Second,
-    /// `YYYYMMDD_HHMMSS`.
+    /// Date and time, `YYYYMMDD_HHMMSS`.
     Whole,
 }
 
@@ -58,7 +58,7 @@ pub enum PatternError {
     Absolute,
     /// `.` or `..` as a directory or as the file.
     DotSegment,
-    /// A control character.
+    /// A control character is in it.
     ControlCharacter,
     /// A name that it makes could be longer than names can be.
     TooLong,

@@ -29,7 +29,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// the publisher need not wake anyone.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// So many names are tried for a file.
+/// Most names that are tried for a file.
 const ATTEMPTS_MAX: u32 = 100_000;
 
 /// How often a publication may begin a file: otherwise one whose times are nonsense could fill the
@@ -45,7 +45,7 @@ const ROOM_MIN: usize = 16;
 
 /// The file that a recording is at.
 enum Current {
-    /// There is none, or the last one could not be made.
+    /// There is no file yet, or the last one could not be made.
     None,
     /// It begins when its tracks are known.
     Waiting(PendingFile),
@@ -65,7 +65,7 @@ pub(super) struct RecordingWriter<'a> {
     /// Why it is not what was asked for.
     format_reason: Option<String>,
     file: Current,
-    /// Files so far.
+    /// Number of files that have begun.
     number: u64,
     pace: Pace,
 }
@@ -334,7 +334,7 @@ impl<'a> RecordingWriter<'a> {
         self.format_reason = Some(reason);
     }
 
-    /// Creates the file.
+    /// Creates the file, and says so in the log.
     fn create(&self) -> Result<Disk, RecordError> {
         let (path, file) = create(&self.shared.settings, self.key, self.number, self.format)?;
         log!(Info, "recording started"; stream_key = self.key, path = path.display());
@@ -395,7 +395,7 @@ fn room(settings: &RecordSettings, has_video: bool) -> usize {
     }
 }
 
-/// Now, in seconds.
+/// The time, in seconds since 1970.
 fn since_1970() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_secs()

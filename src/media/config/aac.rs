@@ -16,7 +16,7 @@ const EXPLICIT_RATE: u32 = 15;
 /// Channels by configuration; of 0 and those behind the frames say how many.
 const CHANNELS: [u8; 15] = [2, 1, 2, 3, 4, 5, 6, 8, 2, 2, 2, 7, 8, 24, 8];
 
-/// Audio object types.
+/// Audio object types (ISO/IEC 14496-3 table 1.17).
 const SBR: u32 = 5;
 const PS: u32 = 29;
 const LD: u32 = 23;

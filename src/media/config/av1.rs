@@ -5,7 +5,7 @@ use super::{Read, video};
 use crate::bytes::{Cursor, Short};
 use crate::media::bits::Bits;
 
-/// OBU types.
+/// OBU types (AV1 §6.2.2).
 const SEQUENCE_HEADER: u8 = 1;
 const TEMPORAL_DELIMITER: u8 = 2;
 

@@ -5,11 +5,11 @@ use super::{Details, Read, hex, video};
 use crate::bytes::{Cursor, Short};
 use crate::media::bits::{Bits, unescaped};
 
-/// So many bytes of a sequence parameter set are looked at. What stands behind the size of the
-/// picture may be longer.
+/// How many bytes of a sequence parameter set are read. What follows the fields that are used may be
+/// longer.
 const SPS_LEN_MAX: usize = 1024;
 
-/// Reads avcC.
+/// Reads avcC, and what its first parameter set says of pictures.
 pub fn read(header: &[u8]) -> Read {
     let sps = sps(header).ok()?;
     let (record, mut details) = video(header, sps.width, sps.height)?;
@@ -163,7 +163,7 @@ fn skip_scaling_lists(bits: &mut Bits, lists: u32) -> Result<(), Short> {
     Ok(())
 }
 
-/// `count` units of so many pixels, without what is cropped on both sides in units of `crop_unit`.
+/// `count` units of `unit` pixels, less what is cropped on both sides in units of `crop_unit`.
 pub(super) fn cropped(
     count: u32,
     unit: u32,

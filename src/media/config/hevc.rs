@@ -6,13 +6,13 @@ use super::{Read, video};
 use crate::bytes::{Cursor, Short};
 use crate::media::bits::{Bits, unescaped};
 
-/// So many bytes of a sequence parameter set are looked at.
+/// How many bytes of a sequence parameter set are read.
 const SPS_LEN_MAX: usize = 1024;
 
 /// The NAL unit type of a sequence parameter set.
 const SPS: u8 = 33;
 
-/// Reads hvcC.
+/// Reads hvcC, and the size of pictures in its first parameter set.
 pub fn read(header: &[u8]) -> Read {
     let (width, height) = size(header).ok()?;
     video(header, width, height)

@@ -21,34 +21,34 @@ use std::fmt::Write;
 
 pub use mpeg_audio::{MPEG1_AUDIO, MPEG2_AUDIO};
 
-/// Longest configuration of a track, in bytes. Those that were seen have up to 2.5 kB, of which
-/// an encoder's name and settings are the most.
+/// Longest configuration of a track, in bytes. Real ones have up to 2.5 kB; most of that
+/// is the encoder's name and settings.
 pub const CONFIG_LEN_MAX: usize = 64 << 10;
 
 /// A codec whose frames have a place in MP4, whether it came in a legacy or an enhanced message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleFormat {
-    /// H.264.
+    /// H.264 (ISO/IEC 14496-10), entry `avc1`.
     Avc,
-    /// H.265.
+    /// H.265 (ISO/IEC 23008-2), entry `hvc1`.
     Hevc,
-    /// AV1.
+    /// AV1, entry `av01`.
     Av1,
-    /// VP9.
+    /// VP9, entry `vp09`.
     Vp9,
-    /// VP8.
+    /// VP8, entry `vp08`; no browser plays it.
     Vp8,
     /// AAC of all profiles.
     Aac,
     /// MPEG-1 and MPEG-2 audio, layers I to III.
     Mp3,
-    /// Opus.
+    /// Opus (RFC 6716), entry `Opus`.
     Opus,
-    /// FLAC.
+    /// FLAC (RFC 9639), entry `fLaC`.
     Flac,
-    /// AC-3.
+    /// AC-3 (ETSI TS 102 366), entry `ac-3`.
     Ac3,
-    /// E-AC-3.
+    /// E-AC-3 (ETSI TS 102 366 annex E), entry `ec-3`.
     Eac3,
 }
 
@@ -78,7 +78,7 @@ impl SampleFormat {
         })
     }
 
-    /// Sound or pictures.
+    /// Whether its samples are sound or pictures.
     pub fn medium(self) -> MediaType {
         match self {
             SampleFormat::Avc
@@ -107,7 +107,7 @@ impl SampleFormat {
 /// The configuration of a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The codec.
+    /// The codec of the track.
     pub format: SampleFormat,
     /// The record that MP4 keeps: avcC, hvcC, av1C; of vpcC what is behind version and flags; the
     /// AudioSpecificConfig; dOps; STREAMINFO; dac3; dec3; of MP3 one byte, [`MPEG1_AUDIO`] or
@@ -120,25 +120,25 @@ pub struct Config {
 /// What a sample entry says beside the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Details {
-    /// Of pictures.
+    /// Of a track of pictures.
     Video {
-        /// In pixels.
+        /// Width without what is cropped, in pixels.
         width: u16,
-        /// In pixels.
+        /// Height without what is cropped, in pixels.
         height: u16,
         /// Width and height of a pixel, where it is known not to be a square.
         pixel_aspect: Option<[u16; 2]>,
         /// What the publisher says of its colours.
         colour: Colour,
     },
-    /// Of sound.
+    /// Of a track of sound.
     Audio(AudioDetails),
 }
 
 /// What a sample entry says of sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AudioDetails {
-    /// How many channels.
+    /// Number of channels, that of low frequencies included.
     pub channels: u8,
     /// Samples a second: the time scale of the track.
     pub rate: u32,

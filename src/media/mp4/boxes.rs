@@ -45,33 +45,28 @@ impl<'a> Boxes<'a> {
         self
     }
 
-    /// So many zeros.
+    /// Appends `len` zeros.
     pub fn zeros(&mut self, len: usize) -> &mut Self {
         self.bytes.resize(self.bytes.len() + len, 0);
         self
     }
 
-    /// One byte.
     pub fn u8(&mut self, value: u8) -> &mut Self {
         self.raw(&[value])
     }
 
-    /// Two bytes.
     pub fn u16(&mut self, value: u16) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
-    /// Four bytes.
     pub fn u32(&mut self, value: u32) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
-    /// Four bytes, signed.
     pub fn i32(&mut self, value: i32) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
-    /// Eight bytes.
     pub fn u64(&mut self, value: u64) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }

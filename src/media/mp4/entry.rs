@@ -45,7 +45,7 @@ fn put_video(
 ) {
     /// 72 pixels an inch.
     const RESOLUTION: u32 = 0x0048_0000;
-    /// Colours without transparency.
+    /// 24 bits a pixel: colours without transparency.
     const DEPTH: u16 = 0x18;
     out.put(entry_kind(config.format), |out| {
         out.zeros(6).u16(1).zeros(16).u16(size[0]).u16(size[1]);

@@ -130,7 +130,7 @@ impl Fragment {
         )
     }
 
-    /// Appends its bytes.
+    /// Appends the whole fragment to `out`.
     pub fn put(&self, out: &mut Vec<u8>) {
         out.reserve(self.size());
         self.pieces().for_each(|piece| out.extend_from_slice(piece));
@@ -286,12 +286,12 @@ fn head(sequence: u32, runs: &[Run]) -> Vec<u8> {
     head
 }
 
-/// Flags of `tfhd`.
+/// Flags of `tfhd` (ISO/IEC 14496-12 §8.8.7).
 const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
 const DEFAULT_DURATION: u32 = 0x08;
 const DEFAULT_FLAGS: u32 = 0x20;
 
-/// Flags of `trun`.
+/// Flags of `trun` (ISO/IEC 14496-12 §8.8.8).
 const DATA_OFFSET: u32 = 0x001;
 const FIRST_SAMPLE_FLAGS: u32 = 0x004;
 const SAMPLE_DURATION: u32 = 0x100;

@@ -9,7 +9,7 @@ use crate::media::sample::MediaType;
 /// Ticks a second of the movie as a whole.
 pub(super) const MOVIE_TIMESCALE: u32 = 1000;
 
-/// Length of `ftyp`.
+/// Length of `ftyp`, in bytes.
 pub(super) const FTYP_LEN: usize = 28;
 
 /// From 1904, where the times of boxes begin, to 1970, in seconds.

@@ -24,13 +24,13 @@ use crate::media::sample::{MediaType, TrackId};
 use crate::media::tracks::MediaSample;
 use std::sync::Arc;
 
-/// A fragment ends with a keyframe that is so much later than its beginning, in ms.
+/// A fragment ends at a keyframe that is at least this much later than its beginning, in ms.
 pub const FRAGMENT_MIN_MS: u64 = 250;
 
-/// A fragment ends when it is so long, in ms, with or without a keyframe.
+/// A fragment ends when it is this long, in ms, with or without a keyframe.
 pub const FRAGMENT_MAX_MS: u64 = 1000;
 
-/// A fragment ends when it has so many bytes.
+/// A fragment ends when its samples have this many bytes.
 pub const FRAGMENT_LEN_MAX: usize = 16 << 20;
 
 /// How much memory the index of a file may take, in bytes. A file that has more of it is full.
@@ -45,13 +45,13 @@ const RESERVED_LEN: usize = 16;
 /// Bytes to be written over those that are in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patch<const LEN: usize> {
-    /// Where.
+    /// Position in the file, in bytes.
     pub at: u64,
-    /// What.
+    /// The bytes that belong there.
     pub bytes: [u8; LEN],
 }
 
-/// A file that is being written. It says what is to be written where; somebody else has the file.
+/// A file that is being written. It says which bytes belong where; the caller writes them.
 #[derive(Debug)]
 pub struct Hybrid {
     tracks: Vec<Mp4Track>,
@@ -204,7 +204,7 @@ fn padding(at: u64, len: usize) -> usize {
 #[derive(Debug)]
 pub struct Trailer<'a> {
     moov: Boxes<'a>,
-    /// Where it begins.
+    /// Where in the file the trailer begins.
     at: u64,
 }
 

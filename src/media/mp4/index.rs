@@ -41,7 +41,7 @@ pub(super) struct SampleTiming {
     pub is_sync: bool,
 }
 
-/// So many timings have a number.
+/// Most timings that have a number; the codes above are taken.
 const PALETTE_MAX: usize = 254;
 
 /// The timing that follows has no number.
@@ -157,7 +157,7 @@ impl SampleIndex {
     }
 }
 
-/// Reads packed timings.
+/// Reads packed timings: each with how often it comes again.
 struct Runs<'a, I> {
     bytes: I,
     palette: &'a [SampleTiming],

@@ -171,9 +171,9 @@ enum TableKind {
     Syncs,
     /// Of `stsc`: number of the chunk, samples of each from there on, description.
     Chunks,
-    /// Of `stsz`: size.
+    /// Of `stsz`: size in bytes.
     Sizes,
-    /// Of `stco`: offset.
+    /// Of `stco`: offset in the file.
     Offsets,
     /// Of `co64`: offset, of two words.
     LongOffsets,
@@ -188,7 +188,7 @@ pub(super) struct SampleTable<'a> {
     count: u32,
 }
 
-/// At least so many bytes of a table are made before they are handed on.
+/// How many bytes of a table are gathered before they are handed on.
 const PIECE_LEN: usize = 64 << 10;
 
 impl<'a> SampleTable<'a> {

@@ -14,7 +14,7 @@ use crate::record::disk::{Closed, Disk};
 use crate::rtmp::{Message, MessageType};
 use std::io;
 
-/// So many gathered bytes are written without waiting for more.
+/// Gathered bytes are written without waiting for more once there are this many.
 const GATHERED_MAX: usize = 1 << 20;
 
 /// A file that is being written.
@@ -43,8 +43,8 @@ struct Tag {
 }
 
 impl FlvFile {
-    /// Begins a file that is still empty, with the publisher's `properties`, and room for so many
-    /// keyframes in the index.
+    /// Begins a file that is still empty, with the publisher's `properties`, and an index with
+    /// room for `room` keyframes.
     pub fn new(disk: Disk, flags: Flags, properties: Pairs, room: usize) -> Self {
         let script = ScriptTag::new(properties, room);
         let mut gathered = Vec::new();
@@ -190,12 +190,12 @@ impl Recorded for FlvFile {
 }
 
 /// Keyframes of a file, fewer than twice as many as there is room for in the end: when there are
-/// more, every other one goes, and from then on only so many are taken.
+/// more, every other one goes, and the stride doubles.
 #[derive(Debug)]
 struct KeyframeIndex {
     keyframes: Vec<Keyframe>,
     room: usize,
-    /// Of so many keyframes one is taken.
+    /// Sampling stride: one keyframe in `step` is taken.
     step: u64,
     seen: u64,
 }

@@ -59,7 +59,7 @@ impl PendingFile {
         self.opening.announce(properties);
     }
 
-    /// Takes a message.
+    /// Adds a message, and the frames that are in it.
     pub fn put(&mut self, message: &Message, time_ms: u32, is_entry: bool) {
         let mut items = Vec::new();
         let payload = &message.payload;
@@ -111,7 +111,7 @@ impl PendingFile {
     }
 }
 
-/// The codec that MP4 has no place for, if that is what an item says.
+/// The codec that an event names, if MP4 has no place for it.
 fn no_place(item: &TrackEvent, tracks: &StreamTracks) -> Option<String> {
     match item {
         TrackEvent::Unsupported(_, codec) => Some(codec.to_string()),
