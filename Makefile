@@ -1,4 +1,4 @@
-# Whoever installs may have no compiler.
+# The machine that installs may have no compiler.
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 TARGET := $(or $(HOST),$(shell uname -m)-unknown-linux-gnu)
 BINARY := $(abspath $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release/rtmp-server)
@@ -21,7 +21,7 @@ run:
 	cargo run --release -- $(ARGS)
 
 # Puts the server and its units below PREFIX, or below DESTDIR/PREFIX for a package. It is built
-# before, unless there is no compiler here and `build` was run by somebody who has one.
+# before, unless this machine has no compiler: then run `build` on one that has.
 install: $(if $(HOST),build)
 	install -D -m 755 $(BINARY) $(DESTDIR)$(BIN_DIR)/rtmp-server
 	install -d $(DESTDIR)$(UNIT_DIR)

@@ -1,7 +1,8 @@
 //! A live RTMP server on the standard library alone.
 //!
-//! The modules below stand in reading order: each uses those above it, and those at the end, which
-//! know nothing of RTMP. The README tells the same story at greater length, under "How it works".
+//! The modules stand in reading order: first the way of a picture from socket to socket, then what
+//! works beside it, last what all of them share. "How it works" in the README tells more, and its "What may
+//! look at what" says which module may use which.
 //!
 //! # From the wire up
 //!
@@ -24,12 +25,13 @@
 //! [`net`] opens sockets and reads with deadlines. [`remote`] connects to other servers: a relay is a
 //! viewer, and a pull a publisher, whose connection the server has opened itself. `ingest` is a
 //! publication with its recording, its relays and the program beside it. [`server`] accepts
-//! connections, runs a thread for each direction of each, and stops in order.
+//! connections, runs a thread for each direction of each, and stops in order. `capacity` knows how
+//! many threads the system has room for, and `pace` how often something may begin.
 //!
 //! # Beside it
 //!
 //! [`auth`] decides who may publish and play. [`hooks`] tells scripts and web services what happens,
-//! and [`process`] runs programs. [`admin`] shows [`stats`] to browsers and to Prometheus over HTTP.
+//! and [`process`] runs programs. [`admin`] shows [`stats`] to browsers and to Prometheus over [`http`].
 //! [`args`] is the command line, [`systemd`] the service's side of systemd. [`sys`] has the system
 //! calls that the standard library lacks, and all of the unsafe code.
 

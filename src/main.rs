@@ -1,4 +1,4 @@
-//! The program: flags, signals, and what they mean to the server.
+//! The program: flags, signals and exit codes.
 
 use rtmp_server::args::{self, Config, Invocation};
 use rtmp_server::log;
@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
-/// Could not start, or had to be forced to stop.
+/// Exit code of a server that could not start or was forced to stop.
 const FAILED: u8 = 1;
 
-/// The command line is wrong.
+/// Exit code of a wrong command line.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -50,9 +50,9 @@ fn main() -> ExitCode {
 
 /// Why the server does not run.
 enum Failure {
-    /// It could not start.
+    /// The system refuses something that the server needs.
     Start(String),
-    /// The command line does not fit the sockets that were passed.
+    /// The flags do not fit the sockets that were passed.
     Usage(args::Error),
 }
 
@@ -62,7 +62,7 @@ impl From<String> for Failure {
     }
 }
 
-/// Serves until told to stop. `false`: something was still under way when time was up.
+/// Serves until a signal ends it. `false`: the stop had to be forced.
 fn run(config: &Config) -> Result<bool, Failure> {
     log::init(config.log_level, config.log_format);
     let signals = signals().map_err(|error| format!("cannot handle signals: {error}"))?;
@@ -74,7 +74,7 @@ fn run(config: &Config) -> Result<bool, Failure> {
     notifier.ready();
     let _heartbeat = Heartbeat::start(&notifier, status(&server))
         .map_err(|error| format!("cannot start a thread: {error}"))?;
-    // They end only with the process.
+    // The sender lives as long as the process.
     while let Ok(signal) = signals.recv() {
         match signal {
             Signal::Stop => break,
@@ -97,7 +97,7 @@ fn run(config: &Config) -> Result<bool, Failure> {
     Ok(whole)
 }
 
-/// The signals, from now on. Whoever asks twice to stop does not want to wait, whatever we are at.
+/// The signals from now on. A second one to stop ends the process at once.
 fn signals() -> io::Result<Receiver<Signal>> {
     let mut signals = Signals::install()?;
     let (sender, receiver) = mpsc::channel();
@@ -106,11 +106,11 @@ fn signals() -> io::Result<Receiver<Signal>> {
         loop {
             let signal = signals.wait();
             if signal == Signal::Stop && std::mem::replace(&mut stopping, true) {
-                // Nobody else would end them.
+                // They would outlive the process.
                 group::kill_all();
                 process::exit(i32::from(FAILED));
             }
-            // Nobody receives any more while the server stops.
+            // While the server stops, nothing receives signals.
             let _ = sender.send(signal);
         }
     })?;
@@ -126,7 +126,7 @@ fn reload(server: &Server, notifier: &Notifier) {
     notifier.ready();
 }
 
-/// What the server is doing, in a line.
+/// Tells in one line what the server is doing.
 fn status(server: &Server) -> impl FnMut() -> String + Send + 'static + use<> {
     let watch = server.watch();
     let (mut asked, mut sent) = (Instant::now(), watch.load().bytes_sent);
