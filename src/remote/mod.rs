@@ -5,7 +5,9 @@
 
 mod destination;
 mod link;
+mod pool;
 mod progress;
+mod reconnect;
 mod relay;
 mod stop;
 mod url;
@@ -14,18 +16,9 @@ pub use destination::{Destination, DestinationError, Filter, Source};
 pub use link::{
     DIAL_LIMIT, Link, LinkError, LinkHandler, LinkSettings, REDIRECTS_MAX, SETUP_LIMIT, STEADY,
 };
+pub(crate) use pool::{LinkPool, PooledLink};
 pub use progress::{LinkProgress, LinkStats};
-pub use relay::Relays;
+pub(crate) use reconnect::{Attempt, Next, Reconnect, keep_connected};
+pub use relay::{RelayObserver, Relays};
 pub use stop::{StopHandle, StopTarget};
 pub use url::{RtmpUrl, RtmpUrlError, split_key};
-
-use crate::rtmp::stream_key::StreamKey;
-
-/// Who is told of relays.
-pub trait RelayObserver: Send + Sync {
-    /// The destination takes the stream; `url` has nothing secret in it.
-    fn relay_up(&self, key: &StreamKey, url: &str);
-
-    /// It does not any more; why.
-    fn relay_down(&self, key: &StreamKey, url: &str, why: &str);
-}

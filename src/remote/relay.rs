@@ -2,11 +2,10 @@
 //! connection and a queue of its own, as long as the stream lasts.
 
 use super::destination::Destination;
-use super::link::{Link, LinkError, LinkHandler, LinkSettings, STEADY};
-use super::stop::StopHandle;
+use super::link::{Link, LinkError, LinkHandler, LinkSettings};
+use super::pool::{LinkPool, PooledLink};
+use super::reconnect::{Attempt, Next, Reconnect, keep_connected};
 use super::url::RtmpUrl;
-use super::{LinkProgress, RelayObserver};
-use crate::backoff::{Backoff, jittered};
 use crate::log;
 use crate::queue::Outbox;
 use crate::registry::{Recipient, Registry, Subscription};
@@ -14,57 +13,53 @@ use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::RelayStats;
-use crate::sync::{self, Member, Mutex, WaitGroup};
-use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a relay waits for the one of the stream's last publication to be gone.
-const TURN_LIMIT: Duration = Duration::from_secs(5);
+/// Is told of relays.
+pub trait RelayObserver: Send + Sync {
+    /// The destination takes the stream; `url` has nothing secret in it.
+    fn relay_up(&self, key: &StreamKey, url: &str);
 
-/// Stack of a relay's thread: AMF nests at most 32 deep.
-const STACK_LEN: usize = 256 << 10;
+    /// The destination does not take the stream any more, and why.
+    fn relay_down(&self, key: &StreamKey, url: &str, why: &str);
+}
 
 /// All relays. Cloning shares them.
 #[derive(Clone)]
-pub struct Relays(Arc<RelaysShared>);
-
-struct RelaysShared {
-    destinations: Vec<Destination>,
+pub struct Relays {
+    destinations: Arc<[Destination]>,
     link_settings: LinkSettings,
-    listener: Arc<dyn RelayObserver>,
-    /// By stream and index of the destination, those that have not ended.
-    relays: Mutex<HashMap<(StreamKey, usize), Arc<Relay>>>,
-    group: WaitGroup,
+    observer: Arc<dyn RelayObserver>,
+    /// By stream and index of the destination.
+    pool: LinkPool<(StreamKey, usize), Relay>,
 }
 
 /// One stream on its way to one destination.
 struct Relay {
     key: StreamKey,
     destination: Destination,
-    switch: StopHandle,
-    progress: LinkProgress,
 }
 
 impl Relays {
-    /// Relays to these destinations; `listener` will be told of them.
+    /// Relays to these destinations; `observer` will be told of them.
     pub fn new(
         destinations: Vec<Destination>,
         link_settings: LinkSettings,
-        listener: Arc<dyn RelayObserver>,
+        observer: Arc<dyn RelayObserver>,
     ) -> Relays {
-        Relays(Arc::new(RelaysShared {
-            destinations,
+        Relays {
+            destinations: Arc::from(destinations),
             link_settings,
-            listener,
-            relays: Mutex::default(),
-            group: WaitGroup::default(),
-        }))
+            observer,
+            pool: LinkPool::new("relay"),
+        }
     }
 
-    /// The stream `key` is published: it is relayed wherever it belongs, unless it is already.
+    /// The stream `key` is published: it is relayed to each destination that takes it, unless it
+    /// is already.
     pub fn start(&self, key: &StreamKey, registry: &Registry) {
-        for (index, destination) in self.0.destinations.iter().enumerate() {
+        for (index, destination) in self.destinations.iter().enumerate() {
             if destination.takes(key) {
                 self.start_one(key, index, destination, registry);
             }
@@ -78,173 +73,126 @@ impl Relays {
         destination: &Destination,
         registry: &Registry,
     ) {
-        let Some(member) = self.0.group.join() else {
-            return;
-        };
-        let relay = Arc::new(Relay {
+        let relay = Relay {
             key: key.clone(),
             destination: destination.clone(),
-            switch: StopHandle::default(),
-            progress: LinkProgress::default(),
-        });
-        let place = (key.clone(), index);
-        let mut relays = self.0.lock();
-        if relays
-            .get(&place)
-            .is_some_and(|relay| !relay.switch.is_off())
-        {
-            return;
-        }
-        let last = relays.insert(place, Arc::clone(&relay));
-        drop(relays);
-        let (shared, registry) = (Arc::clone(&self.0), registry.clone());
-        let own = Arc::clone(&relay);
-        let run = move || shared.run(own, index, last, &registry, member);
-        if let Err(error) = sync::spawn("relay", STACK_LEN, run) {
-            self.0.forget(&relay, index);
+        };
+        let (settings, observer) = (self.link_settings.clone(), Arc::clone(&self.observer));
+        let registry = registry.clone();
+        let run = move |link: &PooledLink<Relay>| {
+            let relaying = Relaying {
+                link,
+                link_settings: &settings,
+                observer: &*observer,
+                registry: &registry,
+            };
+            keep_connected(&link.stop, &link.progress, &relaying);
+        };
+        if let Err(error) = self.pool.start((key.clone(), index), relay, run) {
             log!(Error, "cannot start relay"; stream_key = key, destination = destination, error = error);
         }
     }
 
     /// The stream `key` is over. Connections in use have taken leave of it themselves.
     pub fn stop(&self, key: &StreamKey) {
-        let relays = self.0.lock();
-        for (_, relay) in relays.iter().filter(|((of, _), _)| of == key) {
-            relay.switch.turn_off();
-        }
+        self.pool.stop(|link| link.purpose.key == *key);
     }
 
     /// What can be told of each, by stream and destination.
     pub fn stats(&self) -> Vec<RelayStats> {
-        let mut relays: Vec<_> = self
-            .0
-            .lock()
-            .iter()
-            .map(|(place, relay)| (place.clone(), Arc::clone(relay)))
-            .collect();
-        relays.sort_by(|(a, _), (b, _)| a.cmp(b));
-        relays.iter().map(|(_, relay)| relay.stats()).collect()
+        let links = self.pool.list();
+        links.iter().map(|link| stats(link)).collect()
     }
 
     /// Starts none any more, and ends those that are not connected.
     pub fn close(&self) {
-        self.0.group.close();
-        let relays = self.0.lock();
-        relays.values().for_each(|relay| relay.switch.turn_off());
+        self.pool.close();
     }
 
     /// Waits until all are gone. `false`: not by `deadline`.
     pub fn wait_gone(&self, deadline: Instant) -> bool {
-        self.0.group.wait(deadline)
+        self.pool.wait_gone(deadline)
     }
 }
 
-impl RelaysShared {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(StreamKey, usize), Arc<Relay>>> {
-        self.relays.lock()
+fn stats(link: &PooledLink<Relay>) -> RelayStats {
+    let told = link.progress.told();
+    RelayStats {
+        stream_key: link.purpose.key.as_str().to_owned(),
+        url: link.purpose.destination.to_string(),
+        redirected_to: told.redirected_to,
+        state: told.state,
+        messages: told.messages,
+        drops: told.drops,
+        bytes: told.bytes,
+        reconnects: told.reconnects,
+        last_error: told.last_error,
     }
+}
 
-    /// The life of a relay.
-    fn run(
-        &self,
-        relay: Arc<Relay>,
-        index: usize,
-        last: Option<Arc<Relay>>,
-        registry: &Registry,
-        member: Member,
-    ) {
-        // The server there would refuse a second publisher.
-        if relay.switch.pause_for(&last, TURN_LIMIT) {
-            self.keep_connected(&relay, registry);
-        }
-        self.forget(&relay, index);
-        drop((relay, member));
-    }
+/// A relay at work.
+struct Relaying<'a> {
+    link: &'a PooledLink<Relay>,
+    link_settings: &'a LinkSettings,
+    observer: &'a dyn RelayObserver,
+    registry: &'a Registry,
+}
 
-    /// Takes a relay off the list, unless another has its place by now.
-    fn forget(&self, relay: &Arc<Relay>, index: usize) {
-        let place = (relay.key.clone(), index);
-        let mut relays = self.lock();
-        if relays
-            .get(&place)
-            .is_some_and(|held| Arc::ptr_eq(held, relay))
-        {
-            relays.remove(&place);
+impl Reconnect for Relaying<'_> {
+    fn next(&self) -> Next {
+        match self.registry.is_published(&self.link.purpose.key) {
+            true => Next::Connect,
+            false => Next::End,
         }
     }
 
-    fn keep_connected(&self, relay: &Relay, registry: &Registry) {
-        let mut backoff = Backoff::new(STEADY);
-        while !relay.switch.is_off() && registry.is_published(&relay.key) {
-            relay.progress.connecting();
-            let mut sender = Sender {
-                shared: self,
-                relay,
-                registry,
-                phase: RelayPhase::Connecting,
-            };
-            let error = self.connect(relay, registry, &mut sender);
-            let (worked, over) = match sender.phase {
-                RelayPhase::Up { since, .. } => (since.elapsed(), false),
-                RelayPhase::Connecting => (Duration::ZERO, false),
-                RelayPhase::Down { worked, over } => (worked, over),
-            };
-            if over || matches!(error, LinkError::Stopped) {
-                log!(Info, "relay stopped"; stream_key = relay.key, destination = relay.destination,
-                    sent_bytes = relay.progress.bytes());
-                return;
-            }
-            self.link_settings.counters.relay_failures.add(1);
-            let pause = jittered(backoff.pause(worked));
-            log!(Warn, "relay failed"; stream_key = relay.key, destination = relay.destination,
-                layer = error.layer(), error = error,
-                retry_in_sec = log::Seconds(pause));
-            relay.progress.waiting(error.to_string());
-            if !relay.switch.pause(pause) {
-                return;
-            }
-        }
-    }
-
-    fn connect(&self, relay: &Relay, registry: &Registry, sender: &mut Sender) -> LinkError {
-        let mut via = registry.via(&relay.key);
+    fn connect(&self) -> Attempt {
+        let Relay { key, destination } = &self.link.purpose;
+        let mut sender = Sender {
+            link: self.link,
+            observer: self.observer,
+            registry: self.registry,
+            phase: RelayPhase::Connecting,
+        };
+        let mut via = self.registry.via(key);
         via.push(self.link_settings.name.clone());
         let link = Link {
-            link_settings: &self.link_settings,
-            url: &relay.destination.url,
+            link_settings: self.link_settings,
+            url: &destination.url,
             purpose: Purpose::Publish,
-            switch: &relay.switch,
+            switch: &self.link.stop,
         };
-        link.run(relay.destination.target(&relay.key, via), sender)
-    }
-}
-
-impl Relay {
-    fn stats(&self) -> RelayStats {
-        let told = self.progress.told();
-        RelayStats {
-            stream_key: self.key.as_str().to_owned(),
-            url: self.destination.to_string(),
-            redirected_to: told.redirected_to,
-            state: told.state,
-            messages: told.messages,
-            drops: told.drops,
-            bytes: told.bytes,
-            reconnects: told.reconnects,
-            last_error: told.last_error,
+        let error = link.run(destination.target(key, via), &mut sender);
+        let (worked, over) = match sender.phase {
+            RelayPhase::Up { since, .. } => (since.elapsed(), false),
+            RelayPhase::Connecting => (Duration::ZERO, false),
+            RelayPhase::Down { worked, over } => (worked, over),
+        };
+        if over || matches!(error, LinkError::Stopped) {
+            log!(Info, "relay stopped"; stream_key = key, destination = destination,
+                sent_bytes = self.link.progress.bytes());
+            return Attempt::Over;
         }
+        Attempt::Failed { error, worked }
+    }
+
+    fn failed(&self, error: &LinkError, retry_in: Duration) {
+        let Relay { key, destination } = &self.link.purpose;
+        self.link_settings.counters.relay_failures.add(1);
+        log!(Warn, "relay failed"; stream_key = key, destination = destination,
+            layer = error.layer(), error = error, retry_in_sec = log::Seconds(retry_in));
     }
 }
 
 /// A relay that uses a connection.
 struct Sender<'a> {
-    shared: &'a RelaysShared,
-    relay: &'a Relay,
+    link: &'a PooledLink<Relay>,
+    observer: &'a dyn RelayObserver,
     registry: &'a Registry,
     phase: RelayPhase,
 }
 
-/// How far it has come with it.
+/// How far a relay has come with its connection.
 enum RelayPhase {
     Connecting,
     /// The destination takes the stream.
@@ -266,16 +214,16 @@ impl LinkHandler for Sender<'_> {
         outbox: &Arc<Outbox>,
         end: Vec<Message>,
     ) -> Result<(), LinkError> {
-        let (key, to) = (&self.relay.key, &self.relay.destination);
+        let (key, to) = (&self.link.purpose.key, &self.link.purpose.destination);
         let recipient = Recipient::server(format!("relay to {to}"), stream, end);
         let subscription = self.registry.subscribe(key, outbox, recipient);
         self.phase = RelayPhase::Up {
             subscription: subscription.map_err(|_| LinkError::Stopped)?,
             since: Instant::now(),
         };
-        self.relay.progress.connected(outbox);
+        self.link.progress.connected(outbox);
         log!(Info, "relay started"; stream_key = key, destination = to);
-        self.shared.listener.relay_up(key, &to.to_string());
+        self.observer.relay_up(key, &to.to_string());
         Ok(())
     }
 
@@ -287,9 +235,9 @@ impl LinkHandler for Sender<'_> {
     fn redirected(&mut self, url: &RtmpUrl) {
         let Relay {
             key, destination, ..
-        } = self.relay;
+        } = &self.link.purpose;
         log!(Info, "relay redirected"; stream_key = key, destination = destination, to = url);
-        self.relay.progress.redirected(url.to_string());
+        self.link.progress.redirected(url.to_string());
     }
 
     fn end(&mut self, error: &LinkError) {
@@ -307,10 +255,10 @@ impl LinkHandler for Sender<'_> {
             };
             let Relay {
                 key, destination, ..
-            } = self.relay;
+            } = &self.link.purpose;
             let to = destination.to_string();
-            self.shared.listener.relay_down(key, &to, &why);
+            self.observer.relay_down(key, &to, &why);
         }
-        self.relay.progress.settle();
+        self.link.progress.settle();
     }
 }

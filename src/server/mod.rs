@@ -6,7 +6,6 @@ mod connections;
 mod context;
 mod error;
 mod events;
-mod fetches;
 mod handshake;
 mod listener;
 mod pacing;

@@ -13,7 +13,7 @@ use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::server::active::{Active, Playing};
 use crate::server::error::Error;
 use crate::server::events;
-use crate::server::fetches::FetchRefused;
+use crate::server::pull::FetchRefused;
 use crate::text::shown;
 use std::sync::Arc;
 

@@ -1,0 +1,200 @@
+//! One stream from another server, on one connection after the other.
+
+use super::demand::Demand;
+use crate::ingest::{Ingest, PublishError, Publishing};
+use crate::log;
+use crate::queue::Outbox;
+use crate::registry::{LastHeard, Origin, PublicationStatus, Publisher};
+use crate::remote::{
+    Attempt, Link, LinkError, LinkHandler, LinkPool, LinkSettings, Next, PooledLink, Reconnect,
+    RtmpUrl, Source, StopTarget, split_key,
+};
+use crate::rtmp::client::Purpose;
+use crate::rtmp::stream_key::StreamKey;
+use crate::rtmp::{Message, StreamId};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The time between two looks whether a stream is still published here by somebody else.
+const SUPERSEDED_POLL: Duration = Duration::from_secs(1);
+
+/// A stream from another server.
+pub(super) struct Pull {
+    pub(super) key: StreamKey,
+    pub(super) source: Source,
+    /// The id used in place of a connection id: `p000001` and on.
+    pub(super) id: String,
+    pub(super) demand: Demand,
+}
+
+/// A pull at work.
+pub(super) struct Pulling<'a> {
+    pub(super) link: &'a PooledLink<Pull>,
+    pub(super) pool: &'a LinkPool<StreamKey, Pull>,
+    pub(super) ingest: &'a Ingest,
+    pub(super) link_settings: &'a LinkSettings,
+}
+
+impl Reconnect for Pulling<'_> {
+    fn next(&self) -> Next {
+        match self.ingest.registry.is_live(&self.link.purpose.key) {
+            true => Next::Wait(LinkError::Superseded, SUPERSEDED_POLL),
+            false => Next::Connect,
+        }
+    }
+
+    fn connect(&self) -> Attempt {
+        let Pull {
+            key,
+            source,
+            demand,
+            ..
+        } = &self.link.purpose;
+        let link = Link {
+            link_settings: self.link_settings,
+            url: &source.url,
+            purpose: Purpose::Play,
+            switch: &self.link.stop,
+        };
+        let mut receiver = Receiver {
+            ingest: self.ingest,
+            link: self.link,
+            heard: Arc::new(LastHeard::now()),
+            way: None,
+            publishing: None,
+            since: None,
+        };
+        let mut via = demand.via(key, &self.ingest.registry);
+        via.push(self.link_settings.name.clone());
+        match link.run(source.target(key, via), &mut receiver) {
+            LinkError::Stopped => Attempt::Over,
+            error => Attempt::Failed {
+                error,
+                worked: receiver
+                    .since
+                    .map_or(Duration::ZERO, |since| since.elapsed()),
+            },
+        }
+    }
+
+    fn failed(&self, error: &LinkError, retry_in: Duration) {
+        let Pull {
+            key, source, id, ..
+        } = &self.link.purpose;
+        let retry_in_sec = log::Seconds(retry_in);
+        if let LinkError::Ended = error {
+            log!(Info, "pull ended"; conn_id = id, stream_key = key, source = source.url,
+                retry_in_sec = retry_in_sec);
+        } else {
+            log!(Warn, "pull failed"; conn_id = id, stream_key = key, source = source.url,
+                layer = error.layer(), error = error, retry_in_sec = retry_in_sec);
+        }
+    }
+
+    /// Whether somebody waits for it; if not, it ends.
+    fn is_wanted(&self) -> bool {
+        let Pull { key, demand, .. } = &self.link.purpose;
+        // One step with those who look whether it runs.
+        self.pool.with(key, |_| {
+            let gone = demand.is_gone();
+            if gone {
+                self.link.stop.turn_off();
+            }
+            !gone
+        })
+    }
+}
+
+/// A pull that uses a connection.
+struct Receiver<'a> {
+    ingest: &'a Ingest,
+    link: &'a PooledLink<Pull>,
+    heard: Arc<LastHeard>,
+    /// The way to the server and what to say at the end, once it plays.
+    way: Option<(Arc<Outbox>, Vec<Message>)>,
+    /// The publication here, once there is media: some servers play streams that are not there yet.
+    publishing: Option<Publishing>,
+    /// Since when media has come.
+    since: Option<Instant>,
+}
+
+impl Receiver<'_> {
+    fn publish(&mut self) -> Result<(), LinkError> {
+        let (Some((outbox, end)), Pull { key, id, .. }) = (&self.way, &self.link.purpose) else {
+            return Ok(());
+        };
+        let publisher = Publisher {
+            conn_id: id.clone(),
+            outbox: Arc::clone(outbox),
+            heard: Arc::clone(&self.heard),
+            origin: Origin::Server { end: end.clone() },
+            via: Vec::new(),
+        };
+        let claim = self.ingest.claim(key, publisher);
+        let claim = claim.map_err(|error| match error {
+            PublishError::NoRoom(_) => LinkError::Io(io::Error::other(error)),
+            PublishError::Refused(_) => LinkError::Superseded,
+        })?;
+        log!(Info, "pull started"; conn_id = id, stream_key = key, source = self.link.purpose.source.url);
+        let (app, name) = split_key(key);
+        let publishing = claim.begin(app, name);
+        self.publishing = Some(publishing);
+        self.since = Some(Instant::now());
+        self.link.purpose.demand.set_come();
+        self.link.progress.connected(outbox);
+        Ok(())
+    }
+}
+
+impl LinkHandler for Receiver<'_> {
+    fn start(
+        &mut self,
+        _: StreamId,
+        outbox: &Arc<Outbox>,
+        end: Vec<Message>,
+    ) -> Result<(), LinkError> {
+        let grip = StopTarget::Outbox(Arc::clone(outbox), end.clone());
+        if !self.link.stop.hold(grip) {
+            return Err(LinkError::Stopped);
+        }
+        self.way = Some((Arc::clone(outbox), end));
+        Ok(())
+    }
+
+    fn redirected(&mut self, url: &RtmpUrl) {
+        let Pull {
+            key, id, source, ..
+        } = &self.link.purpose;
+        log!(Info, "pull redirected"; conn_id = id, stream_key = key, source = source.url, to = url);
+        self.link.progress.redirected(url.to_string());
+        self.since = None;
+    }
+
+    fn media(&mut self, messages: Vec<Message>, bytes: usize) -> Result<(), LinkError> {
+        self.heard.note();
+        self.link.progress.received(bytes);
+        if messages.is_empty() || self.way.is_none() {
+            return Ok(());
+        }
+        if self.publishing.is_none() {
+            self.publish()?;
+        }
+        match &self.publishing {
+            Some(publishing) => match publishing.publication.send(messages) {
+                PublicationStatus::Current => Ok(()),
+                PublicationStatus::Over => Err(LinkError::Superseded),
+            },
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self, why: &LinkError) {
+        match (self.publishing.take(), why) {
+            (Some(publishing), LinkError::Ended | LinkError::Stopped) => publishing.finish(),
+            (publishing, _) => drop(publishing),
+        }
+        self.way = None;
+        self.link.progress.settle();
+    }
+}
