@@ -22,9 +22,8 @@ pub enum Usage {
 /// A limit of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Whose it is.
+    /// The name of the limit, as the log shows it.
     pub by: &'static str,
-    /// What it counts.
     pub counts: Usage,
     /// The highest number allowed.
     pub max: usize,

@@ -77,7 +77,7 @@ fn lowest(limits: &[Limit], running: Running) -> Option<Bound> {
 pub struct Running {
     /// Connections, each of which has a descriptor.
     pub connections: usize,
-    /// Threads.
+    /// Threads of connections and of what runs beside publications.
     pub threads: usize,
 }
 

@@ -15,7 +15,6 @@ pub(super) fn publish_started(conn_id: &str, key: &StreamKey, app: &str, name: &
     event.with("app", app).with("publishing_name", name)
 }
 
-/// Publishing ended.
 pub(super) fn publish_stopped(
     conn_id: &str,
     key: &StreamKey,

@@ -42,7 +42,7 @@ pub(crate) struct IngestSettings {
     pub(crate) run_on_publish: Option<String>,
 }
 
-/// Where publications begin.
+/// What every publication needs, wherever it comes from.
 pub(crate) struct Ingest {
     pub(crate) registry: Registry,
     pub(crate) relays: Relays,

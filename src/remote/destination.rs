@@ -41,11 +41,11 @@ impl std::error::Error for DestinationError {}
 /// Some streams of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// All of them.
+    /// All streams of this server.
     All,
-    /// One.
+    /// The stream with this key.
     One(StreamKey),
-    /// Those below, however deep.
+    /// The streams whose keys begin with this one and a slash.
     Below(StreamKey),
 }
 
@@ -87,7 +87,7 @@ impl Filter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     filter: Filter,
-    /// Where.
+    /// The server and the application there.
     pub url: RtmpUrl,
     /// How many before it show themselves the same way.
     twins: usize,

@@ -33,13 +33,13 @@ pub struct LinkStats {
     pub last_error: String,
     /// Where the server sent us, as it may be shown.
     pub redirected_to: Option<String>,
-    /// Messages sent.
+    /// Messages sent, over all connections.
     pub messages: u64,
-    /// Bytes sent.
+    /// Bytes sent, over all connections.
     pub bytes: u64,
-    /// Messages left out.
+    /// Messages left out because the server was too slow.
     pub drops: u64,
-    /// Bytes received.
+    /// Bytes received, over all connections.
     pub received: u64,
 }
 
@@ -108,7 +108,7 @@ impl LinkProgress {
         }
     }
 
-    /// Bytes sent.
+    /// Bytes sent, over all connections.
     pub fn bytes(&self) -> u64 {
         self.told().bytes
     }

@@ -13,13 +13,11 @@ use std::time::Instant;
 
 /// A publication or a playback.
 pub enum Active {
-    /// The peer publishes.
     Publishing(Publishing),
-    /// The peer plays.
     Playing(Playing),
 }
 
-/// A playback.
+/// A subscription and what the log tells at its end.
 pub struct Playing {
     subscription: Subscription,
     key: StreamKey,
@@ -35,7 +33,7 @@ pub struct Playing {
 pub enum Ending {
     /// The peer said so.
     Finished,
-    /// The connection did.
+    /// The connection ended first.
     Lost,
 }
 

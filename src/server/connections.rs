@@ -36,7 +36,7 @@ pub struct PeerInfo {
 
 /// One connection, as others see it.
 pub struct Peer {
-    /// `c000001` and on.
+    /// The connection's number, as the log writes it: `c000001`.
     pub id: String,
     /// Where it comes from.
     pub addr: SocketAddr,
@@ -141,7 +141,6 @@ pub enum Refused {
     Address,
     /// The system has no room for its threads; the limit that leaves none.
     System(&'static str),
-    /// The server stops.
     Closed,
 }
 

@@ -6,7 +6,6 @@ use crate::rtmp::stream_key::StreamKey;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A connection was accepted.
 pub fn accepted(conn_id: &str, addr: SocketAddr) -> Event {
     let event = Event::new(EventKind::ConnectionAccept).on(conn_id);
     event
@@ -14,7 +13,6 @@ pub fn accepted(conn_id: &str, addr: SocketAddr) -> Event {
         .with("tls", false)
 }
 
-/// Its handshake is done.
 pub fn handshake_done(conn_id: &str) -> Event {
     Event::new(EventKind::HandshakeComplete).on(conn_id)
 }
@@ -27,7 +25,6 @@ pub fn closed(conn_id: &str, role: &str, duration: Duration) -> Event {
         .with("duration_sec", seconds(duration))
 }
 
-/// Playing began.
 pub fn play_started(conn_id: &str, key: &StreamKey, app: &str) -> Event {
     Event::new(EventKind::PlayStart)
         .on(conn_id)
@@ -35,7 +32,6 @@ pub fn play_started(conn_id: &str, key: &StreamKey, app: &str) -> Event {
         .with("app", app)
 }
 
-/// Playing ended.
 pub fn play_stopped(conn_id: &str, key: &StreamKey, duration: Duration) -> Event {
     let event = Event::new(EventKind::PlayStop).on(conn_id).of(key.as_str());
     event.with("duration_sec", seconds(duration))

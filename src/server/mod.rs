@@ -35,7 +35,7 @@ use stop::Stop;
 
 pub use watch::{Load, Watch};
 
-/// A running server.
+/// A running server. To end it in order, [`stop`](Server::stop) it.
 pub struct Server {
     context: Arc<Context>,
     watch: Watch,
@@ -108,7 +108,7 @@ impl Server {
         all_done
     }
 
-    /// Where it listens.
+    /// The addresses that RTMP is served on.
     pub fn addrs(&self) -> Vec<SocketAddr> {
         self.acceptors.iter().map(Acceptor::addr).collect()
     }
@@ -134,7 +134,7 @@ impl Server {
         self.watch.snapshot()
     }
 
-    /// Where it serves HTTP.
+    /// The addresses that HTTP is served on.
     pub fn web_addrs(&self) -> Vec<SocketAddr> {
         self.webs.iter().map(AdminServer::addr).collect()
     }

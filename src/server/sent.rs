@@ -9,7 +9,6 @@ use std::net::TcpStream;
 pub struct Sent {
     /// Messages of audio, video and data.
     media: u64,
-    /// Bytes of anything.
     bytes: u64,
 }
 

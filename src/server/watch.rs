@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// How much there is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Connections.
+    /// RTMP connections from clients, with those that still shake hands.
     pub connections: usize,
     /// Streams that are published.
     pub streams: usize,

@@ -14,11 +14,10 @@ const UNWATCHED_MAX: Duration = Duration::from_secs(30);
 
 /// Whether a pull is wanted.
 pub(super) enum Demand {
-    /// Always.
     Always,
     /// As long as somebody watches.
     Viewers {
-        /// Counts it.
+        /// Counts against the limits of what is fetched.
         fetch: Fetch,
         /// The servers on the way to the viewer who came first.
         via: Vec<String>,
@@ -33,7 +32,6 @@ pub(super) enum Demand {
 pub(super) enum Audience {
     /// Somebody is about to, as of then.
     Expected(Instant),
-    /// Somebody does.
     There,
     /// Nobody does, since then.
     Gone(Instant),
@@ -81,7 +79,7 @@ impl Demand {
         now.saturating_duration_since(since) >= UNWATCHED_MAX
     }
 
-    /// Media has come.
+    /// Notes that media has come.
     pub(super) fn set_come(&self) {
         if let Demand::Viewers {
             fetch, has_come, ..

@@ -124,7 +124,7 @@ impl Fetch {
         self.pending.lock()
     }
 
-    /// Something has come.
+    /// Notes that something has come: it is not pending any more.
     pub fn has_come(&self) {
         if let Some(address) = self.pending().take() {
             self.fetches.lock().settle(address);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// All pulls.
+/// The streams that come from other servers, and those that may.
 pub struct Pulls {
     sources: Vec<Source>,
     on_demand: bool,
