@@ -1,8 +1,9 @@
 //! All who are sent a stream, or wait for it: joining, leaving, and the fan-out.
 
 use super::batches::Encoders;
-use super::cache::{Cache, MediaMessage};
+use super::cache::Cache;
 use super::fan_out;
+use super::media_message::MediaMessage;
 use super::recipient::Notice;
 use super::viewer::{SubscriptionId, Viewer};
 use super::{Observer, stats};

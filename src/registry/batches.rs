@@ -1,7 +1,8 @@
 //! One run of live messages on its way: as all who take every track get it, and as all who take the
 //! first of each kind do.
 
-use super::cache::{MediaMessage, Selection};
+use super::media_message::MediaMessage;
+use super::selection::Selection;
 use crate::queue::{Batch, Leaders};
 use std::sync::Arc;
 

@@ -1,21 +1,11 @@
 //! What a stream keeps for viewers who come later.
 
-use super::timeline::Timing;
-use crate::media::first_track::FirstTrack;
-use crate::media::{Content, Packet, Tracks};
-use crate::queue::message_cost;
+use super::gop::Gop;
+use super::media_message::MediaMessage;
+use super::selection::{Selection, Wants};
+use crate::media::{Content, Tracks};
 use crate::rtmp::data::ON_META_DATA;
-use crate::rtmp::{Message, MessageType, Timestamp};
-use std::collections::VecDeque;
-
-/// Most payload bytes of cached pictures and sound.
-pub const GOP_BYTES_MAX: usize = 32 << 20;
-
-/// Most cached messages.
-pub const GOP_MESSAGES_MAX: usize = 4096;
-
-/// Longest time that the cache spans, in ms.
-pub const GOP_MS_MAX: i32 = 30_000;
+use crate::rtmp::{Message, MessageType};
 
 /// Most bytes of headers, and of data messages, that are kept; what comes beyond is relayed only.
 pub const RETAINED_BYTES_MAX: usize = 4 << 20;
@@ -25,204 +15,6 @@ pub const RETAINED_NAMES_MAX: usize = 16;
 
 /// Most headers that are kept, of different tracks and kinds.
 pub const HEADERS_MAX: usize = 64;
-
-/// A message of a stream and what it is.
-#[derive(Clone, Debug)]
-pub struct MediaMessage {
-    /// The message as viewers get it.
-    pub message: Message,
-    /// What its first bytes say.
-    pub packet: Packet,
-    /// The name of a data message that is kept for late joiners; empty for anything else.
-    pub retained_as: Vec<u8>,
-    first: First,
-}
-
-/// What those get of a message who take the first track of each kind.
-#[derive(Clone, Debug)]
-enum First {
-    /// The message.
-    Same,
-    /// Its part of it.
-    Part(Box<MediaMessage>),
-    /// Nothing.
-    Nothing,
-}
-
-/// Which tracks of a stream a viewer takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Selection {
-    /// All of them.
-    All,
-    /// The first of each kind, and nothing that says that there are others.
-    First,
-}
-
-impl MediaMessage {
-    /// Looks at audio, video, or data that just passes.
-    pub fn new(message: Message) -> MediaMessage {
-        let packet = Packet::new(message.kind, &message.payload);
-        let first = match FirstTrack::new(message.kind, &message.payload) {
-            FirstTrack::Whole => First::Same,
-            FirstTrack::Alone(payload) => First::Part(Box::new(MediaMessage::new(Message {
-                payload: payload.into(),
-                ..message.clone()
-            }))),
-            FirstTrack::Nothing => First::Nothing,
-        };
-        MediaMessage {
-            message,
-            packet,
-            retained_as: Vec::new(),
-            first,
-        }
-    }
-
-    /// The same at another time.
-    pub fn at(mut self, time: Timestamp) -> MediaMessage {
-        if let First::Part(part) = &mut self.first {
-            part.message.timestamp = time;
-        }
-        self.message.timestamp = time;
-        self
-    }
-
-    /// What a viewer with this selection gets of it, if anything.
-    pub fn of(&self, selection: Selection) -> Option<&MediaMessage> {
-        match (selection, &self.first) {
-            (Selection::All, _) | (_, First::Same) => Some(self),
-            (Selection::First, First::Part(part)) => Some(part),
-            (Selection::First, First::Nothing) => None,
-        }
-    }
-
-    /// Whether those who take all tracks get something else than the others.
-    pub fn has_other_tracks(&self) -> bool {
-        !matches!(self.first, First::Same)
-    }
-
-    /// A data message to be kept under `name`. It belongs to the stream, not to a moment: with any
-    /// other time than 0, players take it for a track of its own.
-    pub fn retained(name: Vec<u8>, message: Message) -> MediaMessage {
-        let message = Message {
-            timestamp: Timestamp(0),
-            ..message
-        };
-        MediaMessage {
-            retained_as: name,
-            ..MediaMessage::new(message)
-        }
-    }
-
-    /// The memory that it takes, in bytes.
-    pub fn cost(&self) -> usize {
-        let beside = size_of::<MediaMessage>() - size_of::<Message>();
-        let first = match &self.first {
-            First::Part(part) => part.cost(),
-            First::Same | First::Nothing => 0,
-        };
-        message_cost(&self.message) + beside + self.retained_as.capacity() + first
-    }
-
-    /// Bytes of payload, those of the first track's part included.
-    fn payload_len(&self) -> usize {
-        let first = match &self.first {
-            First::Part(part) => part.message.payload.len(),
-            First::Same | First::Nothing => 0,
-        };
-        self.message.payload.len() + first
-    }
-
-    /// Whether this is data that late joiners get as well.
-    pub fn is_retained(&self) -> bool {
-        !self.retained_as.is_empty()
-    }
-
-    /// Whether it takes the place of `earlier`, so that nobody needs that any more.
-    pub fn replaces(&self, earlier: &MediaMessage) -> bool {
-        let same = self.message.kind == earlier.message.kind
-            && self.packet.content == earlier.packet.content
-            && self.retained_as == earlier.retained_as;
-        same && self.packet.tracks.contains(earlier.packet.tracks)
-    }
-
-    /// Whether this is video.
-    pub fn is_video(&self) -> bool {
-        self.message.kind == MessageType::VIDEO
-    }
-
-    /// Whether this is a picture that others may need.
-    pub fn is_keyframe(&self) -> bool {
-        self.is_video() && self.packet.content == Content::Keyframe
-    }
-
-    /// Whether this is a picture that needs another.
-    pub fn is_dependent_frame(&self) -> bool {
-        self.is_video() && matches!(self.packet.content, Content::Frame | Content::Disposable)
-    }
-
-    /// Whether this is a picture.
-    pub fn is_picture(&self) -> bool {
-        self.is_keyframe() || self.is_dependent_frame()
-    }
-
-    /// Whether this makes a stream one with video: a picture or a header.
-    pub fn shows_video(&self) -> bool {
-        self.is_picture() || self.is_video() && self.is_header()
-    }
-
-    /// Whether this is a sound.
-    pub fn is_sound(&self) -> bool {
-        self.message.kind == MessageType::AUDIO && self.packet.content == Content::Frame
-    }
-
-    /// What its time says.
-    pub fn timing(&self) -> Timing {
-        match (self.is_picture(), self.is_sound()) {
-            (true, _) => Timing::Picture,
-            (_, true) => Timing::Sound,
-            _ => Timing::Aside,
-        }
-    }
-
-    /// Whether every viewer needs it, however late it comes.
-    pub fn is_header(&self) -> bool {
-        matches!(self.packet.content, Content::Header | Content::Config)
-    }
-}
-
-impl Selection {
-    fn of(self, tracks: Tracks) -> Tracks {
-        let first = Tracks::one(0);
-        match self {
-            Selection::All => tracks,
-            Selection::First if tracks.contains(first) => first,
-            Selection::First => Tracks::default(),
-        }
-    }
-}
-
-/// Which media a viewer wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wants {
-    /// receiveAudio.
-    pub audio: bool,
-    /// receiveVideo.
-    pub video: bool,
-    /// Of several tracks.
-    pub tracks: Selection,
-}
-
-impl Wants {
-    /// Whether this message is wanted; data always is.
-    pub fn includes(self, kind: MessageType) -> bool {
-        match kind {
-            MessageType::AUDIO => self.audio,
-            MessageType::VIDEO => self.video,
-            _ => true,
-        }
-    }
-}
 
 /// The beginning of a stream for one viewer.
 #[derive(Debug)]
@@ -413,7 +205,7 @@ impl Cache {
     /// How many messages a viewer would be sent at once, and their payload in bytes.
     pub fn depth(&self) -> (usize, usize) {
         let gop = self.gop.as_ref();
-        gop.map_or((0, 0), |gop| (gop.messages.len(), gop.bytes))
+        gop.map_or((0, 0), Gop::depth)
     }
 
     /// Puts headers at the time of the first of `media` in front of it.
@@ -442,90 +234,6 @@ fn keep_within_bounds(kept: &mut Vec<MediaMessage>, media: &MediaMessage, count_
     let bytes: usize = kept.iter().map(MediaMessage::payload_len).sum();
     if kept.len() < count_max && bytes + media.payload_len() <= RETAINED_BYTES_MAX {
         kept.push(media.clone());
-    }
-}
-
-/// The last group of pictures, with all else that came since, in order of arrival.
-///
-/// With several tracks it goes back to the oldest of the tracks' last keyframes.
-#[derive(Debug, Default)]
-struct Gop {
-    messages: VecDeque<MediaMessage>,
-    bytes: usize,
-    /// For each track its last keyframe, counted from the publication's first message.
-    keyframes: Vec<(u8, usize)>,
-    /// The number of the first message that is still here.
-    first: usize,
-}
-
-impl Gop {
-    fn clear(&mut self) {
-        *self = Gop::default();
-    }
-
-    fn begin(&mut self, media: &MediaMessage) {
-        let index = self.first + self.messages.len();
-        for track in media.packet.tracks.iter() {
-            match self.keyframes.iter_mut().find(|(known, _)| *known == track) {
-                Some((_, last)) => *last = index,
-                None => self.keyframes.push((track, index)),
-            }
-        }
-        let oldest = self
-            .keyframes
-            .iter()
-            .map(|(_, index)| *index)
-            .min()
-            .unwrap_or(index);
-        while self.first < oldest {
-            self.first += 1;
-            let gone = self.messages.pop_front();
-            self.bytes -= gone.map_or(0, |gone| gone.payload_len());
-        }
-        self.push(media);
-    }
-
-    /// Keeps what follows a keyframe; before the first there is nothing to follow.
-    fn append(&mut self, media: &MediaMessage) {
-        if !self.keyframes.is_empty() {
-            self.push(media);
-        }
-    }
-
-    /// Beyond any limit the whole cache goes, and the next keyframe begins a new one.
-    fn push(&mut self, media: &MediaMessage) {
-        self.bytes += media.payload_len();
-        self.messages.push_back(media.clone());
-        let first = self.messages.front().map(|media| media.message.timestamp);
-        let span = first.map_or(0, |first| media.message.timestamp.since(first));
-        let too_much = self.bytes > GOP_BYTES_MAX || self.messages.len() > GOP_MESSAGES_MAX;
-        if too_much || span > GOP_MS_MAX {
-            self.clear();
-        }
-    }
-
-    /// What a viewer gets, and the tracks that have begun in it: of each track nothing before its
-    /// keyframe.
-    fn playable(&self, wants: Wants) -> (Vec<Message>, Tracks) {
-        let mut started = Tracks::default();
-        let mut messages = Vec::with_capacity(self.messages.len());
-        for media in self
-            .messages
-            .iter()
-            .filter_map(|kept| kept.of(wants.tracks))
-        {
-            if media.is_keyframe() {
-                started.extend(media.packet.tracks);
-            }
-            if started == Tracks::default() {
-                continue;
-            }
-            let severed = media.is_dependent_frame() && !started.contains(media.packet.tracks);
-            if !severed && wants.includes(media.message.kind) {
-                messages.push(media.message.clone());
-            }
-        }
-        (messages, started)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How long a viewer waits for a keyframe before it begins with sound.
 
-use super::cache::MediaMessage;
+use super::media_message::MediaMessage;
 use crate::rtmp::Timestamp;
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,10 @@
 //! One publication of a stream. All that lasts as long as it does ends by dropping it.
 
-use super::cache::{Cache, MediaMessage, Selection};
+use super::cache::Cache;
 use super::ending::{AtEnd, Ended, Reason, Traffic};
+use super::media_message::MediaMessage;
 use super::publisher::{Origin, Publisher};
+use super::selection::Selection;
 use super::timeline::Timeline;
 use crate::media::Codec;
 use crate::queue::{Feed, Role};

@@ -9,22 +9,25 @@ mod batches;
 mod cache;
 mod ending;
 mod fan_out;
+mod gop;
 mod keyframe_wait;
 mod last_heard;
 mod live;
+mod media_message;
 mod phase;
 mod publisher;
 mod recipient;
+mod selection;
 mod stats;
 mod stream;
 mod timeline;
 mod viewer;
 
-pub use cache::Selection;
 pub use ending::{AtEnd, Ended, Reason, Traffic};
 pub use last_heard::LastHeard;
 pub use publisher::{Origin, Publisher};
 pub use recipient::{Notice, Notices, Recipient, RetainedData, SubscriberKind, SubscriptionEnd};
+pub use selection::Selection;
 pub use viewer::BEHIND_MAX;
 
 use crate::media::Codec;

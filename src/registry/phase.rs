@@ -1,7 +1,8 @@
 //! How far a viewer has come in a publication.
 
-use super::cache::{Cache, Selection};
+use super::cache::Cache;
 use super::keyframe_wait::KeyframeWait;
+use super::selection::Selection;
 use crate::media::Tracks;
 use std::time::Instant;
 

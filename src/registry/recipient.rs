@@ -1,6 +1,6 @@
 //! Who is sent a stream, and what it is told beside the media.
 
-use super::cache::Selection;
+use super::selection::Selection;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::data::set_data_frame;
 use crate::rtmp::{Message, StreamId, status};

@@ -1,9 +1,10 @@
 //! One stream: whether it is published, and its audience.
 
 use super::audience::Audience;
-use super::cache::{Cache, MediaMessage};
+use super::cache::Cache;
 use super::ending::{AtEnd, Reason};
 use super::live::{Figures, Live, PublicationId};
+use super::media_message::MediaMessage;
 use super::publisher::Publisher;
 use super::recipient::{Notice, Recipient, SubscriberKind};
 use super::timeline::Timeline;

@@ -1,10 +1,12 @@
 //! One viewer of a stream: what it has been sent, and what it can take.
 
 use super::batches::Batches;
-use super::cache::{Cache, JoinBurst, MediaMessage, Selection, Wants};
+use super::cache::{Cache, JoinBurst};
 use super::keyframe_wait::KeyframeWait;
+use super::media_message::MediaMessage;
 use super::phase::{Video, ViewerPhase};
 use super::recipient::{Notice, Recipient, RetainedData, SubscriptionEnd};
+use super::selection::{Selection, Wants};
 use crate::log;
 use crate::media::{Content, Tracks};
 use crate::queue::{Cause, Offer, Outbox, Role};
