@@ -7,14 +7,14 @@ use crate::queue::{Batch, Leaders};
 use std::sync::Arc;
 
 /// The leaders of each kind of viewer.
-pub struct Encoders {
+pub(super) struct Encoders {
     all: Leaders,
     /// `None` as long as the two kinds were sent the same.
     first: Option<Leaders>,
 }
 
 /// The same messages for each kind of viewer. Where they are the same, so are the bytes.
-pub struct Batches {
+pub(super) struct Batches {
     all: Arc<Batch>,
     /// `None`: there is nothing for it.
     first: Option<Arc<Batch>>,
@@ -22,7 +22,7 @@ pub struct Batches {
 
 impl Encoders {
     /// Viewers that have been sent nothing yet, in chunks of `chunk_size`.
-    pub fn new(chunk_size: u32) -> Encoders {
+    pub(super) fn new(chunk_size: u32) -> Encoders {
         Encoders {
             all: Leaders::new(chunk_size),
             first: None,
@@ -31,7 +31,11 @@ impl Encoders {
 
     /// Makes the bytes of a run. `has_first`: whether there are viewers who take the first tracks;
     /// it is asked only where that matters.
-    pub fn batches(&mut self, run: &[MediaMessage], has_first: impl FnOnce() -> bool) -> Batches {
+    pub(super) fn batches(
+        &mut self,
+        run: &[MediaMessage],
+        has_first: impl FnOnce() -> bool,
+    ) -> Batches {
         let differs = run.iter().any(MediaMessage::has_other_tracks);
         let matters = (differs || self.first.is_some()) && has_first();
         let mut before = (matters && self.first.is_none()).then(|| self.all.clone());
@@ -57,7 +61,7 @@ impl Encoders {
 
 impl Batches {
     /// What a viewer with this selection gets; `None`: nothing.
-    pub fn of(&self, selection: Selection) -> Option<&Arc<Batch>> {
+    pub(super) fn of(&self, selection: Selection) -> Option<&Arc<Batch>> {
         match selection {
             Selection::All => Some(&self.all),
             Selection::First => self.first.as_ref(),

@@ -8,17 +8,17 @@ use crate::rtmp::data::ON_META_DATA;
 use crate::rtmp::{Message, MessageType};
 
 /// Most bytes of headers, and of data messages, that are kept; what comes beyond is relayed only.
-pub const RETAINED_BYTES_MAX: usize = 4 << 20;
+pub(super) const RETAINED_BYTES_MAX: usize = 4 << 20;
 
 /// Most data messages that are kept under different names.
-pub const RETAINED_NAMES_MAX: usize = 16;
+pub(super) const RETAINED_NAMES_MAX: usize = 16;
 
 /// Most headers that are kept, of different tracks and kinds.
-pub const HEADERS_MAX: usize = 64;
+pub(super) const HEADERS_MAX: usize = 64;
 
 /// The beginning of a stream for one viewer.
 #[derive(Debug)]
-pub struct JoinBurst {
+pub(super) struct JoinBurst {
     /// Data that is kept, at time 0, to be sent first.
     pub data: Vec<Message>,
     /// Headers, pictures and sound, to be sent behind it as one.
@@ -31,7 +31,7 @@ pub struct JoinBurst {
 
 /// Headers, data and the last group of pictures of one publication.
 #[derive(Debug)]
-pub struct Cache {
+pub(super) struct Cache {
     data: Vec<MediaMessage>,
     headers: Vec<MediaMessage>,
     gop: Option<Gop>,
@@ -67,7 +67,7 @@ impl VideoTracks {
 
 impl Cache {
     /// An empty cache; with `keep_gop` it will keep pictures too.
-    pub fn new(keep_gop: bool) -> Cache {
+    pub(super) fn new(keep_gop: bool) -> Cache {
         Cache {
             data: Vec::new(),
             headers: Vec::new(),
@@ -77,7 +77,7 @@ impl Cache {
     }
 
     /// The video tracks that there are: those that have been seen, but for those that have gone.
-    pub fn video_tracks(&self, selection: Selection) -> Tracks {
+    pub(super) fn video_tracks(&self, selection: Selection) -> Tracks {
         let [mut tracks, since] = self.tracks.recent;
         tracks.extend(since);
         selection.of(tracks)
@@ -95,12 +95,12 @@ impl Cache {
     }
 
     /// Drops the data message of that name.
-    pub fn clear(&mut self, name: &[u8]) {
+    pub(super) fn clear(&mut self, name: &[u8]) {
         self.data.retain(|kept| kept.retained_as != name);
     }
 
     /// Takes note of a message that passes, before any viewer gets it.
-    pub fn note(&mut self, media: &MediaMessage) {
+    pub(super) fn note(&mut self, media: &MediaMessage) {
         if media.packet.content == Content::Empty {
             return;
         }
@@ -143,7 +143,7 @@ impl Cache {
     ///
     /// With video it begins at a keyframe, without at any sound. `overdue`: the viewer has waited
     /// for a keyframe for long enough, any sound will do.
-    pub fn beginning(
+    pub(super) fn beginning(
         &self,
         wants: Wants,
         current: Option<&MediaMessage>,
@@ -197,13 +197,13 @@ impl Cache {
     }
 
     /// The metadata that is kept.
-    pub fn metadata(&self) -> Option<&Message> {
+    pub(super) fn metadata(&self) -> Option<&Message> {
         let metadata = |kept: &&MediaMessage| kept.retained_as == ON_META_DATA;
         self.data.iter().find(metadata).map(|kept| &kept.message)
     }
 
     /// How many messages a viewer would be sent at once, and their payload in bytes.
-    pub fn depth(&self) -> (usize, usize) {
+    pub(super) fn depth(&self) -> (usize, usize) {
         let gop = self.gop.as_ref();
         gop.map_or((0, 0), Gop::depth)
     }

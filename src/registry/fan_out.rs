@@ -19,7 +19,7 @@ const STACK_LEN: usize = 128 << 10;
 
 /// Does `act` for all viewers but those whose index is in `except`, which is sorted. Returns the sum
 /// of what it returned.
-pub fn each(
+pub(super) fn each(
     viewers: &mut [Viewer],
     except: &[usize],
     act: impl Fn(&mut Viewer) -> u64 + Sync,

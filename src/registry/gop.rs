@@ -7,13 +7,13 @@ use crate::rtmp::Message;
 use std::collections::VecDeque;
 
 /// Most payload bytes of cached pictures and sound.
-pub const GOP_BYTES_MAX: usize = 32 << 20;
+pub(super) const GOP_BYTES_MAX: usize = 32 << 20;
 
 /// Most cached messages.
-pub const GOP_MESSAGES_MAX: usize = 4096;
+pub(super) const GOP_MESSAGES_MAX: usize = 4096;
 
 /// Longest time that the cache spans, in ms.
-pub const GOP_MS_MAX: i32 = 30_000;
+pub(super) const GOP_MS_MAX: i32 = 30_000;
 
 /// The last group of pictures, with all else that came since, in order of arrival.
 ///

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 /// How long a viewer waits for a keyframe before it begins with sound: a camera may be off, and
 /// encoders with intra refresh mark no keyframe at all.
-pub const KEYFRAME_WAIT: Duration = Duration::from_secs(3);
+pub(super) const KEYFRAME_WAIT: Duration = Duration::from_secs(3);
 
 /// A viewer's wait for the beginning of a publication. It is over after [`KEYFRAME_WAIT`], by the
 /// clock or by the times of the sound, whichever is sooner.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyframeWait {
+pub(super) struct KeyframeWait {
     since: Instant,
     first_sound: Option<Timestamp>,
 }
 
 impl KeyframeWait {
     /// A wait that begins at `now`.
-    pub fn since(now: Instant) -> KeyframeWait {
+    pub(super) fn since(now: Instant) -> KeyframeWait {
         KeyframeWait {
             since: now,
             first_sound: None,
@@ -26,7 +26,7 @@ impl KeyframeWait {
     }
 
     /// Whether it is over when `media` passes at `now`.
-    pub fn is_over(&mut self, media: &MediaMessage, now: Instant) -> bool {
+    pub(super) fn is_over(&mut self, media: &MediaMessage, now: Instant) -> bool {
         let waited = now.saturating_duration_since(self.since);
         let heard = match media.is_sound() {
             true => {

@@ -9,7 +9,7 @@ use crate::rtmp::{Message, MessageType, Timestamp};
 
 /// A message of a stream and what it is.
 #[derive(Clone, Debug)]
-pub struct MediaMessage {
+pub(super) struct MediaMessage {
     /// The message as viewers get it.
     pub message: Message,
     /// What its first bytes say.
@@ -32,7 +32,7 @@ enum First {
 
 impl MediaMessage {
     /// Looks at audio, video, or data that just passes.
-    pub fn new(message: Message) -> MediaMessage {
+    pub(super) fn new(message: Message) -> MediaMessage {
         let packet = Packet::new(message.kind, &message.payload);
         let first = match FirstTrack::new(message.kind, &message.payload) {
             FirstTrack::Whole => First::Same,
@@ -51,7 +51,7 @@ impl MediaMessage {
     }
 
     /// The same at another time.
-    pub fn at(mut self, time: Timestamp) -> MediaMessage {
+    pub(super) fn at(mut self, time: Timestamp) -> MediaMessage {
         if let First::Part(part) = &mut self.first {
             part.message.timestamp = time;
         }
@@ -60,7 +60,7 @@ impl MediaMessage {
     }
 
     /// What a viewer with this selection gets of it, if anything.
-    pub fn of(&self, selection: Selection) -> Option<&MediaMessage> {
+    pub(super) fn of(&self, selection: Selection) -> Option<&MediaMessage> {
         match (selection, &self.first) {
             (Selection::All, _) | (_, First::Same) => Some(self),
             (Selection::First, First::Part(part)) => Some(part),
@@ -69,13 +69,13 @@ impl MediaMessage {
     }
 
     /// Whether those who take all tracks get something else than the others.
-    pub fn has_other_tracks(&self) -> bool {
+    pub(super) fn has_other_tracks(&self) -> bool {
         !matches!(self.first, First::Same)
     }
 
     /// A data message to be kept under `name`. It belongs to the stream, not to a moment: with any
     /// other time than 0, players take it for a track of its own.
-    pub fn retained(name: Vec<u8>, message: Message) -> MediaMessage {
+    pub(super) fn retained(name: Vec<u8>, message: Message) -> MediaMessage {
         let message = Message {
             timestamp: Timestamp(0),
             ..message
@@ -87,7 +87,7 @@ impl MediaMessage {
     }
 
     /// The memory that it takes, in bytes.
-    pub fn cost(&self) -> usize {
+    pub(super) fn cost(&self) -> usize {
         let beside = size_of::<MediaMessage>() - size_of::<Message>();
         let first = match &self.first {
             First::Part(part) => part.cost(),
@@ -106,12 +106,12 @@ impl MediaMessage {
     }
 
     /// Whether this is data that late joiners get as well.
-    pub fn is_retained(&self) -> bool {
+    pub(super) fn is_retained(&self) -> bool {
         !self.retained_as.is_empty()
     }
 
     /// Whether it takes the place of `earlier`, so that nobody needs that any more.
-    pub fn replaces(&self, earlier: &MediaMessage) -> bool {
+    pub(super) fn replaces(&self, earlier: &MediaMessage) -> bool {
         let same = self.message.kind == earlier.message.kind
             && self.packet.content == earlier.packet.content
             && self.retained_as == earlier.retained_as;
@@ -119,37 +119,37 @@ impl MediaMessage {
     }
 
     /// Whether this is video.
-    pub fn is_video(&self) -> bool {
+    pub(super) fn is_video(&self) -> bool {
         self.message.kind == MessageType::VIDEO
     }
 
     /// Whether this is a picture that others may need.
-    pub fn is_keyframe(&self) -> bool {
+    pub(super) fn is_keyframe(&self) -> bool {
         self.is_video() && self.packet.content == Content::Keyframe
     }
 
     /// Whether this is a picture that needs another.
-    pub fn is_dependent_frame(&self) -> bool {
+    pub(super) fn is_dependent_frame(&self) -> bool {
         self.is_video() && matches!(self.packet.content, Content::Frame | Content::Disposable)
     }
 
     /// Whether this is a picture.
-    pub fn is_picture(&self) -> bool {
+    pub(super) fn is_picture(&self) -> bool {
         self.is_keyframe() || self.is_dependent_frame()
     }
 
     /// Whether this makes a stream one with video: a picture or a header.
-    pub fn shows_video(&self) -> bool {
+    pub(super) fn shows_video(&self) -> bool {
         self.is_picture() || self.is_video() && self.is_header()
     }
 
     /// Whether this is a sound.
-    pub fn is_sound(&self) -> bool {
+    pub(super) fn is_sound(&self) -> bool {
         self.message.kind == MessageType::AUDIO && self.packet.content == Content::Frame
     }
 
     /// What its time says.
-    pub fn timing(&self) -> Timing {
+    pub(super) fn timing(&self) -> Timing {
         match (self.is_picture(), self.is_sound()) {
             (true, _) => Timing::Picture,
             (_, true) => Timing::Sound,
@@ -158,7 +158,7 @@ impl MediaMessage {
     }
 
     /// Whether every viewer needs it, however late it comes.
-    pub fn is_header(&self) -> bool {
+    pub(super) fn is_header(&self) -> bool {
         matches!(self.packet.content, Content::Header | Content::Config)
     }
 }

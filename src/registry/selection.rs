@@ -25,7 +25,7 @@ impl Selection {
 
 /// Which media a viewer wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wants {
+pub(super) struct Wants {
     /// receiveAudio.
     pub audio: bool,
     /// receiveVideo.
@@ -36,7 +36,7 @@ pub struct Wants {
 
 impl Wants {
     /// Whether this message is wanted; data always is.
-    pub fn includes(self, kind: MessageType) -> bool {
+    pub(super) fn includes(self, kind: MessageType) -> bool {
         match kind {
             MessageType::AUDIO => self.audio,
             MessageType::VIDEO => self.video,

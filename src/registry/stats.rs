@@ -5,7 +5,7 @@ use crate::rtmp::{Message, MessageType};
 use crate::stats::{Metadata, QUEUE_DEPTHS};
 
 /// What the publisher's onMetaData says, as far as it can be read.
-pub fn metadata(message: Option<&Message>) -> Metadata {
+pub(super) fn metadata(message: Option<&Message>) -> Metadata {
     let Some(message) = message else {
         return Metadata::default();
     };
@@ -21,7 +21,7 @@ pub fn metadata(message: Option<&Message>) -> Metadata {
 }
 
 /// How many of the queues are so deep; see [`QUEUE_DEPTHS`].
-pub fn depths(queues: impl Iterator<Item = usize>) -> [u64; QUEUE_DEPTHS.len() + 1] {
+pub(super) fn depths(queues: impl Iterator<Item = usize>) -> [u64; QUEUE_DEPTHS.len() + 1] {
     let mut depths = [0; QUEUE_DEPTHS.len() + 1];
     for waiting in queues {
         depths[QUEUE_DEPTHS.partition_point(|bound| *bound < waiting)] += 1;

@@ -16,7 +16,7 @@ const SETTLING_MS: i32 = 5000;
 
 /// Whether a message's time is that of the publisher's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timing {
+pub(super) enum Timing {
     /// It is: a sound.
     Sound,
     /// It is: a picture.
@@ -29,7 +29,7 @@ pub enum Timing {
 /// Moves the times of a publication behind those of the ones before it, by one offset for all of
 /// its tracks, modulo the wrap. The first publication is not touched.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Timeline {
+pub(super) struct Timeline {
     /// What the times of the publication at hand are moved by; `None` until its first picture or
     /// sound.
     offset: Option<u32>,
@@ -65,7 +65,7 @@ impl Timeline {
     }
 
     /// The time at which viewers see what the publisher dates `time`; `None` to leave it out.
-    pub fn place(&mut self, timing: Timing, time: Timestamp) -> Option<Timestamp> {
+    pub(super) fn place(&mut self, timing: Timing, time: Timestamp) -> Option<Timestamp> {
         let (end, latest_sent) = (self.end(), self.latest());
         let track = match timing {
             Timing::Sound => &mut self.sound,

@@ -21,7 +21,7 @@ pub const BEHIND_MAX: Duration = Duration::from_secs(30);
 const PENDING_MAX: usize = 128;
 
 /// Most bytes of memory that they take.
-pub const PENDING_BYTES_MAX: usize = 4 << 20;
+pub(super) const PENDING_BYTES_MAX: usize = 4 << 20;
 
 /// The identity of a subscription, unique in a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::rtmp::chunk::{ChunkStreamId, Encoder, MessageHeader};
 use crate::rtmp::{Message, StreamId};
 
 /// The message stream that nearly every viewer plays on.
-pub const COMMON_STREAM: StreamId = StreamId(1);
+pub(crate) const COMMON_STREAM: StreamId = StreamId(1);
 
 /// Messages of [`COMMON_STREAM`] as chunks.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::rtmp::chunk::{Chunks, Encoder};
 use crate::rtmp::{Message, StreamId};
 use chunks::CommonChunks;
 
-pub use chunks::COMMON_STREAM;
+pub(super) use chunks::COMMON_STREAM;
 
 /// How messages become bytes for one peer, and what that peer was sent until now.
 #[derive(Clone, Debug)]
@@ -121,7 +121,7 @@ pub struct Leaders {
 
 /// The bytes that the leaders of a stream get of one batch, for each framing.
 #[derive(Debug)]
-pub struct CommonBytes {
+pub(super) struct CommonBytes {
     chunks: CommonChunks,
 }
 
