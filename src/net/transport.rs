@@ -19,17 +19,17 @@ impl Transport for SharedSocket {
     }
 }
 
-/// The life of a thread that sends: all that is queued for `line`; after a farewell it closes our
-/// direction and waits a little for the peer to close its own.
+/// The body of a writer thread: sends all that is queued for `socket`. After the closing messages it
+/// closes our direction and waits a little for the peer to close its own.
 ///
 /// # Errors
 ///
 /// Those of the socket; `WouldBlock` when a write took longer than the socket allows.
-pub fn send_all(line: &SharedSocket, writer: Writer) -> io::Result<Done> {
-    let done = writer.run(&line.0)?;
+pub fn send_all(socket: &SharedSocket, writer: Writer) -> io::Result<Done> {
+    let done = writer.run(&socket.0)?;
     if done == Done::Drained {
         // Not to send a reset: it would destroy what the peer has not read yet.
-        let _ = line.0.shutdown(Shutdown::Write);
+        let _ = socket.0.shutdown(Shutdown::Write);
         writer.linger();
     }
     Ok(done)

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 /// Messages that go to all viewers of a stream, and the bytes that most of them get.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     messages: Vec<Message>,
     common: CommonBytes,
     /// Its part of the budget, from when it first waits for a peer.
@@ -17,7 +17,7 @@ pub struct Batch {
 
 impl Batch {
     /// Makes the common bytes as those that `leaders` get.
-    pub fn new(messages: Vec<Message>, leaders: &mut Leaders) -> Batch {
+    pub(crate) fn new(messages: Vec<Message>, leaders: &mut Leaders) -> Batch {
         Batch {
             common: leaders.encode(&messages),
             messages,
@@ -26,14 +26,14 @@ impl Batch {
     }
 
     /// The messages, in order.
-    pub fn messages(&self) -> &[Message] {
+    pub(crate) fn messages(&self) -> &[Message] {
         &self.messages
     }
 
     /// Has `leaders` of other viewers take the common bytes as their own; `false` if these are not
     /// right for them.
     #[must_use]
-    pub fn suits(&self, leaders: &mut Leaders) -> bool {
+    pub(crate) fn suits(&self, leaders: &mut Leaders) -> bool {
         leaders.take_common(&self.common)
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard, Weak};
 
 /// Bytes that may wait for a peer even when the budget is used up.
-pub const FAIR_BYTES: usize = 64 << 10;
+pub(super) const FAIR_BYTES: usize = 64 << 10;
 
 /// Payloads of fewer bytes are counted for each peer that they wait for; longer ones once.
 const SHARED_LEN_MIN: usize = 1 << 10;
@@ -29,14 +29,14 @@ pub struct Budget {
 
 /// A part of the budget, given back when dropped.
 #[derive(Debug)]
-pub struct Held {
+pub(super) struct Held {
     budget: Arc<Budget>,
     bytes: usize,
 }
 
 /// Messages that count against the budget as long as they are held.
 #[derive(Debug)]
-pub struct HeldMessages {
+pub(super) struct HeldMessages {
     messages: Vec<Message>,
     own: Held,
 }
@@ -63,7 +63,7 @@ impl Budget {
     }
 
     /// Counts `bytes` for as long as what is returned is held.
-    pub fn hold(self: &Arc<Self>, bytes: usize) -> Held {
+    pub(super) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
         self.held.fetch_add(bytes, Ordering::Relaxed);
         Held {
             budget: Arc::clone(self),
@@ -72,7 +72,11 @@ impl Budget {
     }
 
     /// Counts `messages`, and `bytes` beside them.
-    pub fn hold_messages(self: &Arc<Self>, messages: Vec<Message>, bytes: usize) -> HeldMessages {
+    pub(super) fn hold_messages(
+        self: &Arc<Self>,
+        messages: Vec<Message>,
+        bytes: usize,
+    ) -> HeldMessages {
         let mut own = bytes;
         let mut shared = None;
         for message in &messages {
@@ -134,8 +138,7 @@ fn address(message: &Message) -> usize {
 }
 
 impl HeldMessages {
-    /// The messages.
-    pub fn messages(&self) -> &[Message] {
+    pub(super) fn messages(&self) -> &[Message] {
         &self.messages
     }
 }

@@ -15,7 +15,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// How much may wait for a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeedLimits {
-    /// Bytes of memory.
+    /// Bytes of memory, with what each message costs beside its payload.
     pub bytes: usize,
     /// How long the oldest message may have been waiting while others came.
     pub age: Duration,
@@ -84,7 +84,7 @@ enum FeedState {
     Overflowed,
 }
 
-/// An empty feed.
+/// An empty feed: the end to push into, and the end to take from.
 pub fn feed(limits: FeedLimits) -> (Feed, Intake) {
     let state = FeedBuffer {
         waiting: VecDeque::new(),

@@ -25,7 +25,7 @@ pub(super) enum Item {
     Wake,
 }
 
-/// What items cost.
+/// What waiting items cost, together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Weight {
     pub(super) items: usize,
@@ -111,7 +111,7 @@ impl Encoding {
     }
 }
 
-/// Messages of which some may be sent.
+/// Messages of which the first may be sent already.
 pub(super) struct Remaining {
     /// Bytes that the socket did not take, before all others.
     pub(super) unsent: Vec<u8>,

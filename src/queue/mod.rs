@@ -1,10 +1,11 @@
-//! The way to a peer: one [`Outbox`] for each connection, which everybody may send through and
-//! nobody can be held up by.
+//! The way to a peer: one [`Outbox`] for each connection, through which any thread may send without
+//! being held up.
 //!
 //! While the socket takes everything, bytes go straight into it from the thread that has them.
 //! What it does not take waits in a queue of [`QUEUE_MESSAGES`] for the connection's own writer
-//! thread, and whatever comes then has to queue up behind, so that order is kept. Chunk headers
-//! depend on what was sent before; they are made when their turn has come, never earlier.
+//! thread, and what comes then queues up behind it, so that order is kept. What a message is as
+//! bytes is up to the peer's [`Framing`] and depends on what was sent before: the bytes are made when
+//! their turn has come, never earlier.
 
 mod batch;
 mod budget;
@@ -17,11 +18,12 @@ mod outbox;
 mod role;
 mod writer;
 
-pub use batch::Batch;
-pub use budget::{Budget, FAIR_BYTES};
+pub(crate) use batch::Batch;
+pub use budget::Budget;
 pub use cause::Cause;
 pub use feed::{Feed, FeedLimits, Intake, Taken, feed};
-pub use framing::{Framing, Leaders};
+pub use framing::Framing;
+pub(crate) use framing::Leaders;
 pub use outbox::{Outbox, PeerKind, QueueFull, outbox};
 pub use role::Role;
 pub use writer::{Done, Writer};
@@ -31,13 +33,13 @@ use std::io;
 use std::time::Duration;
 
 /// Items that wait for a client: messages, or batches that belong together.
-pub const QUEUE_MESSAGES: usize = 100;
+pub(crate) const QUEUE_MESSAGES: usize = 100;
 
 /// Items that wait for a server that we send to: far away, and one for many.
-pub const RELAY_QUEUE_MESSAGES: usize = 1000;
+pub(crate) const RELAY_QUEUE_MESSAGES: usize = 1000;
 
 /// Bytes of memory that wait for a peer, beyond which the queue counts as full for media.
-pub const QUEUE_BYTES_MAX: usize = 16 << 20;
+pub(crate) const QUEUE_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes of memory that a message costs beside its payload: itself, and what its payload is
 /// allocated with.
@@ -50,10 +52,10 @@ pub fn message_cost(message: &Message) -> usize {
 
 /// Messages of our own that wait for a peer, beyond which the queue counts as full for those: they
 /// are small, but a peer can ask for as many as it likes.
-pub const REPLIES_MAX: usize = 1000;
+pub(crate) const REPLIES_MAX: usize = 1000;
 
 /// How long a connection's own replies wait for room in its queue.
-pub const REPLY_WAIT: Duration = Duration::from_millis(200);
+pub(crate) const REPLY_WAIT: Duration = Duration::from_millis(200);
 
 /// Bytes that are made ready to be sent at a time.
 const PIECE_LEN: usize = 64 << 10;
@@ -80,6 +82,6 @@ pub enum Offer {
     Queued,
     /// There is no room for it; nothing of it was taken.
     Full,
-    /// The connection is over, or about to be.
+    /// The connection is closed or closing.
     Closed,
 }

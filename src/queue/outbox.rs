@@ -1,13 +1,13 @@
-//! The one way to a peer, which everybody may send through and nobody can be held up by.
+//! The one way to a peer. Any thread may send through it, and none is held up by it.
 
-use super::budget::Budget;
+use super::budget::{Budget, FAIR_BYTES};
 use super::egress::{Closing, Egress};
 use super::framing::{Framing, MessageClass, Progress};
 use super::item::{Encoding, Item, Remaining, Weight};
 use super::writer::Writer;
 use super::{
-    Batch, Cause, FAIR_BYTES, Offer, PIECE_LEN, QUEUE_BYTES_MAX, QUEUE_MESSAGES,
-    RELAY_QUEUE_MESSAGES, REPLIES_MAX, REPLY_WAIT, Role, Transport,
+    Batch, Cause, Offer, PIECE_LEN, QUEUE_BYTES_MAX, QUEUE_MESSAGES, RELAY_QUEUE_MESSAGES,
+    REPLIES_MAX, REPLY_WAIT, Role, Transport,
 };
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
@@ -25,9 +25,9 @@ const REPLY_POLL: Duration = Duration::from_millis(2);
 /// What kind of peer an outbox leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerKind {
-    /// A client of ours.
+    /// A client that is connected to this server.
     Client,
-    /// Another server, of which we are a client.
+    /// Another server, to which this one is connected as a client.
     Server,
 }
 
@@ -65,15 +65,15 @@ struct Sent {
     drops: Counter,
 }
 
-/// The one way to a peer. Everybody who may send to it holds an `Arc` of it; when the last is
-/// gone, the writer thread ends.
+/// The one way to a peer. Everything that may send to the peer holds an `Arc` of it; when the last
+/// is gone, the writer thread ends.
 pub struct Outbox {
     egress: Mutex<Egress>,
     transport: Arc<dyn Transport>,
     queue: SyncSender<Item>,
     kind: PeerKind,
     sent: Sent,
-    /// Those of the whole server.
+    /// The counters of the whole server.
     counters: Arc<Counters>,
     budget: Arc<Budget>,
 }
@@ -117,7 +117,7 @@ impl Outbox {
     }
 
     /// Offers live messages, as messages of `stream`. Never waits.
-    pub fn offer(&self, stream: StreamId, batch: &Arc<Batch>) -> Offer {
+    pub(crate) fn offer(&self, stream: StreamId, batch: &Arc<Batch>) -> Offer {
         let offer = self.offer_batch(stream, batch);
         if matches!(offer, Offer::Sent | Offer::Queued) {
             self.count_messages(batch.messages().len());
@@ -255,11 +255,11 @@ impl Outbox {
 
     /// Closes the connection after everything that waits and these closing messages were sent.
     /// Nothing is taken after that. Never waits.
-    pub fn finish(&self, messages: Vec<Message>) {
-        self.finish_locked(&mut self.lock(), messages);
+    pub fn drain_and_close(&self, closing_messages: Vec<Message>) {
+        self.drain_locked(&mut self.lock(), closing_messages);
     }
 
-    fn finish_locked(&self, egress: &mut Egress, messages: Vec<Message>) {
+    fn drain_locked(&self, egress: &mut Egress, messages: Vec<Message>) {
         match &mut egress.closing {
             Closing::Open => {
                 egress.closing = Closing::Draining(messages);
@@ -277,7 +277,7 @@ impl Outbox {
         egress.roles -= 1;
         let is_last = egress.roles == 0;
         if is_last || self.push(&mut egress, MessageClass::Reply, messages.clone()) == Offer::Full {
-            self.finish_locked(&mut egress, messages);
+            self.drain_locked(&mut egress, messages);
         }
     }
 
@@ -293,7 +293,7 @@ impl Outbox {
         self.transport.hang_up();
     }
 
-    /// Why the connection was ended, if it was.
+    /// Why this side ended the connection, if it did.
     pub fn cause(&self) -> Option<Cause> {
         match self.lock().closing {
             Closing::Closed(cause) => cause,
@@ -306,7 +306,7 @@ impl Outbox {
         self.lock().waiting.items
     }
 
-    /// The memory that they take, in bytes.
+    /// The memory that the waiting items take, in bytes.
     pub fn waiting_bytes(&self) -> usize {
         self.lock().waiting.bytes
     }
@@ -321,7 +321,7 @@ impl Outbox {
         self.sent.messages.get()
     }
 
-    /// Those of them that are audio, video and data of a stream.
+    /// Audio, video and data of a stream that were sent or wait.
     pub fn media(&self) -> u64 {
         self.sent.media.get()
     }
@@ -331,7 +331,7 @@ impl Outbox {
         self.sent.bytes.get()
     }
 
-    /// Messages that were left out.
+    /// Messages that were left out, since there was no room for them.
     pub fn drops(&self) -> u64 {
         self.sent.drops.get()
     }

@@ -1,4 +1,4 @@
-//! What a connection is used for, counted so that its last use takes leave of the peer.
+//! What a connection is used for, counted so that the end of its last use closes it.
 
 use super::Outbox;
 use crate::rtmp::Message;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// One publication or subscription of a connection, as long as it is held.
 pub struct Role {
     outbox: Arc<Outbox>,
-    /// Whether it is counted no more.
+    /// Whether the outbox does not count it any more.
     ended: bool,
 }
 
@@ -18,16 +18,16 @@ impl Role {
         Role { outbox, ended }
     }
 
-    /// The way to whoever has the role.
+    /// The outbox of the connection that has the role.
     pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 
-    /// The stream that it was about is over: tells the peer, and takes leave of it if it has no
-    /// other role.
-    pub fn end(mut self, messages: Vec<Message>) {
+    /// The stream of the role is over: the peer is sent these messages, and the connection is closed
+    /// if it has no other role.
+    pub fn end(mut self, closing_messages: Vec<Message>) {
         self.ended = true;
-        self.outbox.end_role(messages);
+        self.outbox.end_role(closing_messages);
     }
 }
 

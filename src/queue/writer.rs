@@ -19,12 +19,12 @@ pub struct Writer {
     items: Receiver<Item>,
 }
 
-/// Why a writer has nothing more to do.
+/// Why a writer has nothing more to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// Nobody is left who could send anything.
+    /// Every holder of the outbox is gone.
     Abandoned,
-    /// The farewell was sent.
+    /// The closing messages were sent.
     Drained,
 }
 
@@ -41,9 +41,9 @@ impl Writer {
         }
     }
 
-    /// Sends what is queued, as it comes, until nobody can queue anything or leave was taken.
+    /// Sends what is queued, as it comes, until nobody can queue anything or the connection closes.
     ///
-    /// `socket` may block; how long is its own business.
+    /// `socket` may block, and sets its own limit of time.
     ///
     /// # Errors
     ///
@@ -80,8 +80,8 @@ impl Writer {
             let mut piece = Vec::new();
             let mut next = Some(item);
             while let Some(item) = next.take() {
-                if let Some(farewell) = self.send_some(item, &mut piece, socket)? {
-                    self.write(&farewell, socket)?;
+                if let Some(closing_bytes) = self.send_some(item, &mut piece, socket)? {
+                    self.write(&closing_bytes, socket)?;
                     return Ok(Done::Drained);
                 }
                 next = self.items.try_recv().ok();
@@ -91,7 +91,7 @@ impl Writer {
     }
 
     /// Sends an item, and what is behind it as far as that fits into one piece. Returns the bytes
-    /// of the farewell, if it is its turn.
+    /// of the closing messages, if it is their turn.
     fn send_some(
         &self,
         item: Item,
@@ -186,7 +186,7 @@ impl Writer {
     }
 
     /// Takes finished items off the count: at none, others send directly again. Returns the bytes
-    /// of the farewell, if it is its turn.
+    /// of the closing messages, if it is their turn.
     fn give_back(&self, finished: Weight) -> Option<Vec<u8>> {
         let outbox = self.outbox.upgrade()?;
         let mut egress = outbox.lock();

@@ -51,7 +51,7 @@ impl Audience {
         self.players().count()
     }
 
-    /// Bytes that the players here were sent since the publication began, or they came.
+    /// Bytes that the present players were sent since the publication began, or since they joined.
     pub(super) fn bytes_sent(&self) -> u64 {
         self.players().map(Viewer::bytes_sent).sum()
     }
@@ -81,7 +81,6 @@ impl Audience {
         self.viewers.iter_mut().find(|viewer| viewer.id() == id)
     }
 
-    /// Adds a viewer.
     pub(super) fn join(&mut self, viewer: Viewer) {
         self.viewers.push(viewer);
     }
@@ -108,7 +107,6 @@ impl Audience {
         ended > 0
     }
 
-    /// Ends all of them.
     pub(super) fn end_all(&mut self) {
         self.end_where(|_| true);
     }
@@ -137,10 +135,10 @@ impl Audience {
         self.viewers.iter().for_each(|viewer| viewer.notify(notice));
     }
 
-    /// With `media`, video tracks have appeared beside those in the cache.
+    /// `media` has video tracks that are not in the cache yet.
     pub(super) fn note_new_tracks(&mut self, media: &MediaMessage, cache: &Cache) {
         let viewers = self.viewers.iter_mut();
-        viewers.for_each(|viewer| viewer.tracks_appeared(media, cache));
+        viewers.for_each(|viewer| viewer.note_new_tracks(media, cache));
     }
 
     /// Sends messages to all viewers, and waits for none: one by one to viewers that need a look at

@@ -1,27 +1,27 @@
-//! One run of live messages on its way: as all who take every track get it, and as all who take the
-//! first of each kind do.
+//! Live messages as one batch for each selection of tracks: one for viewers that take every track,
+//! one for viewers that take the first of each kind.
 
 use super::media_message::MediaMessage;
 use super::selection::Selection;
 use crate::queue::{Batch, Leaders};
 use std::sync::Arc;
 
-/// The leaders of each kind of viewer.
+/// The leaders of the viewers of each selection.
 pub(super) struct Encoders {
     all: Leaders,
-    /// `None` as long as the two kinds were sent the same.
+    /// `None` as long as viewers of both selections were sent the same.
     first: Option<Leaders>,
 }
 
-/// The same messages for each kind of viewer. Where they are the same, so are the bytes.
+/// The same messages for viewers of each selection. Where they are the same, so are the bytes.
 pub(super) struct Batches {
     all: Arc<Batch>,
-    /// `None`: there is nothing for it.
+    /// `None`: these viewers get nothing of the messages.
     first: Option<Arc<Batch>>,
 }
 
 impl Encoders {
-    /// Viewers that have been sent nothing yet, in chunks of `chunk_size`.
+    /// Leaders that have been sent nothing yet, in chunks of `chunk_size` bytes.
     pub(super) fn new(chunk_size: u32) -> Encoders {
         Encoders {
             all: Leaders::new(chunk_size),
@@ -29,8 +29,8 @@ impl Encoders {
         }
     }
 
-    /// Makes the bytes of a run. `has_first`: whether there are viewers who take the first tracks;
-    /// it is asked only where that matters.
+    /// Makes the bytes of a run of messages. `has_first` says whether there are viewers who take the
+    /// first tracks; it is called only where that matters.
     pub(super) fn batches(
         &mut self,
         run: &[MediaMessage],

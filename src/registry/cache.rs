@@ -16,6 +16,15 @@ pub(super) const RETAINED_NAMES_MAX: usize = 16;
 /// Most headers that are kept, of different tracks and kinds.
 pub(super) const HEADERS_MAX: usize = 64;
 
+/// Where a viewer may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JoinAt {
+    /// At a keyframe if there is video, at any sound if not.
+    Keyframe,
+    /// At any sound: the viewer has waited for a keyframe for long enough.
+    AnySound,
+}
+
 /// The beginning of a stream for one viewer.
 #[derive(Debug)]
 pub(super) struct JoinBurst {
@@ -76,7 +85,7 @@ impl Cache {
         }
     }
 
-    /// The video tracks that there are: those that have been seen, but for those that have gone.
+    /// The video tracks that the publication has now, without those that have ended.
     pub(super) fn video_tracks(&self, selection: Selection) -> Tracks {
         let [mut tracks, since] = self.tracks.recent;
         tracks.extend(since);
@@ -89,17 +98,18 @@ impl Cache {
     }
 
     /// Keeps a data message in place of the last one of its name.
-    fn retain(&mut self, data: &MediaMessage) {
-        self.clear(&data.retained_as);
+    fn retain(&mut self, name: &[u8], data: &MediaMessage) {
+        self.clear(name);
         keep_within_bounds(&mut self.data, data, RETAINED_NAMES_MAX);
     }
 
     /// Drops the data message of that name.
     pub(super) fn clear(&mut self, name: &[u8]) {
-        self.data.retain(|kept| kept.retained_as != name);
+        self.data
+            .retain(|kept| kept.retained_as.as_deref() != Some(name));
     }
 
-    /// Takes note of a message that passes, before any viewer gets it.
+    /// Keeps what later viewers need of a message. To be called before any viewer gets it.
     pub(super) fn note(&mut self, media: &MediaMessage) {
         if media.packet.content == Content::Empty {
             return;
@@ -107,8 +117,8 @@ impl Cache {
         if media.shows_video() {
             self.tracks.note(media.packet.tracks);
         }
-        if media.is_retained() {
-            return self.retain(media);
+        if let Some(name) = &media.retained_as {
+            return self.retain(name, media);
         }
         if media.is_header() {
             return self.note_header(media);
@@ -138,22 +148,19 @@ impl Cache {
         }
     }
 
-    /// The beginning for a viewer who comes now, while `current` passes if anything does; `None`
-    /// if it has to wait. Whatever passes is noted already, so that it is part of the beginning.
-    ///
-    /// With video it begins at a keyframe, without at any sound. `overdue`: the viewer has waited
-    /// for a keyframe for long enough, any sound will do.
-    pub(super) fn beginning(
+    /// The beginning for a viewer who joins while `current` passes; `None` if the viewer has to
+    /// wait. `current` must have been noted, so that it is part of the beginning.
+    pub(super) fn join_burst(
         &self,
         wants: Wants,
         current: Option<&MediaMessage>,
-        overdue: bool,
+        at: JoinAt,
     ) -> Option<JoinBurst> {
         let waits = self.has_video(wants.tracks) && wants.video;
         let pictures = waits.then(|| self.pictures(wants, current)).flatten();
         let (media, started) = match pictures {
             Some(pictures) => pictures,
-            None if waits && !overdue => return None,
+            None if waits && at == JoinAt::Keyframe => return None,
             None => {
                 let begins = |media: &&MediaMessage| {
                     let kept = media.is_header() || media.is_retained();
@@ -191,14 +198,13 @@ impl Cache {
         (!media.is_empty()).then_some((media, started))
     }
 
-    /// The data that is kept.
     fn data(&self) -> Vec<Message> {
         self.data.iter().map(|kept| kept.message.clone()).collect()
     }
 
     /// The metadata that is kept.
     pub(super) fn metadata(&self) -> Option<&Message> {
-        let metadata = |kept: &&MediaMessage| kept.retained_as == ON_META_DATA;
+        let metadata = |kept: &&MediaMessage| kept.retained_as.as_deref() == Some(ON_META_DATA);
         self.data.iter().find(metadata).map(|kept| &kept.message)
     }
 

@@ -1,4 +1,4 @@
-//! The end of a publication, told where it happens.
+//! The end of a publication.
 
 use crate::media::Codec;
 use std::fmt;
@@ -30,11 +30,11 @@ impl fmt::Display for Reason {
 /// What passed through a publication.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Audio messages.
+    /// Audio messages, headers included.
     pub audio: u64,
-    /// Video messages.
+    /// Video messages, headers included.
     pub video: u64,
-    /// Their payload bytes.
+    /// Payload bytes of all messages, data included.
     pub bytes: u64,
     /// Messages that were left out for slow viewers, counted for each of them.
     pub dropped: u64,
@@ -47,7 +47,7 @@ pub struct Traffic {
 /// A publication that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Why.
+    /// Why it ended.
     pub reason: Reason,
     /// How many players it had then.
     pub viewers: usize,
@@ -55,6 +55,6 @@ pub struct Ended {
     pub traffic: Traffic,
 }
 
-/// What is done when a publication ends, whatever ends it. Called once, under the stream's lock,
-/// before anything of the next publication is told: it must not wait for anything.
+/// Called once when a publication ends, under the stream's lock, before the next publication is
+/// announced: it must not wait for anything.
 pub type AtEnd = Box<dyn FnOnce(Ended) + Send>;

@@ -1,13 +1,12 @@
 //! Doing one thing for each viewer, with more threads where there are many of them.
 
-use super::lock;
 use super::viewer::Viewer;
 use crate::sync::{self, Mutex};
 use std::num::NonZero;
 use std::sync::OnceLock;
 use std::thread;
 
-/// From so many viewers on, more than one thread sends. Sending to that many takes some
+/// The number of viewers from which on more than one thread sends. Sending to that many takes some
 /// milliseconds, starting a thread some hundredths of one.
 const WIDE_AUDIENCE: usize = 512;
 
@@ -30,7 +29,7 @@ pub(super) fn each(
         cores() - 1
     };
     let shares = Mutex::new(viewers.chunks_mut(SHARE).enumerate());
-    let next = || lock(&shares).next();
+    let next = || shares.lock().next();
     let work = || {
         let mut sum = 0;
         while let Some((number, share)) = next() {

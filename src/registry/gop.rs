@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 /// Most payload bytes of cached pictures and sound.
 pub(super) const GOP_BYTES_MAX: usize = 32 << 20;
 
-/// Most cached messages.
+/// Most cached messages, headers and data not counted.
 pub(super) const GOP_MESSAGES_MAX: usize = 4096;
 
 /// Longest time that the cache spans, in ms.

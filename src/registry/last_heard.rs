@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct LastHeard {
     since: Instant,
-    /// In ms from there on.
+    /// When the peer was heard of, in ms after `since`.
     at_ms: AtomicU64,
 }
 
@@ -20,7 +20,7 @@ impl LastHeard {
         }
     }
 
-    /// Something came from the peer.
+    /// Notes that something came from the peer.
     pub fn note(&self) {
         self.at_ms.store(self.elapsed_ms(), Ordering::Relaxed);
     }

@@ -142,7 +142,7 @@ impl Live {
     /// the stream's name.
     pub(super) fn dismiss_publisher(&self, how: &str) {
         let closing_messages = self.origin.closing_messages(how);
-        self.role.outbox().finish(closing_messages);
+        self.role.outbox().drain_and_close(closing_messages);
     }
 
     /// Counts a message of the publisher, and puts it at the time that viewers see; `None` if it

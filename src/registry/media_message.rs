@@ -11,27 +11,26 @@ use crate::rtmp::{Message, MessageType, Timestamp};
 #[derive(Clone, Debug)]
 pub(super) struct MediaMessage {
     /// The message as viewers get it.
-    pub message: Message,
+    pub(super) message: Message,
     /// What its first bytes say.
-    pub packet: Packet,
-    /// The name of a data message that is kept for late joiners; empty for anything else.
-    pub retained_as: Vec<u8>,
+    pub(super) packet: Packet,
+    /// The name of a data message that is kept for late joiners; `None` for anything else.
+    pub(super) retained_as: Option<Vec<u8>>,
     first: First,
 }
 
-/// What those get of a message who take the first track of each kind.
+/// What a viewer that takes the first track of each kind gets of a message.
 #[derive(Clone, Debug)]
 enum First {
-    /// The message.
+    /// The message as it is.
     Same,
-    /// Its part of it.
+    /// The part of the message that is about the first track.
     Part(Box<MediaMessage>),
-    /// Nothing.
     Nothing,
 }
 
 impl MediaMessage {
-    /// Looks at audio, video, or data that just passes.
+    /// Looks at audio, video, or data that is not kept.
     pub(super) fn new(message: Message) -> MediaMessage {
         let packet = Packet::new(message.kind, &message.payload);
         let first = match FirstTrack::new(message.kind, &message.payload) {
@@ -45,12 +44,12 @@ impl MediaMessage {
         MediaMessage {
             message,
             packet,
-            retained_as: Vec::new(),
+            retained_as: None,
             first,
         }
     }
 
-    /// The same at another time.
+    /// The same message at another time.
     pub(super) fn at(mut self, time: Timestamp) -> MediaMessage {
         if let First::Part(part) = &mut self.first {
             part.message.timestamp = time;
@@ -81,7 +80,7 @@ impl MediaMessage {
             ..message
         };
         MediaMessage {
-            retained_as: name,
+            retained_as: Some(name).filter(|name| !name.is_empty()),
             ..MediaMessage::new(message)
         }
     }
@@ -93,7 +92,10 @@ impl MediaMessage {
             First::Part(part) => part.cost(),
             First::Same | First::Nothing => 0,
         };
-        message_cost(&self.message) + beside + self.retained_as.capacity() + first
+        message_cost(&self.message)
+            + beside
+            + self.retained_as.as_ref().map_or(0, Vec::capacity)
+            + first
     }
 
     /// Bytes of payload, those of the first track's part included.
@@ -107,7 +109,7 @@ impl MediaMessage {
 
     /// Whether this is data that late joiners get as well.
     pub(super) fn is_retained(&self) -> bool {
-        !self.retained_as.is_empty()
+        self.retained_as.is_some()
     }
 
     /// Whether it takes the place of `earlier`, so that nobody needs that any more.

@@ -18,6 +18,7 @@ mod phase;
 mod publisher;
 mod recipient;
 mod selection;
+mod slowness;
 mod stats;
 mod stream;
 mod timeline;
@@ -28,7 +29,7 @@ pub use last_heard::LastHeard;
 pub use publisher::{Origin, Publisher};
 pub use recipient::{Notice, Notices, Recipient, RetainedData, SubscriberKind, SubscriptionEnd};
 pub use selection::Selection;
-pub use viewer::BEHIND_MAX;
+pub use slowness::BEHIND_MAX;
 
 use crate::media::Codec;
 use crate::queue::{Feed, Outbox};
@@ -38,8 +39,8 @@ use crate::stats::{Counters, StreamStats};
 use crate::sync::Mutex;
 use live::PublicationId;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use stream::Stream;
 use viewer::SubscriptionId;
@@ -48,7 +49,7 @@ use viewer::SubscriptionId;
 /// way. Most often it is the same encoder, on a connection that was cut.
 pub const SILENT_MAX: Duration = Duration::from_secs(10);
 
-/// How streams behave.
+/// Settings that all streams share.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamSettings {
     /// Whether viewers start at once, from the last keyframe, or at the next one.
@@ -65,7 +66,7 @@ pub struct StreamSettings {
 
 /// Is told what becomes of streams, under a stream's lock: it must not wait for anything.
 pub trait Observer: Send + Sync {
-    /// Somebody publishes a stream that nobody did.
+    /// A stream is published that was not published before.
     fn stream_begins(&self, key: &StreamKey);
 
     /// A stream is over; a publisher that was lost has not come back in time.
@@ -84,7 +85,7 @@ pub trait Observer: Send + Sync {
 /// Why a stream cannot be published or played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Somebody else publishes it.
+    /// The stream has another publisher.
     InUse,
     /// Nobody publishes it, and viewers do not wait.
     NotFound,
@@ -105,11 +106,6 @@ struct RegistryShared {
     counters: Arc<Counters>,
     next_publication: AtomicU64,
     next_subscription: AtomicU64,
-}
-
-/// Locks, whatever happened to others who held the lock: every change under it is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
 }
 
 impl Registry {
@@ -166,27 +162,27 @@ impl Registry {
 
     /// The servers that the stream `key` has come through; none if nobody publishes it.
     pub fn via(&self, key: &StreamKey) -> Vec<String> {
-        let stream = lock(&self.0.streams).get(key).cloned();
-        stream.map_or(Vec::new(), |stream| lock(&stream).via().to_vec())
+        let stream = self.0.streams.lock().get(key).cloned();
+        stream.map_or(Vec::new(), |stream| stream.lock().via().to_vec())
     }
 
     /// The servers that the stream `key` would go to, on the shortest way to those who play it or
     /// wait for it; `None` if nobody does.
     pub fn shortest_way(&self, key: &StreamKey) -> Option<Vec<String>> {
-        let stream = lock(&self.0.streams).get(key).cloned();
-        stream.and_then(|stream| lock(&stream).shortest_way())
+        let stream = self.0.streams.lock().get(key).cloned();
+        stream.and_then(|stream| stream.lock().shortest_way())
     }
 
     /// Whether somebody publishes the stream `key` now.
     pub fn is_live(&self, key: &StreamKey) -> bool {
-        let stream = lock(&self.0.streams).get(key).cloned();
-        stream.is_some_and(|stream| lock(&stream).is_live())
+        let stream = self.0.streams.lock().get(key).cloned();
+        stream.is_some_and(|stream| stream.lock().is_live())
     }
 
     /// Whether somebody publishes the stream `key`, or did a moment ago.
     pub fn is_published(&self, key: &StreamKey) -> bool {
-        let stream = lock(&self.0.streams).get(key).cloned();
-        stream.is_some_and(|stream| !lock(&stream).is_vacant())
+        let stream = self.0.streams.lock().get(key).cloned();
+        stream.is_some_and(|stream| !stream.lock().is_vacant())
     }
 
     /// Ends a stream: its publisher and its viewers are told and hung up on.
@@ -195,9 +191,9 @@ impl Registry {
     ///
     /// [`Refusal::NotFound`] if nobody publishes it.
     pub fn end(&self, key: &StreamKey) -> Result<(), Refusal> {
-        let stream = lock(&self.0.streams).get(key).cloned();
+        let stream = self.0.streams.lock().get(key).cloned();
         let stream = stream.ok_or(Refusal::NotFound)?;
-        let ended = lock(&stream).end_from_outside();
+        let ended = stream.lock().end_from_outside();
         self.release(key, &stream);
         ended
     }
@@ -206,14 +202,14 @@ impl Registry {
     pub fn stats(&self) -> Vec<StreamStats> {
         let mut streams = self.snapshot();
         streams.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let stats = streams.iter().map(|(_, stream)| lock(stream).stats());
+        let stats = streams.iter().map(|(_, stream)| stream.lock().stats());
         stats.flatten().collect()
     }
 
     /// Does what is due by `now`; to be called a few times a second.
     pub fn expire(&self, now: Instant) {
         for (key, stream) in self.snapshot() {
-            if lock(&stream).expire(now) {
+            if stream.lock().expire(now) {
                 self.release(&key, &stream);
             }
         }
@@ -223,7 +219,7 @@ impl Registry {
     pub fn close(&self) {
         self.snapshot()
             .iter()
-            .for_each(|(_, stream)| lock(stream).close());
+            .for_each(|(_, stream)| stream.lock().close());
     }
 
     /// How many streams are published now, and how many viewers play or wait.
@@ -231,25 +227,27 @@ impl Registry {
         let streams = self.snapshot();
         let live = streams
             .iter()
-            .filter(|(_, stream)| lock(stream).is_live())
+            .filter(|(_, stream)| stream.lock().is_live())
             .count();
         (
             live,
             streams
                 .iter()
-                .map(|(_, stream)| lock(stream).player_count())
+                .map(|(_, stream)| stream.lock().player_count())
                 .sum(),
         )
     }
 
     fn snapshot(&self) -> Vec<(StreamKey, Arc<Mutex<Stream>>)> {
-        lock(&self.0.streams)
+        self.0
+            .streams
+            .lock()
             .iter()
             .map(|(key, stream)| (key.clone(), Arc::clone(stream)))
             .collect()
     }
 
-    /// Does something with the stream `key`, which is made if there is none.
+    /// Calls `act` with the stream `key`, which is made if it does not exist.
     fn with_stream(
         &self,
         key: &StreamKey,
@@ -257,14 +255,14 @@ impl Registry {
     ) -> Result<Registration, Refusal> {
         loop {
             let stream = {
-                let mut streams = lock(&self.0.streams);
+                let mut streams = self.0.streams.lock();
                 let new = || {
                     let stream = Stream::new(key.clone(), Arc::clone(&self.0));
                     Arc::new(Mutex::new(stream))
                 };
                 Arc::clone(streams.entry(key.clone()).or_insert_with(new))
             };
-            let mut locked = lock(&stream);
+            let mut locked = stream.lock();
             // Between the two locks the registry may have let go of it.
             if !locked.is_retired() {
                 let acted = act(&mut locked);
@@ -279,20 +277,21 @@ impl Registry {
         }
     }
 
-    /// Forgets a stream that nobody publishes or watches. One that was forgotten before may have a
-    /// successor under the same key, which stays.
+    /// Forgets a stream that nobody publishes or watches. Another stream may have its key by now,
+    /// and stays.
     fn release(&self, key: &StreamKey, stream: &Arc<Mutex<Stream>>) {
-        let mut streams = lock(&self.0.streams);
+        let mut streams = self.0.streams.lock();
         let is_registered = streams
             .get(key)
             .is_some_and(|registered| Arc::ptr_eq(registered, stream));
-        if is_registered && lock(stream).retire() {
+        if is_registered && stream.lock().retire() {
             streams.remove(key);
         }
     }
 }
 
-/// A stream and where it is registered. Dropping it forgets a stream that nobody needs.
+/// A stream and where it is registered. Dropping it forgets a stream that nobody publishes or
+/// watches.
 struct Registration {
     registry: Registry,
     key: StreamKey,
@@ -316,7 +315,7 @@ pub struct Publication {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublicationStatus {
-    /// It does.
+    /// The publication goes on.
     Current,
     /// It was ended, or somebody else publishes the stream; what was asked for was not done.
     Over,
@@ -326,30 +325,36 @@ impl Publication {
     /// Sends audio, video and data to all viewers, unless the publication is over. Waits for none
     /// of them.
     pub fn send(&self, messages: impl IntoIterator<Item = Message>) -> PublicationStatus {
-        lock(&self.registration.stream).send(self.id, messages, Instant::now())
+        self.registration
+            .stream
+            .lock()
+            .send(self.id, messages, Instant::now())
     }
 
     /// Calls `begin` unless the publication is over; what that returns is called when it ends. Both
     /// are called under the stream's lock and must not wait for anything: so nothing of the next
     /// publication is told before the end of this one.
     pub fn begin(&self, begin: impl FnOnce() -> AtEnd) -> PublicationStatus {
-        lock(&self.registration.stream).begin(self.id, begin)
+        self.registration.stream.lock().begin(self.id, begin)
     }
 
     /// Has everything that is sent from now on pushed into `feed` too, until the publication ends.
     pub fn attach(&self, feed: Feed) {
-        lock(&self.registration.stream).attach(self.id, feed);
+        self.registration.stream.lock().attach(self.id, feed);
     }
 
     /// The publisher is done: viewers are told so and leave.
     pub fn finish(self) {
-        lock(&self.registration.stream).finish(self.id);
+        self.registration.stream.lock().finish(self.id);
     }
 }
 
 impl Drop for Publication {
     fn drop(&mut self) {
-        lock(&self.registration.stream).lose(self.id, Instant::now());
+        self.registration
+            .stream
+            .lock()
+            .lose(self.id, Instant::now());
     }
 }
 
@@ -362,26 +367,26 @@ pub struct Subscription {
 impl Subscription {
     /// Whether the stream has ended for this viewer.
     pub fn is_over(&self) -> bool {
-        lock(&self.registration.stream).viewer(self.id).is_none()
+        self.registration.stream.lock().viewer(self.id).is_none()
     }
 
     /// Pauses, or goes on at the next keyframe.
     pub fn set_paused(&self, paused: bool) {
-        if let Some(viewer) = lock(&self.registration.stream).viewer(self.id) {
+        if let Some(viewer) = self.registration.stream.lock().viewer(self.id) {
             viewer.set_paused(paused);
         }
     }
 
     /// Turns audio on or off.
     pub fn set_audio(&self, on: bool) {
-        if let Some(viewer) = lock(&self.registration.stream).viewer(self.id) {
+        if let Some(viewer) = self.registration.stream.lock().viewer(self.id) {
             viewer.set_audio(on);
         }
     }
 
     /// Turns video on, from the next keyframe, or off.
     pub fn set_video(&self, on: bool) {
-        if let Some(viewer) = lock(&self.registration.stream).viewer(self.id) {
+        if let Some(viewer) = self.registration.stream.lock().viewer(self.id) {
             viewer.set_video(on);
         }
     }
@@ -389,6 +394,6 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        lock(&self.registration.stream).unsubscribe(self.id);
+        self.registration.stream.lock().unsubscribe(self.id);
     }
 }

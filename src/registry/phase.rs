@@ -20,7 +20,7 @@ pub(super) enum ViewerPhase {
 /// Which video tracks a viewer is sent.
 #[derive(Debug)]
 pub(super) enum Video {
-    /// All of them.
+    /// All tracks.
     Whole,
     /// Those that have begun with a keyframe: others have not.
     From(Tracks),

@@ -6,7 +6,7 @@ use crate::rtmp::MessageType;
 /// Which tracks of a stream a viewer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// All of them.
+    /// All tracks, and all that is said of them.
     All,
     /// The first of each kind, and nothing that says that there are others.
     First,
@@ -26,12 +26,11 @@ impl Selection {
 /// Which media a viewer wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wants {
-    /// receiveAudio.
-    pub audio: bool,
-    /// receiveVideo.
-    pub video: bool,
-    /// Of several tracks.
-    pub tracks: Selection,
+    /// Whether receiveAudio is on.
+    pub(super) audio: bool,
+    /// Whether receiveVideo is on.
+    pub(super) video: bool,
+    pub(super) tracks: Selection,
 }
 
 impl Wants {

@@ -21,9 +21,9 @@ use std::time::Instant;
 enum PublishState {
     /// Nobody publishes it; its audience waits for a publisher.
     Vacant,
-    /// Somebody publishes it.
+    /// The stream has a publisher.
     Live(Box<Live>),
-    /// The publisher was lost; viewers stay until then.
+    /// The publisher was lost. Viewers stay until the time given.
     Lost { until: Instant, figures: Figures },
     /// The registry has forgotten the stream: nobody may join it any more.
     Retired,
@@ -88,7 +88,6 @@ impl Stream {
         }
     }
 
-    /// Whether somebody publishes.
     pub(super) fn is_live(&self) -> bool {
         self.live().is_some()
     }
@@ -145,7 +144,7 @@ impl Stream {
         if let PublishState::Live(last) = &last {
             last.dismiss_publisher("was taken over by another publisher.");
         }
-        // They wait for what they have themselves.
+        // These viewers would send the stream to the servers that it comes from.
         self.audience.end_looping(live.via());
         self.shared.counters.publishers.add(1);
         let notice = match &last {

@@ -1,20 +1,18 @@
 //! One viewer of a stream: what it has been sent, and what it can take.
 
 use super::batches::Batches;
-use super::cache::{Cache, JoinBurst};
+use super::cache::{Cache, JoinAt, JoinBurst};
 use super::keyframe_wait::KeyframeWait;
 use super::media_message::MediaMessage;
 use super::phase::{Video, ViewerPhase};
 use super::recipient::{Notice, Recipient, RetainedData, SubscriptionEnd};
 use super::selection::{Selection, Wants};
+use super::slowness::{Patience, Slowness};
 use crate::log;
 use crate::media::{Content, Tracks};
 use crate::queue::{Cause, Offer, Outbox, Role};
 use crate::rtmp::Message;
-use std::time::{Duration, Instant};
-
-/// How long a viewer may stay behind before it is hung up on.
-pub const BEHIND_MAX: Duration = Duration::from_secs(30);
+use std::time::Instant;
 
 /// Most headers and data messages that wait for room in a viewer's queue; a viewer that has missed
 /// more cannot be brought back in step.
@@ -27,13 +25,6 @@ pub(super) const PENDING_BYTES_MAX: usize = 4 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SubscriptionId(pub(super) u64);
 
-/// A time during which a viewer takes less than there is.
-#[derive(Debug)]
-struct Episode {
-    since: Instant,
-    dropped: u64,
-}
-
 /// A viewer's place in the audience.
 pub(super) struct Viewer {
     id: SubscriptionId,
@@ -42,11 +33,12 @@ pub(super) struct Viewer {
     phase: ViewerPhase,
     wants: Wants,
     paused: bool,
-    /// What could not be sent and must not be lost: headers, metadata, notices.
+    /// Headers and metadata that could not be sent and must not be lost.
     pending: Vec<MediaMessage>,
+    /// Whether the recipient is to be told that it is too slow.
     notice_pending: bool,
-    episode: Option<Episode>,
-    /// What its connection had been sent, in bytes, when the publication began, or it came.
+    slowness: Slowness,
+    /// Bytes that its connection had been sent when the publication began, or when it joined.
     bytes_before: u64,
 }
 
@@ -72,7 +64,7 @@ impl Viewer {
             paused: false,
             pending: Vec::new(),
             notice_pending: false,
-            episode: None,
+            slowness: Slowness::default(),
         }
     }
 
@@ -80,7 +72,7 @@ impl Viewer {
         self.id
     }
 
-    /// The way to it.
+    /// The outbox of its connection.
     pub(super) fn outbox(&self) -> &Outbox {
         self.role.outbox()
     }
@@ -100,7 +92,7 @@ impl Viewer {
         &self.recipient.via
     }
 
-    /// Bytes that its connection was sent since the publication began, or it came.
+    /// Bytes that its connection was sent since the publication began, or since it joined.
     pub(super) fn bytes_sent(&self) -> u64 {
         self.outbox().bytes().saturating_sub(self.bytes_before)
     }
@@ -128,7 +120,7 @@ impl Viewer {
             self.outbox().hang_up(Cause::QueueFull);
         }
         self.phase = ViewerPhase::Starting(KeyframeWait::since(now));
-        self.begin(cache, None, false);
+        self.begin(cache, None, JoinAt::Keyframe);
     }
 
     /// The stream has another publication now: nothing of the last one counts.
@@ -145,9 +137,8 @@ impl Viewer {
         self.wants.tracks == Selection::First
     }
 
-    /// With `media`, video tracks have appeared beside those in the cache: each of them begins with
-    /// its own keyframe.
-    pub(super) fn tracks_appeared(&mut self, media: &MediaMessage, cache: &Cache) {
+    /// `media` has video tracks that are not in the cache: each of them begins with its own keyframe.
+    pub(super) fn note_new_tracks(&mut self, media: &MediaMessage, cache: &Cache) {
         let known = cache.video_tracks(self.wants.tracks);
         let appears = |media: &MediaMessage| !known.contains(media.packet.tracks);
         if !media.of(self.wants.tracks).is_some_and(appears) {
@@ -201,12 +192,12 @@ impl Viewer {
         }
     }
 
-    /// Sends the beginning, if there is one. `overdue`: it need not be a keyframe any more.
-    fn begin(&mut self, cache: &Cache, current: Option<&MediaMessage>, overdue: bool) {
+    /// Sends the beginning of the stream, if the cache has one.
+    fn begin(&mut self, cache: &Cache, current: Option<&MediaMessage>, at: JoinAt) {
         if self.paused {
             return;
         }
-        let Some(beginning) = cache.beginning(self.wants, current, overdue) else {
+        let Some(burst) = cache.join_burst(self.wants, current, at) else {
             return;
         };
         let JoinBurst {
@@ -214,7 +205,7 @@ impl Viewer {
             messages,
             started,
             left_out,
-        } = beginning;
+        } = burst;
         let form = self.recipient.retained_data;
         let data = data.iter().map(|message| form.form(message));
         let messages = data.chain(messages).collect();
@@ -265,8 +256,11 @@ impl Viewer {
         match &mut self.phase {
             ViewerPhase::Waiting(_) => 0,
             ViewerPhase::Starting(wait) => {
-                let overdue = wait.is_over(media, now);
-                self.begin(cache, Some(media), overdue);
+                let at = match wait.is_over(media, now) {
+                    true => JoinAt::AnySound,
+                    false => JoinAt::Keyframe,
+                };
+                self.begin(cache, Some(media), at);
                 0
             }
             ViewerPhase::Playing(_) if self.paused || !self.wants.includes(media.message.kind) => {
@@ -277,7 +271,7 @@ impl Viewer {
             }
             ViewerPhase::Playing(video) => {
                 if media.is_dependent_frame() && !video.has_begun(media.packet.tracks) {
-                    self.count_drop(0)
+                    self.skip_one()
                 } else {
                     self.send(media, cache, now)
                 }
@@ -287,10 +281,10 @@ impl Viewer {
 
     /// Sends one message behind what is pending, or drops it where it may be dropped.
     fn send(&mut self, media: &MediaMessage, cache: &Cache, now: Instant) -> u64 {
-        let disposable = media.packet.content == Content::Disposable;
-        let restarts = media.is_keyframe() && self.episode.is_some();
-        if (disposable || restarts) && self.outbox().is_half_full() {
-            return match disposable {
+        let is_disposable = media.packet.content == Content::Disposable;
+        let restarts = media.is_keyframe() && self.slowness.is_behind();
+        if (is_disposable || restarts) && self.outbox().is_half_full() {
+            return match is_disposable {
                 true => self.drop_one(now),
                 false => self.lose_video(now),
             };
@@ -298,7 +292,7 @@ impl Viewer {
         match self.push_with_pending(media) {
             Offer::Full if !is_droppable(media) => {
                 self.defer(media);
-                self.begin_episode(now);
+                self.fall_behind(now);
                 0
             }
             Offer::Full if media.is_video() => self.lose_video(now),
@@ -391,53 +385,45 @@ impl Viewer {
     }
 
     fn drop_one(&mut self, now: Instant) -> u64 {
-        self.begin_episode(now);
-        self.count_drop(1)
+        self.fall_behind(now);
+        self.count_drop()
     }
 
-    fn count_drop(&mut self, at_least: u64) -> u64 {
-        let dropped = if self.episode.is_some() { 1 } else { at_least };
-        if let Some(episode) = &mut self.episode {
-            episode.dropped += dropped;
-        }
-        self.outbox().count_drops(dropped);
-        match self.is_player() {
-            true => dropped,
+    /// A picture is left out because another is missing; it counts only if that was dropped.
+    fn skip_one(&mut self) -> u64 {
+        match self.slowness.is_behind() {
+            true => self.count_drop(),
             false => 0,
         }
     }
 
-    fn begin_episode(&mut self, now: Instant) {
-        if self.episode.is_none() {
-            self.episode = Some(Episode {
-                since: now,
-                dropped: 0,
-            });
+    /// Counts a message that was left out; returns 1 for a player, and 0 for a server.
+    fn count_drop(&mut self) -> u64 {
+        self.slowness.count_drop();
+        self.outbox().count_drops(1);
+        u64::from(self.is_player())
+    }
+
+    fn fall_behind(&mut self, now: Instant) {
+        if !self.slowness.is_behind() {
+            self.slowness.begin(now);
             self.notice_pending = true;
         }
     }
 
     fn caught_up(&mut self, now: Instant) {
-        if let Some(episode) = self.episode.take() {
-            let behind_sec = log::Seconds(now.saturating_duration_since(episode.since));
-            log!(Warn, "viewer was too slow"; conn_id = self.recipient.conn_id,
-                dropped = episode.dropped, behind_sec = behind_sec);
-        }
+        self.slowness.end(now, &self.recipient.conn_id);
     }
 
-    /// Ends the episode of a viewer that has taken everything; hangs up on one that has been behind
-    /// for too long.
+    /// A viewer that has taken everything is not behind any more. One that has been behind for too
+    /// long is hung up on.
     pub(super) fn check_behind(&mut self, now: Instant) {
         // It may be sent nothing more for long, paused say, so this is not left to the next message.
         if self.outbox().waiting() == 0 {
             self.caught_up(now);
         }
-        let too_long =
-            |episode: &Episode| now.saturating_duration_since(episode.since) >= BEHIND_MAX;
-        if let Some(episode) = self.episode.take_if(|episode| too_long(episode)) {
-            log!(Warn, "viewer too slow, hanging up"; conn_id = self.recipient.conn_id,
-                dropped = episode.dropped, behind_sec = BEHIND_MAX.as_secs());
-            self.role.outbox().hang_up(Cause::Behind);
+        if self.slowness.check(now, &self.recipient.conn_id) == Patience::Exhausted {
+            self.outbox().hang_up(Cause::Behind);
         }
     }
 }

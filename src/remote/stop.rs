@@ -60,7 +60,7 @@ impl StopHandle {
             StopTarget::Nothing => {}
             StopTarget::Dialling(stop) => drop(stop),
             StopTarget::SharedSocket(line) => line.hang_up(),
-            StopTarget::Outbox(outbox, end) => outbox.finish(end),
+            StopTarget::Outbox(outbox, end) => outbox.drain_and_close(end),
         }
         drop(state);
         self.turned.notify_all();

@@ -81,6 +81,6 @@ fn close_all(peers: &[Arc<Peer>]) {
     for peer in peers {
         let code = "NetConnection.Connect.AppShutdown";
         let message = status::on_status(StreamId::CONTROL, StatusLevel::Error, code, WHY);
-        peer.outbox.finish(vec![message]);
+        peer.outbox.drain_and_close(vec![message]);
     }
 }

@@ -17,7 +17,7 @@ pub(super) use chunks::COMMON_STREAM;
 /// How messages become bytes for one peer, and what that peer was sent until now.
 #[derive(Clone, Debug)]
 pub enum Framing {
-    /// RTMP chunks.
+    /// RTMP chunks (§5.3), and what the peer knows of earlier headers.
     Chunks(Encoder),
 }
 
@@ -115,7 +115,7 @@ impl Body {
 
 /// For each framing a peer that is sent everything of a stream, and what it was sent until now.
 #[derive(Clone, Debug, Default)]
-pub struct Leaders {
+pub(crate) struct Leaders {
     chunks: Encoder,
 }
 
@@ -127,7 +127,7 @@ pub(super) struct CommonBytes {
 
 impl Leaders {
     /// Leaders that have been sent nothing, in chunks of `chunk_size` bytes.
-    pub fn new(chunk_size: u32) -> Leaders {
+    pub(crate) fn new(chunk_size: u32) -> Leaders {
         Leaders {
             chunks: Encoder::with_chunk_size(chunk_size),
         }

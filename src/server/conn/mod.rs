@@ -321,7 +321,7 @@ impl<'a> Conn<'a> {
             }
             SessionEvent::Close => {
                 self.leaving = true;
-                self.outbox().finish(Vec::new());
+                self.outbox().drain_and_close(Vec::new());
             }
             SessionEvent::Ignored(why) => {
                 log!(Debug, "message ignored"; conn_id = self.peer.id, reason = why);
