@@ -22,7 +22,7 @@ pub fn object(members: impl IntoIterator<Item = (&'static str, JsonValue)>) -> J
     )
 }
 
-/// Whole seconds.
+/// A time span in whole seconds.
 pub fn seconds(duration: Duration) -> JsonValue {
     duration.as_secs().into()
 }
@@ -71,7 +71,7 @@ pub fn streams(snapshot: &Snapshot, rates: &Rates) -> JsonValue {
     object([("streams", JsonValue::Array(values.collect()))])
 }
 
-/// One stream and who is connected for it; `None` if there is none.
+/// One stream with its connections; `None`: no such stream.
 pub fn stream(snapshot: &Snapshot, rates: &Rates, key: &str) -> Option<JsonValue> {
     let stream = snapshot.streams.iter().find(|stream| stream.key == key)?;
     let relays = snapshot.relays.iter();
@@ -91,12 +91,12 @@ pub fn stream(snapshot: &Snapshot, rates: &Rates, key: &str) -> Option<JsonValue
     Some(object(members))
 }
 
-/// All connections.
+/// All connections that have shaken hands.
 pub fn connections(snapshot: &Snapshot) -> JsonValue {
     object([("connections", list(&snapshot.connections, connection))])
 }
 
-/// One connection; `None` if there is none.
+/// One connection; `None`: no such connection.
 pub fn connection_of(snapshot: &Snapshot, id: &str) -> Option<JsonValue> {
     let mut connections = snapshot.connections.iter();
     connections

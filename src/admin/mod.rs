@@ -1,8 +1,7 @@
-//! A small HTTP server that shows what the server does: metrics, lists, a page.
+//! What the server does, shown over HTTP: metrics, lists, a page.
 //!
-//! It speaks HTTP/1.1 within narrow bounds and serves nothing that is on the disk. What it shows
-//! it gets from a [`AdminSource`]; it asks often enough for bit rates, and no more often than needed,
-//! however many ask it.
+//! Nothing is served from the disk. The numbers come from an [`AdminSource`], which is asked often
+//! enough for bit rates and no more often than needed, however many clients there are.
 
 mod api;
 mod permission;
@@ -18,7 +17,7 @@ pub use rates::WINDOW;
 use crate::http::server::{
     Ends, Handler, HostNames, HttpLimits, HttpRequest, HttpServer, HttpSettings, Response,
 };
-use crate::net;
+use crate::net::{self, ListenError};
 use crate::stats::Snapshot;
 use crate::sync::{self, Mutex};
 use rates::Rates;
@@ -70,12 +69,12 @@ const SETTINGS: HttpSettings = HttpSettings {
 /// How often counters are looked at for bit rates.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How old a snapshot may be that is shown.
+/// How old the snapshot behind a response may be.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// Where everything that is shown comes from.
+/// The server whose state is shown.
 pub trait AdminSource: Send + Sync {
-    /// What there is to tell now.
+    /// The state of the server now.
     fn snapshot(&self) -> Snapshot;
 
     /// Ends a connection. `false`: there is no such connection.
@@ -99,8 +98,7 @@ struct AdminState {
 }
 
 impl AdminState {
-    /// What there is to tell, as of now or [`FRESH`]. Who asks while another is being told waits
-    /// for the same.
+    /// A snapshot at most as old as [`FRESH`]. Threads that ask while one is taken share it.
     fn snapshot(&self) -> Arc<Snapshot> {
         let mut last = self.last.lock();
         match &*last {
@@ -129,11 +127,11 @@ impl Handler for AdminState {
     }
 }
 
-/// Who is served, and who may do what.
+/// Which requests are served, and which may end streams and connections.
 #[derive(Clone, Default)]
 pub struct Access {
-    /// Who knows it may have streams and connections ended from anywhere; the machine itself may
-    /// without.
+    /// Lets its bearer end streams and connections from anywhere. Requests from this machine need
+    /// none.
     pub token: Option<String>,
     /// Names that requests may be for, beside `localhost` and the addresses that they come in on.
     pub hosts: Vec<String>,
@@ -158,19 +156,18 @@ impl AdminServer {
     ///
     /// # Errors
     ///
-    /// One line that names the address and says what is wrong with it.
+    /// [`ListenError`].
     pub fn start(
         addr: &str,
         access: Access,
         source: Arc<dyn AdminSource>,
-    ) -> Result<AdminServer, String> {
-        net::bind(addr, BACKLOG)
-            .and_then(|listener| AdminServer::serve(listener, access, source))
-            .map_err(|error| format!("cannot listen on {addr}: {error}"))
+    ) -> Result<AdminServer, ListenError> {
+        let listener = net::bind(addr, BACKLOG)?;
+        AdminServer::serve(listener, access, source).map_err(ListenError::of(addr))
     }
 
-    /// The same on a socket that listens already, and that others may have as well: it is not shut
-    /// down in the end, only closed.
+    /// The same on a socket that listens already, and that other processes may have as well: it is
+    /// not shut down in the end, only closed.
     ///
     /// # Errors
     ///

@@ -1,12 +1,11 @@
-//! Who may have streams and connections ended.
+//! Which requests may end streams and connections.
 
 use crate::auth;
 use crate::http::server::{HttpRequest, name_of};
 use std::net::IpAddr;
 
-/// Whether a request from `peer` may end anything: it knows the token, or it comes from this
-/// machine, and neither from a page of somebody else's that a browser here shows, nor through a
-/// proxy.
+/// Whether a request from `peer` may end streams and connections: it has the token, or it comes
+/// from this machine, neither from a foreign page in a browser here nor through a proxy.
 ///
 /// A browser names the page in `Origin`. A page whose name was made to stand for this machine
 /// names itself in `Host`, which is why only addresses and `localhost` count.

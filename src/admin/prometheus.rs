@@ -10,10 +10,9 @@ use crate::stats::{
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
 
-/// The media type.
+/// The media type of the text format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Names and values.
 type Labels<'a> = [(&'a str, &'a str)];
 
 /// All metrics. Families that have nothing to say are left out.

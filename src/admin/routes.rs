@@ -1,4 +1,4 @@
-//! What is found where.
+//! Paths, and what is found there.
 
 use super::permission::may_hang_up;
 use super::{AdminState, api, prometheus, vars};
@@ -24,7 +24,7 @@ const PAGE_POLICY: &str = "default-src 'none'; \
 
 static FOREIGN_HOSTS: RateLimit = RateLimit::new(Duration::from_secs(10));
 
-/// Something that can be asked for.
+/// What a path stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Resource {
     Page,
@@ -60,7 +60,7 @@ impl Resource {
     }
 }
 
-/// Answers a request.
+/// The response to a request, from what `state` shows.
 pub(super) fn answer(
     state: &AdminState,
     request: &HttpRequest,

@@ -25,14 +25,14 @@ pub const QUESTIONS_MAX: usize = 32;
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// To send a stream.
+    /// Sending a stream.
     Publish,
-    /// To be sent one.
+    /// Receiving a stream.
     Play,
 }
 
 impl Action {
-    /// `publish` or `play`.
+    /// The name in events and questions, `publish` or `play`.
     pub fn name(self) -> &'static str {
         match self {
             Action::Publish => "publish",
@@ -41,18 +41,18 @@ impl Action {
     }
 }
 
-/// Why a client is refused. For the log and for events; to the client it is enough that it is.
+/// Why a client is refused, for the log and for events. The client is not told the reason.
 #[derive(Debug)]
 pub enum Denied {
-    /// It gave no token.
+    /// The client gave no token.
     NoToken,
-    /// Its token does not open the stream.
+    /// The token does not open the stream.
     Token(Mismatch),
     /// The web service answered with this status, not with 200.
     Status(u16),
     /// The web service could not be asked.
     Failed(PostError),
-    /// Others were being asked about for as long as an answer may take.
+    /// Too many questions were open for as long as an answer may take.
     Busy,
 }
 
@@ -60,14 +60,15 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Denied::NoToken => write!(f, "token missing"),
-            Denied::Token(Mismatch::Unlisted) => write!(f, "stream not listed"),
-            Denied::Token(Mismatch::Wrong) => write!(f, "token wrong"),
+            Denied::Token(mismatch) => write!(f, "{mismatch}"),
             Denied::Status(status) => write!(f, "callback answered {status}"),
             Denied::Failed(error) => write!(f, "callback failed: {error}"),
             Denied::Busy => write!(f, "callback busy with {QUESTIONS_MAX} questions"),
         }
     }
 }
+
+impl std::error::Error for Denied {}
 
 /// Why tokens cannot be used. No token is in it.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ pub enum Error {
     Json(json::Error),
     /// The file is JSON, but not an object.
     NoObject,
-    /// An entry cannot be.
+    /// An entry is malformed.
     Entry {
         /// The stream or pattern that it is for.
         key: String,
@@ -108,22 +109,16 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<Error> for String {
-    fn from(error: Error) -> String {
-        error.to_string()
-    }
-}
-
 /// Decides who may publish and play.
 #[derive(Debug)]
 pub enum Authenticator {
-    /// Everyone may.
+    /// Everyone may publish and play.
     None,
-    /// Whoever knows the token.
+    /// A client needs the token of the stream.
     Token(TokenTable),
     /// The same, with the tokens in a file.
     File(FileTable),
-    /// Whoever a web service lets in.
+    /// A web service decides.
     Callback(Callback),
 }
 
@@ -163,12 +158,12 @@ impl Authenticator {
         }))
     }
 
-    /// Whether a client at `remote_addr` may do `action` to the stream at `path`. Blocks for as long as the web service takes, at most until its
-    /// timeout; not at all without one.
+    /// Whether a client at `remote_addr` may do `action` to the stream at `path`. Blocks for as long
+    /// as the web service takes, at most until its timeout; not at all without one.
     ///
     /// # Errors
     ///
-    /// [`Denied`]: it may not. Whatever goes wrong comes to that too.
+    /// [`Denied`]: it may not, or the decision failed.
     pub fn check(
         &self,
         action: Action,
@@ -249,9 +244,9 @@ fn read_table(path: &Path) -> Result<TokenTable, Error> {
 pub struct Callback {
     endpoint: Endpoint,
     timeout: Duration,
-    /// Questions that are being asked.
+    /// The number of questions that are being asked.
     asked: Mutex<usize>,
-    /// One has been answered.
+    /// A question has been answered.
     answered: Condvar,
 }
 
@@ -283,7 +278,7 @@ impl Callback {
     }
 }
 
-/// One of the [`QUESTIONS_MAX`].
+/// A question that is being asked, one of [`QUESTIONS_MAX`].
 struct Question<'a>(&'a Callback);
 
 impl Drop for Question<'_> {

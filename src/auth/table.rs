@@ -23,7 +23,7 @@ pub struct TokenTable {
     below: HashMap<String, Tokens>,
 }
 
-/// Without the tokens.
+/// Shows the number of entries, and no token.
 impl fmt::Debug for TokenTable {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "Table({} entries)", self.len())
@@ -39,13 +39,24 @@ pub enum Mismatch {
     Wrong,
 }
 
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Mismatch::Unlisted => "stream not listed",
+            Mismatch::Wrong => "token wrong",
+        })
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
 impl TokenTable {
     /// A table where each token is good for publishing and playing; of two for the same stream,
     /// the last counts.
     ///
     /// # Errors
     ///
-    /// [`Error::Entry`] names the key of an entry that cannot be.
+    /// [`Error::Entry`] names the key of a malformed entry.
     pub fn new(entries: &[(String, String)]) -> Result<TokenTable, Error> {
         let mut table = TokenTable::default();
         for (key, token) in entries {
@@ -145,7 +156,7 @@ fn entry(key: &str, why: &str) -> Error {
     Error::Entry { key, why }
 }
 
-/// A token that is one: an empty one would be no better than none.
+/// A token that is not empty: an empty one would open the stream to everyone.
 fn checked(key: &str, token: &str) -> Result<String, Error> {
     if token.is_empty() {
         return Err(entry(key, "token is empty"));

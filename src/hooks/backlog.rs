@@ -12,7 +12,7 @@ pub struct Job<T> {
     pub id: u64,
     /// Which of its hooks, counted from 0.
     pub hook: usize,
-    /// The event.
+    /// The event that the hook is run for.
     pub event: T,
 }
 
@@ -56,8 +56,8 @@ impl<L: Clone + Eq + Hash, T: Clone> Backlog<L, T> {
         }
     }
 
-    /// Adds an event with `hooks` hooks, which is behind all others on its lanes. `false`: as many
-    /// wait as may.
+    /// Adds an event with `hooks` hooks, behind all others on its lanes. `false`: there is no room
+    /// for it.
     pub fn push(&mut self, lanes: Vec<L>, hooks: usize, event: T) -> bool {
         if self.waiting >= self.max {
             return false;

@@ -1,4 +1,4 @@
-//! What happens, as plain data, and the two forms in which hooks are told.
+//! Events as plain data, and the two forms in which hooks get them.
 
 use crate::json::JsonValue;
 use std::collections::BTreeMap;
@@ -8,26 +8,26 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// programs with any beyond 128 KiB.
 pub const ENV_LEN_MAX: usize = 32 << 10;
 
-/// What happened.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventKind {
     /// A connection was accepted.
     ConnectionAccept,
-    /// Its handshake is done.
+    /// The handshake of a connection is done.
     HandshakeComplete,
-    /// It is over.
+    /// A connection is over.
     ConnectionClose,
-    /// A stream came to be.
+    /// A stream was created.
     StreamCreate,
-    /// A stream is gone.
+    /// A stream was deleted.
     StreamDelete,
-    /// Publishing began.
+    /// The publication of a stream began.
     PublishStart,
-    /// Publishing ended.
+    /// The publication of a stream ended.
     PublishStop,
-    /// Playing began.
+    /// The playback of a stream began.
     PlayStart,
-    /// Playing ended.
+    /// The playback of a stream ended.
     PlayStop,
     /// A publisher's codecs are known.
     CodecDetected,
@@ -44,7 +44,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// All there are.
+    /// All kinds, in the order in which they are documented.
     pub const ALL: [EventKind; 15] = [
         EventKind::ConnectionAccept,
         EventKind::HandshakeComplete,
@@ -90,16 +90,16 @@ impl EventKind {
     }
 }
 
-/// Something that happened. Queries of apps and names have no place in it: they may be secret.
+/// An event. It never holds queries of apps and names: they may be secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// What.
+    /// The kind of event.
     pub kind: EventKind,
     /// On which connection; empty: on none.
     pub conn_id: String,
     /// To which stream, `app/name`; empty: to none.
     pub stream_key: String,
-    /// What else there is to say: by name, lower-case with underscores.
+    /// Further fields by name, lower-case with underscores.
     pub data: BTreeMap<&'static str, JsonValue>,
 }
 
@@ -126,7 +126,7 @@ impl Event {
         self
     }
 
-    /// The same, with more to say.
+    /// The same, with one more field.
     pub fn with(mut self, name: &'static str, value: impl Into<JsonValue>) -> Event {
         self.data.insert(name, value.into());
         self
@@ -141,7 +141,7 @@ pub fn seconds(span: Duration) -> JsonValue {
 /// An event, and when it was fired.
 #[derive(Debug)]
 pub struct Fired {
-    /// The event.
+    /// The event that was fired.
     pub event: Event,
     /// Unix time, in seconds.
     timestamp: u64,

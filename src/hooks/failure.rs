@@ -1,26 +1,26 @@
-//! What can go wrong when a hook is run.
+//! How the run of a hook can fail.
 
 use crate::http::client::PostError;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::{fmt, io};
 
-/// Why a hook did not do what it is for. Nothing in it is secret.
+/// Why the run of a hook failed. It holds nothing secret.
 #[derive(Debug)]
 pub enum HookFailure {
-    /// It could not be started.
+    /// The script cannot be started.
     Start(io::Error),
-    /// It ended, but not well.
+    /// The script ended with a status other than 0, or by a signal.
     Exit(ExitStatus),
-    /// The system does not tell how it ended.
+    /// The system does not tell how the script ended.
     Wait(io::Error),
-    /// It took too long, and was ended.
+    /// The run took too long and was ended.
     TimedOut,
-    /// The server stops, and it was ended.
+    /// The run was ended because the server stops.
     Halted,
-    /// No reply came.
+    /// The web service did not reply.
     Http(PostError),
-    /// A reply came that is not 2xx.
+    /// The web service replied with a status other than 2xx.
     Status(u16),
     /// Standard error cannot be written to.
     Write(io::Error),
@@ -44,3 +44,5 @@ impl fmt::Display for HookFailure {
         }
     }
 }
+
+impl std::error::Error for HookFailure {}

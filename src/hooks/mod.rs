@@ -1,7 +1,7 @@
 //! Hooks: scripts, web services and standard error are told of events; and programs that are kept
 //! running beside published streams.
 //!
-//! Whoever fires an event never waits for a hook. Events of one connection, and those of one
+//! Firing an event never waits for a hook. Events of one connection, and those of one
 //! stream, are delivered in the order in which they were fired, each to all of its hooks before
 //! the next; other events do not wait for them as long as there are free workers.
 
@@ -34,7 +34,7 @@ use webhook::Webhook;
 /// Longest timeout of a hook; longer ones are cut to it.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Which hooks there are, and how they are run.
+/// The configured hooks, and the limits of their runs.
 #[derive(Clone, PartialEq)]
 pub struct HookSettings {
     /// Scripts: the name of the event, and the path.
@@ -63,7 +63,7 @@ impl fmt::Debug for HookSettings {
 }
 
 impl Default for HookSettings {
-    /// No hooks.
+    /// No hooks, with the default limits.
     fn default() -> HookSettings {
         HookSettings {
             scripts: Vec::new(),
@@ -104,13 +104,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<Error> for String {
-    fn from(error: Error) -> String {
-        error.to_string()
-    }
-}
-
-/// All hooks.
+/// All hooks, and the workers that run them.
 #[derive(Debug)]
 pub struct Hooks {
     /// Scripts and web services.

@@ -31,11 +31,11 @@ const HALT_LIMIT: Duration = Duration::from_millis(300);
 /// What is told of an event.
 #[derive(Debug)]
 pub enum HookTarget {
-    /// A program.
+    /// A program that is started for each event.
     Script(Script),
-    /// A web service.
+    /// A web service that each event is posted to.
     Webhook(Webhook),
-    /// Whoever reads our standard error.
+    /// Standard error.
     Stdio(stdio::StdioFormat),
 }
 
@@ -103,7 +103,7 @@ struct PoolShared {
     state: Mutex<PoolState>,
     /// There is work, or there will be no more.
     work: Condvar,
-    /// All is done.
+    /// Nothing waits and nothing runs.
     idle: Condvar,
     /// Set when scripts that run have to end at once.
     halt: AtomicBool,
@@ -237,10 +237,9 @@ impl PoolShared {
         lanes
     }
 
-    /// A worker's life.
     fn work(&self) {
         while let Some(job) = self.next() {
-            // Whatever happens, what comes behind it must not wait for ever.
+            // Also after a panic, the events behind it must not wait for ever.
             let _over = Over(self, job.id);
             if let Some(hook) = self.hooks_for(job.event.event.kind).nth(job.hook) {
                 self.run(hook, &job.event);

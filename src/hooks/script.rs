@@ -39,7 +39,7 @@ impl Script {
         Script { path, timeout }
     }
 
-    /// Where it is.
+    /// The path that is started.
     pub fn path(&self) -> &Path {
         &self.path
     }

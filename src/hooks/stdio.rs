@@ -1,4 +1,4 @@
-//! Events on standard error, for whoever runs us to read.
+//! Events on standard error, for the program that started the server.
 
 use super::event::Fired;
 use crate::json;

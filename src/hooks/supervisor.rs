@@ -83,11 +83,11 @@ pub struct Child {
     _stop: Option<Sender<()>>,
 }
 
-/// Why a program does not run any more.
+/// How the run of a program ended.
 enum End {
-    /// It was ended.
+    /// The supervisor ended it.
     Stopped,
-    /// By itself, or it was never started.
+    /// It ended by itself, or could not be started.
     Itself(HookFailure),
 }
 

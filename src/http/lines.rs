@@ -1,5 +1,6 @@
 //! The lines that heads of HTTP/1.1 are made of (RFC 9112), the same in requests and replies.
 
+use std::fmt;
 use std::io::{self, BufRead, Read};
 
 /// Why a part of a message cannot be read.
@@ -11,9 +12,22 @@ pub enum LineError {
     Closed,
     /// The transport's time is up.
     TimedOut,
-    /// The transport failed.
+    /// The transport failed in another way.
     Io(io::Error),
 }
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            LineError::TooLong => write!(f, "line too long"),
+            LineError::Closed => write!(f, "closed in the middle of a message"),
+            LineError::TimedOut => write!(f, "timed out"),
+            LineError::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for LineError {}
 
 impl From<io::Error> for LineError {
     fn from(error: io::Error) -> LineError {

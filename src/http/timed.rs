@@ -1,10 +1,10 @@
-//! A socket with a deadline for all that is done with it.
+//! A socket with one deadline for all reads and writes.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// A socket that is done with at a certain time, however slowly bytes trickle.
+/// A socket with a deadline that holds however slowly bytes trickle in.
 #[derive(Debug)]
 pub struct Timed<'a> {
     socket: &'a TcpStream,
@@ -12,12 +12,12 @@ pub struct Timed<'a> {
 }
 
 impl<'a> Timed<'a> {
-    /// A socket that is done with at `end`; from then on it fails with `TimedOut`.
+    /// Reads and writes until `end`; from then on they fail with `TimedOut`.
     pub fn new(socket: &'a TcpStream, end: Instant) -> Timed<'a> {
         Timed { socket, end }
     }
 
-    /// Sets another end.
+    /// Everything has to be done by `end` from now on.
     pub fn set_end(&mut self, end: Instant) {
         self.end = end;
     }

@@ -20,16 +20,16 @@ pub struct HttpUrl {
     whole: String,
 }
 
-/// Why a text is no URL that can be used.
+/// Why a text is not a URL that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpUrlError {
     /// It begins neither with `http://` nor with `https://`.
     Scheme,
     /// White space, control characters, and anything but ASCII have to be written `%41`.
     Character,
-    /// There is no host, or a character in it that none can have.
+    /// The host is missing, or has a character that hosts cannot have.
     Host,
-    /// The port is no number from 1 to 65535.
+    /// The port is not a number from 1 to 65535.
     Port,
 }
 

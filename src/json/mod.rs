@@ -6,20 +6,20 @@ pub use reader::{DEPTH_MAX, Error, parse};
 
 use std::fmt::{self, Write as _};
 
-/// A JSON value.
+/// A value of RFC 8259.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JsonValue {
-    /// `null`.
+    /// The literal `null`.
     Null,
-    /// `true` or `false`.
+    /// The literal `true` or `false`.
     Bool(bool),
     /// A number without fraction and exponent that an `i64` holds exactly.
     Int(i64),
     /// Any other number. Written as `null` when it is not finite: JSON has no such number.
     Float(f64),
-    /// Text.
+    /// A string, with its escapes undone.
     String(String),
-    /// Values in order.
+    /// Values, in the order in which they are written.
     Array(Vec<JsonValue>),
     /// Members in the order in which they are written; of two with one name, only the last is
     /// kept by [`parse`].

@@ -15,7 +15,7 @@ pub enum Error {
     NotUtf8(usize),
     /// The text ends inside a value.
     Ended,
-    /// Something else has to stand there.
+    /// Another character has to stand there.
     Unexpected(usize),
     /// Nested deeper than [`DEPTH_MAX`].
     TooDeep(usize),
@@ -23,7 +23,7 @@ pub enum Error {
     NumberTooLarge(usize),
     /// A control character in a string that is not escaped.
     ControlCharacter(usize),
-    /// An escape that there is not, or half a surrogate pair.
+    /// An unknown escape, or half a surrogate pair.
     BadEscape(usize),
 }
 
@@ -83,7 +83,7 @@ impl JsonReader<'_> {
         found
     }
 
-    /// What is wrong when nothing that is allowed stands here.
+    /// The error for a character that is not allowed here.
     fn unexpected(&self) -> Error {
         self.peek()
             .map_or(Error::Ended, |_| Error::Unexpected(self.at))

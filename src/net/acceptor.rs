@@ -3,6 +3,7 @@
 
 use crate::sync;
 use crate::sys::{self, Woken};
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -35,9 +36,17 @@ pub(crate) trait Admit: Send + 'static {
     fn refused(&self, why: Self::Refusal);
 }
 
-/// The system did not give us the connection.
+/// The system failed to accept a connection.
 #[derive(Debug)]
 pub(crate) struct AcceptError(pub(crate) io::Error);
+
+impl fmt::Display for AcceptError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for AcceptError {}
 
 /// A socket that is accepted from. Dropping it stops its thread and closes the socket, which is not
 /// shut down: other processes may have it as well, and get the connections that still wait.
@@ -74,7 +83,6 @@ impl Acceptor {
         })
     }
 
-    /// The local address.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -195,7 +203,7 @@ mod tests {
         }
         drop(acceptor);
         assert!(admitted.recv().is_err(), "the thread has ended");
-        // Who has the socket as well gets what comes later.
+        // Another owner of the socket gets the connections that come later.
         let _late = TcpStream::connect(("127.0.0.1", port)).unwrap();
         shared.set_nonblocking(false).unwrap();
         assert!(shared.accept().is_ok());

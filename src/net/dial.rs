@@ -1,4 +1,4 @@
-//! Connecting to another machine by name, within a time, or until it is not wanted any more.
+//! Connecting to another machine by name, until a deadline or until the caller stops it.
 
 use crate::sync;
 use crate::sys::{self, Woken};
@@ -27,11 +27,11 @@ pub enum DialError {
     NoAddress,
     /// No address of the host could be connected to; the last failure.
     Connect(io::Error),
-    /// Not done in time.
+    /// No connection by the deadline.
     TimedOut,
-    /// It is not wanted any more.
+    /// The caller stopped it.
     Stopped,
-    /// The system failed.
+    /// A system call that is not part of connecting failed.
     Io(io::Error),
 }
 
@@ -155,18 +155,29 @@ fn connect(
 pub struct HostPort<'a> {
     /// A name or an address; IPv6 without brackets.
     pub host: &'a str,
-    /// From 1 on.
+    /// 1 to 65535, if it is given.
     pub port: Option<u16>,
 }
 
-/// Why a text is no host and port.
+/// Why a text cannot be read as host and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostPortError {
-    /// There is no host, or a character in it that none can have.
+    /// The host is missing, or has a character that hosts cannot have.
     Host,
-    /// The port is no number from 1 to 65535.
+    /// The port is not a number from 1 to 65535.
     Port,
 }
+
+impl fmt::Display for HostPortError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            HostPortError::Host => "bad host",
+            HostPortError::Port => "bad port",
+        })
+    }
+}
+
+impl std::error::Error for HostPortError {}
 
 impl HostPort<'_> {
     /// Takes `host`, `host:port`, `[ipv6]` or `[ipv6]:port` apart.

@@ -10,5 +10,5 @@ mod transport;
 pub(crate) use acceptor::{AcceptError, Acceptor, Admit};
 pub use deadline::{DeadlineReader, Merge};
 pub use dial::{DialError, HostPort, HostPortError, dial};
-pub use listen::bind;
+pub use listen::{ListenError, bind};
 pub use transport::{SharedSocket, send_all};

@@ -25,7 +25,7 @@ pub const LINE_LEN_MAX: usize = 4096;
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// How long a killed process is waited for by whoever killed it.
+/// How long a killed process is waited for by the thread that killed it.
 const REAP_LIMIT: Duration = Duration::from_secs(1);
 
 /// What a pipe with any room takes at once, however small the system made it (pipe(7), PIPE_BUF).
@@ -260,7 +260,7 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// Waits, and says that it may go on: a pause for those that have nothing else to look at.
+/// Sleeps, and never asks to stop: the `pause` of callers that have nothing to watch meanwhile.
 pub fn sleep(pause: Duration) -> bool {
     thread::sleep(pause);
     true

@@ -155,7 +155,10 @@ impl Server {
     ///
     /// What is wrong with it; everything stays as it was.
     pub fn reload(&self) -> Result<bool, String> {
-        self.context.auth.reload().map_err(String::from)
+        self.context
+            .auth
+            .reload()
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -30,10 +30,7 @@ const QUEUE_MEMORY_SHARE: usize = 4;
 
 /// All sockets to listen on.
 pub fn listeners(config: &Config, passed: Vec<TcpListener>) -> Result<Vec<TcpListener>, String> {
-    let bind = |addr: &str| {
-        net::bind(addr, listener::BACKLOG)
-            .map_err(|error| format!("cannot listen on {addr}: {error}"))
-    };
+    let bind = |addr: &str| net::bind(addr, listener::BACKLOG).map_err(|error| error.to_string());
     let mut listeners = passed;
     if listeners.is_empty() && config.listen.is_empty() {
         listeners.push(bind(args::LISTEN)?);
@@ -156,7 +153,7 @@ pub fn webs(
         webs.push(web.map_err(|error| format!("cannot serve on a passed socket: {error}"))?);
     }
     if let Some(addr) = &config.metrics_addr {
-        webs.push(AdminServer::start(addr, access(), source())?);
+        webs.push(AdminServer::start(addr, access(), source()).map_err(|error| error.to_string())?);
     }
     Ok(webs)
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds to it.
+    /// Adds `more` to the count.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
@@ -29,9 +29,9 @@ pub struct CounterNames {
     pub labels: &'static [(&'static str, &'static str)],
     /// In `/debug/vars`, if it is there.
     pub var: Option<&'static str>,
-    /// What it counts.
+    /// What it counts, for people.
     pub help: &'static str,
-    /// Its value.
+    /// Its value among the totals.
     pub get: fn(&Totals) -> u64,
 }
 

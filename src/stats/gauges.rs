@@ -8,9 +8,9 @@ pub struct Gauge {
     pub metric: &'static str,
     /// Whether it is in `/debug/vars` too, under the same name.
     pub is_var: bool,
-    /// What there is so much of.
+    /// What it measures, for people.
     pub help: &'static str,
-    /// Its value.
+    /// Its value in a snapshot.
     pub get: fn(&Snapshot) -> usize,
 }
 

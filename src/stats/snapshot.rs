@@ -5,18 +5,18 @@ use crate::media::Codec;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// All of it, at one moment.
+/// The whole server at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Since the server started.
     pub uptime: Duration,
     /// Where clients are waited for.
     pub listening: Vec<SocketAddr>,
-    /// What only grows.
+    /// The counters since the start.
     pub totals: Totals,
-    /// By key.
+    /// Published streams, sorted by key.
     pub streams: Vec<StreamStats>,
-    /// By number.
+    /// Connections, sorted by number.
     pub connections: Vec<ConnectionStats>,
     /// One for each stream and destination.
     pub relays: Vec<RelayStats>,
@@ -46,13 +46,13 @@ impl Snapshot {
 /// A stream that is published, or whose publisher was lost a moment ago.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamStats {
-    /// `app/name`.
+    /// The stream key, `app/name`.
     pub key: String,
     /// The publisher's connection; `None`: it was lost, viewers wait for it.
     pub publisher: Option<String>,
     /// Since the publication began.
     pub uptime: Duration,
-    /// Who plays.
+    /// How many clients play it.
     pub viewers: usize,
     /// Whether it is being recorded.
     pub recording: bool,
@@ -72,33 +72,33 @@ pub struct StreamStats {
     pub bytes_out: u64,
     /// Messages left out for slow viewers of this publication.
     pub drops: u64,
-    /// Messages and payload bytes that late joiners would be sent at once.
+    /// Messages that a late joiner is sent at once.
     pub cached_messages: usize,
-    /// See above.
+    /// Payload bytes of those messages.
     pub cached_bytes: usize,
-    /// Of all viewers together: how many have so many items waiting in their queue, the number of
-    /// items being at most [`QUEUE_DEPTHS`] of the same index, and more in the last.
+    /// Histogram of the viewers' queues: how many hold more items than the bound of [`QUEUE_DEPTHS`]
+    /// before, and at most that of the same index; the last has those above all bounds.
     pub queue_depths: [u64; QUEUE_DEPTHS.len() + 1],
 }
 
 /// The upper bounds of [`StreamStats::queue_depths`].
 pub const QUEUE_DEPTHS: [usize; 6] = [0, 1, 5, 10, 25, 50];
 
-/// What a publisher's onMetaData says of its stream; nothing of it is checked.
+/// What a publisher's onMetaData says of its stream, unchecked.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Metadata {
-    /// In pixels.
+    /// Picture width in pixels.
     pub width: Option<f64>,
-    /// In pixels.
+    /// Picture height in pixels.
     pub height: Option<f64>,
-    /// Pictures a second.
+    /// Pictures per second.
     pub frame_rate: Option<f64>,
 }
 
 /// A connection that has shaken hands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionStats {
-    /// `c000001` and on.
+    /// The id in logs and events, `c000001` and on.
     pub id: String,
     /// Where it comes from.
     pub addr: SocketAddr,
@@ -125,14 +125,14 @@ pub struct ConnectionStats {
 pub enum LinkState {
     /// It is being made.
     Connecting,
-    /// Media flows.
+    /// Media flows over it.
     Connected,
     /// It failed and will be tried again.
     Waiting,
 }
 
 impl LinkState {
-    /// All there are.
+    /// All states, in the order of the metrics.
     pub const ALL: [LinkState; 3] = [
         LinkState::Connecting,
         LinkState::Connected,
@@ -152,7 +152,7 @@ impl LinkState {
 /// A stream on its way to another server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RelayStats {
-    /// The stream.
+    /// The stream that is relayed.
     pub stream_key: String,
     /// Where it goes, without name and query, which may be secret.
     pub url: String,
@@ -160,11 +160,11 @@ pub struct RelayStats {
     pub redirected_to: Option<String>,
     /// How far it is.
     pub state: LinkState,
-    /// Messages sent.
+    /// Messages sent to the destination.
     pub messages: u64,
-    /// Messages left out.
+    /// Messages left out because the destination is slow.
     pub drops: u64,
-    /// Bytes sent.
+    /// Bytes sent to the destination.
     pub bytes: u64,
     /// How many times it was connected anew.
     pub reconnects: u64,
@@ -183,7 +183,7 @@ pub struct PullStats {
     pub redirected_to: Option<String>,
     /// How far it is.
     pub state: LinkState,
-    /// Bytes received.
+    /// Bytes received from the source.
     pub bytes: u64,
     /// How many times it was connected anew.
     pub reconnects: u64,
@@ -194,9 +194,9 @@ pub struct PullStats {
 /// A file that is being written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordingStats {
-    /// The stream.
+    /// The stream that is recorded.
     pub stream_key: String,
-    /// The file.
+    /// The path of the file.
     pub path: String,
     /// Its length so far, in bytes.
     pub bytes: u64,

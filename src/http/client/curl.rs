@@ -1,5 +1,5 @@
 //! HTTPS, spoken by the system's `curl`. Everything that may be secret goes over its standard
-//! input: arguments and environment of a process are for others to see.
+//! input: other users of the machine see the arguments and the environment of a process.
 
 use super::reply::{BODY_LEN_MAX, Reply};
 use super::{Post, PostError};
@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-/// How long a curl has to end by itself after we gave up on it.
+/// How long a curl that took too long has to end by itself.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// What stands behind the body: a line break and the status.
@@ -43,7 +43,7 @@ pub fn post(curl: &Path, url: &HttpUrl, post: &Post, end: Instant) -> Result<Rep
     }
     let (reader, writer) = io::pipe().map_err(PostError::Io)?;
     let mut command = Command::new(curl);
-    // The first keeps the settings of whoever runs us out, the second reads ours.
+    // The first keeps out the user's own settings, the second reads ours.
     command
         .args(["--disable", "--config", "-"])
         .stdin(Stdio::piped())

@@ -98,7 +98,6 @@ fn curl_failure(code: i32) -> &'static str {
     }
 }
 
-/// What is sent.
 struct Post<'a> {
     headers: &'a [(&'a str, &'a str)],
     body: &'a str,

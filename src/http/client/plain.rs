@@ -18,7 +18,7 @@ pub fn post(url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, PostError
     {
         return Err(PostError::TimedOut);
     }
-    // Whoever does not want to read it all may have answered nevertheless.
+    // A server that did not read all of it may have answered nevertheless.
     let reply = reply::read(&mut BufReader::new(timed));
     match (reply, sent) {
         (Err(PostError::Closed | PostError::Io(_)), Err(error)) => Err(PostError::Io(error)),
@@ -26,7 +26,6 @@ pub fn post(url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, PostError
     }
 }
 
-/// The whole request.
 fn request(url: &HttpUrl, post: &Post) -> Vec<u8> {
     let mut lines = vec![
         format!("POST {} HTTP/1.1", url.target),

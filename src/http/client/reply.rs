@@ -17,7 +17,7 @@ const TRAILER_LEN_MAX: usize = 16 << 10;
 /// What the other side answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// 200 to 999.
+    /// The status code, 200 to 999.
     pub status: u16,
     /// At most [`BODY_LEN_MAX`] bytes.
     pub body: Vec<u8>,

@@ -39,7 +39,7 @@ pub(super) struct AdmitHttp {
 pub(super) enum HttpRefusal {
     /// All connections are being answered.
     NoRoom,
-    /// The system failed.
+    /// A system call failed.
     Io(io::Error),
 }
 

@@ -36,18 +36,18 @@ struct HttpConnection {
     ip: IpAddr,
     socket: Arc<TcpStream>,
     activity: Activity,
-    /// When it began what it is at.
+    /// When this activity began.
     since: Instant,
 }
 
-/// What a connection is at, in the order in which connections give way to others.
+/// What a connection is doing, in the order in which connections give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Activity {
     /// Waiting for a request.
     Idle,
-    /// Receiving one.
+    /// Receiving a request.
     Reading,
-    /// Answering it.
+    /// Sending the response.
     Answering,
 }
 
@@ -120,7 +120,7 @@ pub(super) fn hang_up(socket: &TcpStream) {
     let _ = socket.shutdown(Shutdown::Both);
 }
 
-/// The place of a connection among the others, given up when dropped.
+/// The right of a connection to be open, given up when dropped.
 #[derive(Debug)]
 pub(super) struct HttpAdmission {
     connections: HttpConnections,
@@ -132,7 +132,7 @@ impl HttpAdmission {
         self.number
     }
 
-    /// Notes what the connection is at. `false`: it was hung up on to make room.
+    /// Notes what the connection is doing. `false`: it was closed to make room.
     #[must_use]
     pub(super) fn set(&self, activity: Activity) -> bool {
         let mut members = self.connections.members.lock();

@@ -59,7 +59,7 @@ pub struct HttpSettings {
 /// The two ends of the connection that a request came by.
 #[derive(Clone, Copy, Debug)]
 pub struct Ends {
-    /// The client's address.
+    /// The client's address and port.
     pub peer: SocketAddr,
     /// The address that it connected to.
     pub local: SocketAddr,
@@ -126,7 +126,7 @@ impl HttpServer {
         })
     }
 
-    /// The local address.
+    /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }

@@ -2,31 +2,32 @@
 
 use super::HttpLimits;
 use crate::http::{self, LineError, read_line};
+use std::fmt;
 use std::io::{self, BufRead, Read};
 
-/// What is asked for. Others than these are allowed nowhere.
+/// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// To be sent something.
+    /// Asks for a resource.
     Get,
-    /// To be sent the head of it.
+    /// Asks for the head of the response alone.
     Head,
-    /// To have something ended.
+    /// Asks to end a stream or a connection.
     Delete,
-    /// Anything else.
+    /// A method that no resource allows.
     Other,
 }
 
-/// A request, without what nobody here looks at.
+/// A request, with those of its headers that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRequest {
-    /// What is to be done.
+    /// The method, case and all.
     pub method: Method,
-    /// With what, as it was sent: `%41` is still in it, the query is not.
+    /// The path as it was sent: still with `%41`, without the query.
     pub path: String,
     /// The `Host`, or what stands for it in the target.
     pub host: Option<String>,
-    /// The page that has the request sent.
+    /// The page that sends the request, as a browser names it.
     pub origin: Option<String>,
     /// What follows `Bearer`. It may be secret: never to be logged.
     pub bearer: Option<String>,
@@ -38,29 +39,29 @@ pub struct HttpRequest {
     pub takes_chunks: bool,
 }
 
-/// Why there is no request.
+/// Why a request cannot be read.
 #[derive(Debug)]
 pub(crate) enum RequestError {
-    /// The other side went away, or the transport failed.
+    /// The client is gone, or the transport failed.
     Closed,
-    /// Not there in time.
+    /// The request did not arrive in time.
     TimedOut,
     /// The head is longer than [`HttpLimits::head_len`].
     HeadTooLong,
     /// The body is longer than [`HttpLimits::body_len`].
     BodyTooLong,
-    /// There is a body whose length is not given first.
+    /// A body comes without its length first.
     NoLength,
-    /// It is not HTTP; which part of it.
+    /// The request is not HTTP; the part that is wrong.
     Malformed(&'static str),
-    /// A transfer encoding that there is not.
+    /// The transfer encoding is unknown.
     Encoding,
-    /// Another version of HTTP.
+    /// The version is not HTTP/1.x.
     Version,
 }
 
 impl RequestError {
-    /// The status and the words that the other side is answered with, if it is there.
+    /// The status and the text of the response; `None`: the client is gone.
     pub(crate) fn answer(&self) -> Option<(u16, &'static str)> {
         match self {
             RequestError::Closed => None,
@@ -74,6 +75,14 @@ impl RequestError {
         }
     }
 }
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.answer().map_or("closed", |(_, what)| what))
+    }
+}
+
+impl std::error::Error for RequestError {}
 
 impl From<LineError> for RequestError {
     fn from(error: LineError) -> RequestError {
@@ -243,7 +252,8 @@ impl Head {
             (false, _) => {}
         }
         let body = self.length.unwrap_or(0);
-        // Whoever waits for a word gets the answer at once, and does not need to send its body.
+        // A client that waits for `100 Continue` gets the response at once instead, and need not
+        // send its body.
         let unsent = self.waits && body > 0;
         let lasts = self.minor > 0 || self.keep_alive;
         self.request.keep_alive = lasts && !self.close && !unsent;

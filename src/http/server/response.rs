@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The answer to a request.
 #[derive(Debug)]
 pub struct Response {
-    /// 200 to 599.
+    /// The status code, 200 to 599.
     pub status: u16,
     content_type: &'static str,
     headers: Vec<(&'static str, &'static str)>,

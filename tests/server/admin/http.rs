@@ -353,7 +353,9 @@ fn an_address_that_cannot_be_had_is_named() {
         let error =
             AdminServer::start(addr, Access::default(), source.clone()).expect_err("refused");
         assert!(
-            error.starts_with(&format!("cannot listen on {addr}: ")),
+            error
+                .to_string()
+                .starts_with(&format!("cannot listen on {addr}: ")),
             "{error}"
         );
     }
