@@ -5,7 +5,7 @@
 //! only where it begins and when it has drifted away. Pictures have no other clock than messages.
 
 /// How far sound may be from the times of its messages, in ms, before these win.
-pub const DRIFT_MAX_MS: u64 = 100;
+pub(crate) const DRIFT_MAX_MS: u64 = 100;
 
 const NANOS: u128 = 1_000_000_000;
 

@@ -6,7 +6,7 @@ use crate::rtmp::MessageType;
 
 /// The first track's part of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FirstTrack {
+pub(crate) enum FirstTrack {
     /// The message as it is: it is of one track, and does not say so.
     Whole,
     /// This payload, in which nothing says that there are other tracks.

@@ -1,7 +1,7 @@
 //! FLV files (Adobe Flash Video File Format 10.1, annex E; Enhanced RTMP v2): written, not read.
 //!
 //! A file is a header, then tags, each with its size behind it. The body of a tag is the payload of
-//! an RTMP message, byte for byte. The first tag is a [`ScriptTag`], which says how long the file is
+//! an RTMP message, byte for byte. The first tag is a `ScriptTag`, which says how long the file is
 //! and where its keyframes are; that is known at the end only, and then written over it in place.
 
 use crate::amf0::{Decoder, Pairs, Value};
@@ -10,19 +10,19 @@ use crate::rtmp::MessageType;
 use crate::rtmp::data::ON_META_DATA;
 
 /// Length of the header, with the size of no tag that stands before the first one.
-pub const HEADER_LEN: usize = 13;
+pub(crate) const HEADER_LEN: usize = 13;
 
 /// Where the byte of the flags is.
-pub const FLAGS_AT: u64 = 4;
+pub(crate) const FLAGS_AT: u64 = 4;
 
 /// Length of what stands before the body of a tag.
-pub const TAG_HEADER_LEN: usize = 11;
+pub(crate) const TAG_HEADER_LEN: usize = 11;
 
 /// Longest body of a tag: its length has 24 bits, as that of an RTMP message.
 pub const BODY_LEN_MAX: usize = 0xff_ffff;
 
 /// Latest time of a tag, in ms: times are signed.
-pub const TIME_MAX: u32 = i32::MAX as u32;
+pub(crate) const TIME_MAX: u32 = i32::MAX as u32;
 
 /// What kinds of media a file says that it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// The byte at [`FLAGS_AT`] (FLV E.2).
+    /// The byte at `FLAGS_AT` (FLV E.2).
     pub fn byte(self) -> u8 {
         u8::from(self.audio) << 2 | u8::from(self.video)
     }
@@ -52,7 +52,7 @@ pub fn put_header(flags: Flags, out: &mut Vec<u8>) {
     put_u32(out, 0);
 }
 
-/// Appends a tag and the size behind it (FLV E.4.1). `time_ms` is at most [`TIME_MAX`]; a body that
+/// Appends a tag and the size behind it (FLV E.4.1). `time_ms` is at most `TIME_MAX`; a body that
 /// is longer than [`BODY_LEN_MAX`] cannot be written and is left out.
 pub fn put_tag(kind: MessageType, time_ms: u32, body: &[u8], out: &mut Vec<u8>) {
     if body.len() > BODY_LEN_MAX {
@@ -69,7 +69,7 @@ pub fn put_tag(kind: MessageType, time_ms: u32, body: &[u8], out: &mut Vec<u8>) 
 }
 
 /// Whether a message is the stream's metadata.
-pub fn is_metadata(kind: MessageType, payload: &[u8]) -> bool {
+pub(crate) fn is_metadata(kind: MessageType, payload: &[u8]) -> bool {
     let body = amf0(kind, payload).unwrap_or_default();
     let name = body.strip_prefix(&[0x02, 0, ON_META_DATA.len() as u8]);
     name.is_some_and(|rest| rest.starts_with(ON_META_DATA))
@@ -131,7 +131,7 @@ pub struct Keyframe {
 
 /// What is known of a file when it is complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FileTotals<'a> {
+pub(crate) struct FileTotals<'a> {
     /// The last time of audio and video in it, in ms.
     pub duration_ms: u32,
     /// Its length, in bytes.
@@ -146,7 +146,7 @@ pub struct FileTotals<'a> {
 /// seek by. What is not in the index is in an array of numbers, called `padding`, behind it: so the
 /// length is always the same.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ScriptTag {
+pub(crate) struct ScriptTag {
     properties: Pairs,
     room: usize,
 }
@@ -200,7 +200,7 @@ impl ScriptTag {
 }
 
 /// The body of a tag for metadata that changes in the middle of a file.
-pub fn changed_metadata(properties: &Pairs) -> Vec<u8> {
+pub(crate) fn changed_metadata(properties: &Pairs) -> Vec<u8> {
     on_meta_data(properties.clone())
 }
 

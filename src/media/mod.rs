@@ -5,7 +5,7 @@
 
 pub mod colour;
 pub mod config;
-pub mod first_track;
+pub(crate) mod first_track;
 pub mod flv;
 pub mod mp4;
 pub mod opening;

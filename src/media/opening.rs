@@ -9,7 +9,7 @@ use crate::amf0::{Pairs, Value};
 use std::collections::BTreeSet;
 
 /// How long tracks are waited for, in ms from the first frame that a decoder can begin with.
-pub const TRACKS_WAIT_MS: u64 = 1000;
+pub(crate) const TRACKS_WAIT_MS: u64 = 1000;
 
 /// Waits for the tracks of a stream.
 #[derive(Clone, Debug, Default)]

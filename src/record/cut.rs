@@ -6,10 +6,10 @@ use crate::rtmp::{Message, MessageType, Timestamp};
 use std::time::Duration;
 
 /// Steps back that are longer begin a new file, in ms.
-pub const BACK_MAX: i64 = 1000;
+pub(crate) const BACK_MAX: i64 = 1000;
 
 /// Steps forward that are longer begin a new file, in ms.
-pub const FORWARD_MAX: i64 = 10_000;
+pub(crate) const FORWARD_MAX: i64 = 10_000;
 
 /// A video track without a picture for this time is gone, or for the length of two segments if that
 /// is less, in ms. The next higher track stands in for it.
@@ -23,7 +23,7 @@ const KEYFRAME_GAP_MS: i64 = 5000;
 
 /// Where a message belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CutPlace {
+pub(crate) enum CutPlace {
     /// In the file that is there, at this time in ms.
     Here(u32),
     /// In a new file, as the first that is no header, at 0.
@@ -32,7 +32,7 @@ pub enum CutPlace {
 
 /// Decides for each message of a publication, in order.
 #[derive(Debug)]
-pub struct Cutter {
+pub(crate) struct Cutter {
     /// From this time on a file may end; `None`: never because of its length.
     segment_ms: Option<i64>,
     clock: Option<FileClock>,

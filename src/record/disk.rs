@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often the disk is told to keep what was written (`fdatasync`).
-pub const SYNC_PERIOD: Duration = Duration::from_secs(5);
+pub(crate) const SYNC_PERIOD: Duration = Duration::from_secs(5);
 
 /// What became of a file.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Closed {
 
 /// A file that grows.
 #[derive(Debug)]
-pub struct Disk {
+pub(crate) struct Disk {
     file: File,
     path: PathBuf,
     /// Length of what is in it whole.

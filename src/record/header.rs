@@ -6,17 +6,17 @@ use crate::media::{Content, Packet};
 use crate::rtmp::{Message, MessageType};
 
 /// Most headers that are repeated, of different tracks and kinds.
-pub const HEADERS_MAX: usize = 64;
+pub(crate) const HEADERS_MAX: usize = 64;
 
 /// Most bytes of headers, and of data messages before the first media, that are kept.
-pub const KEPT_BYTES_MAX: usize = 4 << 20;
+pub(crate) const KEPT_BYTES_MAX: usize = 4 << 20;
 
 /// Most data messages that are kept before the first media.
 pub const HELD_MAX: usize = 64;
 
 /// A message, as a recording looks at it.
 #[derive(Debug, PartialEq)]
-pub enum HeaderItem {
+pub(crate) enum HeaderItem {
     /// Nothing that is recorded: silence without a byte, metadata that cannot be read.
     Nothing,
     /// Metadata of the stream, `onMetaData`.
@@ -58,7 +58,7 @@ impl HeaderItem {
 
 /// Metadata and headers as they are now, for the file that begins next.
 #[derive(Debug, Default)]
-pub struct FileHeader {
+pub(crate) struct FileHeader {
     properties: Pairs,
     headers: Vec<(Message, Packet)>,
     /// Data that came before any file did.

@@ -13,10 +13,7 @@ mod header;
 mod pattern;
 mod writer;
 
-pub use cut::{BACK_MAX, FORWARD_MAX};
-pub use disk::SYNC_PERIOD;
-pub use format::{FileFormat, WAITING_LEN_MAX};
-pub use header::{HEADERS_MAX, HELD_MAX, KEPT_BYTES_MAX};
+pub use format::FileFormat;
 pub use pattern::{Pattern, PatternError};
 
 use crate::queue::{FeedLimits, Intake};

@@ -50,7 +50,7 @@ impl Ac3Header {
 }
 
 /// Reads the first frame of AC-3.
-pub fn read_ac3(frame: &[u8]) -> Read {
+pub(crate) fn read_ac3(frame: &[u8]) -> Read {
     let header = ac3(frame).ok()?;
     let record = BitWriter::default()
         .put(2, header.fscod)
@@ -64,7 +64,7 @@ pub fn read_ac3(frame: &[u8]) -> Read {
 }
 
 /// Reads the first frame of E-AC-3. Of several programmes the first is described.
-pub fn read_eac3(frame: &[u8]) -> Read {
+pub(crate) fn read_eac3(frame: &[u8]) -> Read {
     let header = eac3(frame).ok()?;
     let samples = header.blocks * BLOCK_LEN;
     let bit_rate = header.len as u64 * 8 * u64::from(header.rate) / u64::from(samples) / 1000;
@@ -82,12 +82,12 @@ pub fn read_eac3(frame: &[u8]) -> Read {
 }
 
 /// A frame of AC-3.
-pub fn ac3_frame(frame: &[u8]) -> Option<SoundFrame> {
+pub(crate) fn ac3_frame(frame: &[u8]) -> Option<SoundFrame> {
     sound(ac3(frame).ok()?, 6)
 }
 
 /// All the frames of E-AC-3 in one message: what hearers get at the same time counts once.
-pub fn eac3_frame(frame: &[u8]) -> Option<SoundFrame> {
+pub(crate) fn eac3_frame(frame: &[u8]) -> Option<SoundFrame> {
     let first = eac3(frame).ok()?;
     let mut blocks = first.blocks;
     let mut rest = frame.get(first.len..).unwrap_or_default();

@@ -21,7 +21,7 @@ pub fn read(header: &[u8], frame: Option<&[u8]>) -> Read {
 }
 
 /// How many bytes of a frame are temporal delimiters, which have no place in MP4.
-pub fn delimiters_len(frame: &[u8]) -> usize {
+pub(crate) fn delimiters_len(frame: &[u8]) -> usize {
     let mut cursor = Cursor::new(frame);
     let mut len = 0;
     while let Ok((TEMPORAL_DELIMITER, _)) = obu(&mut cursor) {

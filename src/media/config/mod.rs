@@ -19,11 +19,9 @@ use super::colour::Colour;
 use super::sample::MediaType;
 use std::fmt::Write;
 
-pub use mpeg_audio::{MPEG1_AUDIO, MPEG2_AUDIO};
-
 /// Longest configuration of a track, in bytes. Real ones have up to 2.5 kB; most of that
 /// is the encoder's name and settings.
-pub const CONFIG_LEN_MAX: usize = 64 << 10;
+pub(crate) const CONFIG_LEN_MAX: usize = 64 << 10;
 
 /// A codec whose frames have a place in MP4, whether it came in a legacy or an enhanced message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +108,8 @@ pub struct Config {
     /// The codec of the track.
     pub format: SampleFormat,
     /// The record that MP4 keeps: avcC, hvcC, av1C; of vpcC what is behind version and flags; the
-    /// AudioSpecificConfig; dOps; STREAMINFO; dac3; dec3; of MP3 one byte, [`MPEG1_AUDIO`] or
-    /// [`MPEG2_AUDIO`].
+    /// AudioSpecificConfig; dOps; STREAMINFO; dac3; dec3; of MP3 one byte, 0x6b (MPEG-1) or
+    /// 0x69 (MPEG-2).
     pub record: Box<[u8]>,
     /// What depends on the medium.
     pub details: Details,
@@ -218,7 +216,7 @@ impl Config {
         self.format == other.format && self.details == other.details && record
     }
 
-    /// Ticks of the track's clock a second: of sound its samples, of pictures [`VIDEO_TIMESCALE`].
+    /// Ticks of the track's clock a second: of sound its samples, of pictures 90,000.
     pub fn timescale(&self) -> u32 {
         match &self.details {
             Details::Audio(audio) => audio.rate,
@@ -246,7 +244,7 @@ impl Config {
 
 /// Ticks a second of pictures: a millisecond is a whole number of them, and a nanosecond offset is
 /// at most 6 µs off.
-pub const VIDEO_TIMESCALE: u32 = 90_000;
+pub(crate) const VIDEO_TIMESCALE: u32 = 90_000;
 
 /// The record of a codec, and what goes beside it.
 type Read = Option<(Vec<u8>, Details)>;

@@ -4,10 +4,10 @@ use super::{AudioDetails, Read, SoundFrame, audio};
 use crate::bytes::Cursor;
 
 /// Object type of MPEG-1 audio (ISO/IEC 14496-1 §7.2.6.6.2).
-pub const MPEG1_AUDIO: u8 = 0x6b;
+pub(crate) const MPEG1_AUDIO: u8 = 0x6b;
 
 /// Object type of MPEG-2 audio.
-pub const MPEG2_AUDIO: u8 = 0x69;
+pub(crate) const MPEG2_AUDIO: u8 = 0x69;
 
 /// Reads the header of the first frame.
 pub fn read(frame: &[u8]) -> Read {

@@ -27,7 +27,7 @@ pub fn codec_string(name: &str, record: &[u8]) -> String {
 }
 
 /// Width and height of a VP9 key frame.
-pub fn vp9_size(frame: &[u8]) -> Option<(u32, u32)> {
+pub(crate) fn vp9_size(frame: &[u8]) -> Option<(u32, u32)> {
     read_vp9_size(&mut Bits::new(frame)).ok()
 }
 
@@ -58,7 +58,7 @@ fn read_vp9_size(bits: &mut Bits) -> Result<(u32, u32), Short> {
 }
 
 /// Width and height of a VP8 key frame.
-pub fn vp8_size(frame: &[u8]) -> Option<(u32, u32)> {
+pub(crate) fn vp8_size(frame: &[u8]) -> Option<(u32, u32)> {
     let mut cursor = Cursor::new(frame);
     let [tag, _, _] = cursor.array().ok()?;
     let start: [u8; 3] = cursor.array().ok()?;

@@ -25,13 +25,13 @@ use crate::media::tracks::MediaSample;
 use std::sync::Arc;
 
 /// A fragment ends at a keyframe that is at least this much later than its beginning, in ms.
-pub const FRAGMENT_MIN_MS: u64 = 250;
+pub(crate) const FRAGMENT_MIN_MS: u64 = 250;
 
 /// A fragment ends when it is this long, in ms, with or without a keyframe.
-pub const FRAGMENT_MAX_MS: u64 = 1000;
+pub(crate) const FRAGMENT_MAX_MS: u64 = 1000;
 
 /// A fragment ends when its samples have this many bytes.
-pub const FRAGMENT_LEN_MAX: usize = 16 << 20;
+pub(crate) const FRAGMENT_LEN_MAX: usize = 16 << 20;
 
 /// How much memory the index of a file may take, in bytes. A file that has more of it is full.
 pub const INDEX_LEN_MAX: usize = 64 << 20;

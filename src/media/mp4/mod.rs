@@ -13,9 +13,7 @@ mod index;
 mod movie;
 
 pub use fragment::{Fragment, Fragmenter, LastSample};
-pub use hybrid::{
-    FRAGMENT_LEN_MAX, FRAGMENT_MAX_MS, FRAGMENT_MIN_MS, Hybrid, INDEX_LEN_MAX, Patch, Trailer,
-};
+pub use hybrid::{Hybrid, INDEX_LEN_MAX, Patch, Trailer};
 
 use super::config::{Config, SampleFormat};
 use super::sample::{MediaType, TrackId};
@@ -36,7 +34,7 @@ impl Mp4Track {
 }
 
 /// Whether files of this codec are played anywhere. VP8 has a place in MP4, which no browser knows.
-pub fn is_supported(format: SampleFormat) -> bool {
+pub(crate) fn is_supported(format: SampleFormat) -> bool {
     format != SampleFormat::Vp8
 }
 

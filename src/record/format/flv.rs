@@ -19,7 +19,7 @@ const GATHERED_MAX: usize = 1 << 20;
 
 /// A file that is being written.
 #[derive(Debug)]
-pub struct FlvFile {
+pub(crate) struct FlvFile {
     disk: Disk,
     script: ScriptTag,
     /// As they are in the file, and as what was written asks for.

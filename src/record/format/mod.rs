@@ -6,7 +6,7 @@ mod pending;
 
 pub(super) use flv::FlvFile;
 pub(super) use mp4::Mp4File;
-pub use pending::WAITING_LEN_MAX;
+
 pub(super) use pending::{PendingFile, Verdict};
 
 use super::disk::{Closed, Disk};

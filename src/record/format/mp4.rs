@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// A file that is being written.
 #[derive(Debug)]
-pub struct Mp4File {
+pub(crate) struct Mp4File {
     disk: Disk,
     hybrid: Hybrid,
     tracks: StreamTracks,

@@ -9,11 +9,11 @@ use crate::media::tracks::{MediaSample, StreamTracks, TrackEvent};
 use crate::rtmp::Message;
 
 /// How many bytes of messages may wait before the file begins with the tracks that are known.
-pub const WAITING_LEN_MAX: usize = 16 << 20;
+pub(crate) const WAITING_LEN_MAX: usize = 16 << 20;
 
 /// The beginning of a file that is not there yet.
 #[derive(Debug, Default)]
-pub struct PendingFile {
+pub(crate) struct PendingFile {
     tracks: StreamTracks,
     opening: Opening,
     held: Vec<HeldBack>,
@@ -24,7 +24,7 @@ pub struct PendingFile {
 
 /// A message that waits.
 #[derive(Debug)]
-pub struct HeldBack {
+pub(crate) struct HeldBack {
     pub message: Message,
     pub time_ms: u32,
     pub is_entry: bool,
@@ -34,7 +34,7 @@ pub struct HeldBack {
 
 /// What is to become of messages that wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// They go on waiting.
     Wait,
     /// They have a place in MP4.
@@ -124,7 +124,7 @@ fn no_place(item: &TrackEvent, tracks: &StreamTracks) -> Option<String> {
 }
 
 /// What an item says that a file which has begun, and has a track or not, has no place for.
-pub fn lack(
+pub(crate) fn lack(
     item: &TrackEvent,
     tracks: &StreamTracks,
     has: impl Fn(TrackId) -> bool,
