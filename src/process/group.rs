@@ -393,6 +393,7 @@ mod tests {
         let mut group = ProcessGroup::spawn(command).unwrap();
         let status = group.wait(within(Duration::from_secs(10)), sleep).unwrap();
         output.finish(Duration::from_secs(1));
+        group.kill_rest();
         let code = status.and_then(|status| status.code());
         (code, written.try_iter().collect())
     }

@@ -3,9 +3,9 @@
 //!
 //! The programs come from `make tools`.
 
-use crate::support::{TestServer, wait_until};
+use crate::support::{TestServer, free_addr, wait_until};
 use rtmp_server::stats::LinkState;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -79,11 +79,6 @@ impl Drop for Program {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn free_addr() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address")
 }
 
 /// Five seconds of H.264 and AAC, a keyframe each second.

@@ -3,13 +3,13 @@
 //! one, and `CHURN_SERVER` names another program. Hooks lose events when more than 1000 wait: with
 //! hundreds of actors `CHURN_PAUSE_MS`, the longest pause between two acts, has to keep it in bounds.
 
-use crate::support::{Client, TestServer, media, wait_until};
+use crate::support::{Client, TestServer, free_addr, media, wait_until};
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::{Message, StreamId, status};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -55,8 +55,7 @@ impl Churned {
         let dir = std::env::temp_dir().join(format!("rtmp-churn-{}", std::process::id()));
         fs::create_dir_all(&dir).expect("a directory");
         let file = |name: &str| File::create(dir.join(name)).expect("a file");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-        let addr = port.expect("a port");
+        let addr = free_addr();
         let server = env!("CARGO_BIN_EXE_rtmp-server").to_owned();
         let child = Command::new(setting("CHURN_SERVER", server))
             .args(["-listen", &addr.to_string(), "-log-level", "warn"])

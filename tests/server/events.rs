@@ -1,6 +1,6 @@
 //! What hooks are told of whole conversations, and who is let in.
 
-use crate::support::{Client, PATIENCE};
+use crate::support::{Client, PATIENCE, free_addr};
 use rtmp_server::amf0::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,18 +8,15 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 /// A server that tells its events to standard error, read from there.
-struct LinkStats {
+struct Eventful {
     child: Child,
     port: u16,
     lines: Receiver<String>,
 }
 
-impl LinkStats {
-    fn start(flags: &str) -> LinkStats {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .and_then(|it| it.local_addr())
-            .expect("port")
-            .port();
+impl Eventful {
+    fn start(flags: &str) -> Eventful {
+        let port = free_addr().port();
         let mut child = Command::new(env!("CARGO_BIN_EXE_rtmp-server"))
             .args([
                 "-listen",
@@ -46,7 +43,7 @@ impl LinkStats {
         crate::support::wait_until("the server", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
-        let told = LinkStats { child, port, lines };
+        let told = Eventful { child, port, lines };
         told.expect(&[
             "connection_accept c000001 -",
             "connection_close c000001 - role=none",
@@ -94,7 +91,7 @@ impl LinkStats {
     }
 }
 
-impl Drop for LinkStats {
+impl Drop for Eventful {
     fn drop(&mut self) {
         // It may be gone already.
         let _ = self.child.kill();
@@ -108,7 +105,7 @@ fn ask(client: &mut Client, what: &str, name: &str) {
 
 #[test]
 fn every_event_of_a_stream_is_told_once_and_in_order() {
-    let told = LinkStats::start("-grace 5s");
+    let told = Eventful::start("-grace 5s");
     let mut publisher = told.connected();
     told.expect(&[
         "connection_accept c000002 -",
@@ -158,7 +155,7 @@ const PUBLISH_STOP: &str = "publish_stop c000002 live/x audio_codec=AAC audio_pa
 
 #[test]
 fn a_stream_whose_publisher_comes_back_is_one_stream() {
-    let told = LinkStats::start("-grace 5s");
+    let told = Eventful::start("-grace 5s");
     let mut publisher = told.connected();
     ask(&mut publisher, "publish", "x");
     publisher.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
@@ -202,7 +199,7 @@ fn a_stream_whose_publisher_comes_back_is_one_stream() {
 
 #[test]
 fn the_end_of_a_publication_is_told_where_it_happens() {
-    let told = LinkStats::start("");
+    let told = Eventful::start("");
     let mut first = told.connected();
     ask(&mut first, "publish", "x");
     first.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
@@ -239,7 +236,7 @@ fn the_end_of_a_publication_is_told_where_it_happens() {
 
 #[test]
 fn whoever_lacks_the_token_is_refused_and_hooks_are_told() {
-    let told = LinkStats::start("-auth-mode token -auth-token live/x=right");
+    let told = Eventful::start("-auth-mode token -auth-token live/x=right");
     let rows = [
         (
             "publish",

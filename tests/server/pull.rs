@@ -1,10 +1,10 @@
 //! Pulls: streams that come from other servers, always or on demand.
 
-use crate::support::{Client, TestServer, wait_until};
+use crate::support::{Client, TestServer, free_addr, wait_until};
 use rtmp_server::admin::AdminSource;
 use rtmp_server::amf0::Value;
 use rtmp_server::stats::{LinkState, PullStats};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 const BEGINNING: [&str; 4] = ["D meta 9 @0", "V head 1 @0", "A head 1 @0", "V key 1 @0"];
@@ -23,11 +23,6 @@ fn wait_for_state(server: &TestServer, state: LinkState) {
 
 fn finish(publisher: &mut Client) {
     publisher.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
-}
-
-fn free_addr() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address")
 }
 
 #[test]

@@ -17,7 +17,8 @@ use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, handshake, st
 use rtmp_server::server::Server;
 use rtmp_server::systemd::PassedSockets;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything that should happen may take before a test fails.
@@ -97,6 +98,19 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         if let Some(server) = self.server.take() {
             server.stop(Duration::from_secs(5));
+        }
+    }
+}
+
+/// An address that nobody listens on, and that the system gives to nobody: its port is below those
+/// that sockets without one of their own get, and no other test of this process gets it.
+pub fn free_addr() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id() * 37 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let addr = SocketAddr::from(([127, 0, 0, 1], 16_000 + (number % 16_000) as u16));
+        if TcpListener::bind(addr).is_ok() {
+            return addr;
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
@@ -150,9 +151,16 @@ fn reachable_by_all(program: &str, wrapper: &str) -> PathBuf {
     if wrapper.is_empty() {
         return PathBuf::from(program);
     }
-    let copy = std::env::temp_dir().join(format!("rtmp-server-{}", std::process::id()));
-    std::fs::copy(program, &copy).expect("copy");
-    copy
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    let copy = COPY.get_or_init(|| {
+        let copy = std::env::temp_dir().join(format!("rtmp-server-{}", std::process::id()));
+        // Not by this process: its children would hold the copy open for writing until they run
+        // something else, and nobody can run it meanwhile.
+        let copied = Command::new("cp").arg(program).arg(&copy).status();
+        assert!(copied.expect("cp").success());
+        copy
+    });
+    copy.clone()
 }
 
 /// The value of a fact in a log line: what is between its quotes, or all of a number.

@@ -167,7 +167,8 @@ fn a_script_that_takes_too_long_is_ended_with_all_it_started() {
         assert!(hooks.close(within(10)), "{name}");
         // Orphans count as alive until init buries them, so even the polite may take this long.
         let took = start.elapsed().as_millis();
-        assert!((least_ms..4000).contains(&took), "{name}: {took} ms");
+        // They would sleep for a minute; a busy machine takes longer to find out than ours does.
+        assert!((least_ms..9000).contains(&took), "{name}: {took} ms");
         assert_eq!(hooks.totals().hook_failures, 1, "{name}");
         let pids = dir.lines(&format!("{name}.pid"))[0].clone();
         let pids: Vec<&str> = pids.split(' ').collect();

@@ -1,12 +1,12 @@
 //! Web services.
 
 use super::{hooks, in_a_process, publish, within};
+use crate::support::free_addr;
 use crate::support::web_service::{Dir, Manner, WebService, wait_for};
 use rtmp_server::hooks::{Event, EventKind};
 use rtmp_server::json;
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -80,9 +80,7 @@ fn certificate(dir: &Dir) -> Option<()> {
 
 /// A server behind TLS for one connection, which is answered 200; its request goes to a file.
 fn tls_server(dir: &Dir) -> (Child, u16) {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = free_addr().port();
     let mut server = Command::new("openssl")
         .current_dir(dir)
         .args("s_server -quiet -naccept 1 -key key.pem -cert cert.pem -accept".split(' '))

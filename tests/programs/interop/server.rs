@@ -1,7 +1,8 @@
 //! The server under test, on a port of its own.
 
 use super::process::{Program, wait_for};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use crate::support::free_addr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -22,7 +23,7 @@ impl Server {
     /// Starts the server and waits until it accepts connections. Its log is `server.log` in `dir`,
     /// or `server.out` if it logs to standard output.
     pub fn start(dir: &Path) -> Result<Server, String> {
-        let address = free_address().map_err(|error| format!("no free port: {error}"))?;
+        let address = free_addr();
         let binary =
             std::env::var_os(OVERRIDE).unwrap_or_else(|| env!("CARGO_BIN_EXE_rtmp-server").into());
         let mut command = Command::new(binary);
@@ -56,9 +57,4 @@ impl Server {
             false => Ok(()),
         }
     }
-}
-
-/// An address that nothing listened on a moment ago.
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
