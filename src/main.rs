@@ -3,15 +3,16 @@
 use rtmp_server::args::{self, Config, Invocation};
 use rtmp_server::log;
 use rtmp_server::process::group;
-use rtmp_server::server::{Load, Server};
+use rtmp_server::server::{Load, Server, StartError};
 use rtmp_server::sync;
 use rtmp_server::sys::{Signal, Signals};
-use rtmp_server::systemd::{self, Heartbeat, Notifier};
-use std::io;
+use rtmp_server::systemd::{self, Heartbeat, Notifier, PassedError};
+use std::error::Error;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
+use std::{fmt, io};
 
 /// Exit code of a server that could not start or was forced to stop.
 const FAILED: u8 = 1;
@@ -30,15 +31,11 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Invocation::Run(config)) => match run(&config) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::from(FAILED),
-            Err(Failure::Start(error)) => {
-                log::complain(&error);
-                ExitCode::from(FAILED)
-            }
-            Err(Failure::Usage(error)) => {
-                log::complain(&error);
-                ExitCode::from(USAGE)
+            Ok(Ending::Complete) => ExitCode::SUCCESS,
+            Ok(Ending::Forced) => ExitCode::from(FAILED),
+            Err(failure) => {
+                log::complain(&failure);
+                failure.exit_code()
             }
         },
         Err(error) => {
@@ -48,32 +45,59 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why the server does not run.
-enum Failure {
-    /// The system refuses something that the server needs.
-    Start(String),
-    /// The flags do not fit the sockets that were passed.
-    Usage(args::Error),
+/// How the server ended.
+enum Ending {
+    /// Everything that was under way is done.
+    Complete,
+    /// Something was still under way when its time was up.
+    Forced,
 }
 
-impl From<String> for Failure {
-    fn from(error: String) -> Failure {
-        Failure::Start(error)
+/// Why the server does not run.
+#[derive(Debug)]
+enum Failure {
+    /// The flags do not fit the sockets that were passed.
+    Usage(args::Error),
+    Signals(io::Error),
+    Passed(PassedError),
+    Start(StartError),
+    Thread(io::Error),
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Usage(_) => ExitCode::from(USAGE),
+            _ => ExitCode::from(FAILED),
+        }
     }
 }
 
-/// Serves until a signal ends it. `false`: the stop had to be forced.
-fn run(config: &Config) -> Result<bool, Failure> {
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Failure::Usage(error) => write!(f, "{error}"),
+            Failure::Signals(error) => write!(f, "cannot handle signals: {error}"),
+            Failure::Passed(error) => write!(f, "{error}"),
+            Failure::Start(error) => write!(f, "{error}"),
+            Failure::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl Error for Failure {}
+
+/// Serves until a signal ends it.
+fn run(config: &Config) -> Result<Ending, Failure> {
     log::init(config.log_level, config.log_format);
-    let signals = signals().map_err(|error| format!("cannot handle signals: {error}"))?;
-    let passed = systemd::passed_listeners().map_err(|error| error.to_string())?;
+    let signals = signals().map_err(Failure::Signals)?;
+    let passed = systemd::passed_listeners().map_err(Failure::Passed)?;
     let serves_http = !passed.metrics.is_empty();
     config.check_passed(serves_http).map_err(Failure::Usage)?;
-    let server = Server::start(config, passed)?;
+    let server = Server::start(config, passed).map_err(Failure::Start)?;
     let notifier = Arc::new(Notifier::from_env());
     notifier.ready();
-    let _heartbeat = Heartbeat::start(&notifier, status(&server))
-        .map_err(|error| format!("cannot start a thread: {error}"))?;
+    let _heartbeat = Heartbeat::start(&notifier, status(&server)).map_err(Failure::Thread)?;
     // The sender lives as long as the process.
     while let Ok(signal) = signals.recv() {
         match signal {
@@ -87,14 +111,13 @@ fn run(config: &Config) -> Result<bool, Failure> {
     }
     notifier.stopping();
     log!(Info, "stopping");
-    let whole = server.stop(config.shutdown_timeout);
-    if whole {
+    if server.stop(config.shutdown_timeout) {
         log!(Info, "stopped");
-    } else {
-        log!(Warn, "stopped before everything was done");
-        group::kill_all();
+        return Ok(Ending::Complete);
     }
-    Ok(whole)
+    log!(Warn, "stopped before everything was done");
+    group::kill_all();
+    Ok(Ending::Forced)
 }
 
 /// The signals from now on. A second one to stop ends the process at once.

@@ -12,6 +12,7 @@ mod pacing;
 mod pull;
 mod sent;
 mod setup;
+mod start_error;
 mod stop;
 mod ticker;
 mod trim;
@@ -19,6 +20,7 @@ mod watch;
 
 use crate::admin::{AdminServer, AdminSource};
 use crate::args::Config;
+use crate::auth;
 use crate::log;
 use crate::net::Acceptor;
 use crate::stats::Snapshot;
@@ -33,6 +35,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use stop::Stop;
 
+pub use start_error::StartError;
 pub use watch::{Load, Watch};
 
 /// A running server. To end it in order, [`stop`](Server::stop) it.
@@ -53,13 +56,12 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// One line that names the address and says what is wrong with it.
-    pub fn start(config: &Config, passed: PassedSockets) -> Result<Server, String> {
+    /// Any [`StartError`].
+    pub fn start(config: &Config, passed: PassedSockets) -> Result<Server, StartError> {
         let listeners = setup::listeners(config, passed.rtmp)?;
         let context = Arc::new(setup::context(config)?);
         let watch = Watch::new(&context, &addrs(&listeners));
         let webs = setup::webs(config, passed.metrics, &watch)?;
-        let failed = |error: io::Error| format!("cannot start: {error}");
         let mut server = Server {
             context,
             watch,
@@ -68,7 +70,9 @@ impl Server {
             webs,
             reconnect_url: config.reconnect_url.clone(),
         };
-        server.spawn_threads(listeners).map_err(failed)?;
+        server
+            .spawn_threads(listeners)
+            .map_err(StartError::System)?;
         server.context.pulls.start();
         for addr in server.addrs() {
             log!(Info, "listening"; addr = addr);
@@ -154,11 +158,8 @@ impl Server {
     /// # Errors
     ///
     /// What is wrong with it; everything stays as it was.
-    pub fn reload(&self) -> Result<bool, String> {
-        self.context
-            .auth
-            .reload()
-            .map_err(|error| error.to_string())
+    pub fn reload(&self) -> Result<bool, auth::Error> {
+        self.context.auth.reload()
     }
 }
 

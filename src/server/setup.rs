@@ -5,6 +5,7 @@ use super::context::Context;
 use super::listener;
 use super::pacing::Pacing;
 use super::pull::Pulls;
+use super::start_error::StartError;
 use super::watch::Watch;
 use crate::admin::{Access, AdminServer};
 use crate::args::{self, Auth, Config, OnDuplicate, Secret, TrackPolicy};
@@ -29,8 +30,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 const QUEUE_MEMORY_SHARE: usize = 4;
 
 /// All sockets to listen on.
-pub fn listeners(config: &Config, passed: Vec<TcpListener>) -> Result<Vec<TcpListener>, String> {
-    let bind = |addr: &str| net::bind(addr, listener::BACKLOG).map_err(|error| error.to_string());
+pub fn listeners(
+    config: &Config,
+    passed: Vec<TcpListener>,
+) -> Result<Vec<TcpListener>, StartError> {
+    let bind = |addr: &str| net::bind(addr, listener::BACKLOG).map_err(StartError::Listen);
     let mut listeners = passed;
     if listeners.is_empty() && config.listen.is_empty() {
         listeners.push(bind(args::LISTEN)?);
@@ -57,9 +61,9 @@ fn system_capacity(wanted: usize) -> Capacity {
 }
 
 /// What the server is made of, with nobody connected yet.
-pub fn context(config: &Config) -> Result<Context, String> {
+pub fn context(config: &Config) -> Result<Context, StartError> {
     let counters = Arc::new(Counters::default());
-    let hooks = Hooks::new(&config.hooks, &counters).map_err(|error| format!("hooks: {error}"))?;
+    let hooks = Hooks::new(&config.hooks, &counters).map_err(StartError::Hooks)?;
     let hooks = Arc::new(hooks);
     let link_settings = LinkSettings {
         chunk_size: config.chunk_size,
@@ -121,18 +125,14 @@ fn ingest_settings(config: &Config) -> IngestSettings {
     }
 }
 
-fn authenticator(auth: &Auth) -> Result<Authenticator, String> {
-    match auth {
-        Auth::None => Ok(Authenticator::None),
-        Auth::Token(tokens) => {
-            Authenticator::token(tokens).map_err(|error| format!("-auth-token: {error}"))
-        }
-        Auth::File(path) => {
-            Authenticator::file(path).map_err(|error| format!("-auth-file: {error}"))
-        }
-        Auth::Callback(url, timeout) => Authenticator::callback(url, *timeout)
-            .map_err(|error| format!("-auth-callback: {error}")),
-    }
+fn authenticator(auth: &Auth) -> Result<Authenticator, StartError> {
+    let (flag, made) = match auth {
+        Auth::None => return Ok(Authenticator::None),
+        Auth::Token(tokens) => ("-auth-token", Authenticator::token(tokens)),
+        Auth::File(path) => ("-auth-file", Authenticator::file(path)),
+        Auth::Callback(url, timeout) => ("-auth-callback", Authenticator::callback(url, *timeout)),
+    };
+    made.map_err(|error| StartError::Auth { flag, error })
 }
 
 /// The HTTP servers: on the address of the configuration, and on sockets that were `passed`.
@@ -140,7 +140,7 @@ pub fn webs(
     config: &Config,
     passed: Vec<TcpListener>,
     watch: &Watch,
-) -> Result<Vec<AdminServer>, String> {
+) -> Result<Vec<AdminServer>, StartError> {
     let token = config.api_token.as_ref().map(Secret::reveal);
     let access = || Access {
         token: token.map(str::to_owned),
@@ -150,10 +150,11 @@ pub fn webs(
     let mut webs = Vec::new();
     for listener in passed {
         let web = AdminServer::serve(listener, access(), source());
-        webs.push(web.map_err(|error| format!("cannot serve on a passed socket: {error}"))?);
+        webs.push(web.map_err(StartError::PassedSocket)?);
     }
     if let Some(addr) = &config.metrics_addr {
-        webs.push(AdminServer::start(addr, access(), source()).map_err(|error| error.to_string())?);
+        let web = AdminServer::start(addr, access(), source());
+        webs.push(web.map_err(StartError::Listen)?);
     }
     Ok(webs)
 }

@@ -52,6 +52,8 @@ impl fmt::Display for FetchRefused {
     }
 }
 
+impl std::error::Error for FetchRefused {}
+
 /// A fetch, counted until it is dropped.
 pub struct Fetch {
     fetches: Fetches,
