@@ -60,6 +60,8 @@ pub mod queue;
 
 pub mod registry;
 
+pub(crate) mod connection;
+
 pub mod record;
 
 pub mod net;

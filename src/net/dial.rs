@@ -49,7 +49,16 @@ impl fmt::Display for DialError {
     }
 }
 
-impl std::error::Error for DialError {}
+impl std::error::Error for DialError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            DialError::Resolve(error) | DialError::Connect(error) | DialError::Io(error) => {
+                Some(error)
+            }
+            _ => None,
+        }
+    }
+}
 
 /// Connects to `host`, a name or an address, until `end` at the latest, and only until `stop` has
 /// something to read or has ended. The socket sends without delay.

@@ -2,129 +2,114 @@
 
 use super::stop::{StopHandle, StopTarget};
 use super::url::{RtmpUrl, RtmpUrlError};
+use crate::connection::{
+    self, Connection, MEDIA_READ_LEN, Side, WRITE_LIMIT, handshake, read_loop, with_writer,
+};
 use crate::log;
-use crate::net::{self, DeadlineReader, DialError, Merge, SharedSocket, dial};
-use crate::queue::{self, Budget, Cause, Framing, Outbox, PeerKind, Transport};
-use crate::rtmp::chunk::{self, Decoder};
+use crate::net::{DialError, Merge, SharedSocket, dial};
+use crate::queue::{Budget, Outbox, PeerKind};
 use crate::rtmp::client::{self, Client, ClientEvent, ConnectTarget, Purpose};
-use crate::rtmp::{Message, StreamId, command, handshake};
+use crate::rtmp::flow::Flow;
+use crate::rtmp::{Message, StreamId, command};
 use crate::stats::Counters;
-use crate::sync;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{fmt, thread};
+use std::{error, fmt, io};
 
-/// How long looking up, connecting and the handshake may take in all.
-pub const DIAL_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long the other server may take from there until media flows.
-pub const SETUP_LIMIT: Duration = Duration::from_secs(15);
-
-/// How long the other server may take nothing.
-const WRITE_LIMIT: Duration = Duration::from_secs(30);
-
-/// How long it may say nothing, where it has media to send.
-const READ_LIMIT: Duration = Duration::from_secs(90);
+/// How long looking up and connecting may take together.
+const DIAL_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many times in a row a server may send us on to another address.
-pub const REDIRECTS_MAX: usize = 5;
+const REDIRECTS_MAX: usize = 5;
 
-/// A connection that lasted so long begins a new row of them.
-pub const STEADY: Duration = Duration::from_secs(3);
-
-/// Bytes that are read at a time.
-const READ_LEN: usize = 64 << 10;
-
-/// Stack of the thread that sends; it calls nothing deep.
-const WRITER_STACK_LEN: usize = 64 << 10;
+/// After a connection that lasted this long, redirects and failures count anew.
+pub(crate) const STEADY: Duration = Duration::from_secs(3);
 
 /// Why a connection to another server ended.
 #[derive(Debug)]
-pub enum LinkError {
+pub(crate) enum LinkError {
     /// It cannot be connected to.
     Dial(DialError),
-    /// Not the handshake that RTMP has.
-    Handshake(handshake::Error),
-    /// Chunks that cannot be followed.
-    Chunk(chunk::Error),
-    /// It refused, or said what may not be said.
+    /// The connection ended, or failed.
+    Connection(connection::Error),
+    /// It refused, or broke the protocol.
     Client(client::Error),
     /// It sends us to a place where we cannot go.
     Redirect(RedirectError),
-    /// Not in time; with what.
-    Timeout(&'static str),
-    /// It takes no replies.
-    QueueFull,
-    /// It closed.
-    Closed,
-    /// We closed, for this reason.
-    Cut(Cause),
     /// It said that the stream is over.
     Ended,
     /// Somebody publishes to us what it was to send.
     Superseded,
+    /// The system has no room for the stream: the limit that leaves none.
+    NoRoom(&'static str),
     /// We do not want it any more.
     Stopped,
-    /// The transport failed.
-    Io(io::Error),
 }
 
 impl LinkError {
     /// The layer, as logs name it.
-    pub fn layer(&self) -> &'static str {
+    pub(crate) fn layer(&self) -> &'static str {
         match self {
             LinkError::Dial(DialError::TimedOut) => "timeout",
-            LinkError::Dial(_) | LinkError::Io(_) => "io",
-            LinkError::Handshake(_) => "handshake",
-            LinkError::Chunk(_) => "chunk",
+            LinkError::Dial(_) | LinkError::NoRoom(_) => "io",
+            LinkError::Connection(connection::Error::Cut(_)) => "timeout",
+            LinkError::Connection(error) => error.layer(),
             LinkError::Client(_) | LinkError::Redirect(_) => "protocol",
-            LinkError::Cut(_) | LinkError::Timeout(_) | LinkError::QueueFull => "timeout",
-            LinkError::Closed | LinkError::Ended | LinkError::Superseded | LinkError::Stopped => {
-                "none"
-            }
-        }
-    }
-
-    fn reading(error: io::Error, what: &'static str) -> LinkError {
-        match error.kind() {
-            io::ErrorKind::TimedOut => LinkError::Timeout(what),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => LinkError::Closed,
-            _ => LinkError::Io(error),
+            LinkError::Ended | LinkError::Superseded | LinkError::Stopped => "none",
         }
     }
 }
 
 impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        use connection::Error::{Closed, QueueFull, Reset};
         match self {
             LinkError::Dial(error) => write!(f, "{error}"),
-            LinkError::Handshake(error) => write!(f, "{error}"),
-            LinkError::Chunk(error) => write!(f, "{error}"),
+            LinkError::Connection(Closed | Reset) => write!(f, "server closed"),
+            LinkError::Connection(QueueFull) => write!(f, "server does not take its replies"),
+            LinkError::Connection(error) => write!(f, "{error}"),
             LinkError::Client(error) => write!(f, "{error}"),
             LinkError::Redirect(error) => write!(f, "server sends us elsewhere: {error}"),
-            LinkError::Timeout(what) => write!(f, "timed out waiting for {what}"),
-            LinkError::QueueFull => write!(f, "server does not take its replies"),
-            LinkError::Closed => write!(f, "server closed"),
-            LinkError::Cut(cause) => write!(f, "{cause}"),
             LinkError::Ended => write!(f, "server ended the stream"),
             LinkError::Superseded => write!(f, "stream is published here"),
+            LinkError::NoRoom(by) => write!(f, "the system has no room: {by}"),
             LinkError::Stopped => write!(f, "not wanted any more"),
-            LinkError::Io(error) => write!(f, "{error}"),
         }
     }
 }
 
-impl std::error::Error for LinkError {}
+impl error::Error for LinkError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            LinkError::Dial(error) => Some(error),
+            LinkError::Connection(error) => Some(error),
+            LinkError::Client(error) => Some(error),
+            LinkError::Redirect(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<connection::Error> for LinkError {
+    fn from(error: connection::Error) -> Self {
+        LinkError::Connection(error)
+    }
+}
+
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> Self {
+        LinkError::Connection(connection::Error::Io(error))
+    }
+}
 
 /// Why we do not go where a server sends us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RedirectError {
-    /// What it gives is no URL that can be used.
+pub(crate) enum RedirectError {
+    /// What it gives is not a URL that can be used.
     RtmpUrl(RtmpUrlError),
     /// We come from there.
     Circle,
@@ -142,7 +127,14 @@ impl fmt::Display for RedirectError {
     }
 }
 
-impl std::error::Error for RedirectError {}
+impl error::Error for RedirectError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            RedirectError::RtmpUrl(error) => Some(error),
+            RedirectError::Circle | RedirectError::TooMany => None,
+        }
+    }
+}
 
 /// What all connections to other servers share.
 #[derive(Clone)]
@@ -159,8 +151,8 @@ pub struct LinkSettings {
     pub name: String,
 }
 
-/// Whoever uses a connection to another server.
-pub trait LinkHandler {
+/// What uses a connection to another server: a relay or a pull.
+pub(crate) trait LinkHandler {
     /// Media can be sent to `outbox` as of message stream `stream`, or will come from there; `end`
     /// is what the server is to be told at the end.
     ///
@@ -184,26 +176,23 @@ pub trait LinkHandler {
     /// Any: it is not wanted any more.
     fn media(&mut self, messages: Vec<Message>, bytes: usize) -> Result<(), LinkError>;
 
-    /// The connection is over; why. Whatever holds its outbox has to be let go of now.
+    /// The connection is over; why. The handler has to drop what holds its outbox.
     fn end(&mut self, why: &LinkError);
 }
 
 /// A connection that is to be made.
-pub struct Link<'a> {
-    /// What it shares with others.
-    pub link_settings: &'a LinkSettings,
-    /// Where to.
-    pub url: &'a RtmpUrl,
-    /// What for.
-    pub purpose: Purpose,
+pub(crate) struct Link<'a> {
+    pub(crate) link_settings: &'a LinkSettings,
+    pub(crate) url: &'a RtmpUrl,
+    pub(crate) purpose: Purpose,
     /// What ends it from outside.
-    pub switch: &'a StopHandle,
+    pub(crate) switch: &'a StopHandle,
 }
 
 impl Link<'_> {
     /// Connects, has `user` use the connection, and returns why that is over. Goes where the server
     /// sends it.
-    pub fn run(&self, target: ConnectTarget, user: &mut dyn LinkHandler) -> LinkError {
+    pub(crate) fn run(&self, target: ConnectTarget, user: &mut dyn LinkHandler) -> LinkError {
         let mut way = Way {
             url: self.url.clone(),
             target,
@@ -247,9 +236,10 @@ impl Link<'_> {
         {
             return LinkError::Stopped;
         }
-        let error = match handshake(&line.0) {
+        let seed = RandomState::new().hash_one(0);
+        let error = match handshake::initiate(&line.0, seed) {
             Ok(()) => self.talk(&line, target, user),
-            Err(error) => error,
+            Err(error) => error.into(),
         };
         self.switch.hold(StopTarget::Nothing);
         self.unless_stopped(error)
@@ -263,23 +253,16 @@ impl Link<'_> {
         }
     }
 
-    /// A command that cannot be read is no reason to hang up.
-    fn pass_over(&self, error: command::Error) {
-        self.link_settings.counters.commands_unreadable.add(1);
-        log!(Debug, "message ignored"; url = self.url, layer = error.layer(), reason = error);
-    }
-
     fn connect(&self, url: &RtmpUrl) -> Result<TcpStream, LinkError> {
         let end = Instant::now() + DIAL_LIMIT;
-        let (stop, stopped) = UnixStream::pair().map_err(LinkError::Io)?;
+        let (stop, stopped) = UnixStream::pair()?;
         if !self.switch.hold(StopTarget::Dialling(stop)) {
             return Err(LinkError::Stopped);
         }
         let socket = dial(&url.host, url.port, end, Some(stopped.as_fd()));
         self.switch.hold(StopTarget::Nothing);
         let socket = socket.map_err(LinkError::Dial)?;
-        let limit = Some(WRITE_LIMIT);
-        socket.set_write_timeout(limit).map_err(LinkError::Io)?;
+        socket.set_write_timeout(Some(WRITE_LIMIT))?;
         Ok(socket)
     }
 
@@ -290,91 +273,126 @@ impl Link<'_> {
         target: ConnectTarget,
         user: &mut dyn LinkHandler,
     ) -> LinkError {
-        let wire = Arc::clone(line) as Arc<dyn Transport>;
-        let counters = Arc::clone(&self.link_settings.counters);
-        let budget = Arc::clone(&self.link_settings.budget);
-        let (outbox, writer) =
-            queue::outbox(wire, PeerKind::Server, Framing::chunks(), counters, budget);
-        thread::scope(|scope| {
-            let send = || net::send_all(line, writer);
-            if let Err(error) = sync::spawn_scoped(scope, "remote-w", WRITER_STACK_LEN, send) {
-                return LinkError::Io(error);
-            }
-            let error = match self.read_loop(&line.0, outbox, target, user) {
-                Ok(never) => match never {},
-                Err(error) => error,
+        let shared = (&self.link_settings.counters, &self.link_settings.budget);
+        let talked = with_writer(line, PeerKind::Server, shared, "remote-w", |outbox| {
+            let client = Client::new(self.purpose, target);
+            outbox.push_reply(client.begin(self.link_settings.chunk_size));
+            let mut conn = LinkConn {
+                link: self,
+                connection: Connection::new(&line.0, outbox),
+                client,
+                events: Vec::new(),
+                user,
+                heard: 0,
+                state: LinkConnState::Starting,
             };
+            let error = read_loop(&mut conn);
             self.switch.hold(StopTarget::Nothing);
             let error = self.unless_stopped(error);
-            user.end(&error);
-            // Wakes a writer that waits for the socket.
-            let _ = line.0.shutdown(Shutdown::Both);
+            conn.user.end(&error);
             error
-        })
+        });
+        match talked {
+            Ok((error, _)) => error,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// A server that we have shaken hands with, seen from its connection's reader thread.
+struct LinkConn<'a> {
+    link: &'a Link<'a>,
+    connection: Connection<'a>,
+    client: Client,
+    /// What follows from the messages of one read.
+    events: Vec<ClientEvent>,
+    user: &'a mut dyn LinkHandler,
+    /// Bytes of the last read.
+    heard: usize,
+    state: LinkConnState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LinkConnState {
+    Starting,
+    /// Media flows.
+    Running,
+    /// The server said that the stream is over.
+    Ended,
+}
+
+impl<'a> Side<'a> for LinkConn<'a> {
+    type Error = LinkError;
+
+    fn connection(&mut self) -> &mut Connection<'a> {
+        &mut self.connection
     }
 
-    fn read_loop(
-        &self,
-        socket: &TcpStream,
-        outbox: Arc<Outbox>,
-        target: ConnectTarget,
-        user: &mut dyn LinkHandler,
-    ) -> Result<Infallible, LinkError> {
-        let mut client = Client::new(self.purpose, target);
-        client.count_received(1 + 2 * handshake::PACKET_LEN);
-        outbox.push_reply(client.begin(self.link_settings.chunk_size));
-        let mut reader = DeadlineReader::until(socket, Instant::now() + SETUP_LIMIT);
-        let (mut chunks, mut events) = (Decoder::default(), Vec::new());
-        let mut started = false;
-        let mut buffer = vec![0; READ_LEN];
-        loop {
-            let len = match reader.read(&mut buffer) {
-                Ok(0) => return Err(closed(&outbox)),
-                Ok(len) => len,
-                // A server that is published to has nothing to say. Whether it is there shows when
-                // it takes what it is sent.
-                Err(error)
-                    if started
-                        && self.purpose == Purpose::Publish
-                        && error.kind() == io::ErrorKind::TimedOut =>
-                {
-                    continue;
-                }
-                Err(error) => return Err(LinkError::reading(error, "the server")),
-            };
-            client.count_received(len);
-            let mut input = &buffer[..len];
-            while let Some(message) = chunks.decode(&mut input).map_err(LinkError::Chunk)? {
-                client
-                    .handle(message, &mut events)
-                    .map_err(LinkError::Client)?;
-            }
-            let mut media = Vec::new();
-            let (mut replies, mut ended) = (Vec::new(), false);
-            for event in events.drain(..) {
-                match event {
-                    ClientEvent::Send(message) => replies.push(message),
-                    ClientEvent::Media(message) => media.push(message),
-                    ClientEvent::Ended => ended = true,
-                    ClientEvent::Unreadable(error) => self.pass_over(error),
-                    ClientEvent::Started(stream) => {
-                        started = true;
-                        self.switch.hold(StopTarget::Nothing);
-                        user.start(stream, &outbox, client.end())?;
-                        reader.set_each(READ_LIMIT).map_err(LinkError::Io)?;
-                        reader.gather(self.link_settings.merge);
-                    }
-                }
-            }
-            user.media(media, len)?;
-            replies.extend(client.acknowledgement());
-            if !replies.is_empty() && outbox.reply(replies).is_err() {
-                return Err(LinkError::QueueFull);
-            }
-            if ended {
-                return Err(LinkError::Ended);
+    fn flow(&mut self) -> &mut Flow {
+        self.client.flow()
+    }
+
+    fn read_len(&self) -> usize {
+        MEDIA_READ_LEN
+    }
+
+    /// A server that is published to has nothing to say. Whether it is there shows when it takes
+    /// what it is sent.
+    fn may_stay_silent(&mut self) -> bool {
+        self.state == LinkConnState::Running && self.link.purpose == Purpose::Publish
+    }
+
+    fn read_failed(&self, error: io::Error) -> LinkError {
+        connection::Error::reading(error, "the server").into()
+    }
+
+    fn heard(&mut self, bytes: usize) {
+        self.heard = bytes;
+    }
+
+    fn handle(&mut self, message: Message) -> Result<(), LinkError> {
+        let handled = self.client.handle(message, &mut self.events);
+        handled.map_err(LinkError::Client)
+    }
+
+    fn flush(&mut self) -> Result<(), LinkError> {
+        let mut media = Vec::new();
+        for event in std::mem::take(&mut self.events) {
+            match event {
+                ClientEvent::Send(message) => self.connection.reply([message]),
+                ClientEvent::Media(message) => media.push(message),
+                ClientEvent::Ended => self.state = LinkConnState::Ended,
+                ClientEvent::Unreadable(error) => self.pass_over(error),
+                ClientEvent::Started(stream) => self.start(stream)?,
             }
         }
+        self.user.media(media, self.heard)
+    }
+
+    fn ended(&self) -> Option<LinkError> {
+        (self.state == LinkConnState::Ended).then_some(LinkError::Ended)
+    }
+}
+
+impl LinkConn<'_> {
+    /// Media flows from now on.
+    fn start(&mut self, stream: StreamId) -> Result<(), LinkError> {
+        if self.state == LinkConnState::Starting {
+            self.state = LinkConnState::Running;
+        }
+        self.link.switch.hold(StopTarget::Nothing);
+        let outbox = self.connection.outbox();
+        self.user.start(stream, outbox, self.client.end())?;
+        self.connection.limit_silence()?;
+        self.connection.merge_input(self.link.link_settings.merge);
+        Ok(())
+    }
+
+    /// A command that cannot be read does not end the connection.
+    fn pass_over(&self, error: command::Error) {
+        let counters = &self.link.link_settings.counters;
+        counters.commands_unreadable.add(1);
+        log!(Debug, "message ignored"; url = self.link.url, layer = error.layer(), reason = error);
     }
 }
 
@@ -416,38 +434,4 @@ impl Way {
             _ => Err(RedirectError::TooMany),
         }
     }
-}
-
-/// There is nothing more to read: who closed, and why.
-fn closed(outbox: &Outbox) -> LinkError {
-    match outbox.cause() {
-        Some(Cause::PeerGone) | None => LinkError::Closed,
-        Some(cause) => LinkError::Cut(cause),
-    }
-}
-
-enum Infallible {}
-
-/// The handshake (§5.2), all of it within [`DIAL_LIMIT`]. What S2 repeats is not held against a
-/// server: some repeat other things, and nothing of ours depends on it.
-fn handshake(socket: &TcpStream) -> Result<(), LinkError> {
-    let random = handshake::random(RandomState::new().hash_one(0));
-    let hello = handshake::hello(0, &random);
-    let mut out = socket;
-    let opening = [&[handshake::VERSION][..], &hello].concat();
-    out.write_all(&opening).map_err(LinkError::Io)?;
-    let mut reader = DeadlineReader::until(socket, Instant::now() + DIAL_LIMIT);
-    let mut read = |out: &mut [u8]| {
-        let result = reader.read_exact(out);
-        result.map_err(|error| LinkError::reading(error, "handshake"))
-    };
-    let mut version = [0];
-    read(&mut version)?;
-    handshake::check_version(version[0]).map_err(LinkError::Handshake)?;
-    // On the heap: the stack of a thread stays as large as it once was.
-    let mut theirs: Box<handshake::HandshakePacket> = Box::new([0; handshake::PACKET_LEN]);
-    read(&mut theirs[..])?;
-    let answer = handshake::echo(&theirs, 0);
-    out.write_all(&answer).map_err(LinkError::Io)?;
-    read(&mut theirs[..])
 }

@@ -13,9 +13,8 @@ mod stop;
 mod url;
 
 pub use destination::{Destination, DestinationError, Filter, Source};
-pub use link::{
-    DIAL_LIMIT, Link, LinkError, LinkHandler, LinkSettings, REDIRECTS_MAX, SETUP_LIMIT, STEADY,
-};
+pub use link::LinkSettings;
+pub(crate) use link::{Link, LinkError, LinkHandler};
 pub(crate) use pool::{LinkPool, PooledLink};
 pub use progress::{LinkProgress, LinkStats};
 pub(crate) use reconnect::{Attempt, Next, Reconnect, keep_connected};

@@ -7,7 +7,7 @@ use super::status::{self, code};
 use super::{Message, MessageType, StreamId};
 use crate::amf0::Value;
 use crate::text::{shown, without_secrets};
-use std::fmt;
+use std::{error, fmt};
 
 /// What to do at the other server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct ConnectTarget {
 /// Why the other server is of no use.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
-    /// A control message that is none.
+    /// A malformed control message.
     Control(control::Error),
     /// It said no: code and description, both as they may be shown.
     Refused(String, String),
@@ -59,7 +59,14 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Error::Control(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 /// What follows from a message of the server, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,6 +153,10 @@ impl Client {
             vec![],
         );
         vec![Control::SetChunkSize(chunk_size).message(), connect]
+    }
+
+    pub(crate) fn flow(&mut self) -> &mut Flow {
+        &mut self.flow
     }
 
     /// Counts bytes that arrived, the handshake's among them.

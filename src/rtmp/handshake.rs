@@ -12,6 +12,9 @@ pub const VERSION: u8 = 3;
 /// Bytes of C1, S1, C2 and S2.
 pub const PACKET_LEN: usize = 1536;
 
+/// Bytes that each side sends: its version and two packets.
+pub const LEN: usize = 1 + 2 * PACKET_LEN;
+
 /// Bytes of the random field in each packet.
 pub const RANDOM_LEN: usize = 1528;
 
@@ -92,7 +95,7 @@ pub fn check_echo(ours: &HandshakePacket, theirs: &HandshakePacket) -> Result<()
 
 /// S0, S1 and S2 in answer to C0 and C1, which were read at `time`; S1 starts our clock there.
 pub fn answer(theirs: &HandshakePacket, time: u32, seed: u64) -> Vec<u8> {
-    let mut answer = Vec::with_capacity(1 + 2 * PACKET_LEN);
+    let mut answer = Vec::with_capacity(LEN);
     answer.push(VERSION);
     answer.extend_from_slice(&time.to_be_bytes());
     answer.extend_from_slice(&[0; 4]);

@@ -3,6 +3,7 @@
 use super::conn;
 use super::connections::Refused;
 use super::context::Context;
+use crate::connection::WRITE_LIMIT;
 use crate::log;
 use crate::log::RateLimit;
 use crate::net::{AcceptError, Admit, SharedSocket};
@@ -18,9 +19,6 @@ pub const BACKLOG: u16 = 4096;
 
 /// Stack of a reader thread: AMF nests at most 32 deep.
 const READER_STACK_LEN: usize = 256 << 10;
-
-/// How long a peer may take nothing.
-const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
 static REFUSALS: RateLimit = RateLimit::new(Duration::from_secs(10));
 

@@ -149,6 +149,10 @@ impl Session {
         }
     }
 
+    pub(crate) fn flow(&mut self) -> &mut Flow {
+        &mut self.flow
+    }
+
     /// Counts bytes that arrived, the handshake's among them.
     pub fn count_received(&mut self, bytes: usize) {
         self.flow.count_received(bytes);

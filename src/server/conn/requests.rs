@@ -2,6 +2,7 @@
 
 use super::{Conn, FLOOD_LINES, FLOOD_PERIOD};
 use crate::auth::{Action, Authenticator};
+use crate::connection::Error;
 use crate::ingest::PublishError;
 use crate::log;
 use crate::log::RateLimit;
@@ -11,7 +12,6 @@ use crate::rtmp::session::StreamRequest;
 use crate::rtmp::status::code;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::server::active::{Active, Playing};
-use crate::server::error::Error;
 use crate::server::events;
 use crate::server::pull::FetchRefused;
 use crate::text::shown;
@@ -73,7 +73,7 @@ impl Conn<'_> {
         }
         let StreamRequest { stream, name, path } = &request;
         let (key, conn_id) = (path.key.clone(), self.peer.id.clone());
-        let outbox = Arc::clone(self.outbox());
+        let outbox = Arc::clone(self.connection.outbox());
         let origin = Origin::Client {
             stream: *stream,
             name: name.clone(),
@@ -100,10 +100,11 @@ impl Conn<'_> {
         };
         log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
         let publishing = claim.begin(&self.app, name);
-        self.replies.extend(self.session.accept(*stream));
+        self.connection.reply(self.session.accept(*stream));
         self.set_active(*stream, Active::Publishing(publishing))?;
-        self.reader.gather(self.context.link_settings.merge);
-        self.hand_over_replies()
+        self.connection
+            .merge_input(self.context.link_settings.merge);
+        self.connection.send_replies()
     }
 
     pub(super) fn play(&mut self, request: StreamRequest) -> Result<(), Error> {
@@ -130,7 +131,7 @@ impl Conn<'_> {
             ..Recipient::player(conn_id, *stream, name.clone(), start)
         };
         let registry = &self.context.registry;
-        let subscription = match registry.subscribe(&key, self.outbox(), recipient) {
+        let subscription = match registry.subscribe(&key, self.connection.outbox(), recipient) {
             Ok(subscription) => subscription,
             Err(Refusal::Loop) => return self.refuse_loop(&request, code::PLAY_FAILED),
             Err(Refusal::InUse | Refusal::NotFound) => {
@@ -142,7 +143,7 @@ impl Conn<'_> {
         self.context
             .hooks
             .fire(events::play_started(&self.peer.id, &key, &self.app));
-        let playing = Playing::new(subscription, key, self.outbox());
+        let playing = Playing::new(subscription, key, self.connection.outbox());
         self.set_active(*stream, Active::Playing(playing))
     }
 

@@ -12,7 +12,6 @@ use crate::remote::{
 use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, StreamId};
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -133,7 +132,7 @@ impl Receiver<'_> {
         };
         let claim = self.ingest.claim(key, publisher);
         let claim = claim.map_err(|error| match error {
-            PublishError::NoRoom(_) => LinkError::Io(io::Error::other(error)),
+            PublishError::NoRoom(by) => LinkError::NoRoom(by),
             PublishError::Refused(_) => LinkError::Superseded,
         })?;
         log!(Info, "pull started"; conn_id = id, stream_key = key, source = self.link.purpose.source.url);

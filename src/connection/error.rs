@@ -2,26 +2,26 @@
 
 use crate::queue::Cause;
 use crate::rtmp::{chunk, control, handshake};
-use std::{fmt, io};
+use std::{error, fmt, io};
 
 /// The end of a connection, by layer. Logged once, where the connection ends.
 #[derive(Debug)]
-pub enum Error {
+pub(crate) enum Error {
     /// The peer closed, or was done.
     Closed,
     /// The peer closed before it had read everything.
     Reset,
-    /// We took leave of it, for a reason that was logged where it arose.
+    /// We closed it, for a reason that was logged where it arose.
     HungUp,
     /// We ended it, for this reason.
     Cut(Cause),
-    /// Not the handshake that RTMP has.
+    /// The handshake failed.
     Handshake(handshake::Error),
-    /// Chunks that cannot be followed.
+    /// The chunks cannot be decoded.
     Chunk(chunk::Error),
     /// A malformed control message.
     Control(control::Error),
-    /// Not in time; with what.
+    /// What was waited for did not come in time.
     Timeout(&'static str),
     /// No room for a reply in the peer's own queue.
     QueueFull,
@@ -31,7 +31,7 @@ pub enum Error {
 
 impl Error {
     /// The layer, as logs name it.
-    pub fn layer(&self) -> &'static str {
+    pub(crate) fn layer(&self) -> &'static str {
         match self {
             Error::Closed | Error::Reset | Error::HungUp => "none",
             Error::Handshake(_) => "handshake",
@@ -44,7 +44,7 @@ impl Error {
     }
 
     /// Whether it is the ordinary end of a connection.
-    pub fn is_ordinary(&self) -> bool {
+    pub(crate) fn is_ordinary(&self) -> bool {
         match self {
             Error::Closed | Error::Reset | Error::HungUp => true,
             Error::Cut(cause) => cause.is_ordinary(),
@@ -52,10 +52,10 @@ impl Error {
         }
     }
 
-    /// A failed read, in the words of what was waited for.
-    pub fn reading(error: io::Error, what: &'static str) -> Error {
+    /// A read failed while `awaited` was waited for.
+    pub(crate) fn reading(error: io::Error, awaited: &'static str) -> Error {
         match error.kind() {
-            io::ErrorKind::TimedOut => Error::Timeout(what),
+            io::ErrorKind::TimedOut => Error::Timeout(awaited),
             io::ErrorKind::UnexpectedEof => Error::Closed,
             io::ErrorKind::ConnectionReset => Error::Reset,
             _ => Error::Io(error),
@@ -73,14 +73,24 @@ impl fmt::Display for Error {
             Error::Handshake(error) => write!(f, "{error}"),
             Error::Chunk(error) => write!(f, "{error}"),
             Error::Control(error) => write!(f, "{error}"),
-            Error::Timeout(what) => write!(f, "timed out waiting for {what}"),
+            Error::Timeout(awaited) => write!(f, "timed out waiting for {awaited}"),
             Error::QueueFull => write!(f, "peer does not take its replies"),
             Error::Io(error) => write!(f, "{error}"),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Error::Handshake(error) => Some(error),
+            Error::Chunk(error) => Some(error),
+            Error::Control(error) => Some(error),
+            Error::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<handshake::Error> for Error {
     fn from(error: handshake::Error) -> Self {
@@ -97,5 +107,11 @@ impl From<chunk::Error> for Error {
 impl From<control::Error> for Error {
     fn from(error: control::Error) -> Self {
         Error::Control(error)
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Error::Io(error)
     }
 }
