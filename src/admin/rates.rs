@@ -1,6 +1,6 @@
 //! Bit rates, made of what counters said a moment ago.
 
-use crate::stats::{Snapshot, StreamStats};
+use crate::stats::{PublicationId, Snapshot, StreamStats};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -65,8 +65,8 @@ impl History {
 #[derive(Debug, Default)]
 pub struct Rates {
     total: History,
-    /// With how long the publication had lasted.
-    streams: HashMap<String, (Duration, History)>,
+    /// By key, with the publication that was counted.
+    streams: HashMap<String, (PublicationId, History)>,
 }
 
 impl Rates {
@@ -80,7 +80,7 @@ impl Rates {
         });
         let mut before = std::mem::take(&mut self.streams);
         for stream in &snapshot.streams {
-            let same = |(uptime, _): &(Duration, History)| *uptime <= stream.uptime;
+            let same = |(id, _): &(PublicationId, History)| *id == stream.publication;
             let kept = before.remove(&stream.key).filter(same);
             let mut history = kept.map(|(_, history)| history).unwrap_or_default();
             history.add(ByteCounts {
@@ -89,7 +89,7 @@ impl Rates {
                 sent: stream.bytes_out,
             });
             self.streams
-                .insert(stream.key.clone(), (stream.uptime, history));
+                .insert(stream.key.clone(), (stream.publication, history));
         }
     }
 
@@ -112,10 +112,10 @@ mod tests {
     use super::*;
     use crate::admin::sample;
 
-    /// A stream after `second`s, with so many bytes received; sent is twice that.
-    fn snapshot(second: u64, bytes: u64) -> Snapshot {
+    /// A publication that has received this number of bytes; sent is twice that.
+    fn snapshot(publication: u64, bytes: u64) -> Snapshot {
         let mut stream = sample::stream("live/a");
-        stream.uptime = Duration::from_secs(second);
+        stream.publication = PublicationId(publication);
         (stream.bytes_in, stream.bytes_out) = (bytes, 2 * bytes);
         let mut snapshot = Snapshot {
             streams: vec![stream],
@@ -141,20 +141,20 @@ mod tests {
             (11, 23_000, 24_000),
         ];
         for (second, bytes, want) in rows {
-            let snapshot = snapshot(second, bytes);
+            let snapshot = snapshot(1, bytes);
             rates.add(start + Duration::from_secs(second), &snapshot);
             let rate = rates.of(&snapshot.streams[0]);
             assert_eq!((rate.received, rate.sent), (want, 2 * want), "{second}");
             assert_eq!(rates.total().received, 10 * want, "{second}");
         }
-        for (at, uptime, bytes, want) in [
-            (12, 0, 30_000, 0),
-            (13, 1, 100, 0),
-            (14, 2, 1100, 8000),
-            (30, 18, 1100, 0),
-            (31, 19, 1100, 0),
+        for (at, publication, bytes, want) in [
+            (12, 2, 30_000, 0),
+            (13, 3, 30_100, 0),
+            (14, 3, 31_100, 8000),
+            (30, 3, 31_100, 0),
+            (31, 3, 31_100, 0),
         ] {
-            let snapshot = snapshot(uptime, bytes);
+            let snapshot = snapshot(publication, bytes);
             rates.add(start + Duration::from_secs(at), &snapshot);
             let rate = rates.of(&snapshot.streams[0]);
             assert_eq!(rate.received, want, "{at}");

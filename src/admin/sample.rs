@@ -1,13 +1,14 @@
 //! Numbers to try the renderers with.
 
 use crate::media::Codec;
-use crate::stats::{LinkState, Metadata, RelayStats, Snapshot, StreamStats};
+use crate::stats::{LinkState, Metadata, PublicationId, RelayStats, Snapshot, StreamStats};
 use std::time::Duration;
 
 /// A stream with three viewers.
 pub fn stream(key: &str) -> StreamStats {
     StreamStats {
         key: key.to_owned(),
+        publication: PublicationId(1),
         publisher: Some("c000001".to_owned()),
         uptime: Duration::from_millis(90_500),
         viewers: 3,

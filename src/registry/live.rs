@@ -2,6 +2,7 @@
 
 use super::cache::Cache;
 use super::ending::{AtEnd, Ended, Reason, Traffic};
+use super::last_heard::LastHeard;
 use super::media_message::MediaMessage;
 use super::publisher::{Origin, Publisher};
 use super::selection::Selection;
@@ -10,19 +11,12 @@ use crate::media::Codec;
 use crate::queue::{Feed, Role};
 use crate::rtmp::data::Data;
 use crate::rtmp::{Message, MessageType};
-use crate::stats::Counters;
+use crate::stats::{Counters, PublicationId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::last_heard::LastHeard;
-
-/// The identity of a publication, unique in a registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PublicationId(pub(super) u64);
-
 /// A publication that goes on.
 pub(super) struct Live {
-    id: PublicationId,
     conn_id: String,
     role: Role,
     heard: Arc<LastHeard>,
@@ -38,6 +32,7 @@ pub(super) struct Live {
 /// What is counted from the beginning of a publication until its viewers have left.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Figures {
+    pub(super) publication: PublicationId,
     pub(super) since: Instant,
     pub(super) traffic: Traffic,
     /// Bytes sent to players who have left.
@@ -55,7 +50,6 @@ impl Live {
             via,
         } = publisher;
         Live {
-            id,
             conn_id,
             role: outbox.take_role(),
             heard,
@@ -65,6 +59,7 @@ impl Live {
             feeds: Vec::new(),
             cache: Cache::new(keep_gop),
             figures: Figures {
+                publication: id,
                 since: Instant::now(),
                 traffic: Traffic::default(),
                 bytes_departed: 0,
@@ -73,7 +68,7 @@ impl Live {
     }
 
     pub(super) fn id(&self) -> PublicationId {
-        self.id
+        self.figures.publication
     }
 
     pub(super) fn conn_id(&self) -> &str {

@@ -3,7 +3,7 @@
 use super::audience::Audience;
 use super::cache::Cache;
 use super::ending::{AtEnd, Reason};
-use super::live::{Figures, Live, PublicationId};
+use super::live::{Figures, Live};
 use super::media_message::MediaMessage;
 use super::publisher::Publisher;
 use super::recipient::{Notice, Recipient, SubscriberKind};
@@ -13,7 +13,7 @@ use super::{PublicationStatus, Refusal, RegistryShared, SILENT_MAX, stats};
 use crate::queue::{Feed, Outbox};
 use crate::rtmp::Message;
 use crate::rtmp::stream_key::StreamKey;
-use crate::stats::StreamStats;
+use crate::stats::{PublicationId, StreamStats};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -366,6 +366,7 @@ impl Stream {
         let traffic = figures.traffic;
         Some(StreamStats {
             key: self.key.as_str().to_owned(),
+            publication: figures.publication,
             publisher: live.map(|live| live.conn_id().to_owned()),
             uptime: figures.since.elapsed(),
             viewers: self.audience.player_count(),

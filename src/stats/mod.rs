@@ -7,6 +7,6 @@ mod snapshot;
 pub use counters::{COUNTERS, Counter, CounterNames, Counters, Totals};
 pub use gauges::{GAUGES, Gauge};
 pub use snapshot::{
-    ConnectionStats, LinkState, Metadata, PullStats, QUEUE_DEPTHS, RecordingStats, RelayStats,
-    Snapshot, StreamStats,
+    ConnectionStats, LinkState, Metadata, PublicationId, PullStats, QUEUE_DEPTHS, RecordingStats,
+    RelayStats, Snapshot, StreamStats,
 };

@@ -43,11 +43,17 @@ impl Snapshot {
     }
 }
 
+/// The identity of a publication, unique while the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublicationId(pub u64);
+
 /// A stream that is published, or whose publisher was lost a moment ago.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamStats {
     /// The stream key, `app/name`.
     pub key: String,
+    /// The publication whose figures these are. It is not shown.
+    pub publication: PublicationId,
     /// The publisher's connection; `None`: it was lost, viewers wait for it.
     pub publisher: Option<String>,
     /// Since the publication began.

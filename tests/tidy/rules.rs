@@ -125,9 +125,6 @@ pub fn no_panics(path: &str, source: &Source) -> Vec<Broken> {
     broken
 }
 
-/// Errors inside a module that are none of std's; none is to come.
-const PRIVATE_ERRORS: [&str; 4] = ["AcceptError", "HostPortError", "LineError", "RequestError"];
-
 /// Errors can be told and passed on like any other.
 pub fn errors_are_errors(path: &str, source: &Source) -> Vec<Broken> {
     let code: Vec<_> = source.lines.iter().filter(|line| !line.test).collect();
@@ -139,8 +136,7 @@ pub fn errors_are_errors(path: &str, source: &Source) -> Vec<Broken> {
         let mut words = line.code.split(|c: char| !c.is_alphanumeric() && c != '_');
         words.find(|word| ["enum", "struct"].contains(word))?;
         let name = words.next().filter(|name| name.ends_with("Error"))?;
-        let excepted = PRIVATE_ERRORS.contains(&name);
-        (path.starts_with("src/") && !excepted && !is_error(name)).then(|| {
+        (path.starts_with("src/") && !is_error(name)).then(|| {
             let what = format!("{name} does not implement std::error::Error");
             (line.number, what)
         })

@@ -3,8 +3,8 @@
 use rtmp_server::admin::AdminSource;
 use rtmp_server::media::Codec;
 use rtmp_server::stats::{
-    ConnectionStats, LinkState, Metadata, PullStats, RecordingStats, RelayStats, Snapshot,
-    StreamStats, Totals,
+    ConnectionStats, LinkState, Metadata, PublicationId, PullStats, RecordingStats, RelayStats,
+    Snapshot, StreamStats, Totals,
 };
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -77,6 +77,7 @@ fn stream(number: usize, key: &str) -> StreamStats {
     let size = video_codec.map(|_| [(1920.0, 1080.0), (1280.0, 720.0)][number % 2]);
     StreamStats {
         key: key.to_owned(),
+        publication: PublicationId(n),
         publisher: (number != 3).then(|| format!("c{:06}", number * 10 + 1)),
         uptime: Duration::from_millis(90_061_500 * n + 1500),
         viewers: number * number + 1,
