@@ -2,7 +2,7 @@
 
 use crate::amf0::{self, Value};
 
-/// Colours of a track. What is not known is left to the decoder, which looks into the pictures.
+/// Colours of a track. Where a field is `None`, the decoder reads them from the pictures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Colour {
     /// Primaries, transfer characteristics and matrix, by the numbers of ISO/IEC 23091-2.

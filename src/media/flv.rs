@@ -129,7 +129,7 @@ pub struct Keyframe {
     pub position: u64,
 }
 
-/// What is known of a file when it is complete.
+/// Properties of a complete file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FileTotals<'a> {
     /// The last time of audio and video in it, in ms.

@@ -18,7 +18,7 @@ const TRACK_GONE_MS: i64 = 10_000;
 /// The longest time between two keyframes that counts as usual, in ms.
 const KEYFRAME_GAP_MAX_MS: i64 = 30_000;
 
-/// What is taken for the usual time between two keyframes after the first, in ms.
+/// Assumed time between keyframes as long as only one has come, in ms.
 const KEYFRAME_GAP_MS: i64 = 5000;
 
 /// Where a message belongs.

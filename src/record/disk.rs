@@ -31,7 +31,7 @@ pub struct Closed {
 pub(crate) struct Disk {
     file: File,
     path: PathBuf,
-    /// Length of what is in it whole.
+    /// Length of the part that is whole, in bytes.
     len: u64,
     synced: Instant,
     name_synced: bool,
@@ -54,7 +54,7 @@ impl Disk {
         &self.path
     }
 
-    /// Length of what is in it whole.
+    /// Length of the part that is whole, in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -78,7 +78,7 @@ impl Disk {
         let _ = self.file.seek(SeekFrom::Start(self.len));
     }
 
-    /// Writes over what is there.
+    /// Writes over bytes that the file has.
     pub fn patch(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, at)
     }

@@ -50,7 +50,7 @@ pub struct RecordSettings {
 /// How recordings are cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segments {
-    /// A file ends at the first keyframe that is so much later than its beginning, or without video
+    /// A file ends at the first keyframe that is this much later than its beginning, or without video
     /// at the first sound.
     pub duration: Duration,
     /// How files are called.
@@ -79,7 +79,7 @@ pub struct FinishedFile {
     pub error: Option<String>,
 }
 
-/// Who is told of recordings. Called by their threads.
+/// Observes recordings. Their threads call it.
 pub trait RecordingObserver: Send + Sync {
     /// A file is complete, or a recording failed.
     fn recording_done(&self, key: &StreamKey, file: &FinishedFile);
@@ -171,7 +171,7 @@ impl Recorder {
         }))
     }
 
-    /// Records what comes out of `intake`, which belongs to one publication of `key`, until it
+    /// Records the messages of `intake`, which belongs to one publication of `key`, until it
     /// ends. The first file is made when there is media. When the recorder is closed, nothing is
     /// recorded.
     pub fn start(&self, key: &StreamKey, intake: Intake) -> Recording {

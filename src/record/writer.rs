@@ -22,11 +22,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{mem, thread};
 
-/// How long to wait for the next message before looking whether the disk is to be told something.
+/// Longest wait for a message; then the file is synced if that is due.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// After each write the next messages are left alone for so long: they are written together, and
-/// the publisher need not wake anyone.
+/// Pause after each write: the messages that come meanwhile are written together, and the publisher
+/// wakes no thread for each.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// Most names that are tried for a file.

@@ -55,7 +55,7 @@ fn find_size(obus: &[u8]) -> Option<(u32, u32)> {
     None
 }
 
-/// The next open bitstream unit: its type and what is in it (AV1 §5.3).
+/// The next open bitstream unit: its type and its payload (AV1 §5.3).
 fn obu<'a>(cursor: &mut Cursor<'a>) -> Result<(u8, &'a [u8]), Short> {
     let first = cursor.u8()?;
     if first & 0x04 != 0 {

@@ -163,7 +163,7 @@ fn skip_scaling_lists(bits: &mut Bits, lists: u32) -> Result<(), Short> {
     Ok(())
 }
 
-/// `count` units of `unit` pixels, less what is cropped on both sides in units of `crop_unit`.
+/// `count` units of `unit` pixels, less the crop on both sides in units of `crop_unit`.
 pub(super) fn cropped(
     count: u32,
     unit: u32,

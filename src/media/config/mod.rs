@@ -107,7 +107,7 @@ impl SampleFormat {
 pub struct Config {
     /// The codec of the track.
     pub format: SampleFormat,
-    /// The record that MP4 keeps: avcC, hvcC, av1C; of vpcC what is behind version and flags; the
+    /// The record that MP4 keeps: avcC, hvcC, av1C; of vpcC what follows version and flags; the
     /// AudioSpecificConfig; dOps; STREAMINFO; dac3; dec3; of MP3 one byte, 0x6b (MPEG-1) or
     /// 0x69 (MPEG-2).
     pub record: Box<[u8]>,
@@ -120,9 +120,9 @@ pub struct Config {
 pub enum Details {
     /// Of a track of pictures.
     Video {
-        /// Width without what is cropped, in pixels.
+        /// Width after cropping, in pixels.
         width: u16,
-        /// Height without what is cropped, in pixels.
+        /// Height after cropping, in pixels.
         height: u16,
         /// Width and height of a pixel, where it is known not to be a square.
         pixel_aspect: Option<[u16; 2]>,
@@ -183,7 +183,7 @@ impl Config {
         })
     }
 
-    /// What a frame of this track says of itself; `None` of pictures, and of what is not a frame.
+    /// Reads the header of a frame of sound; `None` for pictures, and for bytes that are no frame.
     pub(super) fn sound_frame(&self, frame: &[u8]) -> Option<SoundFrame> {
         match self.format {
             SampleFormat::Mp3 => mpeg_audio::frame(frame),

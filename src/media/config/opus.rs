@@ -7,7 +7,7 @@ use crate::bytes::{Cursor, Short, put_u16, put_u32};
 /// Opus counts in these, whatever was encoded.
 const RATE: u32 = 48_000;
 
-/// What is true where a publisher says nothing: two channels and libopus' delay.
+/// The header that an empty one stands for: two channels and the delay of libopus.
 const DEFAULT_CHANNELS: u8 = 2;
 const DEFAULT_PRE_SKIP: u16 = 312;
 

@@ -87,7 +87,7 @@ impl<'a> Boxes<'a> {
         self.bytes
     }
 
-    /// Hands everything on, in order and in pieces, until `sink` fails.
+    /// Passes everything to `sink`, in order and in pieces, until `sink` fails.
     pub fn write<E>(&self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut start = 0;
         for (at, table) in &self.tables {

@@ -8,7 +8,7 @@ use crate::media::tracks::MediaSample;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What is done with the last sample of each track, whose duration only the next one tells.
+/// Where the last sample of each track goes, whose duration only the next one tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastSample {
     /// It waits for the next fragment: all durations are right.

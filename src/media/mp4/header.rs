@@ -106,7 +106,7 @@ pub(super) fn put_udta(out: &mut Boxes, movie: &Movie) {
 pub(super) struct TrackHeader<'t> {
     track: &'t Mp4Track,
     number: u32,
-    /// The first of its medium is what is played.
+    /// Players play the first track of each medium.
     is_first: bool,
     /// Of the tracks of one group, one is played. 0: it is in none.
     group: u16,

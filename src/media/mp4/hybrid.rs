@@ -212,12 +212,12 @@ pub struct Trailer<'a> {
 const HEADER_LEN: u64 = 8;
 
 impl Trailer<'_> {
-    /// The length of what is appended.
+    /// The length of the appended part, in bytes.
     pub fn size(&self) -> u64 {
         HEADER_LEN + self.moov.len()
     }
 
-    /// Hands on what is to be appended, in pieces, until `sink` fails.
+    /// Passes the appended part to `sink`, in pieces, until `sink` fails.
     ///
     /// # Errors
     ///
@@ -231,7 +231,7 @@ impl Trailer<'_> {
         self.moov.write(&mut sink)
     }
 
-    /// What is written over the beginning, and finishes the file.
+    /// The write over the beginning that finishes the file.
     pub fn patch(&self) -> Patch<RESERVED_LEN> {
         let len = self.at + HEADER_LEN - FTYP_LEN as u64;
         let mut bytes = [0; RESERVED_LEN];

@@ -33,7 +33,7 @@ pub(super) struct SampleIndex {
     pub shown: Option<(i64, i64)>,
 }
 
-/// What is often the same for many samples.
+/// The properties that many samples of a track share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SampleTiming {
     pub duration: u32,

@@ -38,7 +38,7 @@ pub(crate) fn is_supported(format: SampleFormat) -> bool {
     format != SampleFormat::Vp8
 }
 
-/// What is said of a file as a whole.
+/// Metadata of a whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Movie {
     /// When it was made, in seconds since 1970.

@@ -188,7 +188,7 @@ pub(super) struct SampleTable<'a> {
     count: u32,
 }
 
-/// How many bytes of a table are gathered before they are handed on.
+/// How many bytes of a table are gathered before they are written.
 const PIECE_LEN: usize = 64 << 10;
 
 impl<'a> SampleTable<'a> {
@@ -224,7 +224,7 @@ impl<'a> SampleTable<'a> {
         4 * self.width() as u64 * u64::from(self.count)
     }
 
-    /// Hands the rows on.
+    /// Passes the rows to `sink`, in pieces, until `sink` fails.
     pub fn write<E>(&self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let width = self.width();
         let mut piece = Vec::with_capacity(PIECE_LEN + 12);
@@ -284,7 +284,7 @@ impl<'a> SampleTable<'a> {
     }
 }
 
-/// Puts together what is equal and in a row.
+/// Merges neighbours that are equal, and adds up how often they come.
 fn merged<T: PartialEq>(runs: impl Iterator<Item = (T, u64)>) -> impl Iterator<Item = (T, u64)> {
     let mut runs = runs.peekable();
     std::iter::from_fn(move || {

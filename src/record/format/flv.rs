@@ -24,7 +24,7 @@ pub(crate) struct FlvFile {
     script: ScriptTag,
     /// As they are in the file, and as what was written asks for.
     flags: (Flags, Flags),
-    /// What is to be written next: tags, behind the header if that is not written yet.
+    /// Bytes of the next write: tags, behind the header if that is not written yet.
     gathered: Vec<u8>,
     gathered_tags: Vec<Tag>,
     duration_ms: u32,

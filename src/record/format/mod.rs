@@ -60,7 +60,7 @@ pub(super) trait Recorded {
         None
     }
 
-    /// What is known of the tracks, for the next file.
+    /// Takes the known tracks out, for the next file.
     fn take_tracks(&mut self) -> StreamTracks {
         StreamTracks::default()
     }

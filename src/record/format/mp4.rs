@@ -28,7 +28,7 @@ pub(crate) struct Mp4File {
     /// The last time of audio and video, in ms: of what was put, and of what is written.
     latest_ms: u32,
     duration_ms: u32,
-    /// What is to be written next, so that its memory is used again.
+    /// Buffer of the next write; its memory is used again.
     bytes: Vec<u8>,
     has_failed: bool,
 }
@@ -158,16 +158,16 @@ impl Recorded for Mp4File {
         if !matches!(message.kind, MessageType::AUDIO | MessageType::VIDEO) {
             return Ok(());
         }
-        let mut items = Vec::new();
+        let mut events = Vec::new();
         let payload = &message.payload;
         self.tracks
-            .read(message.kind, time_ms.into(), payload, &mut items);
-        for item in items {
+            .read(message.kind, time_ms.into(), payload, &mut events);
+        for event in events {
             let has = |track| self.hybrid.has(track);
-            if let Some(lack) = lack(&item, &self.tracks, has) {
+            if let Some(lack) = lack(&event, &self.tracks, has) {
                 self.lack = self.lack.take().max(Some(lack));
             }
-            match item {
+            match event {
                 TrackEvent::Known(track) => self.add_late(track),
                 TrackEvent::Sample(sample) => self.put_sample(&sample, payload, time_ms)?,
                 TrackEvent::Changed(track) => self.changed.push(track),

@@ -28,11 +28,11 @@ pub(crate) struct HeldBack {
     pub message: Message,
     pub time_ms: u32,
     pub is_entry: bool,
-    /// What is in it.
+    /// The frames in it.
     pub samples: Vec<MediaSample>,
 }
 
-/// What is to become of messages that wait.
+/// Which format the messages that wait get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// They go on waiting.
@@ -44,7 +44,7 @@ pub(crate) enum Verdict {
 }
 
 impl PendingFile {
-    /// For a stream of these properties, of whose tracks so much is known.
+    /// A file of a stream with these properties and these known tracks.
     pub fn new(properties: &Pairs, tracks: StreamTracks) -> PendingFile {
         let mut waiting = PendingFile {
             tracks,
@@ -61,13 +61,13 @@ impl PendingFile {
 
     /// Adds a message, and the frames that are in it.
     pub fn put(&mut self, message: &Message, time_ms: u32, is_entry: bool) {
-        let mut items = Vec::new();
+        let mut events = Vec::new();
         let payload = &message.payload;
         self.tracks
-            .read(message.kind, time_ms.into(), payload, &mut items);
+            .read(message.kind, time_ms.into(), payload, &mut events);
         let mut samples = Vec::new();
-        for item in items {
-            match item {
+        for event in events {
+            match event {
                 TrackEvent::Sample(sample) => {
                     self.opening.see(&sample);
                     samples.push(sample);
@@ -78,7 +78,7 @@ impl PendingFile {
                         held.samples.retain(|sample| sample.track != track);
                     }
                 }
-                item => self.codec = self.codec.take().or_else(|| no_place(&item, &self.tracks)),
+                event => self.codec = self.codec.take().or_else(|| no_place(&event, &self.tracks)),
             }
         }
         self.held_len += size_of::<HeldBack>() + payload.len();
@@ -90,7 +90,7 @@ impl PendingFile {
         });
     }
 
-    /// What is to become of it now. `is_over`: nothing else comes.
+    /// Which format the file gets, if that is known. `is_over`: no other message comes.
     pub fn verdict(&self, is_over: bool) -> Verdict {
         if let Some(codec) = &self.codec {
             return Verdict::Flv(format!("MP4 has no place for {codec}"));
@@ -112,8 +112,8 @@ impl PendingFile {
 }
 
 /// The codec that an event names, if MP4 has no place for it.
-fn no_place(item: &TrackEvent, tracks: &StreamTracks) -> Option<String> {
-    match item {
+fn no_place(event: &TrackEvent, tracks: &StreamTracks) -> Option<String> {
+    match event {
         TrackEvent::Unsupported(_, codec) => Some(codec.to_string()),
         TrackEvent::Known(track) | TrackEvent::Changed(track) => {
             let format = tracks.config(*track)?.format;
@@ -123,13 +123,13 @@ fn no_place(item: &TrackEvent, tracks: &StreamTracks) -> Option<String> {
     }
 }
 
-/// What an item says that a file which has begun, and has a track or not, has no place for.
+/// What an event tells of that a file lacks which has begun; `has` tells the file's tracks.
 pub(crate) fn lack(
-    item: &TrackEvent,
+    event: &TrackEvent,
     tracks: &StreamTracks,
     has: impl Fn(TrackId) -> bool,
 ) -> Option<Lack> {
-    match (no_place(item, tracks), item) {
+    match (no_place(event, tracks), event) {
         (Some(codec), _) => Some(Lack::Codec(format!("MP4 has no place for {codec}"))),
         (None, TrackEvent::Known(track)) if has(*track) => None,
         (None, TrackEvent::Known(track)) if track.medium == MediaType::Audio => {
