@@ -15,7 +15,7 @@ const CALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The value of `-auth-mode`; the other flags of authentication need their mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AuthMode {
+pub(super) enum AuthMode {
     #[default]
     None,
     Token,
@@ -38,26 +38,26 @@ impl AuthMode {
 /// What flags have set so far. A flag that means something by itself sets its field of `config`; flags
 /// that mean something only together wait for [`Draft::finish`].
 #[derive(Default)]
-pub struct Draft {
-    pub config: Config,
+pub(super) struct Draft {
+    pub(super) config: Config,
     /// What to do instead of running the server.
-    pub instead: Option<Invocation>,
-    pub auth_mode: AuthMode,
-    pub auth_tokens: Vec<(String, String)>,
-    pub auth_file: Option<PathBuf>,
-    pub auth_callback: Option<String>,
-    pub auth_callback_timeout: Option<Duration>,
-    pub pull: Vec<String>,
-    pub record_all: bool,
-    pub record_dir: Option<PathBuf>,
-    pub record_format: FileFormat,
-    pub segment_duration: Duration,
-    pub segment_pattern: Option<Pattern>,
+    pub(super) instead: Option<Invocation>,
+    pub(super) auth_mode: AuthMode,
+    pub(super) auth_tokens: Vec<(String, String)>,
+    pub(super) auth_file: Option<PathBuf>,
+    pub(super) auth_callback: Option<String>,
+    pub(super) auth_callback_timeout: Option<Duration>,
+    pub(super) pull: Vec<String>,
+    pub(super) record_all: bool,
+    pub(super) record_dir: Option<PathBuf>,
+    pub(super) record_format: FileFormat,
+    pub(super) segment_duration: Duration,
+    pub(super) segment_pattern: Option<Pattern>,
 }
 
 impl Draft {
     /// Applies the rules that concern more than one flag.
-    pub fn finish(mut self) -> Result<Config, Error> {
+    pub(super) fn finish(mut self) -> Result<Config, Error> {
         self.config.pull = self.pull()?;
         self.config.record = self.record();
         self.config.auth = self.auth()?;

@@ -17,11 +17,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// An entry of the table: all there is to know about a flag.
-pub struct Flag {
+pub(super) struct Flag {
     /// Its name, without a dash.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// The kind of its value.
-    pub takes: Takes,
+    pub(super) takes: Takes,
     /// The lines of `-help` about it.
     help: &'static str,
     /// Sets a value in the draft. A switch gets the text of a boolean, a flag without a value gets an
@@ -31,7 +31,7 @@ pub struct Flag {
 
 /// The kind of value that follows a flag; the text stands for the value in `-help`.
 #[derive(Clone, Copy)]
-pub enum Takes {
+pub(super) enum Takes {
     /// One value; if the flag is repeated, the last one wins.
     One(&'static str),
     /// One value for each use of the flag; all of them count.
@@ -47,7 +47,7 @@ pub enum Takes {
 }
 
 /// All flags, in the order of `-help`.
-pub const FLAGS: &[Flag] = &[
+pub(super) const FLAGS: &[Flag] = &[
     Flag {
         name: "listen",
         takes: Many("ADDR"),
@@ -369,14 +369,14 @@ pub const FLAGS: &[Flag] = &[
 
 impl Flag {
     /// The flag called `name`.
-    pub fn find(name: &str) -> Option<&'static Flag> {
+    pub(super) fn find(name: &str) -> Option<&'static Flag> {
         // -h is what most programs have for it.
         let name = if name == "h" { "help" } else { name };
         FLAGS.iter().find(|flag| flag.name == name)
     }
 
     /// Reads `value` into the draft.
-    pub fn set(&self, draft: &mut Draft, value: &str) -> Result<(), Error> {
+    pub(super) fn set(&self, draft: &mut Draft, value: &str) -> Result<(), Error> {
         (self.set)(draft, value).map_err(|why| Error::Invalid {
             flag: self.name,
             value: (!self.takes.is_secret()).then(|| value.to_owned()),
@@ -400,7 +400,7 @@ impl Takes {
 }
 
 /// The lines of `-help` about all flags.
-pub fn help() -> String {
+pub(super) fn help() -> String {
     let mut text = String::new();
     for flag in FLAGS {
         let mut left = format!("-{} {}", flag.name, flag.takes.placeholder());

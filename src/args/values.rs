@@ -8,7 +8,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// Reads one of the words of `choices`.
-pub fn choice<T: Copy, const N: usize>(value: &str, choices: [(&str, T); N]) -> Result<T, Invalid> {
+pub(super) fn choice<T: Copy, const N: usize>(
+    value: &str,
+    choices: [(&str, T); N],
+) -> Result<T, Invalid> {
     let found = choices
         .iter()
         .find(|(name, _)| *name == value)
@@ -17,7 +20,7 @@ pub fn choice<T: Copy, const N: usize>(value: &str, choices: [(&str, T); N]) -> 
 }
 
 /// Reads true or false.
-pub fn boolean(value: &str) -> Result<bool, Invalid> {
+pub(super) fn boolean(value: &str) -> Result<bool, Invalid> {
     match value {
         "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
@@ -26,7 +29,7 @@ pub fn boolean(value: &str) -> Result<bool, Invalid> {
 }
 
 /// Reads a whole number from `min` to `max`.
-pub fn number<T>(value: &str, min: T, max: T) -> Result<T, Invalid>
+pub(super) fn number<T>(value: &str, min: T, max: T) -> Result<T, Invalid>
 where
     T: FromStr + PartialOrd + fmt::Display,
 {
@@ -38,7 +41,7 @@ where
 }
 
 /// Reads the name or address of a host, without a port.
-pub fn host_name(value: &str) -> Result<String, Invalid> {
+pub(super) fn host_name(value: &str) -> Result<String, Invalid> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     // Only addresses of IPv6 have colons.
     let valid = !value.is_empty()
@@ -49,7 +52,7 @@ pub fn host_name(value: &str) -> Result<String, Invalid> {
 }
 
 /// Reads `:PORT`, `HOST:PORT` or `[IPV6]:PORT`. Names are looked up when the server starts.
-pub fn address(value: &str) -> Result<String, Invalid> {
+pub(super) fn address(value: &str) -> Result<String, Invalid> {
     let port = value.rsplit_once(':').map(|(_, port)| port);
     match port.and_then(|port| port.parse::<u16>().ok()) {
         Some(_) => Ok(value.to_owned()),
@@ -58,7 +61,7 @@ pub fn address(value: &str) -> Result<String, Invalid> {
 }
 
 /// Reads the URL of an RTMP server.
-pub fn rtmp_url(value: &str) -> Result<String, Invalid> {
+pub(super) fn rtmp_url(value: &str) -> Result<String, Invalid> {
     let host = value
         .strip_prefix("rtmp://")
         .or_else(|| value.strip_prefix("rtmps://"));
@@ -76,7 +79,7 @@ pub fn rtmp_url(value: &str) -> Result<String, Invalid> {
 const HOURS_MAX: u64 = 365 * 24;
 
 /// Reads a duration in Go's notation: numbers with units, `1h30m`, `1.5s`, or a bare 0.
-pub fn duration(value: &str) -> Result<Duration, Invalid> {
+pub(super) fn duration(value: &str) -> Result<Duration, Invalid> {
     let duration = go_duration(value)
         .ok_or_else(|| Invalid::must_be("a duration such as 500ms, 2s, 5m or 1h30m"))?;
     let bounded = (duration <= Duration::from_secs(HOURS_MAX * 60 * 60)).then_some(duration);
@@ -84,7 +87,7 @@ pub fn duration(value: &str) -> Result<Duration, Invalid> {
 }
 
 /// Reads a duration in Go's notation, however long. `None`: the text is something else.
-pub fn go_duration(value: &str) -> Option<Duration> {
+pub(super) fn go_duration(value: &str) -> Option<Duration> {
     if value == "0" {
         return Some(Duration::ZERO);
     }
@@ -116,7 +119,7 @@ pub fn go_duration(value: &str) -> Option<Duration> {
 }
 
 /// Reads `EVENT=…`, with the name of an event.
-pub fn of_event(value: &str, allowed: &str) -> Result<(String, String), Invalid> {
+pub(super) fn of_event(value: &str, allowed: &str) -> Result<(String, String), Invalid> {
     let (event, rest) = value
         .split_once('=')
         .ok_or_else(|| Invalid::must_be(allowed))?;
@@ -133,7 +136,7 @@ pub fn of_event(value: &str, allowed: &str) -> Result<(String, String), Invalid>
 }
 
 /// Reads `KEY=TOKEN`; neither may be empty.
-pub fn token_of_key(value: &str) -> Result<(String, String), Invalid> {
+pub(super) fn token_of_key(value: &str) -> Result<(String, String), Invalid> {
     match value.split_once('=') {
         Some((key, token)) if !key.is_empty() && !token.is_empty() => {
             Ok((key.to_owned(), token.to_owned()))
@@ -143,13 +146,13 @@ pub fn token_of_key(value: &str) -> Result<(String, String), Invalid> {
 }
 
 /// Reads any text that is not empty.
-pub fn filled(value: &str, allowed: &str) -> Result<String, Invalid> {
+pub(super) fn filled(value: &str, allowed: &str) -> Result<String, Invalid> {
     let text = (!value.is_empty()).then(|| value.to_owned());
     text.ok_or_else(|| Invalid::must_be(allowed))
 }
 
 /// Reads a duration that is longer than 0.
-pub fn positive(value: &str) -> Result<Duration, Invalid> {
+pub(super) fn positive(value: &str) -> Result<Duration, Invalid> {
     let duration = duration(value)?;
     let longer = (!duration.is_zero()).then_some(duration);
     longer.ok_or_else(|| Invalid::must_be("longer than 0"))
