@@ -10,7 +10,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The pauses between attempts: 1, 2, 4 … 30 s, and from the start again after an attempt that
 /// lasted.
 #[derive(Clone, Copy, Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
     /// What lasts so long did not fail at once.
     steady: Duration,
@@ -18,7 +18,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// Begins with the first pause, now and after an attempt that lasted for `steady`.
-    pub fn new(steady: Duration) -> Backoff {
+    pub(crate) fn new(steady: Duration) -> Backoff {
         Backoff {
             next: PAUSE_MIN,
             steady,
@@ -26,7 +26,7 @@ impl Backoff {
     }
 
     /// The pause after an attempt that has failed now, and did what it is for for as long as `worked`.
-    pub fn pause(&mut self, worked: Duration) -> Duration {
+    pub(crate) fn pause(&mut self, worked: Duration) -> Duration {
         if worked >= self.steady {
             self.next = PAUSE_MIN;
         }
@@ -38,7 +38,7 @@ impl Backoff {
 
 /// Up to a fifth more or less than `pause`, by chance: so that not all who lost the same server
 /// come back to it at once.
-pub fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     let chance = RandomState::new().hash_one(0) % 400;
     pause * (800 + chance as u32) / 1000
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// A number of beginnings at once, and one more after each period.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// Beginnings without a pause; at least 1.
     pub at_once: u32,
     /// The time that makes up for one beginning.
@@ -13,20 +13,20 @@ pub struct Rate {
 
 /// The beginnings up to now.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// When the rate will have made up for all of them.
     settled: Instant,
 }
 
 impl Pace {
     /// Nothing has begun by `now`.
-    pub fn new(now: Instant) -> Pace {
+    pub(crate) fn new(now: Instant) -> Pace {
         Pace { settled: now }
     }
 
     /// Counts one more beginning at `now`. `false`: it comes too early and is not counted.
     #[must_use]
-    pub fn begin(&mut self, rate: Rate, now: Instant) -> bool {
+    pub(crate) fn begin(&mut self, rate: Rate, now: Instant) -> bool {
         let from = self.settled.max(now);
         let early = from.saturating_duration_since(now) > rate.period * (rate.at_once - 1);
         if !early {
@@ -36,7 +36,7 @@ impl Pace {
     }
 
     /// Whether nothing needs to be remembered: it is as if nothing had begun by `now`.
-    pub fn is_settled(&self, now: Instant) -> bool {
+    pub(crate) fn is_settled(&self, now: Instant) -> bool {
         self.settled <= now
     }
 }

@@ -10,7 +10,7 @@ const MEMORY_UNKNOWN: usize = 1 << 30;
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Usage {
+pub(super) enum Usage {
     /// Memory mappings of the process.
     Mappings,
     /// Threads and processes, of the system or of a control group.
@@ -21,7 +21,7 @@ pub enum Usage {
 
 /// A limit of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
+pub(super) struct Limit {
     /// The name of the limit, as the log shows it.
     pub by: &'static str,
     pub counts: Usage,
@@ -32,7 +32,7 @@ pub struct Limit {
 }
 
 /// The limits of this system. One that cannot be read is left out: it does not bound.
-pub fn read() -> Vec<Limit> {
+pub(super) fn read() -> Vec<Limit> {
     let of_system = |by, path| {
         Some(Limit {
             by,
@@ -97,7 +97,7 @@ fn tasks_of_system() -> Option<usize> {
 }
 
 /// The memory of the machine or of our control group, whichever is less, in bytes.
-pub fn memory() -> usize {
+pub(crate) fn memory() -> usize {
     let groups = group_dirs("memory").into_iter().flat_map(|dir| {
         let files = ["memory.max", "memory.limit_in_bytes"];
         files

@@ -5,7 +5,7 @@
 
 mod limits;
 
-pub use limits::memory;
+pub(crate) use limits::memory;
 
 use crate::sync::Mutex;
 use limits::{Limit, Usage};
@@ -13,7 +13,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Threads of a connection: a reader and a writer.
-pub const CONNECTION_THREADS: usize = 2;
+pub(crate) const CONNECTION_THREADS: usize = 2;
 
 /// Memory mappings of a thread: its stack, its signal stack, and a guard page for each.
 const THREAD_MAPPINGS: usize = 4;
@@ -32,7 +32,7 @@ const LOOK_SHARE: u32 = 50;
 
 /// A limit of the system, in threads that connections and publications may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bound {
+pub(crate) struct Bound {
     /// Whose limit it is.
     pub by: &'static str,
     /// How many threads connections may have, with what runs beside publications.
@@ -43,7 +43,7 @@ pub struct Bound {
 
 impl Bound {
     /// How many connections fit.
-    pub fn connections(self) -> usize {
+    pub(crate) fn connections(self) -> usize {
         self.threads / CONNECTION_THREADS
     }
 }
@@ -74,7 +74,7 @@ fn lowest(limits: &[Limit], running: Running) -> Option<Bound> {
 
 /// What runs now of all that has a [`Share`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Running {
+pub(crate) struct Running {
     /// Connections, each of which has a descriptor.
     pub connections: usize,
     /// Threads of connections and of what runs beside publications.
@@ -83,7 +83,7 @@ pub struct Running {
 
 /// The threads that connections and publications may have, and those that are given out.
 #[derive(Debug)]
-pub struct Capacity {
+pub(crate) struct Capacity {
     state: Mutex<CapacityState>,
 }
 
@@ -98,7 +98,7 @@ struct CapacityState {
 
 /// The right to start some threads, given back when dropped.
 #[derive(Debug)]
-pub struct Share {
+pub(crate) struct Share {
     capacity: Arc<Capacity>,
     threads: usize,
     beside: bool,
@@ -106,7 +106,7 @@ pub struct Share {
 
 impl Capacity {
     /// What the system has room for now.
-    pub fn of_system() -> Capacity {
+    pub(crate) fn of_system() -> Capacity {
         let bound = lowest(&limits::read(), Running::default());
         Capacity::with_bound(bound.unwrap_or(Bound {
             by: "the system",
@@ -132,13 +132,13 @@ impl Capacity {
     }
 
     /// What bounds it now.
-    pub fn bound(&self) -> Bound {
+    pub(crate) fn bound(&self) -> Bound {
         self.lock().bound
     }
 
     /// Looks again at what the system allows and what is in use of it, if it is time to; `running`
     /// are the connections and their threads.
-    pub fn look_if_due(&self, running: impl FnOnce() -> Running) {
+    pub(crate) fn look_if_due(&self, running: impl FnOnce() -> Running) {
         let began = Instant::now();
         if self.lock().next_look > began {
             return;
@@ -161,7 +161,7 @@ impl Capacity {
     /// # Errors
     ///
     /// The limit that leaves no room for them.
-    pub fn connection(self: &Arc<Self>) -> Result<Share, &'static str> {
+    pub(crate) fn connection(self: &Arc<Self>) -> Result<Share, &'static str> {
         self.take(CONNECTION_THREADS, false)
     }
 
@@ -170,7 +170,7 @@ impl Capacity {
     /// # Errors
     ///
     /// The limit that leaves no room for them.
-    pub fn beside(self: &Arc<Self>, threads: usize) -> Result<Share, &'static str> {
+    pub(crate) fn beside(self: &Arc<Self>, threads: usize) -> Result<Share, &'static str> {
         self.take(threads, true)
     }
 

@@ -13,11 +13,10 @@ mod stop;
 mod url;
 
 pub use destination::{Destination, DestinationError, Filter, Source};
-pub use link::LinkSettings;
-pub(crate) use link::{Link, LinkError, LinkHandler};
+pub(crate) use link::{Link, LinkError, LinkHandler, LinkSettings};
 pub(crate) use pool::{LinkPool, PooledLink};
-pub use progress::{LinkProgress, LinkStats};
 pub(crate) use reconnect::{Attempt, Next, Reconnect, keep_connected};
-pub use relay::{RelayObserver, Relays};
-pub use stop::{StopHandle, StopTarget};
-pub use url::{RtmpUrl, RtmpUrlError, split_key};
+pub(crate) use relay::{RelayObserver, Relays};
+pub(crate) use stop::StopTarget;
+pub(crate) use url::split_key;
+pub use url::{RtmpUrl, RtmpUrlError};

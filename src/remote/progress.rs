@@ -1,17 +1,17 @@
-//! How far a connection to another server is, for those who ask.
+//! State and counters of a link to another server.
 
 use crate::queue::Outbox;
 use crate::stats::LinkState;
 use crate::sync::Mutex;
 use std::sync::{Arc, MutexGuard};
 
-/// Kept up to date by the thread that has the connection.
-pub struct LinkProgress(Mutex<ProgressState>);
+/// The state of a link; the thread that has the connection keeps it up to date.
+pub(crate) struct LinkProgress(Mutex<ProgressState>);
 
 struct ProgressState {
     state: LinkState,
     attempts: u64,
-    last_error: String,
+    last_error: Option<String>,
     redirected_to: Option<String>,
     /// The way to the server, while there is one.
     outbox: Option<Arc<Outbox>>,
@@ -22,15 +22,15 @@ struct ProgressState {
     received: u64,
 }
 
-/// How far it is, and what has come of it.
+/// State and counters of a link, over all of its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkStats {
+pub(crate) struct LinkStats {
     /// How far it is.
     pub state: LinkState,
     /// How many times it was connected anew.
     pub reconnects: u64,
-    /// Why it was last lost; empty: never.
-    pub last_error: String,
+    /// Why it was last lost, if it was.
+    pub last_error: Option<String>,
     /// Where the server sent us, as it may be shown.
     pub redirected_to: Option<String>,
     /// Messages sent, over all connections.
@@ -48,7 +48,7 @@ impl Default for LinkProgress {
         LinkProgress(Mutex::new(ProgressState {
             state: LinkState::Connecting,
             attempts: 0,
-            last_error: String::new(),
+            last_error: None,
             redirected_to: None,
             outbox: None,
             messages: 0,
@@ -65,7 +65,7 @@ impl LinkProgress {
     }
 
     /// It is being connected.
-    pub fn connecting(&self) {
+    pub(crate) fn connecting(&self) {
         let mut state = self.lock();
         state.state = LinkState::Connecting;
         state.attempts += 1;
@@ -73,33 +73,33 @@ impl LinkProgress {
     }
 
     /// The server sent us to `url`, which has nothing secret in it.
-    pub fn redirected(&self, url: String) {
+    pub(crate) fn redirected(&self, url: String) {
         let mut state = self.lock();
         state.state = LinkState::Connecting;
         state.redirected_to = Some(url);
     }
 
     /// Media goes through `outbox`, or comes.
-    pub fn connected(&self, outbox: &Arc<Outbox>) {
+    pub(crate) fn connected(&self, outbox: &Arc<Outbox>) {
         let mut state = self.lock();
         state.state = LinkState::Connected;
         state.outbox = Some(Arc::clone(outbox));
     }
 
-    /// So many bytes came.
-    pub fn received(&self, bytes: usize) {
+    /// Counts bytes that came.
+    pub(crate) fn received(&self, bytes: usize) {
         self.lock().received += bytes as u64;
     }
 
     /// It was lost, and will be tried again.
-    pub fn waiting(&self, error: String) {
+    pub(crate) fn waiting(&self, error: String) {
         let mut state = self.lock();
         state.state = LinkState::Waiting;
-        state.last_error = error;
+        state.last_error = Some(error);
     }
 
     /// Lets go of the way to the server, and adds up what went through it.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         let mut state = self.lock();
         if let Some(outbox) = state.outbox.take() {
             state.messages += outbox.messages();
@@ -109,12 +109,12 @@ impl LinkProgress {
     }
 
     /// Bytes sent, over all connections.
-    pub fn bytes(&self) -> u64 {
-        self.told().bytes
+    pub(crate) fn bytes(&self) -> u64 {
+        self.stats().bytes
     }
 
-    /// How far it is now.
-    pub fn told(&self) -> LinkStats {
+    /// Its state and counters now.
+    pub(crate) fn stats(&self) -> LinkStats {
         let state = self.lock();
         let now = |read: fn(&Outbox) -> u64| state.outbox.as_deref().map_or(0, read);
         LinkStats {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Is told of relays.
-pub trait RelayObserver: Send + Sync {
+pub(crate) trait RelayObserver: Send + Sync {
     /// The destination takes the stream; `url` has nothing secret in it.
     fn relay_up(&self, key: &StreamKey, url: &str);
 
@@ -27,7 +27,7 @@ pub trait RelayObserver: Send + Sync {
 
 /// All relays. Cloning shares them.
 #[derive(Clone)]
-pub struct Relays {
+pub(crate) struct Relays {
     destinations: Arc<[Destination]>,
     link_settings: LinkSettings,
     observer: Arc<dyn RelayObserver>,
@@ -43,7 +43,7 @@ struct Relay {
 
 impl Relays {
     /// Relays to these destinations; `observer` will be told of them.
-    pub fn new(
+    pub(crate) fn new(
         destinations: Vec<Destination>,
         link_settings: LinkSettings,
         observer: Arc<dyn RelayObserver>,
@@ -58,7 +58,7 @@ impl Relays {
 
     /// The stream `key` is published: it is relayed to each destination that takes it, unless it
     /// is already.
-    pub fn start(&self, key: &StreamKey, registry: &Registry) {
+    pub(crate) fn start(&self, key: &StreamKey, registry: &Registry) {
         for (index, destination) in self.destinations.iter().enumerate() {
             if destination.takes(key) {
                 self.start_one(key, index, destination, registry);
@@ -94,39 +94,39 @@ impl Relays {
     }
 
     /// The stream `key` is over. Connections in use have taken leave of it themselves.
-    pub fn stop(&self, key: &StreamKey) {
+    pub(crate) fn stop(&self, key: &StreamKey) {
         self.pool.stop(|link| link.purpose.key == *key);
     }
 
     /// What can be told of each, by stream and destination.
-    pub fn stats(&self) -> Vec<RelayStats> {
+    pub(crate) fn stats(&self) -> Vec<RelayStats> {
         let links = self.pool.list();
         links.iter().map(|link| stats(link)).collect()
     }
 
     /// Starts none any more, and ends those that are not connected.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.pool.close();
     }
 
     /// Waits until all are gone. `false`: not by `deadline`.
-    pub fn wait_gone(&self, deadline: Instant) -> bool {
+    pub(crate) fn wait_gone(&self, deadline: Instant) -> bool {
         self.pool.wait_gone(deadline)
     }
 }
 
 fn stats(link: &PooledLink<Relay>) -> RelayStats {
-    let told = link.progress.told();
+    let now = link.progress.stats();
     RelayStats {
         stream_key: link.purpose.key.as_str().to_owned(),
         url: link.purpose.destination.to_string(),
-        redirected_to: told.redirected_to,
-        state: told.state,
-        messages: told.messages,
-        drops: told.drops,
-        bytes: told.bytes,
-        reconnects: told.reconnects,
-        last_error: told.last_error,
+        redirected_to: now.redirected_to,
+        state: now.state,
+        messages: now.messages,
+        drops: now.drops,
+        bytes: now.bytes,
+        reconnects: now.reconnects,
+        last_error: now.last_error.unwrap_or_default(),
     }
 }
 

@@ -8,11 +8,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether somebody is gone.
+/// The time between two looks whether the last one is gone.
 const POLL: Duration = Duration::from_millis(20);
 
-/// What there is to take hold of.
-pub enum StopTarget {
+/// What a stop ends.
+pub(crate) enum StopTarget {
     /// Nothing: there is no connection, or somebody else ends it.
     Nothing,
     /// A connection that is being made: it is given up when this is dropped.
@@ -23,22 +23,22 @@ pub enum StopTarget {
     Outbox(Arc<Outbox>, Vec<Message>),
 }
 
-/// Turned off once and for all.
-pub struct StopHandle {
+/// Ends a connection to another server from outside; once turned off, it stays off.
+pub(crate) struct StopHandle {
     state: Mutex<StopState>,
     turned: Condvar,
 }
 
 struct StopState {
     off: bool,
-    grip: StopTarget,
+    target: StopTarget,
 }
 
 impl Default for StopHandle {
     fn default() -> Self {
         let state = StopState {
             off: false,
-            grip: StopTarget::Nothing,
+            target: StopTarget::Nothing,
         };
         StopHandle {
             state: Mutex::new(state),
@@ -53,10 +53,10 @@ impl StopHandle {
     }
 
     /// Ends what there is, and all that would come.
-    pub fn turn_off(&self) {
+    pub(crate) fn turn_off(&self) {
         let mut state = self.lock();
         state.off = true;
-        match std::mem::replace(&mut state.grip, StopTarget::Nothing) {
+        match std::mem::replace(&mut state.target, StopTarget::Nothing) {
             StopTarget::Nothing => {}
             StopTarget::Dialling(stop) => drop(stop),
             StopTarget::SharedSocket(line) => line.hang_up(),
@@ -67,30 +67,30 @@ impl StopHandle {
     }
 
     /// Whether it was turned off.
-    pub fn is_off(&self) -> bool {
+    pub(crate) fn is_off(&self) -> bool {
         self.lock().off
     }
 
-    /// Says what there is to take hold of now. `false`: it was turned off before.
-    pub fn hold(&self, grip: StopTarget) -> bool {
+    /// Says what a stop ends from now on. `false`: it was turned off before.
+    pub(crate) fn hold(&self, target: StopTarget) -> bool {
         let mut state = self.lock();
         if !state.off {
-            state.grip = grip;
+            state.target = target;
         }
         !state.off
     }
 
-    /// Waits for so long; `false`, and sooner, if it is turned off.
-    pub fn pause(&self, pause: Duration) -> bool {
+    /// Waits for this time. `false`, and sooner: it is turned off.
+    pub(crate) fn pause(&self, pause: Duration) -> bool {
         let on = |state: &mut StopState| !state.off;
         let state = self.lock();
         let woken = self.turned.wait_timeout_while(state, pause, on);
         !woken.off
     }
 
-    /// Waits until nobody else holds `last`, for `limit` at most; `false`, and sooner, if it is
-    /// turned off.
-    pub fn pause_for<T>(&self, last: &Option<Arc<T>>, limit: Duration) -> bool {
+    /// Waits until nobody else holds `last`, for `limit` at most. `false`, and sooner: it is turned
+    /// off.
+    pub(crate) fn pause_for<T>(&self, last: &Option<Arc<T>>, limit: Duration) -> bool {
         let end = Instant::now() + limit;
         while let Some(last) = last
             && Arc::strong_count(last) > 1

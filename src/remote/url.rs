@@ -179,7 +179,7 @@ fn fill(text: &str, key: &StreamKey) -> String {
 }
 
 /// Application and name of a key: the name is what follows the last slash.
-pub fn split_key(key: &StreamKey) -> (&str, &str) {
+pub(crate) fn split_key(key: &StreamKey) -> (&str, &str) {
     key.as_str().rsplit_once('/').unwrap_or(("", key.as_str()))
 }
 

@@ -1,5 +1,6 @@
 //! What a message stream of a peer is used for, from its beginning to its end.
 
+use super::connections::ConnectionRole;
 use super::events;
 use crate::hooks::Hooks;
 use crate::ingest::Publishing;
@@ -12,13 +13,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// A publication or a playback.
-pub enum Active {
+pub(super) enum Active {
     Publishing(Publishing),
     Playing(Playing),
 }
 
 /// A subscription and what the log tells at its end.
-pub struct Playing {
+pub(super) struct Playing {
     subscription: Subscription,
     key: StreamKey,
     since: Instant,
@@ -30,7 +31,7 @@ pub struct Playing {
 
 /// How an activity ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(super) enum Ending {
     /// The peer said so.
     Finished,
     /// The connection ended first.
@@ -39,7 +40,7 @@ pub enum Ending {
 
 impl Active {
     /// The stream that it is about.
-    pub fn key(&self) -> &StreamKey {
+    pub(super) fn key(&self) -> &StreamKey {
         match self {
             Active::Publishing(publishing) => &publishing.key,
             Active::Playing(playing) => &playing.key,
@@ -47,15 +48,15 @@ impl Active {
     }
 
     /// What the connection is called that does this.
-    pub fn role(&self) -> &'static str {
+    pub(super) fn role(&self) -> ConnectionRole {
         match self {
-            Active::Publishing(_) => "publisher",
-            Active::Playing(_) => "subscriber",
+            Active::Publishing(_) => ConnectionRole::Publisher,
+            Active::Playing(_) => ConnectionRole::Subscriber,
         }
     }
 
     /// Turns a kind of media on or off, for a viewer.
-    pub fn receive(&self, medium: Medium, on: bool) {
+    pub(super) fn receive(&self, medium: Medium, on: bool) {
         match (self, medium) {
             (Active::Playing(playing), Medium::Audio) => playing.subscription.set_audio(on),
             (Active::Playing(playing), Medium::Video) => playing.subscription.set_video(on),
@@ -64,14 +65,14 @@ impl Active {
     }
 
     /// Pauses a viewer, or lets it go on.
-    pub fn pause(&self, paused: bool) {
+    pub(super) fn pause(&self, paused: bool) {
         if let Active::Playing(playing) = self {
             playing.subscription.set_paused(paused);
         }
     }
 
     /// Ends it, and tells the log and the hooks.
-    pub fn end(self, hooks: &Hooks, conn_id: &str, ending: Ending) {
+    pub(super) fn end(self, hooks: &Hooks, conn_id: &str, ending: Ending) {
         match (self, ending) {
             (Active::Publishing(publishing), Ending::Finished) => publishing.finish(),
             (Active::Publishing(publishing), Ending::Lost) => drop(publishing),
@@ -82,7 +83,7 @@ impl Active {
 
 impl Playing {
     /// A playback that begins now.
-    pub fn new(subscription: Subscription, key: StreamKey, outbox: &Arc<Outbox>) -> Playing {
+    pub(super) fn new(subscription: Subscription, key: StreamKey, outbox: &Arc<Outbox>) -> Playing {
         Playing {
             subscription,
             key,

@@ -6,6 +6,7 @@ use crate::queue::{Outbox, Transport};
 use crate::registry::LastHeard;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
+use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{ConnectionStats, Counter};
 use crate::sync::{Member, Mutex, WaitGroup};
 use std::collections::HashMap;
@@ -18,24 +19,40 @@ use std::time::{Duration, Instant};
 
 /// How long a peer may send nothing before it is asked whether it is there. The read limit is
 /// three times as long, so that it ends only those that are not.
-pub const PING_AFTER: Duration = Duration::from_secs(30);
+pub(super) const PING_AFTER: Duration = Duration::from_secs(30);
 
-/// The role of a connection that neither published nor played.
-pub const NO_ROLE: &str = "none";
+/// What a connection is, or was last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectionRole {
+    /// It has neither published nor played.
+    None,
+    Publisher,
+    Subscriber,
+}
 
-/// What a connection is used for.
+impl ConnectionRole {
+    /// `none`, `publisher` or `subscriber`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            ConnectionRole::None => "none",
+            ConnectionRole::Publisher => "publisher",
+            ConnectionRole::Subscriber => "subscriber",
+        }
+    }
+}
+
+/// What is known of a client.
 #[derive(Clone, Debug)]
-pub struct PeerInfo {
-    /// `none`, `publisher` or `subscriber`: the last that it was.
-    pub role: &'static str,
-    /// The stream that it publishes or plays; empty: none.
-    pub stream_key: String,
+pub(crate) struct PeerInfo {
+    pub(crate) role: ConnectionRole,
+    /// The stream that it publishes or plays, if it does.
+    pub(crate) stream_key: Option<StreamKey>,
     /// What the client calls itself.
-    pub flash_ver: String,
+    pub(crate) flash_ver: String,
 }
 
 /// One connection, as others see it.
-pub struct Peer {
+pub(super) struct Peer {
     /// The connection's number, as the log writes it: `c000001`.
     pub id: String,
     /// Where it comes from.
@@ -48,7 +65,7 @@ pub struct Peer {
     pub heard: Arc<LastHeard>,
     received: Counter,
     since: Instant,
-    purpose: Mutex<PeerInfo>,
+    info: Mutex<PeerInfo>,
     /// When it was last asked, in ms since the server started.
     asked_ms: AtomicU64,
     epoch: Instant,
@@ -56,7 +73,7 @@ pub struct Peer {
 
 impl Peer {
     /// A peer that was heard of just now, with times counted from `epoch`.
-    pub fn new(id: String, addr: SocketAddr, outbox: Arc<Outbox>, epoch: Instant) -> Peer {
+    pub(super) fn new(id: String, addr: SocketAddr, outbox: Arc<Outbox>, epoch: Instant) -> Peer {
         let asked_ms = AtomicU64::new(0);
         Peer {
             id,
@@ -66,9 +83,9 @@ impl Peer {
             heard: Arc::new(LastHeard::now()),
             received: Counter::default(),
             since: Instant::now(),
-            purpose: Mutex::new(PeerInfo {
-                role: NO_ROLE,
-                stream_key: String::new(),
+            info: Mutex::new(PeerInfo {
+                role: ConnectionRole::None,
+                stream_key: None,
                 flash_ver: String::new(),
             }),
             asked_ms,
@@ -76,23 +93,23 @@ impl Peer {
         }
     }
 
-    /// What it is used for, to be read or changed.
-    pub fn purpose(&self) -> MutexGuard<'_, PeerInfo> {
-        self.purpose.lock()
+    /// What is known of the client, to be read or changed.
+    pub(super) fn info(&self) -> MutexGuard<'_, PeerInfo> {
+        self.info.lock()
     }
 
     /// What can be told of it.
-    pub fn stats(&self) -> ConnectionStats {
+    pub(super) fn stats(&self) -> ConnectionStats {
         let PeerInfo {
             role,
             stream_key,
             flash_ver,
-        } = self.purpose().clone();
+        } = self.info().clone();
         ConnectionStats {
             id: self.id.clone(),
             addr: self.addr,
-            role,
-            stream_key,
+            role: role.name(),
+            stream_key: stream_key.map_or(String::new(), |key| key.as_str().to_owned()),
             flash_ver,
             uptime: self.since.elapsed(),
             bytes_in: self.received.get(),
@@ -103,13 +120,13 @@ impl Peer {
     }
 
     /// So many bytes came from it.
-    pub fn heard(&self, bytes: usize) {
+    pub(super) fn heard(&self, bytes: usize) {
         self.received.add(bytes as u64);
         self.heard.note();
     }
 
     /// Sends a ping if nothing came for long.
-    pub fn ping_if_idle(&self) {
+    pub(super) fn ping_if_idle(&self) {
         let now = self.epoch.elapsed().as_millis() as u64;
         let asked = self.asked_ms.load(Ordering::Relaxed);
         let since_asked = Duration::from_millis(now.saturating_sub(asked));
@@ -122,7 +139,7 @@ impl Peer {
     }
 
     /// Asks the client to connect anew, if it announced that it can be asked.
-    pub fn ask_to_reconnect(&self, url: Option<&str>, why: &str) -> bool {
+    pub(super) fn ask_to_reconnect(&self, url: Option<&str>, why: &str) -> bool {
         let can = self.can_reconnect.load(Ordering::Relaxed);
         if can {
             self.outbox
@@ -134,7 +151,7 @@ impl Peer {
 
 /// Why a newcomer is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub(super) enum Refused {
     /// As many connections as there may be.
     Total,
     /// As many as there may be from its address.
@@ -158,7 +175,7 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// All connections. A connection is admitted as long as it holds an [`Admission`].
-pub struct Connections {
+pub(super) struct Connections {
     peers: Mutex<Peers>,
     max: usize,
     max_per_ip: Option<NonZeroUsize>,
@@ -183,7 +200,7 @@ struct Peers {
 impl Connections {
     /// Room for `max` connections, `max_per_ip` of one address, and for no more threads than
     /// `capacity` has room for.
-    pub fn new(
+    pub(super) fn new(
         max: usize,
         max_per_ip: Option<NonZeroUsize>,
         capacity: Arc<Capacity>,
@@ -208,7 +225,7 @@ impl Connections {
     /// # Errors
     ///
     /// [`Refused`]: the limit.
-    pub fn admit(
+    pub(super) fn admit(
         self: &Arc<Self>,
         ip: IpAddr,
         line: &Arc<SharedSocket>,
@@ -240,12 +257,12 @@ impl Connections {
     }
 
     /// All that have shaken hands.
-    pub fn peers(&self) -> Vec<Arc<Peer>> {
+    pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
         self.lock().known.values().cloned().collect()
     }
 
     /// The one with that name, if it has shaken hands.
-    pub fn peer(&self, id: &str) -> Option<Arc<Peer>> {
+    pub(super) fn peer(&self, id: &str) -> Option<Arc<Peer>> {
         self.lock()
             .known
             .values()
@@ -254,7 +271,7 @@ impl Connections {
     }
 
     /// Looks again at what the system has room for, if it is time to.
-    pub fn look_at_system(&self) {
+    pub(super) fn look_at_system(&self) {
         self.capacity.look_if_due(|| self.running());
     }
 
@@ -268,22 +285,22 @@ impl Connections {
     }
 
     /// How many connections there are.
-    pub fn total(&self) -> usize {
+    pub(super) fn total(&self) -> usize {
         self.lock().total
     }
 
     /// Whether nobody is admitted any more.
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.lock().closed
     }
 
     /// Waits until all are gone. `false`: not by `deadline`.
-    pub fn wait_gone(&self, deadline: Instant) -> bool {
+    pub(super) fn wait_gone(&self, deadline: Instant) -> bool {
         self.group.wait(deadline)
     }
 
     /// Admits nobody any more, and hangs up on those that still shake hands.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.group.close();
         let mut peers = self.lock();
         peers.closed = true;
@@ -296,7 +313,7 @@ impl Connections {
 }
 
 /// The right of a connection to be here, as long as it is held.
-pub struct Admission {
+pub(super) struct Admission {
     connections: Arc<Connections>,
     id: u64,
     ip: IpAddr,
@@ -306,13 +323,13 @@ pub struct Admission {
 
 impl Admission {
     /// The number of the connection, from 1 on.
-    pub fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         self.id
     }
 
     /// The connection has shaken hands: others can send to it for as long as it is known. `None`:
     /// the server stops.
-    pub fn introduce(&self, peer: &Arc<Peer>) -> Option<Registered<'_>> {
+    pub(super) fn introduce(&self, peer: &Arc<Peer>) -> Option<Registered<'_>> {
         let mut peers = self.connections.lock();
         if peers.closed {
             return None;
@@ -323,7 +340,7 @@ impl Admission {
 }
 
 /// A connection that others can send to, as long as it is held.
-pub struct Registered<'a>(&'a Admission);
+pub(super) struct Registered<'a>(&'a Admission);
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {

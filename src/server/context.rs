@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// What all connections share.
-pub struct Context {
+pub(super) struct Context {
     pub auth: Authenticator,
     pub hooks: Arc<Hooks>,
     pub registry: Registry,
@@ -34,12 +34,12 @@ pub struct Context {
 
 impl Context {
     /// The server's clock, in ms.
-    pub fn clock_ms(&self) -> u32 {
+    pub(super) fn clock_ms(&self) -> u32 {
         self.epoch.elapsed().as_millis() as u32
     }
 
     /// Whether the server has begun to stop.
-    pub fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.connections.is_closed()
     }
 }

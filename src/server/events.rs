@@ -6,39 +6,44 @@ use crate::rtmp::stream_key::StreamKey;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub fn accepted(conn_id: &str, addr: SocketAddr) -> Event {
+pub(super) fn accepted(conn_id: &str, addr: SocketAddr) -> Event {
     let event = Event::new(EventKind::ConnectionAccept).on(conn_id);
     event
         .with("remote_addr", addr.to_string())
         .with("tls", false)
 }
 
-pub fn handshake_done(conn_id: &str) -> Event {
+pub(super) fn handshake_done(conn_id: &str) -> Event {
     Event::new(EventKind::HandshakeComplete).on(conn_id)
 }
 
 /// It is over. The role is the last that it had.
-pub fn closed(conn_id: &str, role: &str, duration: Duration) -> Event {
+pub(super) fn closed(conn_id: &str, role: &str, duration: Duration) -> Event {
     let event = Event::new(EventKind::ConnectionClose).on(conn_id);
     event
         .with("role", role)
         .with("duration_sec", seconds(duration))
 }
 
-pub fn play_started(conn_id: &str, key: &StreamKey, app: &str) -> Event {
+pub(super) fn play_started(conn_id: &str, key: &StreamKey, app: &str) -> Event {
     Event::new(EventKind::PlayStart)
         .on(conn_id)
         .of(key.as_str())
         .with("app", app)
 }
 
-pub fn play_stopped(conn_id: &str, key: &StreamKey, duration: Duration) -> Event {
+pub(super) fn play_stopped(conn_id: &str, key: &StreamKey, duration: Duration) -> Event {
     let event = Event::new(EventKind::PlayStop).on(conn_id).of(key.as_str());
     event.with("duration_sec", seconds(duration))
 }
 
 /// A client was not let in.
-pub fn auth_failed(conn_id: &str, key: &StreamKey, action: Action, denied: &Denied) -> Event {
+pub(super) fn auth_failed(
+    conn_id: &str,
+    key: &StreamKey,
+    action: Action,
+    denied: &Denied,
+) -> Event {
     let event = Event::new(EventKind::AuthFailed)
         .on(conn_id)
         .of(key.as_str());

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Connections that may wait to be accepted.
-pub const BACKLOG: u16 = 4096;
+pub(super) const BACKLOG: u16 = 4096;
 
 /// Stack of a reader thread: AMF nests at most 32 deep.
 const READER_STACK_LEN: usize = 256 << 10;
@@ -23,11 +23,11 @@ const READER_STACK_LEN: usize = 256 << 10;
 static REFUSALS: RateLimit = RateLimit::new(Duration::from_secs(10));
 
 /// Admits RTMP connections as far as the limits allow.
-pub struct AdmitRtmp(pub Arc<Context>);
+pub(super) struct AdmitRtmp(pub Arc<Context>);
 
 /// Why a connection is refused.
 #[derive(Debug)]
-pub enum ConnectionRefusal {
+pub(super) enum ConnectionRefusal {
     /// The system did not give it to us.
     Accept(io::Error),
     /// Its socket cannot be set.

@@ -29,14 +29,14 @@ const KEYS_MIN: usize = 64;
 
 /// Decides whether a publication or a playback may begin now.
 #[derive(Debug)]
-pub struct Pacing {
+pub(super) struct Pacing {
     keys: KeyPaces,
     counters: Arc<Counters>,
 }
 
 impl Pacing {
     /// Nothing has begun yet; refusals are counted in `counters`.
-    pub fn new(counters: Arc<Counters>) -> Pacing {
+    pub(super) fn new(counters: Arc<Counters>) -> Pacing {
         Pacing {
             keys: KeyPaces::default(),
             counters,
@@ -45,7 +45,7 @@ impl Pacing {
 
     /// Counts one more beginning of a connection with this `pace`. `false`: it comes too early.
     #[must_use]
-    pub fn may_begin(&self, action: Action, key: &StreamKey, pace: &mut Pace) -> bool {
+    pub(super) fn may_begin(&self, action: Action, key: &StreamKey, pace: &mut Pace) -> bool {
         let now = Instant::now();
         let key_may = || action != Action::Publish || self.keys.begin(key, now);
         let may = pace.begin(PER_CONNECTION, now) && key_may();

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 /// What had gone to a peer at some moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sent {
+pub(super) struct Sent {
     /// Messages of audio, video and data.
     media: u64,
     bytes: u64,
@@ -14,7 +14,7 @@ pub struct Sent {
 
 impl Sent {
     /// What has gone through `outbox` until now.
-    pub fn through(outbox: &Outbox) -> Sent {
+    pub(super) fn through(outbox: &Outbox) -> Sent {
         Sent {
             media: outbox.media(),
             bytes: outbox.bytes(),
@@ -23,7 +23,7 @@ impl Sent {
 
     /// Whether there was media since, and the peer's system has acknowledged more than was sent
     /// then. Counts from now on the next time.
-    pub fn takes_more(&mut self, outbox: &Outbox, socket: &TcpStream) -> bool {
+    pub(super) fn takes_more(&mut self, outbox: &Outbox, socket: &TcpStream) -> bool {
         let now = Sent::through(outbox);
         let last = std::mem::replace(self, now);
         let unacknowledged = sys::unacknowledged(socket).unwrap_or(u64::MAX);

@@ -30,7 +30,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 const QUEUE_MEMORY_SHARE: usize = 4;
 
 /// All sockets to listen on.
-pub fn listeners(
+pub(super) fn listeners(
     config: &Config,
     passed: Vec<TcpListener>,
 ) -> Result<Vec<TcpListener>, StartError> {
@@ -61,7 +61,7 @@ fn system_capacity(wanted: usize) -> Capacity {
 }
 
 /// What the server is made of, with nobody connected yet.
-pub fn context(config: &Config) -> Result<Context, StartError> {
+pub(super) fn context(config: &Config) -> Result<Context, StartError> {
     let counters = Arc::new(Counters::default());
     let hooks = Hooks::new(&config.hooks, &counters).map_err(StartError::Hooks)?;
     let hooks = Arc::new(hooks);
@@ -136,7 +136,7 @@ fn authenticator(auth: &Auth) -> Result<Authenticator, StartError> {
 }
 
 /// The HTTP servers: on the address of the configuration, and on sockets that were `passed`.
-pub fn webs(
+pub(super) fn webs(
     config: &Config,
     passed: Vec<TcpListener>,
     watch: &Watch,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const WHY: &str = "The server is shutting down.";
 
 /// A stop that is under way.
-pub struct Stop {
+pub(super) struct Stop {
     began: Instant,
     /// When it has to be over.
     end: Instant,
@@ -22,7 +22,7 @@ pub struct Stop {
 
 impl Stop {
     /// A stop that begins now and takes `limit` at most.
-    pub fn begin(limit: Duration) -> Stop {
+    pub(super) fn begin(limit: Duration) -> Stop {
         let began = Instant::now();
         Stop {
             began,
@@ -33,7 +33,7 @@ impl Stop {
     /// Tells everyone and waits until all that is under way is done; nobody is accepted any more
     /// by now. `false`: not all of it was done in time.
     #[must_use]
-    pub fn run(&self, context: &Context, reconnect_url: Option<&str>) -> bool {
+    pub(super) fn run(&self, context: &Context, reconnect_url: Option<&str>) -> bool {
         self.step(true, "no more connections are accepted");
         let peers = context.connections.peers();
         for peer in &peers {

@@ -21,7 +21,7 @@ const TICKS_PER_TRIM: u32 = 50;
 const TICKS_PER_REPORT: u32 = 300;
 
 /// Looks at time limits until the server stops.
-pub fn run(context: &Context) {
+pub(super) fn run(context: &Context) {
     let mut peak = ConnectionPeak::default();
     for ticks in 0_u32.. {
         if context.is_stopping() {

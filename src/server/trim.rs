@@ -2,13 +2,13 @@
 
 /// The most connections since memory was last given back.
 #[derive(Debug, Default)]
-pub struct ConnectionPeak {
+pub(super) struct ConnectionPeak {
     most: usize,
 }
 
 impl ConnectionPeak {
     /// Whether fewer than half of the most connections are left; `now` is then the most.
-    pub fn has_halved(&mut self, now: usize) -> bool {
+    pub(super) fn has_halved(&mut self, now: usize) -> bool {
         self.most = self.most.max(now);
         let has_halved = now < self.most.div_ceil(2);
         if has_halved {

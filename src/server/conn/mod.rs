@@ -3,7 +3,7 @@
 mod requests;
 
 use super::active::{Active, Ending};
-use super::connections::{Admission, NO_ROLE, Peer};
+use super::connections::{Admission, ConnectionRole, Peer};
 use super::context::Context;
 use super::events;
 use super::sent::Sent;
@@ -52,12 +52,12 @@ pub fn serve(
         }
         Err(error) => {
             context.counters.handshake_failures.add(1);
-            (error, NO_ROLE)
+            (error, ConnectionRole::None)
         }
     };
     context
         .hooks
-        .fire(events::closed(&id, role, began.elapsed()));
+        .fire(events::closed(&id, role.name(), began.elapsed()));
     let duration_sec = log::Seconds(began.elapsed());
     match error {
         error if error.is_ordinary() => {
@@ -65,7 +65,7 @@ pub fn serve(
         }
         error => {
             // One that published or played was let in, and how that ended is always told.
-            let passed = if role == NO_ROLE {
+            let passed = if role == ConnectionRole::None {
                 FAILURES.pass()
             } else {
                 Some(0)
@@ -93,7 +93,7 @@ fn talk(
     line: &Arc<SharedSocket>,
     addr: SocketAddr,
     place: &Admission,
-) -> (Error, &'static str) {
+) -> (Error, ConnectionRole) {
     let shared = (&context.counters, &context.link_settings.budget);
     let talked = with_writer(
         line,
@@ -108,12 +108,12 @@ fn talk(
                 context.epoch,
             ));
             let Some(_known) = place.introduce(&peer) else {
-                return (Error::HungUp, NO_ROLE);
+                return (Error::HungUp, ConnectionRole::None);
             };
             let connection = Connection::new(&line.0, outbox);
             let mut conn = Conn::new(context, peer, connection);
             let error = read_loop(&mut conn);
-            let role = conn.peer.purpose().role;
+            let role = conn.peer.info().role;
             conn.depart();
             if let Error::Timeout(_) = error {
                 context.counters.zombies.add(1);
@@ -128,7 +128,7 @@ fn talk(
             }
             result
         }
-        Err(error) => (Error::Io(error), NO_ROLE),
+        Err(error) => (Error::Io(error), ConnectionRole::None),
     }
 }
 
@@ -269,7 +269,7 @@ impl<'a> Conn<'a> {
                     .store(self.session.can_reconnect(), Ordering::Relaxed);
                 log!(Info, "client connected"; conn_id = self.peer.id, peer_addr = self.peer.addr,
                     app = app, flash_ver = flash_ver);
-                self.peer.purpose().flash_ver = flash_ver;
+                self.peer.info().flash_ver = flash_ver;
                 self.app = app;
                 self.via = via;
             }
@@ -308,10 +308,10 @@ impl<'a> Conn<'a> {
     }
 
     fn set_active(&mut self, stream: StreamId, active: Active) -> Result<(), Error> {
-        let mut purpose = self.peer.purpose();
-        purpose.role = active.role();
-        purpose.stream_key = active.key().as_str().to_owned();
-        drop(purpose);
+        let mut info = self.peer.info();
+        info.role = active.role();
+        info.stream_key = Some(active.key().clone());
+        drop(info);
         self.active.reserve_exact(1);
         self.active.push((stream, active));
         self.connection.limit_silence()
@@ -323,7 +323,7 @@ impl<'a> Conn<'a> {
             return Ok(());
         };
         let (_, active) = self.active.swap_remove(index);
-        self.peer.purpose().stream_key.clear();
+        self.peer.info().stream_key = None;
         active.end(&self.context.hooks, &self.peer.id, Ending::Finished);
         if self.active.is_empty() {
             self.connection.limit_setup()?;

@@ -9,20 +9,20 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Streams that are fetched on demand at a time.
-pub const FETCHES_MAX: usize = 1024;
+pub(super) const FETCHES_MAX: usize = 1024;
 
 /// Of those, streams of which nothing has come yet.
-pub const PENDING_MAX: usize = 512;
+pub(super) const PENDING_MAX: usize = 512;
 
 /// Of those, streams that one address wants; of IPv6, one network of 64 bits.
-pub const PENDING_PER_ADDRESS_MAX: usize = 32;
+pub(super) const PENDING_PER_ADDRESS_MAX: usize = 32;
 
 /// How long a fetch that brought nothing counts after its end: not to be begun anew at once.
 const COOLING: Duration = Duration::from_secs(1);
 
 /// All that are counted. Cloning shares them.
 #[derive(Clone, Default)]
-pub struct Fetches(Arc<Mutex<FetchTable>>);
+pub(super) struct Fetches(Arc<Mutex<FetchTable>>);
 
 #[derive(Default)]
 struct FetchTable {
@@ -36,7 +36,7 @@ struct FetchTable {
 
 /// Why a stream is not fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FetchRefused {
+pub(crate) enum FetchRefused {
     /// [`FETCHES_MAX`] or [`PENDING_MAX`] are.
     Total,
     /// [`PENDING_PER_ADDRESS_MAX`] are for that address.
@@ -55,7 +55,7 @@ impl fmt::Display for FetchRefused {
 impl std::error::Error for FetchRefused {}
 
 /// A fetch, counted until it is dropped.
-pub struct Fetch {
+pub(super) struct Fetch {
     fetches: Fetches,
     /// Who wants it, as long as nothing has come.
     pending: Mutex<Option<IpAddr>>,
@@ -71,7 +71,7 @@ impl Fetches {
     /// # Errors
     ///
     /// [`FetchRefused`].
-    pub fn begin(&self, ip: Option<IpAddr>) -> Result<Fetch, FetchRefused> {
+    pub(super) fn begin(&self, ip: Option<IpAddr>) -> Result<Fetch, FetchRefused> {
         let address = ip.map(network);
         let mut state = self.lock();
         if state.all >= FETCHES_MAX {
@@ -97,7 +97,7 @@ impl Fetches {
     }
 
     /// Forgets those that have counted for long enough.
-    pub fn expire(&self, now: Instant) {
+    pub(super) fn expire(&self, now: Instant) {
         let mut state = self.lock();
         while let Some((ended, address)) = state.cooling.front().copied()
             && now.saturating_duration_since(ended) >= COOLING
@@ -127,14 +127,14 @@ impl Fetch {
     }
 
     /// Notes that something has come: it is not pending any more.
-    pub fn has_come(&self) {
+    pub(super) fn has_come(&self) {
         if let Some(address) = self.pending().take() {
             self.fetches.lock().settle(address);
         }
     }
 
     /// Who wants it, if nothing has come.
-    pub fn address(&self) -> Option<IpAddr> {
+    pub(super) fn address(&self) -> Option<IpAddr> {
         *self.pending()
     }
 }

@@ -5,7 +5,7 @@ mod demand;
 mod fetches;
 mod link;
 
-pub use fetches::FetchRefused;
+pub(super) use fetches::FetchRefused;
 
 use crate::ingest::{DemandObserver, Ingest};
 use crate::log;
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// The streams that come from other servers, and those that may.
-pub struct Pulls {
+pub(super) struct Pulls {
     sources: Vec<Source>,
     on_demand: bool,
     ingest: Arc<Ingest>,
@@ -33,7 +33,7 @@ pub struct Pulls {
 
 impl Pulls {
     /// Pulls from these sources, always or only for those who watch.
-    pub fn new(
+    pub(super) fn new(
         sources: Vec<Source>,
         on_demand: bool,
         ingest: Arc<Ingest>,
@@ -51,7 +51,7 @@ impl Pulls {
     }
 
     /// Begins those that are not on demand.
-    pub fn start(&self) {
+    pub(super) fn start(&self) {
         if self.on_demand {
             return;
         }
@@ -68,7 +68,12 @@ impl Pulls {
     /// # Errors
     ///
     /// [`FetchRefused`]: too many are.
-    pub fn want(&self, key: &StreamKey, ip: IpAddr, via: &[String]) -> Result<(), FetchRefused> {
+    pub(super) fn want(
+        &self,
+        key: &StreamKey,
+        ip: IpAddr,
+        via: &[String],
+    ) -> Result<(), FetchRefused> {
         let Some(source) = self.source_on_demand(key) else {
             return Ok(());
         };
@@ -110,7 +115,7 @@ impl Pulls {
                 key, source, id, ..
             } = &link.purpose;
             log!(Info, "pull stopped"; conn_id = id, stream_key = key, source = source.url,
-                received_bytes = link.progress.told().received);
+                received_bytes = link.progress.stats().received);
         };
         if let Err(error) = self.pool.start(key.clone(), pull, run) {
             log!(Error, "cannot start pull"; stream_key = key, source = source.url, error = error);
@@ -118,24 +123,24 @@ impl Pulls {
     }
 
     /// Ends those that nobody has watched for long.
-    pub fn expire(&self, now: Instant) {
+    pub(super) fn expire(&self, now: Instant) {
         self.pool.stop(|link| link.purpose.demand.is_over(now));
         self.fetches.expire(now);
     }
 
     /// What can be told of each, by stream.
-    pub fn stats(&self) -> Vec<PullStats> {
+    pub(super) fn stats(&self) -> Vec<PullStats> {
         let links = self.pool.list();
         links.iter().map(|link| stats(link)).collect()
     }
 
     /// Starts none any more, and ends all there are.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.pool.close();
     }
 
     /// Waits until all are gone. `false`: not by `deadline`.
-    pub fn wait_gone(&self, deadline: Instant) -> bool {
+    pub(super) fn wait_gone(&self, deadline: Instant) -> bool {
         self.pool.wait_gone(deadline)
     }
 }
@@ -174,14 +179,14 @@ fn set_watched(link: &PooledLink<Pull>, watched: bool) {
 }
 
 fn stats(link: &PooledLink<Pull>) -> PullStats {
-    let told = link.progress.told();
+    let now = link.progress.stats();
     PullStats {
         stream_key: link.purpose.key.as_str().to_owned(),
         url: link.purpose.source.url.to_string(),
-        redirected_to: told.redirected_to,
-        state: told.state,
-        bytes: told.received,
-        reconnects: told.reconnects,
-        last_error: told.last_error,
+        redirected_to: now.redirected_to,
+        state: now.state,
+        bytes: now.received,
+        reconnects: now.reconnects,
+        last_error: now.last_error.unwrap_or_default(),
     }
 }
