@@ -13,7 +13,7 @@ use std::time::Duration;
 const METADATA_MAX: f64 = 1e6;
 
 /// An object with these members.
-pub fn object(members: impl IntoIterator<Item = (&'static str, JsonValue)>) -> JsonValue {
+pub(super) fn object(members: impl IntoIterator<Item = (&'static str, JsonValue)>) -> JsonValue {
     let members = members.into_iter();
     JsonValue::Object(
         members
@@ -23,17 +23,17 @@ pub fn object(members: impl IntoIterator<Item = (&'static str, JsonValue)>) -> J
 }
 
 /// A time span in whole seconds.
-pub fn seconds(duration: Duration) -> JsonValue {
+pub(super) fn seconds(duration: Duration) -> JsonValue {
     duration.as_secs().into()
 }
 
 /// A number that a client said, if it can be true.
-pub fn plausible(number: Option<f64>) -> Option<f64> {
+pub(super) fn plausible(number: Option<f64>) -> Option<f64> {
     number.filter(|number| *number > 0.0 && *number <= METADATA_MAX)
 }
 
 /// The server as a whole.
-pub fn status(snapshot: &Snapshot, rates: &Rates, stopping: bool) -> JsonValue {
+pub(super) fn status(snapshot: &Snapshot, rates: &Rates, stopping: bool) -> JsonValue {
     let rate = rates.total();
     object([
         ("version", env!("CARGO_PKG_VERSION").into()),
@@ -59,7 +59,7 @@ pub fn status(snapshot: &Snapshot, rates: &Rates, stopping: bool) -> JsonValue {
 }
 
 /// All streams, and nothing of who watches them.
-pub fn streams(snapshot: &Snapshot, rates: &Rates) -> JsonValue {
+pub(super) fn streams(snapshot: &Snapshot, rates: &Rates) -> JsonValue {
     let relays = by_stream(&snapshot.relays, |relay| &relay.stream_key);
     let recordings = by_stream(&snapshot.recordings, |recording| &recording.stream_key);
     let values = snapshot.streams.iter().map(|stream| {
@@ -72,7 +72,7 @@ pub fn streams(snapshot: &Snapshot, rates: &Rates) -> JsonValue {
 }
 
 /// One stream with its connections; `None`: no such stream.
-pub fn stream(snapshot: &Snapshot, rates: &Rates, key: &str) -> Option<JsonValue> {
+pub(super) fn stream(snapshot: &Snapshot, rates: &Rates, key: &str) -> Option<JsonValue> {
     let stream = snapshot.streams.iter().find(|stream| stream.key == key)?;
     let relays = snapshot.relays.iter();
     let recordings = snapshot.recordings.iter();
@@ -92,12 +92,12 @@ pub fn stream(snapshot: &Snapshot, rates: &Rates, key: &str) -> Option<JsonValue
 }
 
 /// All connections that have shaken hands.
-pub fn connections(snapshot: &Snapshot) -> JsonValue {
+pub(super) fn connections(snapshot: &Snapshot) -> JsonValue {
     object([("connections", list(&snapshot.connections, connection))])
 }
 
 /// One connection; `None`: no such connection.
-pub fn connection_of(snapshot: &Snapshot, id: &str) -> Option<JsonValue> {
+pub(super) fn connection_of(snapshot: &Snapshot, id: &str) -> Option<JsonValue> {
     let mut connections = snapshot.connections.iter();
     connections
         .find(|connection| connection.id == id)

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 ///
 /// A browser names the page in `Origin`. A page whose name was made to stand for this machine
 /// names itself in `Host`, which is why only addresses and `localhost` count.
-pub fn may_hang_up(token: Option<&str>, peer: IpAddr, request: &HttpRequest) -> bool {
+pub(super) fn may_hang_up(token: Option<&str>, peer: IpAddr, request: &HttpRequest) -> bool {
     if let Some(bearer) = &request.bearer {
         return token.is_some_and(|token| auth::same(bearer.as_bytes(), token.as_bytes()));
     }

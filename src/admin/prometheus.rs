@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
 
 /// The media type of the text format.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 type Labels<'a> = [(&'a str, &'a str)];
 
 /// All metrics. Families that have nothing to say are left out.
-pub fn render(snapshot: &Snapshot, rates: &Rates) -> String {
+pub(super) fn render(snapshot: &Snapshot, rates: &Rates) -> String {
     let mut text = Text(String::new());
     server(&mut text, snapshot);
     counters(&mut text, &snapshot.totals);

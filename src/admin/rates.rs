@@ -9,7 +9,7 @@ pub const WINDOW: Duration = Duration::from_secs(5);
 
 /// In bits per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BitRate {
+pub(super) struct BitRate {
     /// What comes in.
     pub received: u64,
     /// What goes out.
@@ -63,7 +63,7 @@ impl History {
 
 /// The rates of the whole server and of each stream.
 #[derive(Debug, Default)]
-pub struct Rates {
+pub(super) struct Rates {
     total: History,
     /// By key, with the publication that was counted.
     streams: HashMap<String, (PublicationId, History)>,
@@ -72,7 +72,7 @@ pub struct Rates {
 impl Rates {
     /// Takes in what the counters say at `now`. Streams that are not there any more are forgotten,
     /// and a new publication of a stream begins anew.
-    pub fn add(&mut self, now: Instant, snapshot: &Snapshot) {
+    pub(super) fn add(&mut self, now: Instant, snapshot: &Snapshot) {
         self.total.add(ByteCounts {
             at: now,
             received: snapshot.totals.bytes_in,
@@ -94,12 +94,12 @@ impl Rates {
     }
 
     /// The rates of all streams together; what is sent is counted with all headers.
-    pub fn total(&self) -> BitRate {
+    pub(super) fn total(&self) -> BitRate {
         self.total.rate()
     }
 
     /// The rates of a stream; 0 until it was seen twice.
-    pub fn of(&self, stream: &StreamStats) -> BitRate {
+    pub(super) fn of(&self, stream: &StreamStats) -> BitRate {
         let history = self.streams.get(&stream.key);
         history
             .map(|(_, history)| history.rate())

@@ -6,7 +6,7 @@ use crate::stats::{COUNTERS, GAUGES, RelayStats, Snapshot, StreamStats, Totals};
 use std::fmt::Write as _;
 
 /// All variables by name, one a line.
-pub fn render(snapshot: &Snapshot) -> String {
+pub(super) fn render(snapshot: &Snapshot) -> String {
     let mut vars: Vec<_> = counters(&snapshot.totals).collect();
     vars.extend(gauges(snapshot));
     let streams = snapshot.streams.iter().map(stream).collect();

@@ -7,7 +7,7 @@ use std::mem;
 
 /// A piece of work: one of the hooks of one event.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Job<T> {
+pub(super) struct Job<T> {
     /// The event's number, for [`Backlog::done`].
     pub id: u64,
     /// Which of its hooks, counted from 0.
@@ -19,7 +19,7 @@ pub struct Job<T> {
 /// Events that wait, and those that are being delivered. Events that share a lane are delivered
 /// one after the other, in the order in which they came: one is done when all of its hooks are.
 #[derive(Debug)]
-pub struct Backlog<L, T> {
+pub(super) struct Backlog<L, T> {
     max: usize,
     next_id: u64,
     nodes: HashMap<u64, Node<L, T>>,
@@ -45,7 +45,7 @@ struct Node<L, T> {
 
 impl<L: Clone + Eq + Hash, T: Clone> Backlog<L, T> {
     /// An empty backlog where at most `max` events wait.
-    pub fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize) -> Self {
         Backlog {
             max,
             next_id: 0,
@@ -58,7 +58,7 @@ impl<L: Clone + Eq + Hash, T: Clone> Backlog<L, T> {
 
     /// Adds an event with `hooks` hooks, behind all others on its lanes. `false`: there is no room
     /// for it.
-    pub fn push(&mut self, lanes: Vec<L>, hooks: usize, event: T) -> bool {
+    pub(super) fn push(&mut self, lanes: Vec<L>, hooks: usize, event: T) -> bool {
         if self.waiting >= self.max {
             return false;
         }
@@ -92,7 +92,7 @@ impl<L: Clone + Eq + Hash, T: Clone> Backlog<L, T> {
     }
 
     /// The next job that may begin.
-    pub fn next(&mut self) -> Option<Job<T>> {
+    pub(super) fn next(&mut self) -> Option<Job<T>> {
         let (id, hook) = self.ready.pop_front()?;
         let node = self.nodes.get(&id)?;
         if hook == 0 {
@@ -106,7 +106,7 @@ impl<L: Clone + Eq + Hash, T: Clone> Backlog<L, T> {
     }
 
     /// A job of event `id` is over.
-    pub fn done(&mut self, id: u64) {
+    pub(super) fn done(&mut self, id: u64) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -133,22 +133,22 @@ impl<L: Clone + Eq + Hash, T: Clone> Backlog<L, T> {
     }
 
     /// How many events wait of which no hook has begun.
-    pub fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.waiting
     }
 
     /// Whether nothing waits and nothing is being delivered.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 
     /// Whether there is a job that may begin.
-    pub fn has_ready(&self) -> bool {
+    pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
     /// Forgets all that has not begun; returns how many events no hook was told of.
-    pub fn clear(&mut self) -> usize {
+    pub(super) fn clear(&mut self) -> usize {
         let begun: HashMap<u64, usize> = self.ready.drain(..).collect();
         self.nodes.retain(|id, node| {
             // What is ready and half begun has some hooks at work.

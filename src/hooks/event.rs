@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest value of an environment variable, in bytes; longer ones are cut. Linux refuses to start
 /// programs with any beyond 128 KiB.
-pub const ENV_LEN_MAX: usize = 32 << 10;
+pub(super) const ENV_LEN_MAX: usize = 32 << 10;
 
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use std::{fmt, io};
 
 /// Why the run of a hook failed. It holds nothing secret.
 #[derive(Debug)]
-pub enum HookFailure {
+pub(super) enum HookFailure {
     /// The script cannot be started.
     Start(io::Error),
     /// The script ended with a status other than 0, or by a signal.

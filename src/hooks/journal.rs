@@ -10,7 +10,7 @@ const LINES_PER_SECOND: u32 = 1000;
 
 /// Logs the lines of one run.
 #[derive(Debug)]
-pub struct Journal {
+pub(super) struct Journal {
     hook: String,
     conn_id: String,
     stream_key: String,
@@ -21,7 +21,7 @@ pub struct Journal {
 
 impl Journal {
     /// For what `hook` writes about `fired`.
-    pub fn new(hook: &str, fired: &Fired) -> Journal {
+    pub(super) fn new(hook: &str, fired: &Fired) -> Journal {
         Journal {
             hook: hook.to_owned(),
             conn_id: fired.event.conn_id.clone(),
@@ -33,7 +33,7 @@ impl Journal {
     }
 
     /// Logs a line, unless there were too many.
-    pub fn line(&mut self, line: &str) {
+    pub(super) fn line(&mut self, line: &str) {
         if self.second.elapsed() >= Duration::from_secs(1) {
             self.settle();
             self.second = Instant::now();

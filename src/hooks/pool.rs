@@ -30,7 +30,7 @@ const HALT_LIMIT: Duration = Duration::from_millis(300);
 
 /// What is told of an event.
 #[derive(Debug)]
-pub enum HookTarget {
+pub(super) enum HookTarget {
     /// A program that is started for each event.
     Script(Script),
     /// A web service that each event is posted to.
@@ -41,7 +41,7 @@ pub enum HookTarget {
 
 /// A hook: what is told of which events.
 #[derive(Debug)]
-pub struct Hook {
+pub(super) struct Hook {
     /// The events; none: all of them.
     kind: Option<EventKind>,
     target: HookTarget,
@@ -52,7 +52,7 @@ pub struct Hook {
 
 impl Hook {
     /// A hook for events of `kind`, or for all.
-    pub fn new(kind: Option<EventKind>, target: HookTarget) -> Hook {
+    pub(super) fn new(kind: Option<EventKind>, target: HookTarget) -> Hook {
         let name = match &target {
             HookTarget::Script(script) => script.path().display().to_string(),
             HookTarget::Webhook(webhook) => webhook.place(),
@@ -78,7 +78,7 @@ impl Hook {
 
 /// In which order events are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(super) enum Order {
     /// In that of firing, along each connection and along each stream.
     PerLane,
     /// In that of firing.
@@ -94,7 +94,7 @@ enum Lane {
 
 /// Hooks, and the threads that run them. When dropped, what waits is lost and what runs is ended.
 #[derive(Debug)]
-pub struct Pool(Arc<PoolShared>);
+pub(super) struct Pool(Arc<PoolShared>);
 
 #[derive(Debug)]
 struct PoolShared {
@@ -123,7 +123,7 @@ impl Pool {
     /// # Errors
     ///
     /// When there is no thread left.
-    pub fn start(
+    pub(super) fn start(
         hooks: Vec<Hook>,
         workers: usize,
         order: Order,
@@ -152,12 +152,12 @@ impl Pool {
     }
 
     /// Whether any hook is for events of `kind`.
-    pub fn wants(&self, kind: EventKind) -> bool {
+    pub(super) fn wants(&self, kind: EventKind) -> bool {
         self.0.hooks_for(kind).next().is_some()
     }
 
     /// Has an event delivered; never waits. What there is no room for is counted as lost.
-    pub fn push(&self, fired: &Arc<Fired>) {
+    pub(super) fn push(&self, fired: &Arc<Fired>) {
         let event = &fired.event;
         let hooks = self.0.hooks_for(event.kind).count();
         if hooks == 0 {
@@ -180,13 +180,13 @@ impl Pool {
     }
 
     /// How many events wait.
-    pub fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.0.lock().backlog.waiting()
     }
 
     /// Takes no more events, and waits until all are delivered. `false`: not by `deadline`; what
     /// waited is lost, scripts that ran were ended.
-    pub fn close(&self, deadline: Instant) -> bool {
+    pub(super) fn close(&self, deadline: Instant) -> bool {
         let mut state = self.0.lock();
         state.closed = true;
         self.0.work.notify_all();

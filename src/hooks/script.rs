@@ -16,21 +16,21 @@ use std::time::{Duration, Instant};
 const OUTPUT_LIMIT: Duration = Duration::from_millis(100);
 
 /// How long a group has between SIGTERM and SIGKILL when the server has no more time.
-pub const HALT_GRACE: Duration = Duration::from_millis(200);
+pub(super) const HALT_GRACE: Duration = Duration::from_millis(200);
 
 /// Linux' number for "not a program": neither a binary nor a script that names its shell.
 const ENOEXEC: i32 = 8;
 
 /// A script, and how long it may run.
 #[derive(Debug)]
-pub struct Script {
+pub(super) struct Script {
     path: PathBuf,
     timeout: Duration,
 }
 
 impl Script {
     /// The script at `path`, which may not be there yet.
-    pub fn new(path: &str, timeout: Duration) -> Script {
+    pub(super) fn new(path: &str, timeout: Duration) -> Script {
         // Without a slash it would be looked for on PATH.
         let path = match path.contains('/') {
             true => PathBuf::from(path),
@@ -40,7 +40,7 @@ impl Script {
     }
 
     /// The path that is started.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -51,7 +51,7 @@ impl Script {
     /// # Errors
     ///
     /// Any [`HookFailure`] but those of web services.
-    pub fn run(&self, fired: &Fired, halt: &AtomicBool) -> Result<(), HookFailure> {
+    pub(super) fn run(&self, fired: &Fired, halt: &AtomicBool) -> Result<(), HookFailure> {
         let end = Instant::now() + self.timeout;
         let (mut group, output) = self.start(fired).map_err(HookFailure::Start)?;
         let json = || (fired.json() + "\n").into_bytes();
@@ -100,7 +100,7 @@ impl Script {
 
 /// Gives `command` our environment and the event's. What we ourselves were told of another event,
 /// say by a server that runs us, is not passed on.
-pub fn set_env(command: &mut Command, fired: &Fired) {
+pub(super) fn set_env(command: &mut Command, fired: &Fired) {
     command.env_remove("RTMP_CONN_ID");
     command.env_remove("RTMP_STREAM_KEY");
     command.envs(fired.env());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// A web service, and how long it may take.
 #[derive(Debug)]
-pub struct Webhook {
+pub(super) struct Webhook {
     endpoint: Endpoint,
     timeout: Duration,
 }
@@ -18,13 +18,13 @@ impl Webhook {
     /// # Errors
     ///
     /// Those of [`Endpoint::new`].
-    pub fn new(url: &str, timeout: Duration) -> Result<Webhook, PostError> {
+    pub(super) fn new(url: &str, timeout: Duration) -> Result<Webhook, PostError> {
         let endpoint = Endpoint::new(url)?;
         Ok(Webhook { endpoint, timeout })
     }
 
     /// Scheme, host and port: the rest of the URL may be secret.
-    pub fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         self.endpoint.url().to_string()
     }
 
@@ -33,7 +33,7 @@ impl Webhook {
     /// # Errors
     ///
     /// [`HookFailure::Http`] and [`HookFailure::Status`].
-    pub fn run(&self, fired: &Fired) -> Result<(), HookFailure> {
+    pub(super) fn run(&self, fired: &Fired) -> Result<(), HookFailure> {
         let headers = [("Content-Type", "application/json")];
         let reply = self.endpoint.post(&headers, &fired.json(), self.timeout);
         match reply.map_err(HookFailure::Http)?.status {

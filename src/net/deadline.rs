@@ -1,4 +1,4 @@
-//! Reads that end in time, however slowly bytes trickle in, and reads that wait for enough.
+//! Reads with deadlines that hold however slowly bytes trickle in, and reads that wait for more.
 
 use crate::sys;
 use std::io::{self, Read};
@@ -8,33 +8,33 @@ use std::time::{Duration, Instant};
 /// How long a read may take.
 #[derive(Clone, Copy, Debug)]
 enum ReadLimit {
-    /// Until that moment, whatever was read before.
+    /// All reads end at that moment.
     Until(Instant),
-    /// So long, counted from the last byte. The socket is set to it.
+    /// A read ends when no byte came for this long. The socket is set to it.
     Idle(Duration),
 }
 
-/// How long bytes may wait for others, to be handled together.
+/// How long received bytes may wait for more, to be handled together.
 ///
 /// Each message by itself wakes a thread and takes one system call for each viewer, whatever its
 /// size: that is nearly all that a stream costs. Sound can wait for the picture that follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Merge {
-    /// With so many bytes there is no more waiting.
+    /// This many bytes do not wait any longer.
     bytes: u32,
-    /// Nor after that time.
+    /// No byte waits longer than this.
     limit: Duration,
 }
 
 impl Merge {
-    /// Less than nearly all pictures have, and more than sound.
+    /// In bytes: less than nearly all pictures have, and more than sound.
     const PICTURE_LEN: u32 = 1024;
 
     /// More than the time between two pictures at 24 a second.
     const FRAME_TIME: Duration = Duration::from_millis(45);
 
-    /// For bytes that wait as long as `limit`; `None` stands for sound that waits for a picture.
-    /// Without any time to wait there is no gathering.
+    /// Bytes wait as long as `limit`; without one, sound waits for the next picture. `None`: the
+    /// limit is zero, and nothing waits.
     pub fn new(limit: Option<Duration>) -> Option<Merge> {
         let Some(limit) = limit else {
             return Some(Merge {
@@ -49,18 +49,18 @@ impl Merge {
     }
 }
 
-/// A socket that is read within limits of time.
+/// A socket whose reads have a deadline.
 #[derive(Debug)]
 pub struct DeadlineReader<'a> {
     socket: &'a TcpStream,
     limit: ReadLimit,
     merge: Option<Merge>,
-    /// Whether the socket is set to gather now; while nothing comes at all it is not.
+    /// Whether the socket is set to wait for more bytes now; it is not while nothing comes at all.
     gathers: bool,
 }
 
 impl<'a> DeadlineReader<'a> {
-    /// Reads that all have to be over at `end`.
+    /// All reads end at `end`.
     pub fn until(socket: &'a TcpStream, end: Instant) -> DeadlineReader<'a> {
         DeadlineReader {
             socket,
@@ -70,7 +70,7 @@ impl<'a> DeadlineReader<'a> {
         }
     }
 
-    /// All reads have to be over at `end` from now on, and bytes do not wait for others.
+    /// All reads end at `end` from now on, and bytes do not wait for more.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ impl<'a> DeadlineReader<'a> {
         self.rest(limit)
     }
 
-    /// Bytes that come wait for others from now on.
+    /// Bytes wait for more from now on, as `merge` says.
     pub fn gather(&mut self, merge: Option<Merge>) {
         self.merge = merge;
     }

@@ -79,7 +79,7 @@ impl Groups {
 }
 
 /// Kills every process group that was started here and is still held, at once, and lets no other
-/// begin: for a process that is about to exit without waiting for anyone.
+/// begin: for a server that is about to exit without waiting.
 pub fn kill_all() {
     let mut state = GROUPS.lock();
     state.get_or_insert_default().closed = true;
@@ -230,8 +230,8 @@ impl ProcessGroup {
         }
     }
 
-    /// Kills whatever the child has left behind in its group; to be called right after it ended,
-    /// before its number can be anyone else's.
+    /// Kills the processes that the child has left behind in its group. Has to be called right
+    /// after it ended, before another group can have its number.
     pub fn kill_rest(&mut self) {
         self.signal(GroupSignal::Kill);
     }
@@ -266,8 +266,8 @@ pub fn sleep(pause: Duration) -> bool {
     true
 }
 
-/// What a child writes, read by a thread of its own. When dropped, that thread ends and lets go of
-/// the pipe, even if the child has left somebody behind who can still write to it.
+/// The output of a child, read by a thread of its own. When dropped, that thread ends and closes
+/// the pipe, even if processes that the child has left behind can still write to it.
 #[derive(Debug)]
 pub struct Output {
     over: Receiver<()>,
@@ -337,8 +337,8 @@ fn read_lines(mut input: &PipeReader, stopped: &PipeReader, on_line: &mut dyn Fn
     flush(&mut line);
 }
 
-/// What a child is still to be given. When dropped, it gets no more of it: the child may have left
-/// somebody behind who holds its input and does not read.
+/// The input of a child that is still being written. When dropped, writing ends: a process that the
+/// child has left behind may hold the input and not read it.
 #[derive(Debug)]
 #[must_use = "dropped, it ends the input"]
 pub struct Input {
@@ -346,8 +346,8 @@ pub struct Input {
     _stop: Option<PipeWriter>,
 }
 
-/// Writes `bytes` to a child and closes its input, without waiting for a child that does not read:
-/// that it does not want them is no error.
+/// Writes `bytes` to a child and closes its input, without waiting for a child that does not read.
+/// A child need not read them.
 pub fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) -> Input {
     if bytes.len() <= PIPE_LEN_MIN {
         let _ = stdin.write_all(&bytes);

@@ -25,7 +25,7 @@ const STATUS_LEN: usize = 4;
 const TIMED_OUT: i32 = 28;
 
 /// Where `curl` is, if it is anywhere on `PATH`.
-pub fn find() -> Option<PathBuf> {
+pub(super) fn find() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let runs = |file: &PathBuf| {
         let meta = file.metadata();
@@ -36,7 +36,12 @@ pub fn find() -> Option<PathBuf> {
 }
 
 /// Has `curl` send a request and read the reply, until `end` at the latest.
-pub fn post(curl: &Path, url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, PostError> {
+pub(super) fn post(
+    curl: &Path,
+    url: &HttpUrl,
+    post: &Post,
+    end: Instant,
+) -> Result<Reply, PostError> {
     let limit = end.saturating_duration_since(Instant::now());
     if limit.is_zero() {
         return Err(PostError::TimedOut);

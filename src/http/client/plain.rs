@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Write};
 use std::time::Instant;
 
 /// Sends a request and reads the reply, until `end` at the latest.
-pub fn post(url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, PostError> {
+pub(super) fn post(url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, PostError> {
     let socket = dial(&url.host, url.port, end, None).map_err(PostError::from)?;
     let mut timed = Timed::new(&socket, end);
     let sent = timed.write_all(&request(url, post));

@@ -36,7 +36,7 @@ enum BodyEnd {
 /// # Errors
 ///
 /// Any [`PostError`] that a reply can cause: the connection is of no use any more.
-pub fn read(input: &mut impl BufRead) -> Result<Reply, PostError> {
+pub(super) fn read(input: &mut impl BufRead) -> Result<Reply, PostError> {
     let mut left = HEAD_LEN_MAX;
     loop {
         let (status, framing) = read_head(input, &mut left)?;
