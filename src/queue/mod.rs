@@ -2,7 +2,7 @@
 //! being held up.
 //!
 //! While the socket takes everything, bytes go straight into it from the thread that has them.
-//! What it does not take waits in a queue of [`QUEUE_MESSAGES`] for the connection's own writer
+//! What it does not take waits in a queue of `QUEUE_MESSAGES` for the connection's own writer
 //! thread, and what comes then queues up behind it, so that order is kept. What a message is as
 //! bytes is up to the peer's [`Framing`] and depends on what was sent before: the bytes are made when
 //! their turn has come, never earlier.

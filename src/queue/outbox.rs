@@ -241,7 +241,7 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// [`QueueFull`] if there was no room for [`REPLY_WAIT`]; the peer is then to be hung up on.
+    /// [`QueueFull`] if there was no room for `REPLY_WAIT`; the peer is then to be hung up on.
     pub fn reply(&self, messages: Vec<Message>) -> Result<(), QueueFull> {
         let end = Instant::now() + REPLY_WAIT;
         loop {

@@ -33,7 +33,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(1);
 /// What a server grants its clients.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpLimits {
-    /// Connections at a time. For one more, another gives way: see [`connections`].
+    /// Connections at a time. For one more, another gives way: see `connections`.
     pub connections: usize,
     /// Bytes of the head of a request.
     pub head_len: usize,
