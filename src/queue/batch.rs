@@ -30,10 +30,10 @@ impl Batch {
         &self.messages
     }
 
-    /// Has `leaders` of other viewers take the common bytes as their own; `false` if these are not
-    /// right for them.
+    /// Has the leaders of other viewers take the common bytes as their own. Whether these are right
+    /// for them.
     #[must_use]
-    pub(crate) fn suits(&self, leaders: &mut Leaders) -> bool {
+    pub(crate) fn try_share(&self, leaders: &mut Leaders) -> bool {
         leaders.take_common(&self.common)
     }
 

@@ -48,7 +48,7 @@ pub enum Taken {
 #[derive(Debug)]
 struct FeedShared {
     limits: FeedLimits,
-    state: Mutex<FeedBuffer>,
+    buffer: Mutex<FeedBuffer>,
     /// Something is there, or nothing will be any more.
     changed: Condvar,
 }
@@ -62,7 +62,7 @@ struct FeedBuffer {
     /// When the last messages came.
     pushed: Option<Instant>,
     bytes: usize,
-    life: FeedState,
+    state: FeedState,
 }
 
 impl FeedBuffer {
@@ -86,16 +86,16 @@ enum FeedState {
 
 /// An empty feed: the end to push into, and the end to take from.
 pub fn feed(limits: FeedLimits) -> (Feed, Intake) {
-    let state = FeedBuffer {
+    let buffer = FeedBuffer {
         waiting: VecDeque::new(),
         clock: Duration::ZERO,
         pushed: None,
         bytes: 0,
-        life: FeedState::Open,
+        state: FeedState::Open,
     };
     let shared = Arc::new(FeedShared {
         limits,
-        state: Mutex::new(state),
+        buffer: Mutex::new(buffer),
         changed: Condvar::new(),
     });
     (Feed(Arc::clone(&shared)), Intake(shared))
@@ -108,7 +108,7 @@ fn cost(message: &Message) -> usize {
 
 impl FeedShared {
     fn lock(&self) -> MutexGuard<'_, FeedBuffer> {
-        self.state.lock()
+        self.buffer.lock()
     }
 }
 
@@ -116,41 +116,39 @@ impl Feed {
     /// Adds messages that come at `now`. Never waits: the first that does not fit ends the feed.
     pub fn push<'a>(&self, messages: impl IntoIterator<Item = &'a Message>, now: Instant) {
         let FeedLimits { bytes, age } = self.0.limits;
-        let mut state = self.0.lock();
-        let clock = state.advance(now);
+        let mut buffer = self.0.lock();
+        let clock = buffer.advance(now);
         for message in messages {
-            if state.life != FeedState::Open {
+            if buffer.state != FeedState::Open {
                 return;
             }
-            let oldest = state.waiting.front().map(|(since, _)| *since);
+            let oldest = buffer.waiting.front().map(|(since, _)| *since);
             let late = oldest.is_some_and(|since| clock - since > age);
             let len = cost(message);
-            if late || state.bytes.saturating_add(len) > bytes {
-                state.life = FeedState::Overflowed;
+            if late || buffer.bytes.saturating_add(len) > bytes {
+                buffer.state = FeedState::Overflowed;
             } else {
-                state.bytes += len;
-                state.waiting.push_back((clock, message.clone()));
+                buffer.bytes += len;
+                buffer.waiting.push_back((clock, message.clone()));
             }
         }
-        drop(state);
+        drop(buffer);
         self.0.changed.notify_one();
     }
-}
 
-impl Feed {
     /// Whether there is a consumer that can keep up.
     pub fn is_open(&self) -> bool {
-        self.0.lock().life == FeedState::Open
+        self.0.lock().state == FeedState::Open
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        if state.life == FeedState::Open {
-            state.life = FeedState::Ended;
+        let mut buffer = self.0.lock();
+        if buffer.state == FeedState::Open {
+            buffer.state = FeedState::Ended;
         }
-        drop(state);
+        drop(buffer);
         self.0.changed.notify_one();
     }
 }
@@ -159,20 +157,20 @@ impl Intake {
     /// Takes all that waits; if nothing does, waits for it, for `limit` at most.
     pub fn take(&self, limit: Duration) -> Taken {
         let idle =
-            |state: &mut FeedBuffer| state.waiting.is_empty() && state.life == FeedState::Open;
-        let state = self.0.lock();
-        let woken = self.0.changed.wait_timeout_while(state, limit, idle);
-        let mut state = woken;
-        if state.waiting.is_empty() {
-            return match state.life {
+            |buffer: &mut FeedBuffer| buffer.waiting.is_empty() && buffer.state == FeedState::Open;
+        let buffer = self.0.lock();
+        let woken = self.0.changed.wait_timeout_while(buffer, limit, idle);
+        let mut buffer = woken;
+        if buffer.waiting.is_empty() {
+            return match buffer.state {
                 FeedState::Open => Taken::Nothing,
                 FeedState::Ended => Taken::Ended,
                 FeedState::Overflowed => Taken::Overflowed,
             };
         }
-        state.bytes = 0;
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
+        buffer.bytes = 0;
+        let waiting = std::mem::take(&mut buffer.waiting);
+        drop(buffer);
         Taken::Messages(waiting.into_iter().map(|(_, message)| message).collect())
     }
 
@@ -184,10 +182,10 @@ impl Intake {
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.life = FeedState::Ended;
-        state.bytes = 0;
-        state.waiting = VecDeque::new();
+        let mut buffer = self.0.lock();
+        buffer.state = FeedState::Ended;
+        buffer.bytes = 0;
+        buffer.waiting = VecDeque::new();
     }
 }
 

@@ -48,7 +48,7 @@ impl Encoders {
         let leaders = self
             .first
             .get_or_insert_with(|| before.take().unwrap_or_default());
-        if !differs && all.suits(leaders) {
+        if !differs && all.try_share(leaders) {
             let first = Some(Arc::clone(&all));
             return Batches { all, first };
         }

@@ -10,6 +10,7 @@ mod cache;
 mod ending;
 mod fan_out;
 mod gop;
+mod handles;
 mod keyframe_wait;
 mod last_heard;
 mod live;
@@ -25,6 +26,7 @@ mod timeline;
 mod viewer;
 
 pub use ending::{AtEnd, Ended, Reason, Traffic};
+pub use handles::{Publication, PublicationStatus, Subscription};
 pub use last_heard::LastHeard;
 pub use publisher::{Origin, Publisher};
 pub use recipient::{Notice, Notices, Recipient, RetainedData, SubscriberKind, SubscriptionEnd};
@@ -32,11 +34,12 @@ pub use selection::Selection;
 pub use slowness::BEHIND_MAX;
 
 use crate::media::Codec;
-use crate::queue::{Feed, Outbox};
+use crate::queue::Outbox;
+use crate::rtmp::MessageType;
 use crate::rtmp::stream_key::StreamKey;
-use crate::rtmp::{Message, MessageType};
 use crate::stats::{Counters, PublicationId, StreamStats};
 use crate::sync::Mutex;
+use handles::Registration;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -286,113 +289,5 @@ impl Registry {
         if is_registered && stream.lock().retire() {
             streams.remove(key);
         }
-    }
-}
-
-/// A stream and where it is registered. Dropping it forgets a stream that nobody publishes or
-/// watches.
-struct Registration {
-    registry: Registry,
-    key: StreamKey,
-    stream: Arc<Mutex<Stream>>,
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.registry.release(&self.key, &self.stream);
-    }
-}
-
-/// The right to publish a stream. Dropping it means that the publisher was lost; the polite way is
-/// [`Publication::finish`].
-pub struct Publication {
-    registration: Registration,
-    id: PublicationId,
-}
-
-/// Whether a publication goes on.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PublicationStatus {
-    /// The publication goes on.
-    Current,
-    /// It was ended, or somebody else publishes the stream; what was asked for was not done.
-    Over,
-}
-
-impl Publication {
-    /// Sends audio, video and data to all viewers, unless the publication is over. Waits for none
-    /// of them.
-    pub fn send(&self, messages: impl IntoIterator<Item = Message>) -> PublicationStatus {
-        self.registration
-            .stream
-            .lock()
-            .send(self.id, messages, Instant::now())
-    }
-
-    /// Calls `begin` unless the publication is over; what that returns is called when it ends. Both
-    /// are called under the stream's lock and must not wait for anything: so nothing of the next
-    /// publication is told before the end of this one.
-    pub fn begin(&self, begin: impl FnOnce() -> AtEnd) -> PublicationStatus {
-        self.registration.stream.lock().begin(self.id, begin)
-    }
-
-    /// Has everything that is sent from now on pushed into `feed` too, until the publication ends.
-    pub fn attach(&self, feed: Feed) {
-        self.registration.stream.lock().attach(self.id, feed);
-    }
-
-    /// The publisher is done: viewers are told so and leave.
-    pub fn finish(self) {
-        self.registration.stream.lock().finish(self.id);
-    }
-}
-
-impl Drop for Publication {
-    fn drop(&mut self) {
-        self.registration
-            .stream
-            .lock()
-            .lose(self.id, Instant::now());
-    }
-}
-
-/// A place in the audience of a stream.
-pub struct Subscription {
-    registration: Registration,
-    id: SubscriptionId,
-}
-
-impl Subscription {
-    /// Whether the stream has ended for this viewer.
-    pub fn is_over(&self) -> bool {
-        self.registration.stream.lock().viewer(self.id).is_none()
-    }
-
-    /// Pauses, or goes on at the next keyframe.
-    pub fn set_paused(&self, paused: bool) {
-        if let Some(viewer) = self.registration.stream.lock().viewer(self.id) {
-            viewer.set_paused(paused);
-        }
-    }
-
-    /// Turns audio on or off.
-    pub fn set_audio(&self, on: bool) {
-        if let Some(viewer) = self.registration.stream.lock().viewer(self.id) {
-            viewer.set_audio(on);
-        }
-    }
-
-    /// Turns video on, from the next keyframe, or off.
-    pub fn set_video(&self, on: bool) {
-        if let Some(viewer) = self.registration.stream.lock().viewer(self.id) {
-            viewer.set_video(on);
-        }
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.registration.stream.lock().unsubscribe(self.id);
     }
 }

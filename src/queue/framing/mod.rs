@@ -160,3 +160,52 @@ impl CommonBytes {
         self.chunks.heap_cost()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::{MessageType, Timestamp};
+
+    fn picture(time: u32) -> Message {
+        Message {
+            timestamp: Timestamp(time),
+            ..Message::untimed(MessageType::VIDEO, StreamId(9), vec![7; 300])
+        }
+    }
+
+    /// The bytes that a peer gets of messages for which the common bytes are not right.
+    fn own_bytes(framing: &mut Framing, stream: StreamId, messages: &[Message]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for message in messages {
+            let mut body = framing.begin(MessageClass::Media(stream), message, &mut out);
+            assert_eq!(body.append(&mut out, usize::MAX), Progress::Complete);
+        }
+        out
+    }
+
+    #[test]
+    fn peers_that_were_sent_the_same_share_bytes() {
+        let mut leaders = Leaders::new(128);
+        let first = leaders.encode(&[picture(0)]);
+        let second = leaders.encode(&[picture(40), picture(80)]);
+        let new_peer = || Framing::Chunks(Encoder::with_chunk_size(128));
+        let (mut in_step, mut late, mut elsewhere) = (new_peer(), new_peer(), new_peer());
+        // A reply goes on a chunk stream of its own, and changes nothing for media.
+        let reply = Message::untimed(MessageType::COMMAND, StreamId(0), vec![1]);
+        in_step.encode_reply(&reply, &mut Vec::new());
+        let own = own_bytes(&mut in_step.clone(), COMMON_STREAM, &[picture(0)]);
+        assert_eq!(in_step.take_common(COMMON_STREAM, &first), Some(&own[..]));
+        let both = [picture(40), picture(80)];
+        let own = own_bytes(&mut in_step.clone(), COMMON_STREAM, &both);
+        assert_eq!(in_step.take_common(COMMON_STREAM, &second), Some(&own[..]));
+        // A peer that was not sent the first picture gets bytes of its own, and then is in step.
+        assert_eq!(late.take_common(COMMON_STREAM, &second), None);
+        own_bytes(&mut late, COMMON_STREAM, &both);
+        let third = leaders.encode(&[picture(120)]);
+        for peer in [&mut late, &mut in_step] {
+            assert!(peer.take_common(COMMON_STREAM, &third).is_some());
+        }
+        // So does a peer that plays on another message stream, but never is in step.
+        assert_eq!(elsewhere.take_common(StreamId(2), &first), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! What publishers and viewers hold. Dropping it is the end of it.
+
+use super::Registry;
+use super::ending::AtEnd;
+use super::stream::Stream;
+use super::viewer::SubscriptionId;
+use crate::queue::Feed;
+use crate::rtmp::Message;
+use crate::rtmp::stream_key::StreamKey;
+use crate::stats::PublicationId;
+use crate::sync::Mutex;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A stream and where it is registered. Dropping it forgets a stream that nobody publishes or
+/// watches.
+pub(super) struct Registration {
+    pub(super) registry: Registry,
+    pub(super) key: StreamKey,
+    pub(super) stream: Arc<Mutex<Stream>>,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.registry.release(&self.key, &self.stream);
+    }
+}
+
+/// The right to publish a stream. Dropping it means that the publisher was lost; the polite way is
+/// [`Publication::finish`].
+pub struct Publication {
+    pub(super) registration: Registration,
+    pub(super) id: PublicationId,
+}
+
+/// Whether a publication goes on.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicationStatus {
+    /// The publication goes on.
+    Current,
+    /// It was ended, or somebody else publishes the stream; what was asked for was not done.
+    Over,
+}
+
+impl Publication {
+    /// Sends audio, video and data to all viewers, unless the publication is over. Waits for none
+    /// of them.
+    pub fn send(&self, messages: impl IntoIterator<Item = Message>) -> PublicationStatus {
+        self.registration
+            .stream
+            .lock()
+            .send(self.id, messages, Instant::now())
+    }
+
+    /// Calls `begin` unless the publication is over; what that returns is called when it ends. Both
+    /// are called under the stream's lock and must not wait for anything: so nothing of the next
+    /// publication is told before the end of this one.
+    pub fn begin(&self, begin: impl FnOnce() -> AtEnd) -> PublicationStatus {
+        self.registration.stream.lock().begin(self.id, begin)
+    }
+
+    /// Has everything that is sent from now on pushed into `feed` too, until the publication ends.
+    pub fn attach(&self, feed: Feed) {
+        self.registration.stream.lock().attach(self.id, feed);
+    }
+
+    /// The publisher is done: viewers are told so and leave.
+    pub fn finish(self) {
+        self.registration.stream.lock().finish(self.id);
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        self.registration
+            .stream
+            .lock()
+            .lose(self.id, Instant::now());
+    }
+}
+
+/// A place in the audience of a stream.
+pub struct Subscription {
+    pub(super) registration: Registration,
+    pub(super) id: SubscriptionId,
+}
+
+impl Subscription {
+    /// Whether the stream has ended for this viewer.
+    pub fn is_over(&self) -> bool {
+        self.registration.stream.lock().viewer(self.id).is_none()
+    }
+
+    /// Pauses, or goes on at the next keyframe.
+    pub fn set_paused(&self, paused: bool) {
+        if let Some(viewer) = self.registration.stream.lock().viewer(self.id) {
+            viewer.set_paused(paused);
+        }
+    }
+
+    /// Turns audio on or off.
+    pub fn set_audio(&self, on: bool) {
+        if let Some(viewer) = self.registration.stream.lock().viewer(self.id) {
+            viewer.set_audio(on);
+        }
+    }
+
+    /// Turns video on, from the next keyframe, or off.
+    pub fn set_video(&self, on: bool) {
+        if let Some(viewer) = self.registration.stream.lock().viewer(self.id) {
+            viewer.set_video(on);
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.registration.stream.lock().unsubscribe(self.id);
+    }
+}
