@@ -54,7 +54,7 @@ type SampleData = (Arc<[u8]>, Range<usize>);
 
 /// What boxes say of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct RunEntry {
     pub duration: u32,
     pub composition: i32,
     pub is_sync: bool,
@@ -68,7 +68,7 @@ pub(super) struct Run {
     pub index: usize,
     /// When the first is decoded.
     pub time: u64,
-    pub entries: Vec<Entry>,
+    pub entries: Vec<RunEntry>,
     /// Whether `moof` names it. The bytes of one that it does not name lie in `mdat` all the same.
     pub is_announced: bool,
 }
@@ -239,7 +239,7 @@ impl Queue {
             } else {
                 waiting.len
             };
-            entries.push(Entry {
+            entries.push(RunEntry {
                 duration: known.unwrap_or(guess),
                 composition: waiting.composition,
                 is_sync: waiting.is_sync,
@@ -303,14 +303,14 @@ const SAMPLE_COMPOSITION: u32 = 0x800;
 const SYNC: u32 = 0x0200_0000;
 const NOT_SYNC: u32 = 0x0101_0000;
 
-fn sample_flags(entry: &Entry) -> u32 {
+fn sample_flags(entry: &RunEntry) -> u32 {
     if entry.is_sync { SYNC } else { NOT_SYNC }
 }
 
 /// Appends what is in a `traf`; returns where the offset of the data is to be written. What is the
 /// same for all samples is said once.
 fn put_traf(out: &mut Boxes, run: &Run) -> usize {
-    let same = |entries: &[Entry], of: fn(&Entry) -> u32| {
+    let same = |entries: &[RunEntry], of: fn(&RunEntry) -> u32| {
         let first = entries.first().map(of)?;
         entries
             .iter()

@@ -5,7 +5,7 @@
 //! composition offsets occur in a track, and so each pair of them has a number of one byte; what is
 //! repeated is counted. Sizes have as many bytes as they need.
 
-use super::fragment::{Entry, Run};
+use super::fragment::{Run, RunEntry};
 
 /// The samples of a track.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl SampleIndex {
         self.chunk_count += 1;
     }
 
-    fn push_entry(&mut self, entry: &Entry) {
+    fn push_entry(&mut self, entry: &RunEntry) {
         let time = self.duration.cast_signed() + i64::from(entry.composition);
         let end = time + i64::from(entry.duration);
         let (first, last) = self.shown.unwrap_or((time, end));
@@ -249,8 +249,8 @@ impl Packed {
 mod tests {
     use super::*;
 
-    fn entry(number: u32) -> Entry {
-        Entry {
+    fn entry(number: u32) -> RunEntry {
+        RunEntry {
             duration: 1500 + number % 3,
             composition: (number % 5) as i32 * 1500 - 3000,
             is_sync: number.is_multiple_of(60),
@@ -258,11 +258,11 @@ mod tests {
         }
     }
 
-    fn unpacked(index: &SampleIndex) -> Vec<Entry> {
+    fn unpacked(index: &SampleIndex) -> Vec<RunEntry> {
         let timings = index.runs().flat_map(|(timing, times)| {
             std::iter::repeat_n(timing, usize::try_from(times).unwrap())
         });
-        let entry = |(timing, size): (SampleTiming, u32)| Entry {
+        let entry = |(timing, size): (SampleTiming, u32)| RunEntry {
             duration: timing.duration,
             composition: timing.composition,
             is_sync: timing.is_sync,
@@ -273,16 +273,16 @@ mod tests {
 
     #[test]
     fn what_is_packed_comes_out_again() {
-        let few: Vec<Entry> = (0..10_000).map(entry).collect();
+        let few: Vec<RunEntry> = (0..10_000).map(entry).collect();
         let same = vec![entry(7); 1000];
-        let many: Vec<Entry> = (0..1000_u32)
-            .map(|number| Entry {
+        let many: Vec<RunEntry> = (0..1000_u32)
+            .map(|number| RunEntry {
                 duration: number.wrapping_mul(0x9e37_79b9),
                 composition: number.wrapping_mul(0x85eb_ca6b).cast_signed(),
                 ..entry(number)
             })
             .collect();
-        let edge = [i32::MIN, -1, 0, 1, i32::MAX].map(|composition| Entry {
+        let edge = [i32::MIN, -1, 0, 1, i32::MAX].map(|composition| RunEntry {
             composition,
             size: u32::MAX,
             ..entry(1)
