@@ -21,6 +21,22 @@ use std::time::{Duration, Instant};
 /// three times as long, so that it ends only those that are not.
 pub(super) const PING_AFTER: Duration = Duration::from_secs(30);
 
+/// A connection's number, from 1 on. Shown as `c000001`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ConnId(u64);
+
+impl ConnId {
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "c{:06}", self.0)
+    }
+}
+
 /// What a connection is, or was last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionRole {
@@ -190,11 +206,11 @@ struct Peers {
     /// The server stops: nobody is let in any more.
     closed: bool,
     /// Connections by number; those that still shake hands are not here.
-    known: HashMap<u64, Arc<Peer>>,
+    known: HashMap<ConnId, Arc<Peer>>,
     total: usize,
     per_ip: HashMap<IpAddr, usize>,
     /// Sockets of all connections, handshake or not.
-    sockets: HashMap<u64, Arc<SharedSocket>>,
+    sockets: HashMap<ConnId, Arc<SharedSocket>>,
 }
 
 impl Connections {
@@ -230,7 +246,7 @@ impl Connections {
         ip: IpAddr,
         line: &Arc<SharedSocket>,
     ) -> Result<Admission, Refused> {
-        let id = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let id = ConnId(self.next_number.fetch_add(1, Ordering::Relaxed));
         let mut peers = self.lock();
         let of_ip = peers.per_ip.get(&ip).copied().unwrap_or(0);
         if peers.closed {
@@ -315,15 +331,14 @@ impl Connections {
 /// The right of a connection to be here, as long as it is held.
 pub(super) struct Admission {
     connections: Arc<Connections>,
-    id: u64,
+    id: ConnId,
     ip: IpAddr,
     _share: Share,
     _member: Member,
 }
 
 impl Admission {
-    /// The number of the connection, from 1 on.
-    pub(super) fn number(&self) -> u64 {
+    pub(super) fn id(&self) -> ConnId {
         self.id
     }
 

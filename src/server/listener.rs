@@ -83,10 +83,9 @@ impl Admit for AdmitRtmp {
         let line = Arc::new(SharedSocket(socket));
         let admitted = context.connections.admit(peer.ip(), &line);
         let place = admitted.map_err(ConnectionRefusal::Limit)?;
-        let number = place.number();
         let shared = Arc::clone(context);
-        let spawned = sync::spawn(&format!("c{number:06}-r"), READER_STACK_LEN, move || {
-            conn::serve(&shared, number, &line, peer, &place);
+        let spawned = sync::spawn(&format!("{}-r", place.id()), READER_STACK_LEN, move || {
+            conn::serve(&shared, &line, peer, &place);
             drop(place);
         });
         spawned.map(drop).map_err(ConnectionRefusal::Thread)

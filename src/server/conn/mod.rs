@@ -3,10 +3,10 @@
 mod requests;
 
 use super::active::{Active, Ending};
-use super::connections::{Admission, ConnectionRole, Peer};
+use super::connections::{Admission, ConnId, ConnectionRole, Peer};
 use super::context::Context;
+use super::delivery::Delivery;
 use super::events;
-use super::sent::Sent;
 use crate::connection::{
     Connection, Error, MEDIA_READ_LEN, READ_LEN, Side, handshake, read_loop, with_writer,
 };
@@ -34,18 +34,12 @@ static DEVIATIONS: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
 
 /// Serves one peer until either side ends it. Runs on the connection's reader thread; when it
 /// returns, the writer is gone too, and so is every trace of the connection.
-pub fn serve(
-    context: &Context,
-    number: u64,
-    line: &Arc<SharedSocket>,
-    addr: SocketAddr,
-    place: &Admission,
-) {
-    let id = format!("c{number:06}");
+pub fn serve(context: &Context, line: &Arc<SharedSocket>, addr: SocketAddr, place: &Admission) {
+    let id = place.id().to_string();
     let began = Instant::now();
     log!(Debug, "connection accepted"; conn_id = id, peer_addr = addr);
     context.hooks.fire(events::accepted(&id, addr));
-    let (error, role) = match shake_hands(context, number, &line.0) {
+    let (error, role) = match shake_hands(context, place.id(), &line.0) {
         Ok(()) => {
             context.hooks.fire(events::handshake_done(&id));
             talk(context, &id, line, addr, place)
@@ -78,10 +72,10 @@ pub fn serve(
     }
 }
 
-fn shake_hands(context: &Context, number: u64, socket: &TcpStream) -> Result<(), Error> {
-    let seed = context.seed.wrapping_add(number << 1);
+fn shake_hands(context: &Context, id: ConnId, socket: &TcpStream) -> Result<(), Error> {
+    let seed = context.seed.wrapping_add(id.number() << 1);
     if let Some(deviation) = handshake::accept(socket, || context.clock_ms(), seed)? {
-        log!(Debug, "peer deviated from the specification"; conn_id = format_args!("c{number:06}"), deviation = deviation);
+        log!(Debug, "peer deviated from the specification"; conn_id = id, deviation = deviation);
     }
     Ok(())
 }
@@ -148,8 +142,8 @@ struct Conn<'a> {
     active: Vec<(StreamId, Active)>,
     /// How often it has begun to publish or play.
     pace: Pace,
-    /// What it was sent when it was last heard of.
-    sent: Sent,
+    /// How far it had been sent when it was last heard of.
+    delivery: Delivery,
     /// Media that has not been handed over yet, all of one stream.
     media: Vec<Message>,
 }
@@ -178,8 +172,8 @@ impl<'a> Side<'a> for Conn<'a> {
         let plays = |(_, active): &(StreamId, Active)| matches!(active, Active::Playing(_));
         self.active.iter().any(plays)
             && self
-                .sent
-                .takes_more(self.connection.outbox(), self.connection.socket())
+                .delivery
+                .has_advanced(self.connection.outbox(), self.connection.socket())
     }
 
     fn read_failed(&self, error: io::Error) -> Error {
@@ -193,7 +187,7 @@ impl<'a> Side<'a> for Conn<'a> {
     }
 
     fn heard(&mut self, bytes: usize) {
-        self.sent = Sent::through(self.connection.outbox());
+        self.delivery = Delivery::until_now(self.connection.outbox());
         self.peer.heard(bytes);
     }
 
@@ -229,7 +223,7 @@ impl<'a> Conn<'a> {
             via: Vec::new(),
             active: Vec::new(),
             pace: Pace::new(Instant::now()),
-            sent: Sent::default(),
+            delivery: Delivery::default(),
             media: Vec::new(),
         }
     }
