@@ -8,14 +8,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 /// A server that tells its events to standard error, read from there.
-struct Eventful {
+struct ServerWithEvents {
     child: Child,
     port: u16,
     lines: Receiver<String>,
 }
 
-impl Eventful {
-    fn start(flags: &str) -> Eventful {
+impl ServerWithEvents {
+    fn start(flags: &str) -> ServerWithEvents {
         let port = free_addr().port();
         let mut child = Command::new(env!("CARGO_BIN_EXE_rtmp-server"))
             .args([
@@ -43,7 +43,7 @@ impl Eventful {
         crate::support::wait_until("the server", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
-        let told = Eventful { child, port, lines };
+        let told = ServerWithEvents { child, port, lines };
         told.expect(&[
             "connection_accept c000001 -",
             "connection_close c000001 - role=none",
@@ -91,7 +91,7 @@ impl Eventful {
     }
 }
 
-impl Drop for Eventful {
+impl Drop for ServerWithEvents {
     fn drop(&mut self) {
         // It may be gone already.
         let _ = self.child.kill();
@@ -105,7 +105,7 @@ fn ask(client: &mut Client, what: &str, name: &str) {
 
 #[test]
 fn every_event_of_a_stream_is_told_once_and_in_order() {
-    let told = Eventful::start("-grace 5s");
+    let told = ServerWithEvents::start("-grace 5s");
     let mut publisher = told.connected();
     told.expect(&[
         "connection_accept c000002 -",
@@ -155,7 +155,7 @@ const PUBLISH_STOP: &str = "publish_stop c000002 live/x audio_codec=AAC audio_pa
 
 #[test]
 fn a_stream_whose_publisher_comes_back_is_one_stream() {
-    let told = Eventful::start("-grace 5s");
+    let told = ServerWithEvents::start("-grace 5s");
     let mut publisher = told.connected();
     ask(&mut publisher, "publish", "x");
     publisher.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
@@ -199,7 +199,7 @@ fn a_stream_whose_publisher_comes_back_is_one_stream() {
 
 #[test]
 fn the_end_of_a_publication_is_told_where_it_happens() {
-    let told = Eventful::start("");
+    let told = ServerWithEvents::start("");
     let mut first = told.connected();
     ask(&mut first, "publish", "x");
     first.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
@@ -236,7 +236,7 @@ fn the_end_of_a_publication_is_told_where_it_happens() {
 
 #[test]
 fn whoever_lacks_the_token_is_refused_and_hooks_are_told() {
-    let told = Eventful::start("-auth-mode token -auth-token live/x=right");
+    let told = ServerWithEvents::start("-auth-mode token -auth-token live/x=right");
     let rows = [
         (
             "publish",

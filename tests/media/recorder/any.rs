@@ -1,6 +1,6 @@
 //! What holds for any messages: the files are right, and every message is in them once.
 
-use super::{Folder, LinkStats, whole, within};
+use super::{FinishedFiles, Folder, whole, within};
 use crate::media::flv_reader::{Flv, read};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -106,7 +106,7 @@ proptest! {
             pattern: Pattern::new("%s/%09d").unwrap(),
         });
         let settings = RecordSettings { segments, ..whole(&folder) };
-        let told = Arc::new(LinkStats::default());
+        let told = Arc::new(FinishedFiles::default());
         let recorder = Recorder::new(settings, told.clone(), Arc::default());
         for (number, sent) in publications.iter().enumerate() {
             let (feed, intake) = feed(FEED_LIMITS);

@@ -16,7 +16,7 @@ fn unfinished(sent: &[Message]) -> (Vec<u8>, Vec<u8>) {
     let folder = Folder::new();
     let recorder = Recorder::new(
         whole(&folder),
-        Arc::new(super::LinkStats::default()),
+        Arc::new(super::FinishedFiles::default()),
         Arc::default(),
     );
     let (feed, intake) = feed(FEED_LIMITS);
@@ -152,7 +152,7 @@ pub fn record_without_end(folder: &Path) {
     };
     let recorder = Recorder::new(
         settings,
-        Arc::new(super::LinkStats::default()),
+        Arc::new(super::FinishedFiles::default()),
         Arc::default(),
     );
     let (feed, intake) = feed(FEED_LIMITS);

@@ -1,6 +1,8 @@
 //! Disks that are full, slow or not there: the recording ends, and what is in the file is whole.
 
-use super::{Folder, LinkStats, at, in_a_process, key, messages, record, segments, whole, within};
+use super::{
+    FinishedFiles, Folder, at, in_a_process, key, messages, record, segments, whole, within,
+};
 use crate::media::flv_reader::read;
 use rtmp_server::queue::{FeedLimits, feed, message_cost};
 use rtmp_server::record::{
@@ -53,7 +55,7 @@ pub fn record_beyond_the_limit(folder: &Path) {
             segments,
             format,
         };
-        let told = Arc::new(LinkStats::default());
+        let told = Arc::new(FinishedFiles::default());
         let counters: Arc<Counters> = Arc::default();
         let recorder = Recorder::new(settings, told.clone(), Arc::clone(&counters));
         let (feed, intake) = feed(FEED_LIMITS);
@@ -186,7 +188,7 @@ fn a_file_that_somebody_has_spoiled_is_not_reported_as_done() {
     ];
     for (name, spoil, want) in rows {
         let folder = Folder::new();
-        let told = Arc::new(LinkStats::default());
+        let told = Arc::new(FinishedFiles::default());
         let recorder = Recorder::new(whole(&folder), told.clone(), Arc::default());
         let (feed, intake) = feed(FEED_LIMITS);
         let recording = recorder.start(&key(), intake);
@@ -207,7 +209,7 @@ fn a_file_that_somebody_has_spoiled_is_not_reported_as_done() {
 #[test]
 fn a_disk_that_is_too_slow_ends_the_file() {
     let folder = Folder::new();
-    let told = Arc::new(LinkStats::default());
+    let told = Arc::new(FinishedFiles::default());
     let counters: Arc<Counters> = Arc::default();
     let recorder = Recorder::new(whole(&folder), told.clone(), Arc::clone(&counters));
     let sent = sound();
@@ -253,7 +255,7 @@ fn a_clock_that_jumps_all_the_time_fills_no_disk() {
 #[test]
 fn a_recorder_that_is_closed_records_nothing_more() {
     let folder = Folder::new();
-    let told = Arc::new(LinkStats::default());
+    let told = Arc::new(FinishedFiles::default());
     let recorder = Recorder::new(segments(&folder, 1.0), told.clone(), Arc::default());
     let (open, intake) = feed(FEED_LIMITS);
     drop(recorder.start(&key(), intake));

@@ -1,7 +1,8 @@
 //! Which files there are, what they are called, and what is in them, message by message.
 
 use super::{
-    Folder, LinkStats, at, in_a_process, key, messages, record, recorded, segments, whole, within,
+    FinishedFiles, Folder, at, in_a_process, key, messages, record, recorded, segments, whole,
+    within,
 };
 use rtmp_server::amf0::{self, Value};
 use rtmp_server::queue::feed;
@@ -194,7 +195,7 @@ fn metadata_that_cannot_be_read_is_left_out() {
 #[test]
 fn a_kind_that_comes_late_is_in_the_flags_at_once() {
     let folder = Folder::new();
-    let told = Arc::new(LinkStats::default());
+    let told = Arc::new(FinishedFiles::default());
     let counters: Arc<Counters> = Arc::default();
     let recorder = Recorder::new(whole(&folder), told, Arc::clone(&counters));
     let (feed, intake) = feed(FEED_LIMITS);
@@ -274,7 +275,7 @@ fn no_file_is_ever_written_over() {
 #[test]
 fn two_streams_at_once_have_files_of_their_own() {
     let folder = Folder::new();
-    let told = Arc::new(LinkStats::default());
+    let told = Arc::new(FinishedFiles::default());
     let recorder = Recorder::new(whole(&folder), told.clone(), Arc::default());
     // Both are called the same in a file's name.
     let feeds = ["a/b_c", "a_b/c"].map(|name| {

@@ -68,16 +68,16 @@ impl Drop for Folder {
 
 /// Keeps what it is told.
 #[derive(Default)]
-struct LinkStats(Mutex<Vec<(String, FinishedFile)>>);
+struct FinishedFiles(Mutex<Vec<(String, FinishedFile)>>);
 
-impl LinkStats {
+impl FinishedFiles {
     fn files(&self) -> Vec<FinishedFile> {
         let told = self.0.lock().unwrap();
         told.iter().map(|(_, file)| file.clone()).collect()
     }
 }
 
-impl RecordingObserver for LinkStats {
+impl RecordingObserver for FinishedFiles {
     fn recording_done(&self, key: &StreamKey, file: &FinishedFile) {
         let told = (key.to_string(), file.clone());
         self.0.lock().unwrap().push(told);
@@ -115,7 +115,7 @@ fn within(seconds: u64) -> Instant {
 
 /// Records one publication; what the listener is told of its files.
 fn record(settings: RecordSettings, messages: &[Message]) -> Vec<FinishedFile> {
-    let told = Arc::new(LinkStats::default());
+    let told = Arc::new(FinishedFiles::default());
     let recorder = Recorder::new(settings, told.clone(), Arc::default());
     let (feed, intake) = feed(FEED_LIMITS);
     feed.push(messages, Instant::now());

@@ -1,6 +1,8 @@
 //! Recordings in MP4: which files there are, and what is in them.
 
-use super::{Folder, LinkStats, at, in_a_process, key, messages, record, segments, whole, within};
+use super::{
+    FinishedFiles, Folder, at, in_a_process, key, messages, record, segments, whole, within,
+};
 use crate::media::mp4_reader::{self, Movie};
 use rtmp_server::queue::feed;
 use rtmp_server::record::{FEED_LIMITS, FileFormat, FinishedFile, RecordSettings, Recorder};
@@ -203,7 +205,7 @@ pub fn record_without_end(folder: &Path) {
         segments: None,
         format: FileFormat::Mp4,
     };
-    let recorder = Recorder::new(settings, Arc::new(LinkStats::default()), Arc::default());
+    let recorder = Recorder::new(settings, Arc::new(FinishedFiles::default()), Arc::default());
     let (feed, intake) = feed(FEED_LIMITS);
     drop(recorder.start(&key(), intake));
     for message in minute() {

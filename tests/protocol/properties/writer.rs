@@ -72,7 +72,7 @@ pub fn mixed(
 
 /// What the peer was told on one chunk stream.
 #[derive(Clone, Copy)]
-struct LinkStats<'a> {
+struct Header<'a> {
     message: &'a Message,
     delta: u32,
 }
@@ -81,7 +81,7 @@ struct LinkStats<'a> {
 /// leave: steps backward, written as a delta modulo 2^32.
 #[derive(Default)]
 pub struct AnyHeader<'a> {
-    told: Vec<(u32, LinkStats<'a>)>,
+    told: Vec<(u32, Header<'a>)>,
 }
 
 impl<'a> AnyHeader<'a> {
@@ -121,7 +121,7 @@ impl<'a> AnyHeader<'a> {
         header.extend(&extended);
         let going_on = [basic_header(3, csid, false), extended].concat();
         self.told.retain(|(id, _)| *id != csid);
-        self.told.push((csid, LinkStats { message, delta }));
+        self.told.push((csid, Header { message, delta }));
         let mut pieces = message.payload.chunks(chunk_size);
         header.extend(pieces.next().unwrap_or_default());
         pieces.for_each(|piece| header.extend([&going_on, piece].concat()));
@@ -130,8 +130,8 @@ impl<'a> AnyHeader<'a> {
 }
 
 /// The format not above `wish` that can say `message` after what was told before.
-fn allowed(before: Option<LinkStats>, message: &Message, wish: u8) -> u8 {
-    let Some(LinkStats {
+fn allowed(before: Option<Header>, message: &Message, wish: u8) -> u8 {
+    let Some(Header {
         message: last,
         delta,
     }) = before
