@@ -1,6 +1,7 @@
 //! What a client asks for: to publish or to play, and whether it may.
 
-use super::{Conn, FLOOD_LINES, FLOOD_PERIOD};
+use super::client::Conn;
+use super::flood::flood_limit;
 use crate::auth::{Action, Authenticator};
 use crate::connection::Error;
 use crate::ingest::PublishError;
@@ -17,18 +18,79 @@ use crate::server::pull::FetchRefused;
 use crate::text::shown;
 use std::sync::Arc;
 
-/// What a server is told that a stream would go through twice.
+static DENIALS: RateLimit = flood_limit();
+static PULLS_REFUSED: RateLimit = flood_limit();
+static REFUSALS: RateLimit = flood_limit();
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug)]
+enum RequestRefusal {
+    /// The stream would go through a server twice.
+    Loop,
+    /// Authentication denies it.
+    Denied,
+    /// The client begins to publish or play too often.
+    TooOften,
+    /// The system has no threads left for what runs beside a publication.
+    NoRoom,
+    /// Somebody else publishes the stream.
+    InUse,
+    /// There is no such stream.
+    NotFound,
+    /// The stream would have to be pulled, and too many are.
+    Pull(FetchRefused),
+}
+
+impl RequestRefusal {
+    /// The status code and the text that the client is told.
+    fn answer(self, action: Action, name: &str) -> (&'static str, String) {
+        let denied = match action {
+            Action::Publish => code::PUBLISH_DENIED,
+            Action::Play => code::PLAY_FAILED,
+        };
+        let (code, text) = match (self, action) {
+            (RequestRefusal::Loop, Action::Publish) => (code::BAD_NAME, LOOP),
+            (RequestRefusal::Loop, Action::Play) => (code::PLAY_FAILED, LOOP),
+            (RequestRefusal::Denied, _) => (denied, "Access denied."),
+            (RequestRefusal::TooOften, _) => (denied, "Too many beginnings in a short time."),
+            (RequestRefusal::NoRoom, _) => {
+                (denied, "The server has no room for another publication.")
+            }
+            (RequestRefusal::Pull(_), _) => (denied, "Too many streams are being fetched."),
+            (RequestRefusal::InUse, _) => {
+                return (
+                    code::BAD_NAME,
+                    format!("{name} is already being published."),
+                );
+            }
+            (RequestRefusal::NotFound, _) => {
+                return (code::STREAM_NOT_FOUND, format!("{name} not found."));
+            }
+        };
+        (code, text.to_owned())
+    }
+}
+
 const LOOP: &str = "Relay loop: the stream would come back to a server that it has come through.";
 
-/// What a publisher is told when the system has no threads left for its recording and the like.
-const NO_ROOM: &str = "The server has no room for another publication.";
+/// Why publishing or playing does not begin.
+enum NotBegun {
+    Refused(RequestRefusal),
+    /// The connection is over.
+    Over(Error),
+}
 
-/// What a client is told that begins to publish or play too often.
-const TOO_OFTEN: &str = "Too many beginnings in a short time.";
+impl From<RequestRefusal> for NotBegun {
+    fn from(why: RequestRefusal) -> Self {
+        NotBegun::Refused(why)
+    }
+}
 
-static DENIALS: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
-static PULLS_REFUSED: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
-static REFUSALS: RateLimit = RateLimit::burst(FLOOD_LINES, FLOOD_PERIOD);
+impl From<Error> for NotBegun {
+    fn from(error: Error) -> Self {
+        NotBegun::Over(error)
+    }
+}
 
 impl Conn<'_> {
     /// Whether the peer is a server that brings us our own stream, or fetches it for us.
@@ -36,115 +98,127 @@ impl Conn<'_> {
         self.via.contains(&self.context.link_settings.name) || self.via.len() >= HOPS_MAX
     }
 
-    /// Refuses a server that would send a stream round and round.
-    fn refuse_loop(&mut self, request: &StreamRequest, code: &str) -> Result<(), Error> {
-        self.context.counters.requests_refused.add(1);
-        if let Some(more) = REFUSALS.pass() {
-            log!(Warn, "relay loop refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                stream_key = request.path.key, hops = self.via.len(), suppressed = more);
+    /// Publishes or plays what is asked for, or refuses it.
+    pub(super) fn begin(&mut self, action: Action, request: &StreamRequest) -> Result<(), Error> {
+        let begun = self.check(action, request).map_err(NotBegun::Refused);
+        let begun = begun.and_then(|()| match action {
+            Action::Publish => self.publish(request),
+            Action::Play => self.play(request),
+        });
+        match begun {
+            Ok(()) => Ok(()),
+            Err(NotBegun::Refused(why)) => self.refuse(action, request, why),
+            Err(NotBegun::Over(error)) => Err(error),
         }
-        self.reject(request, code, LOOP)
     }
 
-    /// Refuses to fetch a stream.
-    fn refuse_pull(&mut self, request: &StreamRequest, full: FetchRefused) -> Result<(), Error> {
-        self.context.counters.pulls_refused.add(1);
-        if let Some(more) = PULLS_REFUSED.pass() {
-            log!(Warn, "pull refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                stream_key = request.path.key, error = full, suppressed = more);
-        }
-        self.reject(
-            request,
-            code::PLAY_FAILED,
-            "Too many streams are being fetched.",
-        )
-    }
-
-    pub(super) fn publish(&mut self, request: StreamRequest) -> Result<(), Error> {
+    /// What holds for both actions.
+    fn check(&mut self, action: Action, request: &StreamRequest) -> Result<(), RequestRefusal> {
         if self.is_loop() {
-            return self.refuse_loop(&request, code::BAD_NAME);
+            return Err(RequestRefusal::Loop);
         }
-        if !self.is_allowed(Action::Publish, &request) {
-            return self.reject(&request, code::PUBLISH_DENIED, "Access denied.");
+        if !self.is_allowed(action, request) {
+            return Err(RequestRefusal::Denied);
         }
         let (key, pace) = (&request.path.key, &mut self.pace);
-        if !self.context.pacing.may_begin(Action::Publish, key, pace) {
-            return self.refuse(&request, code::PUBLISH_DENIED, TOO_OFTEN);
+        match self.context.pacing.may_begin(action, key, pace) {
+            true => Ok(()),
+            false => Err(RequestRefusal::TooOften),
         }
-        let StreamRequest { stream, name, path } = &request;
-        let (key, conn_id) = (path.key.clone(), self.peer.id.clone());
-        let outbox = Arc::clone(self.connection.outbox());
-        let origin = Origin::Client {
-            stream: *stream,
-            name: name.clone(),
-        };
+    }
+
+    fn publish(&mut self, request: &StreamRequest) -> Result<(), NotBegun> {
+        let StreamRequest { stream, name, path } = request;
         let publisher = Publisher {
-            conn_id,
-            outbox,
+            conn_id: self.peer.id.clone(),
+            outbox: Arc::clone(self.connection.outbox()),
             heard: Arc::clone(&self.peer.heard),
-            origin,
+            origin: Origin::Client {
+                stream: *stream,
+                name: name.clone(),
+            },
             via: self.via.clone(),
         };
-        let claim = match self.context.ingest.claim(&key, publisher) {
-            Ok(claim) => claim,
-            Err(PublishError::NoRoom(_)) => {
-                return self.refuse(&request, code::PUBLISH_DENIED, NO_ROOM);
-            }
-            Err(PublishError::Refused(Refusal::Loop)) => {
-                return self.refuse_loop(&request, code::BAD_NAME);
-            }
-            Err(PublishError::Refused(Refusal::InUse | Refusal::NotFound)) => {
-                let text = format!("{name} is already being published.");
-                return self.refuse(&request, code::BAD_NAME, &text);
-            }
-        };
-        log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
+        let claim = self.context.ingest.claim(&path.key, publisher);
+        let claim = claim.map_err(|error| match error {
+            PublishError::NoRoom(_) => RequestRefusal::NoRoom,
+            PublishError::Refused(Refusal::Loop) => RequestRefusal::Loop,
+            PublishError::Refused(Refusal::InUse | Refusal::NotFound) => RequestRefusal::InUse,
+        })?;
+        log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = path.key);
         let publishing = claim.begin(&self.app, name);
         self.connection.reply(self.session.accept(*stream));
         self.set_active(*stream, Active::Publishing(publishing))?;
         self.connection
             .merge_input(self.context.link_settings.merge);
-        self.connection.send_replies()
+        Ok(self.connection.send_replies()?)
     }
 
-    pub(super) fn play(&mut self, request: StreamRequest) -> Result<(), Error> {
-        if self.is_loop() {
-            return self.refuse_loop(&request, code::PLAY_FAILED);
-        }
-        if !self.is_allowed(Action::Play, &request) {
-            return self.reject(&request, code::PLAY_FAILED, "Access denied.");
-        }
-        let (key, pace) = (&request.path.key, &mut self.pace);
-        if !self.context.pacing.may_begin(Action::Play, key, pace) {
-            return self.refuse(&request, code::PLAY_FAILED, TOO_OFTEN);
-        }
-        let StreamRequest { stream, name, path } = &request;
-        let (key, conn_id) = (path.key.clone(), self.peer.id.clone());
+    fn play(&mut self, request: &StreamRequest) -> Result<(), NotBegun> {
+        let StreamRequest { stream, name, path } = request;
         let ip = self.peer.addr.ip();
-        if let Err(full) = self.context.pulls.want(&key, ip, &self.via) {
-            return self.refuse_pull(&request, full);
-        }
+        let wanted = self.context.pulls.want(&path.key, ip, &self.via);
+        wanted.map_err(RequestRefusal::Pull)?;
         let start = self.session.accept(*stream);
+        let conn_id = self.peer.id.clone();
         let recipient = Recipient {
             tracks: self.selection(path),
             via: self.via.clone(),
             ..Recipient::player(conn_id, *stream, name.clone(), start)
         };
         let registry = &self.context.registry;
-        let subscription = match registry.subscribe(&key, self.connection.outbox(), recipient) {
-            Ok(subscription) => subscription,
-            Err(Refusal::Loop) => return self.refuse_loop(&request, code::PLAY_FAILED),
-            Err(Refusal::InUse | Refusal::NotFound) => {
-                let text = format!("{name} not found.");
-                return self.refuse(&request, code::STREAM_NOT_FOUND, &text);
+        let subscription = registry.subscribe(&path.key, self.connection.outbox(), recipient);
+        let subscription = subscription.map_err(|refusal| match refusal {
+            Refusal::Loop => RequestRefusal::Loop,
+            Refusal::InUse | Refusal::NotFound => RequestRefusal::NotFound,
+        })?;
+        log!(Info, "player started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = path.key);
+        let event = events::play_started(&self.peer.id, &path.key, &self.app);
+        self.context.hooks.fire(event);
+        let playing = Playing::new(subscription, path.key.clone(), self.connection.outbox());
+        Ok(self.set_active(*stream, Active::Playing(playing))?)
+    }
+
+    /// Tells the log and the client why a request is refused.
+    fn refuse(
+        &mut self,
+        action: Action,
+        request: &StreamRequest,
+        why: RequestRefusal,
+    ) -> Result<(), Error> {
+        let (code, text) = why.answer(action, &request.name);
+        match why {
+            // The log was told why.
+            RequestRefusal::Denied => {}
+            RequestRefusal::Loop => self.tell_of_loop(request),
+            RequestRefusal::Pull(full) => self.tell_of_pull(request, full),
+            RequestRefusal::TooOften
+            | RequestRefusal::NoRoom
+            | RequestRefusal::InUse
+            | RequestRefusal::NotFound => {
+                self.tell_of_refusal(Some(&request.path.key), code, &text);
             }
-        };
-        log!(Info, "player started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = key);
-        self.context
-            .hooks
-            .fire(events::play_started(&self.peer.id, &key, &self.app));
-        let playing = Playing::new(subscription, key, self.connection.outbox());
-        self.set_active(*stream, Active::Playing(playing))
+        }
+        let mut events = Vec::new();
+        self.session
+            .reject(request.stream, code, &text, &mut events);
+        events.into_iter().try_for_each(|event| self.act(event))
+    }
+
+    fn tell_of_loop(&self, request: &StreamRequest) {
+        self.context.counters.requests_refused.add(1);
+        if let Some(more) = REFUSALS.pass() {
+            log!(Warn, "relay loop refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+                stream_key = request.path.key, hops = self.via.len(), suppressed = more);
+        }
+    }
+
+    fn tell_of_pull(&self, request: &StreamRequest, full: FetchRefused) {
+        self.context.counters.pulls_refused.add(1);
+        if let Some(more) = PULLS_REFUSED.pass() {
+            log!(Warn, "pull refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+                stream_key = request.path.key, error = full, suppressed = more);
+        }
     }
 
     /// Which tracks a player gets: one that knows nothing of several would take a second one's
@@ -180,34 +254,11 @@ impl Conn<'_> {
         checked.is_ok()
     }
 
-    /// Rejects a request that would have been allowed at another time.
-    fn refuse(
-        &mut self,
-        request: &StreamRequest,
-        code: &str,
-        description: &str,
-    ) -> Result<(), Error> {
-        self.tell_of_refusal(Some(&request.path.key), code, description);
-        self.reject(request, code, description)
-    }
-
     pub(super) fn tell_of_refusal(&self, key: Option<&StreamKey>, code: &str, why: &str) {
         self.context.counters.requests_refused.add(1);
         if let Some(more) = REFUSALS.pass() {
             log!(Info, "request refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
                 stream_key = key.map_or("", StreamKey::as_str), code = code, reason = shown(why), suppressed = more);
         }
-    }
-
-    fn reject(
-        &mut self,
-        request: &StreamRequest,
-        code: &str,
-        description: &str,
-    ) -> Result<(), Error> {
-        let mut events = Vec::new();
-        self.session
-            .reject(request.stream, code, description, &mut events);
-        events.into_iter().try_for_each(|event| self.act(event))
     }
 }

@@ -1,0 +1,252 @@
+//! A client, seen from its connection's reader thread: what it says and what follows from that.
+
+use super::flood::flood_limit;
+use crate::auth::Action;
+use crate::connection::{Connection, Error, MEDIA_READ_LEN, READ_LEN, Side};
+use crate::log;
+use crate::log::RateLimit;
+use crate::pace::Pace;
+use crate::registry::PublicationStatus;
+use crate::rtmp::flow::Flow;
+use crate::rtmp::session::{Session, SessionEvent};
+use crate::rtmp::{Message, StreamId};
+use crate::server::active::{Active, Ending};
+use crate::server::connections::Peer;
+use crate::server::context::Context;
+use crate::server::delivery::Delivery;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+static DEVIATIONS: RateLimit = flood_limit();
+
+/// A client that has shaken hands, seen from its connection's reader thread.
+pub(super) struct Conn<'a> {
+    pub(super) context: &'a Context,
+    pub(super) peer: Arc<Peer>,
+    pub(super) connection: Connection<'a>,
+    pub(super) session: Session,
+    /// What follows from a message: empty between two of them.
+    pub(super) events: Vec<SessionEvent>,
+    /// The app, without its query.
+    pub(super) app: String,
+    /// The servers that the peer's streams have come through.
+    pub(super) via: Vec<String>,
+    /// Few: mostly one.
+    pub(super) active: Vec<(StreamId, Active)>,
+    /// How often it has begun to publish or play.
+    pub(super) pace: Pace,
+    /// How far it had been sent when it was last heard of.
+    pub(super) delivery: Delivery,
+    /// Media that has not been handed over yet, all of one stream.
+    pub(super) media: Vec<Message>,
+}
+
+impl<'a> Side<'a> for Conn<'a> {
+    type Error = Error;
+
+    fn connection(&mut self) -> &mut Connection<'a> {
+        &mut self.connection
+    }
+
+    fn flow(&mut self) -> &mut Flow {
+        self.session.flow()
+    }
+
+    fn read_len(&self) -> usize {
+        let publishes = |(_, active): &(StreamId, Active)| matches!(active, Active::Publishing(_));
+        match self.active.iter().any(publishes) {
+            true => MEDIA_READ_LEN,
+            false => READ_LEN,
+        }
+    }
+
+    /// A player need not say anything while it takes media.
+    fn may_stay_silent(&mut self) -> bool {
+        let plays = |(_, active): &(StreamId, Active)| matches!(active, Active::Playing(_));
+        self.active.iter().any(plays)
+            && self
+                .delivery
+                .has_advanced(self.connection.outbox(), self.connection.socket())
+    }
+
+    fn read_failed(&self, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::TimedOut if self.active.is_empty() => {
+                Error::Timeout("connect, publish or play")
+            }
+            _ if self.connection.is_closing() => Error::HungUp,
+            _ => Error::reading(error, "the peer to send anything"),
+        }
+    }
+
+    fn heard(&mut self, bytes: usize) {
+        self.delivery = Delivery::until_now(self.connection.outbox());
+        self.peer.heard(bytes);
+    }
+
+    fn handle(&mut self, message: Message) -> Result<(), Error> {
+        let mut events = std::mem::take(&mut self.events);
+        self.session.handle(message, &mut events)?;
+        for event in events.drain(..) {
+            self.act(event)?;
+        }
+        self.events = events;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.hand_over_media();
+        Ok(())
+    }
+
+    fn ended(&self) -> Option<Error> {
+        None
+    }
+}
+
+impl<'a> Conn<'a> {
+    pub(super) fn new(
+        context: &'a Context,
+        peer: Arc<Peer>,
+        connection: Connection<'a>,
+    ) -> Conn<'a> {
+        Conn {
+            context,
+            peer,
+            connection,
+            session: Session::new(context.link_settings.chunk_size),
+            events: Vec::new(),
+            app: String::new(),
+            via: Vec::new(),
+            active: Vec::new(),
+            pace: Pace::new(Instant::now()),
+            delivery: Delivery::default(),
+            media: Vec::new(),
+        }
+    }
+
+    pub(super) fn act(&mut self, event: SessionEvent) -> Result<(), Error> {
+        match event {
+            SessionEvent::Send(message) => self.connection.reply([message]),
+            SessionEvent::Media(message) => {
+                if self
+                    .media
+                    .last()
+                    .is_some_and(|last| last.stream != message.stream)
+                {
+                    self.hand_over_media();
+                }
+                self.media.push(message);
+            }
+            event => {
+                self.hand_over_media();
+                self.connection.send_replies()?;
+                self.change(event)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what changes the state of the connection; all that came before is handed over.
+    fn change(&mut self, event: SessionEvent) -> Result<(), Error> {
+        match event {
+            SessionEvent::Connected {
+                app,
+                flash_ver,
+                via,
+            } => {
+                self.peer
+                    .can_reconnect
+                    .store(self.session.can_reconnect(), Ordering::Relaxed);
+                log!(Info, "client connected"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+                    app = app, flash_ver = flash_ver);
+                self.peer.info().flash_ver = flash_ver;
+                self.app = app;
+                self.via = via;
+            }
+            SessionEvent::Publish(request) => self.begin(Action::Publish, &request)?,
+            SessionEvent::Play(request) => self.begin(Action::Play, &request)?,
+            SessionEvent::Ended(stream) => self.end(stream)?,
+            SessionEvent::Pause(stream, paused) => {
+                if let Some(active) = self.active(stream) {
+                    active.pause(paused);
+                }
+            }
+            SessionEvent::Receive(stream, medium, on) => {
+                if let Some(active) = self.active(stream) {
+                    active.receive(medium, on);
+                }
+            }
+            SessionEvent::Close => self.connection.drain_and_close(),
+            SessionEvent::Ignored(why) => {
+                log!(Debug, "message ignored"; conn_id = self.peer.id, reason = why);
+            }
+            SessionEvent::Unreadable(error) => {
+                self.context.counters.commands_unreadable.add(1);
+                log!(Debug, "message ignored"; conn_id = self.peer.id, layer = error.layer(), reason = error);
+            }
+            SessionEvent::Refused(code, why) => self.tell_of_refusal(None, code, &why),
+            SessionEvent::Send(_) | SessionEvent::Media(_) => {} // handed over by the caller
+        }
+        Ok(())
+    }
+
+    fn active(&self, stream: StreamId) -> Option<&Active> {
+        self.active
+            .iter()
+            .find(|(id, _)| *id == stream)
+            .map(|(_, active)| active)
+    }
+
+    pub(super) fn set_active(&mut self, stream: StreamId, active: Active) -> Result<(), Error> {
+        let mut info = self.peer.info();
+        info.role = active.role();
+        info.stream_key = Some(active.key().clone());
+        drop(info);
+        self.active.reserve_exact(1);
+        self.active.push((stream, active));
+        self.connection.limit_silence()
+    }
+
+    /// What `stream` did is over, by the peer's own wish.
+    fn end(&mut self, stream: StreamId) -> Result<(), Error> {
+        let Some(index) = self.active.iter().position(|(id, _)| *id == stream) else {
+            return Ok(());
+        };
+        let (_, active) = self.active.swap_remove(index);
+        self.peer.info().stream_key = None;
+        active.end(&self.context.hooks, &self.peer.id, Ending::Finished);
+        if self.active.is_empty() {
+            self.connection.limit_setup()?;
+        }
+        Ok(())
+    }
+
+    /// The connection is over: whatever is left of it ends unasked.
+    pub(super) fn depart(mut self) {
+        for (_, active) in std::mem::take(&mut self.active) {
+            active.end(&self.context.hooks, &self.peer.id, Ending::Lost);
+        }
+        for (deviation, times) in self.connection.deviations() {
+            if let Some(more) = DEVIATIONS.pass() {
+                log!(Info, "peer deviated from the specification"; conn_id = self.peer.id,
+                    deviation = deviation, times = times, suppressed = more);
+            }
+        }
+    }
+
+    fn hand_over_media(&mut self) {
+        let Some(stream) = self.media.first().map(|message| message.stream) else {
+            return;
+        };
+        let media = std::mem::take(&mut self.media);
+        if let Some(Active::Publishing(publishing)) = self.active(stream) {
+            // A publisher that has lost its stream to another was told so and is being hung up on.
+            if publishing.publication.send(media) == PublicationStatus::Over {
+                self.connection.ignore_input();
+            }
+        }
+    }
+}
