@@ -64,10 +64,9 @@ pub fn short_functions(_: &str, source: &Source) -> Vec<Broken> {
 }
 
 /// Files that are longer still, and how long they may be: only ever less.
-pub const LONG_FILES: [(&str, usize); 3] = [
-    ("src/registry/stream.rs", 470),
-    ("tests/server/limits.rs", 480),
-    ("tests/server/live.rs", 510),
+pub const LONG_FILES: [(&str, usize); 2] = [
+    ("tests/server/limits.rs", 475),
+    ("tests/server/live.rs", 505),
 ];
 
 pub fn short_files(path: &str, source: &Source) -> Vec<Broken> {
