@@ -1,6 +1,6 @@
 //! Boxes: a size, a type, and what is in them (ISO/IEC 14496-12 §4.2).
 
-use super::movie::SampleTable;
+use super::sample_table::SampleTable;
 
 /// Boxes that are being written. Tables of samples may be large, so they are not among the bytes:
 /// each stands for what it will be.

@@ -2,6 +2,7 @@
 
 use super::Mp4Track;
 use super::boxes::Boxes;
+use super::run::{Run, RunEntry};
 use crate::media::clock::TrackClock;
 use crate::media::sample::TrackId;
 use crate::media::tracks::MediaSample;
@@ -51,35 +52,6 @@ struct QueuedSample {
 
 /// The bytes of a sample, in the message that brought them.
 type SampleData = (Arc<[u8]>, Range<usize>);
-
-/// What boxes say of a sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RunEntry {
-    pub duration: u32,
-    pub composition: i32,
-    pub is_sync: bool,
-    pub size: u32,
-}
-
-/// The samples of one track in a fragment.
-#[derive(Debug)]
-pub(super) struct Run {
-    /// Which of the tracks, counted from 0.
-    pub index: usize,
-    /// When the first is decoded.
-    pub time: u64,
-    pub entries: Vec<RunEntry>,
-    /// Whether `moof` names it. The bytes of one that it does not name lie in `mdat` all the same.
-    pub is_announced: bool,
-}
-
-impl Run {
-    /// The length of the samples' bytes.
-    pub fn len(&self) -> u64 {
-        let sizes = self.entries.iter().map(|entry| u64::from(entry.size));
-        sizes.sum()
-    }
-}
 
 /// A fragment: its boxes and where the bytes of its samples are.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! composition offsets occur in a track, and so each pair of them has a number of one byte; what is
 //! repeated is counted. Sizes have as many bytes as they need.
 
-use super::fragment::{Run, RunEntry};
+use super::run::{Run, RunEntry};
 
 /// The samples of a track.
 #[derive(Debug, Default)]

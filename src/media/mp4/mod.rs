@@ -11,6 +11,8 @@ mod header;
 mod hybrid;
 mod index;
 mod movie;
+mod run;
+mod sample_table;
 
 pub use fragment::{Fragment, Fragmenter, LastSample};
 pub use hybrid::{Hybrid, INDEX_LEN_MAX, Patch, Trailer};

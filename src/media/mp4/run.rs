@@ -1,0 +1,30 @@
+//! Samples of one track that follow each other in a fragment.
+
+/// What boxes say of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RunEntry {
+    pub duration: u32,
+    pub composition: i32,
+    pub is_sync: bool,
+    pub size: u32,
+}
+
+/// The samples of one track in a fragment.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// Which of the tracks, counted from 0.
+    pub index: usize,
+    /// When the first is decoded.
+    pub time: u64,
+    pub entries: Vec<RunEntry>,
+    /// Whether `moof` names it. The bytes of one that it does not name lie in `mdat` all the same.
+    pub is_announced: bool,
+}
+
+impl Run {
+    /// The length of the samples' bytes.
+    pub fn len(&self) -> u64 {
+        let sizes = self.entries.iter().map(|entry| u64::from(entry.size));
+        sizes.sum()
+    }
+}
