@@ -22,7 +22,8 @@
 //!
 //! # The server
 //!
-//! [`net`] opens sockets and reads with deadlines. [`remote`] connects to other servers: a relay is a
+//! [`net`] opens sockets and reads with deadlines. `connection` is one RTMP connection over a socket:
+//! the handshake, the loop that reads, and the thread that writes, for both roles. [`remote`] connects to other servers: a relay is a
 //! viewer, and a pull a publisher, whose connection the server has opened itself. `ingest` is a
 //! publication with its recording, its relays and the program beside it. [`server`] accepts
 //! connections, runs a thread for each direction of each, and stops in order. `capacity` knows how
@@ -60,11 +61,11 @@ pub mod queue;
 
 pub mod registry;
 
-pub(crate) mod connection;
-
 pub mod record;
 
 pub mod net;
+
+mod connection;
 
 pub mod remote;
 
