@@ -23,11 +23,11 @@
 //! # The server
 //!
 //! [`net`] opens sockets and reads with deadlines. `connection` is one RTMP connection over a socket:
-//! the handshake, the loop that reads, and the thread that writes, for both roles. [`remote`] connects to other servers: a relay is a
-//! viewer, and a pull a publisher, whose connection the server has opened itself. `ingest` is a
-//! publication with its recording, its relays and the program beside it. [`server`] accepts
-//! connections, runs a thread for each direction of each, and stops in order. `capacity` knows how
-//! many threads the system has room for, and `pace` how often something may begin.
+//! the handshake, the loop that reads, and the thread that writes, for both roles. [`remote`] connects
+//! to other servers: a relay is a viewer, and a pull a publisher, whose connection the server has
+//! opened itself. `ingest` is a publication with its recording, its relays and the program beside it.
+//! [`server`] accepts connections, runs a thread for each direction of each, and stops in order.
+//! `capacity` knows how many threads the system has room for, and `pace` how often something may begin.
 //!
 //! # Beside it
 //!
