@@ -11,12 +11,12 @@ pub(super) struct Bits<'a> {
 }
 
 impl<'a> Bits<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Bits { bytes, at: 0 }
     }
 
     /// Takes one bit; `true` is 1.
-    pub fn flag(&mut self) -> Result<bool, Short> {
+    pub(super) fn flag(&mut self) -> Result<bool, Short> {
         let byte = self.bytes.get(self.at / 8).ok_or(Short)?;
         let bit = byte >> (7 - self.at % 8) & 1;
         self.at += 1;
@@ -24,7 +24,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Takes `len` bits, at most 32.
-    pub fn take(&mut self, len: u32) -> Result<u32, Short> {
+    pub(super) fn take(&mut self, len: u32) -> Result<u32, Short> {
         let mut value = 0;
         for _ in 0..len {
             value = value << 1 | u32::from(self.flag()?);
@@ -33,7 +33,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Leaves `len` bits out.
-    pub fn skip(&mut self, len: usize) -> Result<(), Short> {
+    pub(super) fn skip(&mut self, len: usize) -> Result<(), Short> {
         self.at = self.at.checked_add(len).ok_or(Short)?;
         match self.at <= self.bytes.len() * 8 {
             true => Ok(()),
@@ -42,7 +42,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Takes an unsigned Exp-Golomb code, `ue(v)` of H.264 §9.1. AV1's `uvlc()` is the same code.
-    pub fn unsigned(&mut self) -> Result<u32, Short> {
+    pub(super) fn unsigned(&mut self) -> Result<u32, Short> {
         let mut zeros = 0;
         while !self.flag()? {
             zeros += 1;
@@ -55,7 +55,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Takes a signed Exp-Golomb code, `se(v)` of H.264 §9.1.1.
-    pub fn signed(&mut self) -> Result<i32, Short> {
+    pub(super) fn signed(&mut self) -> Result<i32, Short> {
         let code = self.unsigned()?;
         let half = i32::try_from(code.div_ceil(2)).map_err(|_| Short)?;
         Ok(if code % 2 == 1 { half } else { -half })
@@ -71,7 +71,7 @@ pub(super) struct BitWriter {
 
 impl BitWriter {
     /// Appends the low `len` bits of `value`; 64 bits fit in all.
-    pub fn put(mut self, len: u32, value: u32) -> Self {
+    pub(super) fn put(mut self, len: u32, value: u32) -> Self {
         let mask = (1_u64 << len) - 1;
         self.value = self.value << len | u64::from(value) & mask;
         self.len += len;
@@ -79,7 +79,7 @@ impl BitWriter {
     }
 
     /// The bits as bytes; those that are left of the last byte are 0.
-    pub fn bytes(self) -> Vec<u8> {
+    pub(super) fn bytes(self) -> Vec<u8> {
         let len = self.len.div_ceil(8);
         let value = self.value << (len * 8 - self.len);
         value.to_be_bytes()[8 - len as usize..].to_vec()

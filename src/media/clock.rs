@@ -26,7 +26,7 @@ struct Last {
 
 impl TrackClock {
     /// A clock of `timescale` ticks a second.
-    pub fn new(timescale: u32) -> TrackClock {
+    pub(super) fn new(timescale: u32) -> TrackClock {
         TrackClock {
             timescale,
             last: None,
@@ -34,7 +34,7 @@ impl TrackClock {
     }
 
     /// Nanoseconds in ticks, rounded to the nearest.
-    pub fn ticks(self, ns: u64) -> u64 {
+    pub(super) fn ticks(self, ns: u64) -> u64 {
         let ticks = u128::from(ns) * u128::from(self.timescale);
         u64::try_from((ticks + NANOS / 2) / NANOS).unwrap_or(u64::MAX)
     }
@@ -44,7 +44,7 @@ impl TrackClock {
     ///
     /// Sound that is late by more than [`DRIFT_MAX_MS`] leaves a gap. Sound that is early by more
     /// than that is not thrown away: each sample takes half its time, until it is right again.
-    pub fn next(&mut self, ns: u64, len: u32) -> u64 {
+    pub(super) fn next(&mut self, ns: u64, len: u32) -> u64 {
         let due = self.ticks(ns);
         let time = match self.last {
             None => due,

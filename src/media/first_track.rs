@@ -17,7 +17,7 @@ pub(crate) enum FirstTrack {
 
 impl FirstTrack {
     /// Looks at a payload of any type.
-    pub fn new(kind: MessageType, payload: &[u8]) -> FirstTrack {
+    pub(crate) fn new(kind: MessageType, payload: &[u8]) -> FirstTrack {
         match (kind, payload.first()) {
             (MessageType::AUDIO, Some(first)) if first >> 4 == 9 => of_enhanced(payload, &AUDIO),
             (MessageType::VIDEO, Some(first)) if first & 0x80 != 0 => of_enhanced(payload, &VIDEO),

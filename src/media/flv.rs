@@ -154,7 +154,7 @@ pub(crate) struct ScriptTag {
 impl ScriptTag {
     /// With the publisher's `properties`, as [`properties`] finds them, and an index of at most
     /// `room` keyframes. Properties that are too many for a tag are left out, all of them.
-    pub fn new(properties: Pairs, room: usize) -> ScriptTag {
+    pub(crate) fn new(properties: Pairs, room: usize) -> ScriptTag {
         let script = ScriptTag { properties, room };
         if script.body(&FileTotals::default()).len() <= BODY_LEN_MAX {
             return script;
@@ -167,7 +167,7 @@ impl ScriptTag {
 
     /// The body of the tag. Of more keyframes than there is room for, some are in the index, evenly
     /// chosen and the first among them; a single one is not worth an index.
-    pub fn body(&self, totals: &FileTotals) -> Vec<u8> {
+    pub(crate) fn body(&self, totals: &FileTotals) -> Vec<u8> {
         let number = |number: u64| Value::Number(number as f64);
         let seconds = |ms: u32| Value::Number(f64::from(ms) / 1000.0);
         let keyframes = thinned(totals.keyframes, self.room);

@@ -98,7 +98,7 @@ fn is_step(ms: i64) -> bool {
 
 impl Cutter {
     /// For segments of that length, or for files that end with the stream.
-    pub fn new(segment: Option<Duration>) -> Cutter {
+    pub(super) fn new(segment: Option<Duration>) -> Cutter {
         let ms = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
         Cutter {
             segment_ms: segment.map(ms),
@@ -110,7 +110,7 @@ impl Cutter {
     }
 
     /// Takes note of the pictures in any audio or video.
-    pub fn see(&mut self, message: &Message, packet: &Packet) {
+    pub(super) fn see(&mut self, message: &Message, packet: &Packet) {
         let picture = matches!(
             packet.content,
             Content::Keyframe | Content::Frame | Content::Disposable
@@ -148,7 +148,7 @@ impl Cutter {
     }
 
     /// The place of audio or video that is no header.
-    pub fn place(&mut self, message: &Message, packet: &Packet) -> CutPlace {
+    pub(super) fn place(&mut self, message: &Message, packet: &Packet) -> CutPlace {
         let time = message.timestamp;
         let own = usize::from(message.kind == MessageType::VIDEO);
         let own_last = self.last[own].replace(time);
@@ -179,7 +179,7 @@ impl Cutter {
 
     /// The time of a header or of data in the file, in ms. It has no part in what the latest time
     /// is, and where it is far from that, that is its time.
-    pub fn aside(&self, time: Timestamp) -> u32 {
+    pub(super) fn aside(&self, time: Timestamp) -> u32 {
         let Some(clock) = self.clock else { return 0 };
         let ms = match clock.goes_on_at(time) {
             true => clock.ms(time),
@@ -189,7 +189,7 @@ impl Cutter {
     }
 
     /// Whether this is a keyframe of the track that decides.
-    pub fn is_entry(&self, message: &Message, packet: &Packet) -> bool {
+    pub(super) fn is_entry(&self, message: &Message, packet: &Packet) -> bool {
         let keyframe = message.kind == MessageType::VIDEO && packet.content == Content::Keyframe;
         let of_track = |pictures: Pictures| packet.tracks.contains(Tracks::one(pictures.track));
         keyframe && self.pictures.is_some_and(of_track)
@@ -197,7 +197,7 @@ impl Cutter {
 
     /// Whether a file can begin with this at any time: a keyframe, or any sound if there are no
     /// pictures.
-    pub fn may_begin_at(&self, message: &Message, packet: &Packet) -> bool {
+    pub(super) fn may_begin_at(&self, message: &Message, packet: &Packet) -> bool {
         let sound = message.kind == MessageType::AUDIO && self.pictures.is_none();
         sound || self.is_entry(message, packet)
     }
@@ -229,7 +229,7 @@ impl Cutter {
     }
 
     /// Begins a file at this time.
-    pub fn begin(&mut self, time: Timestamp) -> CutPlace {
+    pub(super) fn begin(&mut self, time: Timestamp) -> CutPlace {
         self.clock = Some(FileClock {
             latest: time,
             latest_ms: 0,

@@ -14,7 +14,7 @@ pub(crate) const SYNC_PERIOD: Duration = Duration::from_secs(5);
 
 /// What became of a file.
 #[derive(Debug)]
-pub struct Closed {
+pub(super) struct Closed {
     /// The file; `None` if it is not there: there was not enough room for its beginning, and so it
     /// was removed, by us or by another program, or moved away.
     pub path: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// With a file that is still empty.
-    pub fn new(file: File, path: PathBuf) -> Disk {
+    pub(super) fn new(file: File, path: PathBuf) -> Disk {
         Disk {
             file,
             path,
@@ -50,17 +50,17 @@ impl Disk {
     }
 
     /// The path under which it was created.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Length of the part that is whole, in bytes.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.len
     }
 
     /// Writes at the end; returns how much that was. What of it is whole is to be [kept](Self::keep).
-    pub fn append(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
+    pub(super) fn append(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
         match self.check_whole() {
             Ok(()) => write_counted(&mut self.file, bytes),
             Err(error) => (0, Err(error)),
@@ -68,23 +68,23 @@ impl Disk {
     }
 
     /// Counts this many more bytes as whole.
-    pub fn keep(&mut self, bytes: u64) {
+    pub(super) fn keep(&mut self, bytes: u64) {
         self.len += bytes;
     }
 
     /// Removes what is not whole. It does no harm if it cannot be cut off.
-    pub fn cut(&mut self) {
+    pub(super) fn cut(&mut self) {
         let _ = self.file.set_len(self.len);
         let _ = self.file.seek(SeekFrom::Start(self.len));
     }
 
     /// Writes over bytes that the file has.
-    pub fn patch(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn patch(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, at)
     }
 
     /// Has the disk keep what was written, if it is time for that.
-    pub fn sync_if_due(&mut self) -> io::Result<()> {
+    pub(super) fn sync_if_due(&mut self) -> io::Result<()> {
         match self.synced.elapsed() >= SYNC_PERIOD {
             true => self.sync(),
             false => Ok(()),
@@ -92,7 +92,7 @@ impl Disk {
     }
 
     /// Has the disk keep what was written.
-    pub fn sync(&mut self) -> io::Result<()> {
+    pub(super) fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
         self.synced = Instant::now();
         if !self.name_synced {
@@ -107,7 +107,7 @@ impl Disk {
 
     /// Fails if the file does not hold any more what was written to it: what comes behind a gap is
     /// lost, and what nobody can open need not be written.
-    pub fn check_whole(&self) -> io::Result<()> {
+    pub(super) fn check_whole(&self) -> io::Result<()> {
         let metadata = self.file.metadata()?;
         let what = match (metadata.nlink(), metadata.len()) {
             (0, _) => "was removed",
@@ -133,7 +133,7 @@ impl Disk {
     }
 
     /// Removes a file that has nothing in it that could be played.
-    pub fn remove(self, error: Option<io::Error>) -> Closed {
+    pub(super) fn remove(self, error: Option<io::Error>) -> Closed {
         if self.check_place().is_ok() {
             let _ = fs::remove_file(&self.path);
         }
@@ -146,7 +146,7 @@ impl Disk {
     }
 
     /// What there is of the file in the end; `result` is what became of the last writes.
-    pub fn close(self, duration_ms: u32, result: io::Result<()>) -> Closed {
+    pub(super) fn close(self, duration_ms: u32, result: io::Result<()>) -> Closed {
         let placed = self.check_place();
         let len = self.file.metadata().map_or(0, |metadata| metadata.len());
         Closed {

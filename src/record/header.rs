@@ -12,7 +12,7 @@ pub(crate) const HEADERS_MAX: usize = 64;
 pub(crate) const KEPT_BYTES_MAX: usize = 4 << 20;
 
 /// Most data messages that are kept before the first media.
-pub const HELD_MAX: usize = 64;
+pub(super) const HELD_MAX: usize = 64;
 
 /// A message, as a recording looks at it.
 #[derive(Debug, PartialEq)]
@@ -33,7 +33,7 @@ pub(crate) enum HeaderItem {
 
 impl HeaderItem {
     /// Looks at a message.
-    pub fn new(message: &Message) -> HeaderItem {
+    pub(super) fn new(message: &Message) -> HeaderItem {
         let Message { kind, payload, .. } = message;
         if payload.is_empty() || payload.len() > BODY_LEN_MAX {
             return HeaderItem::Nothing;
@@ -67,19 +67,19 @@ pub(crate) struct FileHeader {
 
 impl FileHeader {
     /// The properties of the publisher's metadata.
-    pub fn properties(&self) -> &Pairs {
+    pub(super) fn properties(&self) -> &Pairs {
         &self.properties
     }
 
     /// One of them, if it is a text.
-    pub fn property(&self, name: &str) -> Option<&str> {
+    pub(super) fn property(&self, name: &str) -> Option<&str> {
         let mut properties = self.properties.iter();
         let found = properties.find(|(key, _)| key == name.as_bytes());
         found.and_then(|(_, value)| value.as_text())
     }
 
     /// Takes new metadata; `false` if it is what was there.
-    pub fn set_properties(&mut self, properties: Pairs) -> bool {
+    pub(super) fn set_properties(&mut self, properties: Pairs) -> bool {
         let changed = self.properties != properties;
         self.properties = properties;
         changed
@@ -87,7 +87,7 @@ impl FileHeader {
 
     /// Keeps a header in place of those that nobody needs any more. Beyond the limits it is not
     /// kept.
-    pub fn note_header(&mut self, message: &Message, packet: Packet) {
+    pub(super) fn note_header(&mut self, message: &Message, packet: Packet) {
         let replaced = |(kept, was): &(Message, Packet)| {
             kept.kind == message.kind
                 && was.content == packet.content
@@ -101,14 +101,14 @@ impl FileHeader {
     }
 
     /// Holds data back until there is a file; beyond the limits it is dropped.
-    pub fn hold(&mut self, message: &Message) {
+    pub(super) fn hold(&mut self, message: &Message) {
         if fits(self.held.iter(), message, HELD_MAX) {
             self.held.push(message.clone());
         }
     }
 
     /// What kinds of media there are headers of.
-    pub fn flags(&self) -> Flags {
+    pub(super) fn flags(&self) -> Flags {
         let mut flags = Flags::default();
         self.headers
             .iter()
@@ -118,7 +118,7 @@ impl FileHeader {
 
     /// What stands behind the metadata: data that was held back, in one file only, and headers,
     /// those of video first.
-    pub fn take(&mut self) -> Vec<Message> {
+    pub(super) fn take(&mut self) -> Vec<Message> {
         let headers = |kind| {
             let headers = self.headers.iter().map(|(header, _)| header);
             headers.filter(move |header| header.kind == kind).cloned()

@@ -72,7 +72,11 @@ pub(super) struct RecordingWriter<'a> {
 
 impl<'a> RecordingWriter<'a> {
     /// Before the first message.
-    pub fn new(shared: &'a RecorderShared, id: u64, key: &'a StreamKey) -> RecordingWriter<'a> {
+    pub(super) fn new(
+        shared: &'a RecorderShared,
+        id: u64,
+        key: &'a StreamKey,
+    ) -> RecordingWriter<'a> {
         let segments = shared.settings.segments.as_ref();
         RecordingWriter {
             shared,
@@ -89,7 +93,7 @@ impl<'a> RecordingWriter<'a> {
     }
 
     /// Records until nothing comes any more, or until it fails.
-    pub fn run(mut self, intake: &Intake) {
+    pub(super) fn run(mut self, intake: &Intake) {
         let failure = self.record(intake).err();
         let failure = failure.or(self.settle(true).err());
         if let Current::Open(_) = self.file {
@@ -100,7 +104,7 @@ impl<'a> RecordingWriter<'a> {
     }
 
     /// Reports a failure while there is no file.
-    pub fn fail(&self, failure: RecordError) {
+    pub(super) fn fail(&self, failure: RecordError) {
         let closed = Closed {
             path: None,
             bytes: 0,

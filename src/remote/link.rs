@@ -138,7 +138,7 @@ impl error::Error for RedirectError {
 
 /// What all connections to other servers share.
 #[derive(Clone)]
-pub struct LinkSettings {
+pub(crate) struct LinkSettings {
     /// Bytes per chunk that we send.
     pub chunk_size: u32,
     /// How long media that comes may wait for more.

@@ -24,7 +24,7 @@ const ELD: u32 = 39;
 
 /// Reads an AudioSpecificConfig. Times are counted in samples of the core: where spectral band
 /// replication doubles the rate, half of those that are heard.
-pub fn read(header: &[u8]) -> Read {
+pub(super) fn read(header: &[u8]) -> Read {
     audio(header.to_vec(), details(header).ok()?)
 }
 
@@ -69,7 +69,7 @@ fn rate(bits: &mut Bits) -> Result<u32, Short> {
 }
 
 /// `mp4a.40.N`, N being the audio object type.
-pub fn codec_string(record: &[u8]) -> String {
+pub(super) fn codec_string(record: &[u8]) -> String {
     let object = object_type(&mut Bits::new(record)).unwrap_or_default();
     format!("mp4a.40.{object}")
 }

@@ -10,7 +10,7 @@ const SEQUENCE_HEADER: u8 = 1;
 const TEMPORAL_DELIMITER: u8 = 2;
 
 /// Reads av1C. Where it has no sequence header, that of the first frame is taken.
-pub fn read(header: &[u8], frame: Option<&[u8]>) -> Read {
+pub(crate) fn read(header: &[u8], frame: Option<&[u8]>) -> Read {
     let (fields, obus) = header.split_at_checked(4)?;
     if fields[0] != 0x81 {
         return None;
@@ -31,7 +31,7 @@ pub(crate) fn delimiters_len(frame: &[u8]) -> usize {
 }
 
 /// `av01.P.LLT.DD`: profile, level and tier, bit depth.
-pub fn codec_string(record: &[u8]) -> String {
+pub(crate) fn codec_string(record: &[u8]) -> String {
     let Some([_, second, third, _]) = record.first_chunk() else {
         return "av01".to_owned();
     };

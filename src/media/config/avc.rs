@@ -10,7 +10,7 @@ use crate::media::bits::{Bits, unescaped};
 const SPS_LEN_MAX: usize = 1024;
 
 /// Reads avcC, and what its first parameter set says of pictures.
-pub fn read(header: &[u8]) -> Read {
+pub(super) fn read(header: &[u8]) -> Read {
     let sps = sps(header).ok()?;
     let (record, mut details) = video(header, sps.width, sps.height)?;
     if let Details::Video { pixel_aspect, .. } = &mut details {
@@ -27,7 +27,7 @@ struct Sps {
 }
 
 /// `avc1.PPCCLL`: profile, constraints, level.
-pub fn codec_string(record: &[u8]) -> String {
+pub(super) fn codec_string(record: &[u8]) -> String {
     format!("avc1.{}", hex(record.get(1..4).unwrap_or_default()))
 }
 

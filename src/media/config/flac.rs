@@ -8,7 +8,7 @@ const STREAMINFO_LEN: usize = 34;
 
 /// Reads the header: STREAMINFO, perhaps with its block header, and that perhaps with the marker of
 /// a stream before it.
-pub fn read(header: &[u8]) -> Read {
+pub(super) fn read(header: &[u8]) -> Read {
     let header = header.strip_prefix(b"fLaC").unwrap_or(header);
     let info = match header.len() {
         STREAMINFO_LEN => header,
@@ -25,7 +25,7 @@ pub fn read(header: &[u8]) -> Read {
 }
 
 /// The length of a frame.
-pub fn frame(frame: &[u8]) -> Option<SoundFrame> {
+pub(super) fn frame(frame: &[u8]) -> Option<SoundFrame> {
     let len = read_len(&mut Bits::new(frame)).ok()?;
     Some(SoundFrame { len, stream: None })
 }

@@ -13,7 +13,7 @@ const SPS_LEN_MAX: usize = 1024;
 const SPS: u8 = 33;
 
 /// Reads hvcC, and the size of pictures in its first parameter set.
-pub fn read(header: &[u8]) -> Read {
+pub(super) fn read(header: &[u8]) -> Read {
     let (width, height) = size(header).ok()?;
     video(header, width, height)
 }
@@ -77,7 +77,7 @@ fn sps_size(sps: &[u8]) -> Result<(u32, u32), Short> {
 }
 
 /// `hvc1.` with profile, compatibility, tier and level, constraints (ISO/IEC 14496-15 annex E.3).
-pub fn codec_string(record: &[u8]) -> String {
+pub(super) fn codec_string(record: &[u8]) -> String {
     let Some(fields) = record.first_chunk::<13>() else {
         return "hvc1".to_owned();
     };

@@ -10,7 +10,7 @@ pub(crate) const MPEG1_AUDIO: u8 = 0x6b;
 pub(crate) const MPEG2_AUDIO: u8 = 0x69;
 
 /// Reads the header of the first frame.
-pub fn read(frame: &[u8]) -> Read {
+pub(super) fn read(frame: &[u8]) -> Read {
     let header = MpegAudioHeader::new(frame)?;
     let object = if header.is_mpeg1 {
         MPEG1_AUDIO
@@ -27,7 +27,7 @@ pub fn read(frame: &[u8]) -> Read {
 }
 
 /// All the frames in one message: some publishers send several at once.
-pub fn frame(bytes: &[u8]) -> Option<SoundFrame> {
+pub(super) fn frame(bytes: &[u8]) -> Option<SoundFrame> {
     let first = MpegAudioHeader::new(bytes)?;
     let (mut len, mut rest) = (first.samples, bytes);
     let mut last = first.bytes;

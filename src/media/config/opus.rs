@@ -12,7 +12,7 @@ const DEFAULT_CHANNELS: u8 = 2;
 const DEFAULT_PRE_SKIP: u16 = 312;
 
 /// Reads OpusHead, which may be empty.
-pub fn read(header: &[u8]) -> Read {
+pub(super) fn read(header: &[u8]) -> Read {
     let (record, channels) = match header.is_empty() {
         true => (
             dops(DEFAULT_CHANNELS, DEFAULT_PRE_SKIP, RATE, 0, 0),
@@ -57,7 +57,7 @@ fn dops(channels: u8, pre_skip: u16, input_rate: u32, gain: u16, family: u8) -> 
 }
 
 /// The length of a packet.
-pub fn frame(packet: &[u8]) -> Option<SoundFrame> {
+pub(super) fn frame(packet: &[u8]) -> Option<SoundFrame> {
     let mut cursor = Cursor::new(packet);
     let first = cursor.u8().ok()?;
     let config = first >> 3;

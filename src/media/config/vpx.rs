@@ -12,14 +12,14 @@ const RECORD_LEN: usize = 8;
 const VERSION_AND_FLAGS: [u8; 4] = [1, 0, 0, 0];
 
 /// Reads vpcC; the size is that of the first key frame.
-pub fn read(header: &[u8], (width, height): (u32, u32)) -> Read {
+pub(super) fn read(header: &[u8], (width, height): (u32, u32)) -> Read {
     let behind = header.strip_prefix(&VERSION_AND_FLAGS);
     let record = behind.filter(|record| record.len() >= RECORD_LEN);
     video(record.unwrap_or(header).get(..RECORD_LEN)?, width, height)
 }
 
 /// `vp09.PP.LL.DD`: profile, level, bit depth.
-pub fn codec_string(name: &str, record: &[u8]) -> String {
+pub(super) fn codec_string(name: &str, record: &[u8]) -> String {
     let Some([profile, level, third]) = record.first_chunk() else {
         return name.to_owned();
     };

@@ -15,7 +15,7 @@ pub(super) struct Boxes<'a> {
 
 impl<'a> Boxes<'a> {
     /// A box with what `body` puts into it.
-    pub fn put(&mut self, kind: [u8; 4], body: impl FnOnce(&mut Self)) {
+    pub(super) fn put(&mut self, kind: [u8; 4], body: impl FnOnce(&mut Self)) {
         let (start, len) = (self.bytes.len(), self.len());
         self.u32(0).raw(&kind);
         body(self);
@@ -26,7 +26,7 @@ impl<'a> Boxes<'a> {
     }
 
     /// A box that has a version and 24 bits of flags.
-    pub fn put_full(
+    pub(super) fn put_full(
         &mut self,
         kind: [u8; 4],
         version: u8,
@@ -40,55 +40,55 @@ impl<'a> Boxes<'a> {
     }
 
     /// Bytes as they are.
-    pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(super) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(bytes);
         self
     }
 
     /// Appends `len` zeros.
-    pub fn zeros(&mut self, len: usize) -> &mut Self {
+    pub(super) fn zeros(&mut self, len: usize) -> &mut Self {
         self.bytes.resize(self.bytes.len() + len, 0);
         self
     }
 
-    pub fn u8(&mut self, value: u8) -> &mut Self {
+    pub(super) fn u8(&mut self, value: u8) -> &mut Self {
         self.raw(&[value])
     }
 
-    pub fn u16(&mut self, value: u16) -> &mut Self {
+    pub(super) fn u16(&mut self, value: u16) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
-    pub fn u32(&mut self, value: u32) -> &mut Self {
+    pub(super) fn u32(&mut self, value: u32) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
-    pub fn i32(&mut self, value: i32) -> &mut Self {
+    pub(super) fn i32(&mut self, value: i32) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
-    pub fn u64(&mut self, value: u64) -> &mut Self {
+    pub(super) fn u64(&mut self, value: u64) -> &mut Self {
         self.raw(&value.to_be_bytes())
     }
 
     /// A table, in the place of its bytes.
-    pub fn table(&mut self, table: SampleTable<'a>) {
+    pub(super) fn table(&mut self, table: SampleTable<'a>) {
         self.tables_len += table.len();
         self.tables.push((self.bytes.len(), table));
     }
 
     /// The length of everything, tables too.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.bytes.len() as u64 + self.tables_len
     }
 
     /// The bytes, where there are no tables.
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
     /// Passes everything to `sink`, in order and in pieces, until `sink` fails.
-    pub fn write<E>(&self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn write<E>(&self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut start = 0;
         for (at, table) in &self.tables {
             sink(self.bytes.get(start..*at).unwrap_or_default())?;

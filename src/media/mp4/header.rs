@@ -115,7 +115,12 @@ pub(super) struct TrackHeader<'t> {
 
 impl<'t> TrackHeader<'t> {
     /// Of one of the `tracks`, which has this number in the file.
-    pub fn new(tracks: &[Mp4Track], track: &'t Mp4Track, number: u32, movie: &Movie) -> Self {
+    pub(super) fn new(
+        tracks: &[Mp4Track],
+        track: &'t Mp4Track,
+        number: u32,
+        movie: &Movie,
+    ) -> Self {
         let medium = track.medium();
         let mut same = tracks.iter().filter(|other| other.medium() == medium);
         let is_first = same.next().is_none_or(|first| first.id == track.id);
@@ -134,7 +139,7 @@ impl<'t> TrackHeader<'t> {
     }
 
     /// `trak`, with what `edits` puts beside and `samples` puts into it.
-    pub fn put<'a>(
+    pub(super) fn put<'a>(
         &self,
         out: &mut Boxes<'a>,
         durations: Durations,

@@ -52,7 +52,7 @@ const REPEAT: u8 = 255;
 
 impl SampleIndex {
     /// Adds the samples of a fragment, whose bytes are in the file from `at` on.
-    pub fn push(&mut self, run: &Run, at: u64) {
+    pub(super) fn push(&mut self, run: &Run, at: u64) {
         self.start.get_or_insert(run.time);
         for entry in &run.entries {
             self.push_entry(entry);
@@ -115,24 +115,24 @@ impl SampleIndex {
     }
 
     /// Whether any picture is shown at another time than it is decoded.
-    pub fn has_compositions(&self) -> bool {
+    pub(super) fn has_compositions(&self) -> bool {
         self.runs().any(|(timing, _)| timing.composition != 0)
     }
 
     /// Where the last chunk begins.
-    pub fn last_chunk(&self) -> u64 {
+    pub(super) fn last_chunk(&self) -> u64 {
         self.last_chunk
     }
 
     /// How much memory it takes, in bytes.
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         let palette = self.palette.capacity() * size_of::<SampleTiming>();
         let packed = [&self.timings, &self.sizes, &self.chunks];
         palette + packed.iter().map(|packed| packed.memory()).sum::<usize>()
     }
 
     /// The timings of all samples in order, with how often each is repeated.
-    pub fn runs(&self) -> impl Iterator<Item = (SampleTiming, u64)> {
+    pub(super) fn runs(&self) -> impl Iterator<Item = (SampleTiming, u64)> {
         let packed = Runs {
             bytes: self.timings.iter(),
             palette: &self.palette,
@@ -142,13 +142,13 @@ impl SampleIndex {
     }
 
     /// The sizes of all samples in order.
-    pub fn sizes(&self) -> impl Iterator<Item = u32> {
+    pub(super) fn sizes(&self) -> impl Iterator<Item = u32> {
         let mut bytes = self.sizes.iter();
         std::iter::from_fn(move || varint(&mut bytes).map(|size| size as u32))
     }
 
     /// Where each chunk begins, and how many samples it has.
-    pub fn chunks(&self) -> impl Iterator<Item = (u64, u32)> {
+    pub(super) fn chunks(&self) -> impl Iterator<Item = (u64, u32)> {
         let (mut bytes, mut at) = (self.chunks.iter(), 0);
         std::iter::from_fn(move || {
             at += varint(&mut bytes)?;

@@ -23,7 +23,7 @@ pub(super) struct Run {
 
 impl Run {
     /// The length of the samples' bytes.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         let sizes = self.entries.iter().map(|entry| u64::from(entry.size));
         sizes.sum()
     }

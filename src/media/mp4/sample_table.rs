@@ -35,7 +35,7 @@ const PIECE_LEN: usize = 64 << 10;
 
 impl<'a> SampleTable<'a> {
     /// The table of `kind` of the samples in `index`; composition offsets are raised by `shift`.
-    pub fn new(kind: TableKind, index: &'a SampleIndex, shift: i64) -> SampleTable<'a> {
+    pub(super) fn new(kind: TableKind, index: &'a SampleIndex, shift: i64) -> SampleTable<'a> {
         let mut table = SampleTable {
             kind,
             index,
@@ -54,7 +54,7 @@ impl<'a> SampleTable<'a> {
     }
 
     /// How many rows there are.
-    pub fn rows_len(&self) -> u32 {
+    pub(super) fn rows_len(&self) -> u32 {
         self.count
     }
 
@@ -68,12 +68,12 @@ impl<'a> SampleTable<'a> {
     }
 
     /// The length of all rows, in bytes.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         4 * self.width() as u64 * u64::from(self.count)
     }
 
     /// Passes the rows to `sink`, in pieces, until `sink` fails.
-    pub fn write<E>(&self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn write<E>(&self, sink: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let width = self.width();
         let mut piece = Vec::with_capacity(PIECE_LEN + 12);
         for row in self.rows() {

@@ -45,7 +45,7 @@ struct Tag {
 impl FlvFile {
     /// Begins a file that is still empty, with the publisher's `properties`, and an index with
     /// room for `room` keyframes.
-    pub fn new(disk: Disk, flags: Flags, properties: Pairs, room: usize) -> Self {
+    pub(crate) fn new(disk: Disk, flags: Flags, properties: Pairs, room: usize) -> Self {
         let script = ScriptTag::new(properties, room);
         let mut gathered = Vec::new();
         put_header(flags, &mut gathered);

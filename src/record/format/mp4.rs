@@ -35,7 +35,7 @@ pub(crate) struct Mp4File {
 
 impl Mp4File {
     /// Begins a file that is still empty with what has waited for it.
-    pub fn new(disk: Disk, waiting: PendingFile, movie: Movie) -> (Mp4File, io::Result<()>) {
+    pub(crate) fn new(disk: Disk, waiting: PendingFile, movie: Movie) -> (Mp4File, io::Result<()>) {
         let (tracks, held) = waiting.into_parts();
         let track = |(id, config): (_, &_)| Mp4Track {
             id,

@@ -45,7 +45,7 @@ pub(crate) enum Verdict {
 
 impl PendingFile {
     /// A file of a stream with these properties and these known tracks.
-    pub fn new(properties: &Pairs, tracks: StreamTracks) -> PendingFile {
+    pub(crate) fn new(properties: &Pairs, tracks: StreamTracks) -> PendingFile {
         let mut waiting = PendingFile {
             tracks,
             ..PendingFile::default()
@@ -55,12 +55,12 @@ impl PendingFile {
     }
 
     /// Takes note of the publisher's properties.
-    pub fn announce(&mut self, properties: &Pairs) {
+    pub(crate) fn announce(&mut self, properties: &Pairs) {
         self.opening.announce(properties);
     }
 
     /// Adds a message, and the frames that are in it.
-    pub fn put(&mut self, message: &Message, time_ms: u32, is_entry: bool) {
+    pub(crate) fn put(&mut self, message: &Message, time_ms: u32, is_entry: bool) {
         let mut events = Vec::new();
         let payload = &message.payload;
         self.tracks
@@ -91,7 +91,7 @@ impl PendingFile {
     }
 
     /// Which format the file gets, if that is known. `is_over`: no other message comes.
-    pub fn verdict(&self, is_over: bool) -> Verdict {
+    pub(crate) fn verdict(&self, is_over: bool) -> Verdict {
         if let Some(codec) = &self.codec {
             return Verdict::Flv(format!("MP4 has no place for {codec}"));
         }
@@ -106,7 +106,7 @@ impl PendingFile {
     }
 
     /// The tracks that are known, and the messages.
-    pub fn into_parts(self) -> (StreamTracks, Vec<HeldBack>) {
+    pub(crate) fn into_parts(self) -> (StreamTracks, Vec<HeldBack>) {
         (self.tracks, self.held)
     }
 }

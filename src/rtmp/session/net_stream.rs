@@ -10,7 +10,7 @@ use crate::text::shown;
 use std::collections::BTreeMap;
 
 /// A command to one message stream of a connected client, and all that it may touch.
-pub struct NetStream<'a> {
+pub(super) struct NetStream<'a> {
     pub app: &'a str,
     pub streams: &'a mut BTreeMap<StreamId, NetStreamState>,
     /// The stream that the command came on.
@@ -21,7 +21,7 @@ pub struct NetStream<'a> {
 
 impl NetStream<'_> {
     /// Does what the command asks for.
-    pub fn command(mut self, command: Command) {
+    pub(super) fn command(mut self, command: Command) {
         match command {
             Command::DeleteStream(named) => match self.named(named) {
                 Some(stream) => {

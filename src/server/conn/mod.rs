@@ -24,7 +24,12 @@ static FAILURES: RateLimit = flood_limit();
 
 /// Serves one peer until either side ends it. Runs on the connection's reader thread; when it
 /// returns, the writer is gone too, and so is every trace of the connection.
-pub fn serve(context: &Context, line: &Arc<SharedSocket>, addr: SocketAddr, place: &Admission) {
+pub(super) fn serve(
+    context: &Context,
+    line: &Arc<SharedSocket>,
+    addr: SocketAddr,
+    place: &Admission,
+) {
     let id = place.id().to_string();
     let began = Instant::now();
     log!(Debug, "connection accepted"; conn_id = id, peer_addr = addr);
