@@ -36,6 +36,8 @@
 //! [`args`] is the command line, [`systemd`] the service's side of systemd. [`sys`] has the system
 //! calls that the standard library lacks, and all of the unsafe code.
 
+#![warn(unreachable_pub)]
+
 // `sys` has the numbers of these architectures; MIPS, POWER and SPARC have others.
 #[cfg(not(all(
     target_os = "linux",

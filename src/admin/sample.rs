@@ -5,7 +5,7 @@ use crate::stats::{LinkState, Metadata, PublicationId, RelayStats, Snapshot, Str
 use std::time::Duration;
 
 /// A stream with three viewers.
-pub fn stream(key: &str) -> StreamStats {
+pub(super) fn stream(key: &str) -> StreamStats {
     StreamStats {
         key: key.to_owned(),
         publication: PublicationId(1),
@@ -28,7 +28,7 @@ pub fn stream(key: &str) -> StreamStats {
 }
 
 /// So many streams, each relayed.
-pub fn snapshot(streams: usize) -> Snapshot {
+pub(super) fn snapshot(streams: usize) -> Snapshot {
     let keys = (0..streams).map(|number| format!("live/cam{number}"));
     let relays = keys.clone().map(|key| RelayStats {
         stream_key: key,
