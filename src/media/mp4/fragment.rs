@@ -1,8 +1,8 @@
 //! Fragments: `moof` and `mdat` (ISO/IEC 14496-12 §8.8).
 
-use super::Mp4Track;
 use super::boxes::Boxes;
 use super::run::{Run, RunEntry};
+use super::track::Mp4Track;
 use crate::media::clock::TrackClock;
 use crate::media::sample::TrackId;
 use crate::media::tracks::MediaSample;

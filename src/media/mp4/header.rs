@@ -2,7 +2,7 @@
 
 use super::boxes::Boxes;
 use super::entry::put_stsd;
-use super::{Movie, Mp4Track};
+use super::track::{Movie, Mp4Track};
 use crate::media::config::Details;
 use crate::media::sample::MediaType;
 

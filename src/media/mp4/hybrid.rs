@@ -19,7 +19,7 @@ use super::fragment::{Fragment, Fragmenter, LastSample};
 use super::header::{FTYP_LEN, put_empty_moov, put_ftyp};
 use super::index::SampleIndex;
 use super::movie::put_moov;
-use super::{Movie, Mp4Track};
+use super::track::{Movie, Mp4Track};
 use crate::media::sample::{MediaType, TrackId};
 use crate::media::tracks::MediaSample;
 use std::sync::Arc;

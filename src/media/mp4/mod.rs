@@ -13,40 +13,17 @@ mod index;
 mod movie;
 mod run;
 mod sample_table;
+mod track;
 
 pub use fragment::{Fragment, Fragmenter, LastSample};
 pub use hybrid::{Hybrid, INDEX_LEN_MAX, Patch, Trailer};
+pub use track::{Movie, Mp4Track};
 
-use super::config::{Config, SampleFormat};
-use super::sample::{MediaType, TrackId};
-
-/// A track of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mp4Track {
-    /// What it is called in the stream.
-    pub id: TrackId,
-    /// What its decoder has to know.
-    pub config: Config,
-}
-
-impl Mp4Track {
-    fn medium(&self) -> MediaType {
-        self.config.format.medium()
-    }
-}
+use super::config::SampleFormat;
 
 /// Whether files of this codec are played anywhere. VP8 has a place in MP4, which no browser knows.
 pub(crate) fn is_supported(format: SampleFormat) -> bool {
     format != SampleFormat::Vp8
-}
-
-/// Metadata of a whole file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Movie {
-    /// When it was made, in seconds since 1970.
-    pub created: u64,
-    /// The program that encoded it, by what the publisher says.
-    pub encoder: Option<String>,
 }
 
 /// What a stream of fragments begins with: `ftyp` and a `moov` without samples. The tracks of

@@ -4,7 +4,7 @@ use super::boxes::Boxes;
 use super::header::{Durations, MOVIE_TIMESCALE, TrackHeader, put_mvhd, put_udta};
 use super::index::SampleIndex;
 use super::sample_table::{SampleTable, TableKind};
-use super::{Movie, Mp4Track};
+use super::track::{Movie, Mp4Track};
 use crate::media::config::SampleFormat;
 
 /// Appends `moov`. Tracks without a sample are left out.
