@@ -1,6 +1,6 @@
 //! AAC: AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1).
 
-use super::{AudioDetails, Read, audio};
+use super::details::{AudioDetails, Read, audio};
 use crate::bytes::Short;
 use crate::media::bits::Bits;
 

@@ -1,6 +1,6 @@
 //! AC-3 and E-AC-3: the header of a frame (ETSI TS 102 366 §4.4, §E.1.3) and dac3, dec3 (annex F).
 
-use super::{AudioDetails, Read, SoundFrame, audio};
+use super::details::{AudioDetails, Read, SoundFrame, audio};
 use crate::bytes::Short;
 use crate::media::bits::{BitWriter, Bits};
 

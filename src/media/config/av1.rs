@@ -1,7 +1,7 @@
 //! AV1: AV1CodecConfigurationRecord (AV1 in ISO Base Media File SampleFormat §2.3.3) and the sequence
 //! header (AV1 §5.5).
 
-use super::{Read, video};
+use super::details::{Read, video};
 use crate::bytes::{Cursor, Short};
 use crate::media::bits::Bits;
 

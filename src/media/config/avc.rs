@@ -1,7 +1,7 @@
 //! H.264: AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3) and the sequence parameter set in
 //! it (H.264 §7.3.2.1).
 
-use super::{Details, Read, hex, video};
+use super::details::{Details, Read, hex, video};
 use crate::bytes::{Cursor, Short};
 use crate::media::bits::{Bits, unescaped};
 

@@ -1,6 +1,6 @@
 //! FLAC: STREAMINFO and the header of a frame (RFC 9639 §8.2, §9.1).
 
-use super::{AudioDetails, Read, SoundFrame, audio};
+use super::details::{AudioDetails, Read, SoundFrame, audio};
 use crate::bytes::Short;
 use crate::media::bits::Bits;
 

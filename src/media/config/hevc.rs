@@ -2,7 +2,7 @@
 //! in it (H.265 §7.3.2.2).
 
 use super::avc::cropped;
-use super::{Read, video};
+use super::details::{Read, video};
 use crate::bytes::{Cursor, Short};
 use crate::media::bits::{Bits, unescaped};
 

@@ -8,16 +8,19 @@ mod aac;
 mod ac3;
 pub(super) mod av1;
 mod avc;
+mod details;
 mod flac;
 mod hevc;
 mod mpeg_audio;
 mod opus;
 mod vpx;
 
+pub(super) use details::SoundFrame;
+pub use details::{AudioDetails, Details};
+
 use super::Codec;
-use super::colour::Colour;
 use super::sample::MediaType;
-use std::fmt::Write;
+use details::hex;
 
 /// Longest configuration of a track, in bytes. Real ones have up to 2.5 kB; most of that
 /// is the encoder's name and settings.
@@ -115,46 +118,6 @@ pub struct Config {
     pub details: Details,
 }
 
-/// What a sample entry says beside the record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Details {
-    /// Of a track of pictures.
-    Video {
-        /// Width after cropping, in pixels.
-        width: u16,
-        /// Height after cropping, in pixels.
-        height: u16,
-        /// Width and height of a pixel, where it is known not to be a square.
-        pixel_aspect: Option<[u16; 2]>,
-        /// What the publisher says of its colours.
-        colour: Colour,
-    },
-    /// Of a track of sound.
-    Audio(AudioDetails),
-}
-
-/// What a sample entry says of sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AudioDetails {
-    /// Number of channels, that of low frequencies included.
-    pub channels: u8,
-    /// Samples a second: the time scale of the track.
-    pub rate: u32,
-    /// Bits of a sample; 16 where the codec has no such thing.
-    pub bits: u8,
-    /// Samples of a frame, where all frames have the same.
-    pub frame_len: Option<u32>,
-}
-
-/// What a frame of sound says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SoundFrame {
-    /// Its length, in samples.
-    pub len: u32,
-    /// Samples a second and channels, where frames say so.
-    pub stream: Option<(u32, u8)>,
-}
-
 impl Config {
     /// Of a track whose header, if any, is `header`, and whose first frame is `frame`. `None` as
     /// long as something is missing, or where these bytes are not the codec's.
@@ -245,32 +208,3 @@ impl Config {
 /// Ticks a second of pictures: a millisecond is a whole number of them, and a nanosecond offset is
 /// at most 6 µs off.
 pub(crate) const VIDEO_TIMESCALE: u32 = 90_000;
-
-/// The record of a codec, and what goes beside it.
-type Read = Option<(Vec<u8>, Details)>;
-
-/// Pictures of that size; `None` if there is no such size.
-fn video(record: &[u8], width: u32, height: u32) -> Read {
-    let size = |pixels: u32| u16::try_from(pixels).ok().filter(|pixels| *pixels > 0);
-    let details = Details::Video {
-        width: size(width)?,
-        height: size(height)?,
-        pixel_aspect: None,
-        colour: Colour::default(),
-    };
-    Some((record.to_vec(), details))
-}
-
-/// Sound; `None` if there is no such sound.
-fn audio(record: Vec<u8>, details: AudioDetails) -> Read {
-    let possible = details.rate > 0 && details.channels > 0 && details.frame_len != Some(0);
-    possible.then_some((record, Details::Audio(details)))
-}
-
-/// Bytes in hexadecimal capitals.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02X}");
-        text
-    })
-}

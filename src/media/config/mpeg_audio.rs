@@ -1,6 +1,6 @@
 //! MPEG-1 and MPEG-2 audio: the header of a frame (ISO/IEC 11172-3 §2.4.1.3, 13818-3 §2.4.2.3).
 
-use super::{AudioDetails, Read, SoundFrame, audio};
+use super::details::{AudioDetails, Read, SoundFrame, audio};
 use crate::bytes::Cursor;
 
 /// Object type of MPEG-1 audio (ISO/IEC 14496-1 §7.2.6.6.2).

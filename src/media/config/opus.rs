@@ -1,7 +1,7 @@
 //! Opus: the identification header (RFC 7845 §5.1), dOps (Encapsulation of Opus in ISO Base Media
 //! File SampleFormat §4.3.2) and the first byte of a packet (RFC 6716 §3.1).
 
-use super::{AudioDetails, Read, SoundFrame, audio};
+use super::details::{AudioDetails, Read, SoundFrame, audio};
 use crate::bytes::{Cursor, Short, put_u16, put_u32};
 
 /// Opus counts in these, whatever was encoded.

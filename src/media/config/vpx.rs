@@ -1,7 +1,7 @@
 //! VP9 and VP8: VPCodecConfigurationRecord (VP Codec ISO Media File SampleFormat Binding) and the headers
 //! of key frames (VP9 §6.2, RFC 6386 §9.1).
 
-use super::{Read, video};
+use super::details::{Read, video};
 use crate::bytes::{Cursor, Short};
 use crate::media::bits::Bits;
 
