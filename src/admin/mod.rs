@@ -10,22 +10,23 @@ mod rates;
 mod routes;
 #[cfg(test)]
 mod sample;
+mod state;
 mod vars;
 
 pub use rates::WINDOW;
+pub use state::AdminSource;
 
 use crate::http::server::{
     Ends, Handler, HostNames, HttpLimits, HttpRequest, HttpServer, HttpSettings, Response,
 };
 use crate::net::{self, ListenError};
-use crate::stats::Snapshot;
-use crate::sync::{self, Mutex};
-use rates::Rates;
+use crate::sync;
+use state::AdminState;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -68,58 +69,6 @@ const SETTINGS: HttpSettings = HttpSettings {
 
 /// How often counters are looked at for bit rates.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How old the snapshot behind a response may be.
-const FRESH: Duration = Duration::from_millis(100);
-
-/// The server whose state is shown.
-pub trait AdminSource: Send + Sync {
-    /// The state of the server now.
-    fn snapshot(&self) -> Snapshot;
-
-    /// Ends a connection. `false`: there is no such connection.
-    fn hang_up_connection(&self, id: &str) -> bool;
-
-    /// Ends the publication of a stream. `false`: there is no such stream.
-    fn hang_up_stream(&self, key: &str) -> bool;
-
-    /// Whether the server is about to end.
-    fn is_stopping(&self) -> bool;
-}
-
-/// What all connections share.
-struct AdminState {
-    source: Arc<dyn AdminSource>,
-    token: Option<String>,
-    hosts: HostNames,
-    rates: Mutex<Rates>,
-    /// The last snapshot and when it was taken.
-    last: Mutex<Option<(Instant, Arc<Snapshot>)>>,
-}
-
-impl AdminState {
-    /// A snapshot at most as old as [`FRESH`]. Threads that ask while one is taken share it.
-    fn snapshot(&self) -> Arc<Snapshot> {
-        let mut last = self.last.lock();
-        match &*last {
-            Some((at, snapshot)) if at.elapsed() < FRESH => Arc::clone(snapshot),
-            _ => {
-                let snapshot = Arc::new(self.source.snapshot());
-                *last = Some((Instant::now(), Arc::clone(&snapshot)));
-                snapshot
-            }
-        }
-    }
-
-    /// Makes the next snapshot a new one.
-    fn forget_snapshot(&self) {
-        *self.last.lock() = None;
-    }
-
-    fn rates(&self) -> MutexGuard<'_, Rates> {
-        self.rates.lock()
-    }
-}
 
 impl Handler for AdminState {
     fn answer(&self, request: &HttpRequest, ends: Ends) -> Response {
@@ -177,13 +126,7 @@ impl AdminServer {
         Access { token, hosts }: Access,
         source: Arc<dyn AdminSource>,
     ) -> io::Result<AdminServer> {
-        let state = Arc::new(AdminState {
-            source,
-            token,
-            hosts: HostNames(hosts),
-            rates: Mutex::default(),
-            last: Mutex::default(),
-        });
+        let state = Arc::new(AdminState::new(source, token, HostNames(hosts)));
         let sampler = Sampler::start(Arc::clone(&state))?;
         Ok(AdminServer {
             http: HttpServer::start(listener, SETTINGS, state)?,

@@ -1,7 +1,8 @@
 //! Paths, and what is found there.
 
 use super::permission::may_hang_up;
-use super::{AdminState, api, prometheus, vars};
+use super::state::AdminState;
+use super::{api, prometheus, vars};
 use crate::http::percent_decoded;
 use crate::http::server::{Ends, HttpRequest, Method, Response};
 use crate::json::JsonValue;
