@@ -4,7 +4,7 @@ use super::body::{self, ResponseBody, StreamEnd, StreamFraming};
 use super::connections::{Activity, HttpAdmission, hang_up};
 use super::request::{HttpRequest, Method};
 use super::response::{Delivery, Response};
-use super::{Ends, ServerState};
+use super::state::{Ends, ServerState};
 use crate::http::Timed;
 use crate::log;
 use crate::log::RateLimit;

@@ -10,17 +10,22 @@ mod connections;
 mod host;
 mod request;
 mod response;
+mod settings;
+mod state;
 
 pub use body::{BodyStream, Piece};
 pub(crate) use host::{HostNames, name_of};
 pub use request::{HttpRequest, Method};
 pub use response::Response;
+pub use settings::{HttpLimits, HttpSettings};
+pub use state::{Ends, Handler};
 
 use crate::log;
 use crate::net::Acceptor;
 use crate::sync::WaitGroup;
 use conn::AdmitHttp;
 use connections::HttpConnections;
+use state::ServerState;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -29,61 +34,6 @@ use std::time::{Duration, Instant};
 
 /// How long the threads of connections may take to end when the server stops.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
-
-/// What a server grants its clients.
-#[derive(Clone, Copy, Debug)]
-pub struct HttpLimits {
-    /// Connections at a time. For one more, another gives way: see `connections`.
-    pub connections: usize,
-    /// Bytes of the head of a request.
-    pub head_len: usize,
-    /// Bytes of the body of a request, which is read and thrown away.
-    pub body_len: u64,
-    /// The time between two requests.
-    pub idle: Duration,
-    /// The time that a request may take to arrive.
-    pub read: Duration,
-    /// The time that a response may take to be sent; of one in pieces, each piece.
-    pub write: Duration,
-}
-
-/// How a server serves.
-#[derive(Clone, Copy, Debug)]
-pub struct HttpSettings {
-    /// How much is granted.
-    pub limits: HttpLimits,
-    /// Headers of every response.
-    pub headers: &'static [(&'static str, &'static str)],
-}
-
-/// The two ends of the connection that a request came by.
-#[derive(Clone, Copy, Debug)]
-pub struct Ends {
-    /// The client's address and port.
-    pub peer: SocketAddr,
-    /// The address that it connected to.
-    pub local: SocketAddr,
-}
-
-/// Answers requests, from the threads of all connections.
-pub trait Handler: Send + Sync + 'static {
-    /// The response to `request`.
-    fn answer(&self, request: &HttpRequest, ends: Ends) -> Response;
-}
-
-/// What all connections of a server share.
-struct ServerState {
-    settings: HttpSettings,
-    handler: Arc<dyn Handler>,
-    connections: HttpConnections,
-    closing: AtomicBool,
-}
-
-impl ServerState {
-    fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
-    }
-}
 
 /// A running server. Dropping it closes the socket and all connections, and waits for their
 /// threads.

@@ -1,6 +1,6 @@
 //! Reading requests of HTTP/1.1 and 1.0 (RFC 9112), within bounds.
 
-use super::HttpLimits;
+use super::settings::HttpLimits;
 use crate::http::{self, LineError, read_line};
 use std::fmt;
 use std::io::{self, BufRead, Read};

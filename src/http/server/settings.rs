@@ -1,0 +1,29 @@
+//! How a server serves, and how much of it a client may have.
+
+use std::time::Duration;
+
+/// What a server grants its clients.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpLimits {
+    /// Connections at a time. For one more, another gives way: see `connections`.
+    pub connections: usize,
+    /// Bytes of the head of a request.
+    pub head_len: usize,
+    /// Bytes of the body of a request, which is read and thrown away.
+    pub body_len: u64,
+    /// The time between two requests.
+    pub idle: Duration,
+    /// The time that a request may take to arrive.
+    pub read: Duration,
+    /// The time that a response may take to be sent; of one in pieces, each piece.
+    pub write: Duration,
+}
+
+/// How a server serves.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpSettings {
+    /// How much is granted.
+    pub limits: HttpLimits,
+    /// Headers of every response.
+    pub headers: &'static [(&'static str, &'static str)],
+}
