@@ -1,8 +1,9 @@
 //! HTTPS, spoken by the system's `curl`. Everything that may be secret goes over its standard
 //! input: other users of the machine see the arguments and the environment of a process.
 
-use super::reply::{BODY_LEN_MAX, Reply};
-use super::{Post, PostError};
+use super::error::{BODY_LEN_MAX, PostError};
+use super::post::Post;
+use super::reply::Reply;
 use crate::http::HttpUrl;
 use crate::process::group::{self, ProcessGroup};
 use crate::sync;

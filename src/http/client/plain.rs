@@ -1,7 +1,8 @@
 //! HTTP spoken directly, over TCP. One deadline for all of it.
 
+use super::error::PostError;
+use super::post::Post;
 use super::reply::{self, Reply};
-use super::{Post, PostError};
 use crate::http::HttpUrl;
 use crate::http::Timed;
 use crate::net::dial;

@@ -1,14 +1,8 @@
 //! Reading a reply of HTTP/1.1 (RFC 9112), within bounds.
 
-use super::PostError;
+use super::error::{BODY_LEN_MAX, HEAD_LEN_MAX, PostError};
 use crate::http::{LineError, header, length, read_line};
 use std::io::{BufRead, Read};
-
-/// Longest head of a reply, in bytes, with all interim replies before it.
-pub const HEAD_LEN_MAX: usize = 16 << 10;
-
-/// Longest body of a reply, in bytes.
-pub const BODY_LEN_MAX: usize = 1 << 20;
 
 /// Longest line that begins a chunk, in bytes, and all that may follow the last one.
 const CHUNK_LINE_LEN_MAX: usize = 1 << 10;
