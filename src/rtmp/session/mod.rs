@@ -4,17 +4,20 @@
 //! publish or play is not its business: it asks with [`SessionEvent::Publish`] or [`SessionEvent::Play`], and
 //! goes on when it is told [`Session::accept`] or [`Session::reject`].
 
+mod event;
 mod net_stream;
 
+pub use event::{Medium, SessionEvent, StreamRequest};
+
 use super::aggregate;
-use super::command::{self, Call, Command, Connect, caps};
+use super::command::{Call, Command, Connect, caps};
 use super::control::{self, Control, UserControl};
 use super::flow::Flow;
 use super::status::{self, StatusLevel, code};
-use super::stream_key::{StreamKey, StreamPath, plain_app};
+use super::stream_key::plain_app;
 use super::{Message, MessageType, StreamId};
 use crate::text::shown;
-use net_stream::NetStream;
+use net_stream::{NetStream, NetStreamState, refuse};
 use std::collections::BTreeMap;
 
 /// Message streams that a client may have at a time.
@@ -25,101 +28,6 @@ pub const WINDOW_ACK_SIZE: u32 = 2_500_000;
 
 /// Longest app, its query included, in bytes.
 pub const APP_LEN_MAX: usize = 8 << 10;
-
-/// What a client wants to publish or play, for the server to decide on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StreamRequest {
-    /// The message stream that it is for.
-    pub stream: StreamId,
-    /// The name as the client wrote it, without its query, as [`shown`].
-    pub name: String,
-    /// The stream that is meant.
-    pub path: StreamPath,
-}
-
-/// Media that a viewer can turn off for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Medium {
-    /// receiveAudio (§7.2.2.4).
-    Audio,
-    /// receiveVideo (§7.2.2.5).
-    Video,
-}
-
-/// What follows from a message, in the order in which it is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SessionEvent {
-    /// Send this to the client.
-    Send(Message),
-    /// The client is connected to an app.
-    Connected {
-        /// The app, with its query cut off, as [`shown`].
-        app: String,
-        /// The client's name for itself, as [`shown`].
-        flash_ver: String,
-        /// The servers that its streams have come through.
-        via: Vec<String>,
-    },
-    /// The client wants to publish: answer with [`Session::accept`] or [`Session::reject`].
-    Publish(StreamRequest),
-    /// The client wants to play: answer the same way.
-    Play(StreamRequest),
-    /// The client's publication or playback on this stream is over, as it wished.
-    Ended(StreamId),
-    /// Audio, video or data of the publication on its message stream.
-    Media(Message),
-    /// A viewer pauses, or goes on.
-    Pause(StreamId, bool),
-    /// A viewer wants a kind of media, or no longer.
-    Receive(StreamId, Medium, bool),
-    /// The client was refused something that no server decides on: with which code, and why.
-    Refused(&'static str, String),
-    /// Hang up as soon as what was sent has left.
-    Close,
-    /// A message without effect; why.
-    Ignored(&'static str),
-    /// A command that cannot be read, which has no effect either.
-    Unreadable(command::Error),
-}
-
-/// What a message stream is used for.
-#[derive(Clone, Debug, PartialEq)]
-enum NetStreamState {
-    Idle,
-    PublishRequested(Named),
-    Publishing(Named),
-    PlayRequested(Named, PlayReset),
-    Playing(Named),
-}
-
-impl NetStreamState {
-    /// What is published or played.
-    fn named(&self) -> Option<&Named> {
-        match self {
-            NetStreamState::Publishing(named) | NetStreamState::Playing(named) => Some(named),
-            _ => None,
-        }
-    }
-}
-
-/// What stays of a [`StreamRequest`]: its query is of no use once it is decided on.
-#[derive(Clone, Debug, PartialEq)]
-struct Named {
-    name: String,
-    key: StreamKey,
-}
-
-impl Named {
-    fn new(request: &StreamRequest) -> Named {
-        Named {
-            name: request.name.clone(),
-            key: request.path.key.clone(),
-        }
-    }
-}
-
-/// Whether the client set the reset flag of `play`; only then is it told of a reset.
-type PlayReset = bool;
 
 #[derive(Debug)]
 enum SessionState {
@@ -369,17 +277,4 @@ fn reject_connect(stream: StreamId, call: &Call, description: &str, out: &mut Ve
     let error = status::error(stream, call.transaction, code, description);
     let refused = SessionEvent::Refused(code, description.to_owned());
     out.extend([refused, SessionEvent::Send(error), SessionEvent::Close]);
-}
-
-/// Answers a call that fails, if it wants an answer.
-fn refuse(stream: StreamId, call: &Call, description: &str, out: &mut Vec<SessionEvent>) {
-    if call.transaction == 0.0 {
-        return out.push(SessionEvent::Ignored("call that cannot be served"));
-    }
-    out.push(SessionEvent::Send(status::error(
-        stream,
-        call.transaction,
-        code::CALL_FAILED,
-        description,
-    )));
 }

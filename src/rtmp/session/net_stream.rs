@@ -1,6 +1,6 @@
 //! The commands to a message stream (RTMP §7.2.2).
 
-use super::{Medium, Named, NetStreamState, SessionEvent, StreamRequest, refuse};
+use super::event::{Medium, SessionEvent, StreamRequest};
 use crate::amf0::Value;
 use crate::rtmp::command::{self, Call, Command, PublishName};
 use crate::rtmp::status::{self, StatusLevel, code};
@@ -8,6 +8,45 @@ use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::rtmp::{Message, StreamId};
 use crate::text::shown;
 use std::collections::BTreeMap;
+
+/// What a message stream is used for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum NetStreamState {
+    Idle,
+    PublishRequested(Named),
+    Publishing(Named),
+    PlayRequested(Named, PlayReset),
+    Playing(Named),
+}
+
+impl NetStreamState {
+    /// What is published or played.
+    fn named(&self) -> Option<&Named> {
+        match self {
+            NetStreamState::Publishing(named) | NetStreamState::Playing(named) => Some(named),
+            _ => None,
+        }
+    }
+}
+
+/// What stays of a [`StreamRequest`]: its query is of no use once it is decided on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Named {
+    pub name: String,
+    key: StreamKey,
+}
+
+impl Named {
+    fn new(request: &StreamRequest) -> Named {
+        Named {
+            name: request.name.clone(),
+            key: request.path.key.clone(),
+        }
+    }
+}
+
+/// Whether the client set the reset flag of `play`; only then is it told of a reset.
+pub(super) type PlayReset = bool;
 
 /// A command to one message stream of a connected client, and all that it may touch.
 pub(super) struct NetStream<'a> {
@@ -291,4 +330,22 @@ impl NetStream<'_> {
         self.out
             .push(SessionEvent::Receive(self.stream, medium, on));
     }
+}
+
+/// Answers a call that fails, if it wants an answer.
+pub(super) fn refuse(
+    stream: StreamId,
+    call: &Call,
+    description: &str,
+    out: &mut Vec<SessionEvent>,
+) {
+    if call.transaction == 0.0 {
+        return out.push(SessionEvent::Ignored("call that cannot be served"));
+    }
+    out.push(SessionEvent::Send(status::error(
+        stream,
+        call.transaction,
+        code::CALL_FAILED,
+        description,
+    )));
 }

@@ -1,0 +1,61 @@
+//! What the session hands to the server.
+
+use crate::rtmp::stream_key::StreamPath;
+use crate::rtmp::{Message, StreamId, command};
+
+/// What a client wants to publish or play, for the server to decide on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamRequest {
+    /// The message stream that it is for.
+    pub stream: StreamId,
+    /// The name as the client wrote it, without its query, as [`shown`](crate::text::shown).
+    pub name: String,
+    /// The stream that is meant.
+    pub path: StreamPath,
+}
+
+/// Media that a viewer can turn off for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// receiveAudio (§7.2.2.4).
+    Audio,
+    /// receiveVideo (§7.2.2.5).
+    Video,
+}
+
+/// What follows from a message, in the order in which it is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionEvent {
+    /// Send this to the client.
+    Send(Message),
+    /// The client is connected to an app.
+    Connected {
+        /// The app, with its query cut off, as [`shown`](crate::text::shown).
+        app: String,
+        /// The client's name for itself, as [`shown`](crate::text::shown).
+        flash_ver: String,
+        /// The servers that its streams have come through.
+        via: Vec<String>,
+    },
+    /// The client wants to publish: answer with [`Session::accept`](super::Session::accept) or
+    /// [`Session::reject`](super::Session::reject).
+    Publish(StreamRequest),
+    /// The client wants to play: answer the same way.
+    Play(StreamRequest),
+    /// The client's publication or playback on this stream is over, as it wished.
+    Ended(StreamId),
+    /// Audio, video or data of the publication on its message stream.
+    Media(Message),
+    /// A viewer pauses, or goes on.
+    Pause(StreamId, bool),
+    /// A viewer wants a kind of media, or no longer.
+    Receive(StreamId, Medium, bool),
+    /// The client was refused something that no server decides on: with which code, and why.
+    Refused(&'static str, String),
+    /// Hang up as soon as what was sent has left.
+    Close,
+    /// A message without effect; why.
+    Ignored(&'static str),
+    /// A command that cannot be read, which has no effect either.
+    Unreadable(command::Error),
+}
