@@ -2,9 +2,12 @@
 
 use super::cut::{CutPlace, Cutter};
 use super::disk::{Closed, Disk};
+use super::error::RecordError;
 use super::format::{FileFormat, FlvFile, Lack, Mp4File, PendingFile, Recorded, Verdict};
 use super::header::{FileHeader, HeaderItem};
-use super::{FinishedFile, RecordError, RecordSettings, RecorderShared};
+use super::observer::FinishedFile;
+use super::settings::RecordSettings;
+use super::shared::RecorderShared;
 use crate::log;
 use crate::media::Packet;
 use crate::media::flv::Flags;
