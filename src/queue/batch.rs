@@ -2,7 +2,7 @@
 
 use super::budget::{Budget, Held};
 use super::framing::{CommonBytes, Leaders};
-use super::message_cost;
+use super::limits::message_cost;
 use crate::rtmp::Message;
 use std::sync::{Arc, OnceLock};
 

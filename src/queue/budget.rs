@@ -1,6 +1,5 @@
 //! The memory that everything which waits for peers may take together.
 
-use super::Outbox;
 use super::cause::Cause;
 use crate::rtmp::Message;
 use crate::sync::Mutex;
@@ -24,7 +23,19 @@ pub struct Budget {
     held: AtomicUsize,
     /// How often each long payload waits, by where it is.
     shared: Mutex<HashMap<usize, usize>>,
-    outboxes: Mutex<Vec<Weak<Outbox>>>,
+    users: Mutex<Vec<Weak<dyn BudgetUser>>>,
+}
+
+/// What the budget is spent on: the way to one peer.
+pub(super) trait BudgetUser: Send + Sync {
+    /// The memory that what waits for the peer takes, in bytes.
+    fn waiting_bytes(&self) -> usize;
+
+    /// Whether nobody has hung up on the peer yet.
+    fn is_open(&self) -> bool;
+
+    /// Ends the connection at once.
+    fn hang_up(&self, cause: Cause);
 }
 
 /// A part of the budget, given back when dropped.
@@ -48,7 +59,7 @@ impl Budget {
             max,
             held: AtomicUsize::new(0),
             shared: Mutex::default(),
-            outboxes: Mutex::default(),
+            users: Mutex::default(),
         }
     }
 
@@ -104,18 +115,13 @@ impl Budget {
         self.shared.lock()
     }
 
-    /// Peers that may be hung up on.
-    fn outboxes(&self) -> MutexGuard<'_, Vec<Weak<Outbox>>> {
-        self.outboxes.lock()
-    }
-
-    /// Makes `outbox` one of those that it is spent on.
-    pub(super) fn enter(&self, outbox: &Arc<Outbox>) {
-        let mut outboxes = self.outboxes();
-        if outboxes.len() == outboxes.capacity() {
-            outboxes.retain(|outbox| outbox.strong_count() > 0);
+    /// Makes `user` one of those that it is spent on.
+    pub(super) fn enter(&self, user: Weak<dyn BudgetUser>) {
+        let mut users = self.users.lock();
+        if users.len() == users.capacity() {
+            users.retain(|user| user.strong_count() > 0);
         }
-        outboxes.push(Arc::downgrade(outbox));
+        users.push(user);
     }
 
     /// When it is used up, hangs up on the peer for which most waits. Whether it did.
@@ -123,13 +129,11 @@ impl Budget {
         if !self.is_full() {
             return false;
         }
-        let outboxes: Vec<_> = self.outboxes().iter().filter_map(Weak::upgrade).collect();
-        let open = outboxes.iter().filter(|outbox| outbox.cause().is_none());
-        let greediest = open.max_by_key(|outbox| outbox.waiting_bytes());
-        let greedy = greediest.filter(|outbox| outbox.waiting_bytes() > FAIR_BYTES);
-        greedy
-            .inspect(|outbox| outbox.hang_up(Cause::Memory))
-            .is_some()
+        let users: Vec<_> = self.users.lock().iter().filter_map(Weak::upgrade).collect();
+        let open = users.iter().filter(|user| user.is_open());
+        let greediest = open.max_by_key(|user| user.waiting_bytes());
+        let greedy = greediest.filter(|user| user.waiting_bytes() > FAIR_BYTES);
+        greedy.inspect(|user| user.hang_up(Cause::Memory)).is_some()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state of the way to a peer.
 
-use super::Cause;
+use super::cause::Cause;
 use super::framing::Framing;
 use super::item::Weight;
 use crate::rtmp::Message;

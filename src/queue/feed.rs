@@ -1,7 +1,7 @@
 //! The way to a consumer on this machine, such as a recording: a queue that is bounded in bytes and
 //! in time, from which nothing is ever left out. When the consumer cannot keep up, the queue ends.
 
-use super::message_cost;
+use super::limits::message_cost;
 use crate::rtmp::Message;
 use crate::sync::{Condvar, Mutex};
 use std::collections::VecDeque;

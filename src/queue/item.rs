@@ -3,7 +3,7 @@
 use super::batch::Batch;
 use super::budget::HeldMessages;
 use super::framing::{Body, Framing, FramingKind, MessageClass, Progress};
-use super::{MESSAGE_COST, PIECE_LEN, message_cost};
+use super::limits::{MESSAGE_COST, PIECE_LEN, message_cost};
 use crate::rtmp::{Message, StreamId};
 use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;

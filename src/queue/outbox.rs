@@ -1,56 +1,26 @@
 //! The one way to a peer. Any thread may send through it, and none is held up by it.
 
-use super::budget::{Budget, FAIR_BYTES};
+use super::batch::Batch;
+use super::budget::{Budget, BudgetUser, FAIR_BYTES};
+use super::cause::Cause;
 use super::egress::{Closing, Egress};
 use super::framing::{Framing, MessageClass, Progress};
 use super::item::{Encoding, Item, Remaining, Weight};
-use super::writer::Writer;
-use super::{
-    Batch, Cause, Offer, PIECE_LEN, QUEUE_BYTES_MAX, QUEUE_MESSAGES, RELAY_QUEUE_MESSAGES,
-    REPLIES_MAX, REPLY_WAIT, Role, Transport,
-};
+use super::limits::{PIECE_LEN, QUEUE_BYTES_MAX, REPLIES_MAX, REPLY_WAIT};
+use super::offer::{Offer, QueueFull};
+use super::peer_kind::PeerKind;
+use super::transport::Transport;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
 use crate::sync::Mutex;
-use std::error::Error;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
-use std::{fmt, io};
 
 /// Pause between two looks for room in one's own queue.
 const REPLY_POLL: Duration = Duration::from_millis(2);
-
-/// What kind of peer an outbox leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerKind {
-    /// A client that is connected to this server.
-    Client,
-    /// Another server, to which this one is connected as a client.
-    Server,
-}
-
-impl PeerKind {
-    fn queue_messages(self) -> usize {
-        match self {
-            PeerKind::Client => QUEUE_MESSAGES,
-            PeerKind::Server => RELAY_QUEUE_MESSAGES,
-        }
-    }
-}
-
-/// There is no room for a reply in the peer's queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueFull;
-
-impl fmt::Display for QueueFull {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("no room for a reply in the queue")
-    }
-}
-
-impl Error for QueueFull {}
 
 /// What has gone through an outbox.
 #[derive(Debug, Default)]
@@ -78,40 +48,36 @@ pub struct Outbox {
     budget: Arc<Budget>,
 }
 
-/// An outbox in front of `transport`, through which messages are sent in `framing`, and the other end
-/// of its queue for the writer thread. What goes through it is added to `counters`, what waits
-/// counts against `budget`.
-pub fn outbox(
-    transport: Arc<dyn Transport>,
-    kind: PeerKind,
-    framing: Framing,
-    counters: Arc<Counters>,
-    budget: Arc<Budget>,
-) -> (Arc<Outbox>, Writer) {
-    let (queue, items) = sync_channel(kind.queue_messages());
-    let egress = Egress {
-        framing,
-        waiting: Weight::default(),
-        roles: 0,
-        closing: Closing::Open,
-    };
-    let outbox = Outbox {
-        egress: Mutex::new(egress),
-        transport: Arc::clone(&transport),
-        queue,
-        kind,
-        sent: Sent::default(),
-        counters,
-        budget: Arc::clone(&budget),
-    };
-    let outbox = Arc::new(outbox);
-    budget.enter(&outbox);
-    // Weakly: its hold on the queue would keep the queue, and thereby itself, alive.
-    let writer = Writer::new(Arc::downgrade(&outbox), transport, items);
-    (outbox, writer)
-}
-
 impl Outbox {
+    /// An outbox in front of `transport`, and the other end of its queue.
+    pub(super) fn new(
+        transport: Arc<dyn Transport>,
+        kind: PeerKind,
+        framing: Framing,
+        counters: Arc<Counters>,
+        budget: Arc<Budget>,
+    ) -> (Arc<Outbox>, Receiver<Item>) {
+        let (queue, items) = sync_channel(kind.queue_messages());
+        let egress = Egress {
+            framing,
+            waiting: Weight::default(),
+            roles: 0,
+            closing: Closing::Open,
+        };
+        let outbox = Arc::new(Outbox {
+            egress: Mutex::new(egress),
+            transport,
+            queue,
+            kind,
+            sent: Sent::default(),
+            counters,
+            budget,
+        });
+        let user = Arc::downgrade(&outbox);
+        outbox.budget.enter(user);
+        (outbox, items)
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Egress> {
         self.egress.lock()
     }
@@ -281,12 +247,6 @@ impl Outbox {
         }
     }
 
-    /// Counts a publication or subscription of this connection for as long as it lasts.
-    pub fn take_role(self: &Arc<Self>) -> Role {
-        self.lock().roles += 1;
-        Role::new(Arc::clone(self))
-    }
-
     /// Ends the connection at once, for this reason if it is the first.
     pub fn hang_up(&self, cause: Cause) {
         self.lock().close(cause);
@@ -413,5 +373,19 @@ impl Outbox {
         };
         self.count_bytes(taken);
         Ok(taken)
+    }
+}
+
+impl BudgetUser for Outbox {
+    fn waiting_bytes(&self) -> usize {
+        Outbox::waiting_bytes(self)
+    }
+
+    fn is_open(&self) -> bool {
+        self.cause().is_none()
+    }
+
+    fn hang_up(&self, cause: Cause) {
+        Outbox::hang_up(self, cause);
     }
 }

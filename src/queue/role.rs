@@ -1,6 +1,6 @@
 //! What a connection is used for, counted so that the end of its last use closes it.
 
-use super::Outbox;
+use super::outbox::Outbox;
 use crate::rtmp::Message;
 use std::sync::Arc;
 
@@ -11,13 +11,18 @@ pub struct Role {
     ended: bool,
 }
 
-impl Role {
-    /// A role that `outbox` counts already.
-    pub(super) fn new(outbox: Arc<Outbox>) -> Role {
-        let ended = false;
-        Role { outbox, ended }
+impl Outbox {
+    /// Counts a publication or subscription of this connection for as long as it lasts.
+    pub fn take_role(self: &Arc<Self>) -> Role {
+        self.lock().roles += 1;
+        Role {
+            outbox: Arc::clone(self),
+            ended: false,
+        }
     }
+}
 
+impl Role {
     /// The outbox of the connection that has the role.
     pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox

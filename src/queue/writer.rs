@@ -1,9 +1,15 @@
 //! The writer thread of a connection: it sends what the socket did not take at once.
 
+use super::budget::Budget;
+use super::cause::Cause;
 use super::egress::{Closing, Egress};
-use super::framing::{MessageClass, Progress};
+use super::framing::{Framing, MessageClass, Progress};
 use super::item::{Encoding, Item, Weight};
-use super::{Cause, Outbox, PIECE_LEN, Transport};
+use super::limits::PIECE_LEN;
+use super::outbox::Outbox;
+use super::peer_kind::PeerKind;
+use super::transport::Transport;
+use crate::stats::Counters;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
@@ -28,19 +34,27 @@ pub enum Done {
     Drained,
 }
 
-impl Writer {
-    pub(super) fn new(
-        outbox: Weak<Outbox>,
-        transport: Arc<dyn Transport>,
-        items: Receiver<Item>,
-    ) -> Writer {
-        Writer {
-            outbox,
-            transport,
-            items,
-        }
-    }
+/// An outbox in front of `transport`, through which messages are sent in `framing`, and the other end
+/// of its queue for the writer thread. What goes through it is added to `counters`, what waits
+/// counts against `budget`.
+pub fn outbox(
+    transport: Arc<dyn Transport>,
+    kind: PeerKind,
+    framing: Framing,
+    counters: Arc<Counters>,
+    budget: Arc<Budget>,
+) -> (Arc<Outbox>, Writer) {
+    let (outbox, items) = Outbox::new(Arc::clone(&transport), kind, framing, counters, budget);
+    let writer = Writer {
+        // Weakly: its hold on the queue would keep the queue, and thereby itself, alive.
+        outbox: Arc::downgrade(&outbox),
+        transport,
+        items,
+    };
+    (outbox, writer)
+}
 
+impl Writer {
     /// Sends what is queued, as it comes, until nobody can queue anything or the connection closes.
     ///
     /// `socket` may block, and sets its own limit of time.

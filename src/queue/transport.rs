@@ -1,0 +1,16 @@
+//! What a queue needs of the connection behind it.
+
+use std::io;
+
+/// A connection as the queue sees it.
+pub trait Transport: Send + Sync {
+    /// Sends what can be sent without waiting; returns how many bytes that was.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nothing can be sent now; any other means that the connection is over.
+    fn send_now(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Ends the connection in both directions, which wakes its threads.
+    fn hang_up(&self);
+}
