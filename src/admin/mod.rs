@@ -93,7 +93,7 @@ pub struct AdminServer {
     _sampler: Sampler,
 }
 
-/// Without the token.
+/// Shows the address alone: the token is secret.
 impl fmt::Debug for AdminServer {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "AdminServer({})", self.addr())
@@ -134,7 +134,7 @@ impl AdminServer {
         })
     }
 
-    /// The local address.
+    /// The address that it listens on, with the port that the system chose if 0 was asked for.
     pub fn addr(&self) -> SocketAddr {
         self.http.addr()
     }

@@ -10,9 +10,9 @@ pub const WINDOW: Duration = Duration::from_secs(5);
 /// In bits per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct BitRate {
-    /// What comes in.
+    /// What publishers send, without headers.
     pub received: u64,
-    /// What goes out.
+    /// What the server sends: in all, or to the viewers of one stream.
     pub sent: u64,
 }
 

@@ -25,9 +25,9 @@ pub const QUESTIONS_MAX: usize = 32;
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Sending a stream.
+    /// To send the media of a stream to the server.
     Publish,
-    /// Receiving a stream.
+    /// To be sent the media of a stream.
     Play,
 }
 

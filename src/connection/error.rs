@@ -15,7 +15,7 @@ pub(crate) enum Error {
     HungUp,
     /// We ended it, for this reason.
     Cut(Cause),
-    /// The handshake failed.
+    /// The peer sent another version, or not back what it was sent.
     Handshake(handshake::Error),
     /// The chunks cannot be decoded.
     Chunk(chunk::Error),
@@ -25,7 +25,7 @@ pub(crate) enum Error {
     Timeout(&'static str),
     /// No room for a reply in the peer's own queue.
     QueueFull,
-    /// The transport failed.
+    /// A read or write failed, but for the cases above.
     Io(io::Error),
 }
 

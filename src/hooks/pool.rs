@@ -35,7 +35,7 @@ pub(super) enum HookTarget {
     Script(Script),
     /// A web service that each event is posted to.
     Webhook(Webhook),
-    /// Standard error.
+    /// Standard error, which each event is written to.
     Stdio(stdio::StdioFormat),
 }
 

@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 /// A value of RFC 8259.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JsonValue {
-    /// The literal `null`.
+    /// `null`; what is written for a number that is not finite reads as this.
     Null,
     /// The literal `true` or `false`.
     Bool(bool),

@@ -47,7 +47,7 @@ pub struct Traffic {
 /// A publication that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Why it ended.
+    /// Who or what ended it.
     pub reason: Reason,
     /// How many players it had then.
     pub viewers: usize,

@@ -20,7 +20,7 @@ pub(super) enum ViewerPhase {
 /// Which video tracks a viewer is sent.
 #[derive(Debug)]
 pub(super) enum Video {
-    /// All tracks.
+    /// All tracks, also those that begin later.
     Whole,
     /// Those that have begun with a keyframe: others have not.
     From(Tracks),

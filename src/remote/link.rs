@@ -218,7 +218,7 @@ impl Link<'_> {
         }
     }
 
-    /// One connection.
+    /// Connects once, and stays until that connection ends.
     fn run_once(
         &self,
         url: &RtmpUrl,
@@ -314,8 +314,9 @@ struct LinkConn<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LinkConnState {
+    /// The server has not yet let the stream begin.
     Starting,
-    /// Media flows.
+    /// The stream has begun: media may flow.
     Running,
     /// The server said that the stream is over.
     Ended,

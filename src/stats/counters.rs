@@ -35,15 +35,17 @@ pub struct CounterNames {
     pub get: fn(&Totals) -> u64,
 }
 
+/// Of the doc of a counter, the first line is its help in `/metrics` as well.
 macro_rules! counters {
     ($(
         #[doc = $help:literal]
+        $(#[doc = $more:literal])*
         $field:ident: metric $metric:literal $({ $label:ident = $value:literal })? $(, var $var:literal)?;
     )*) => {
         /// All counters. What happens adds to them.
         #[derive(Debug, Default)]
         pub struct Counters {
-            $(#[doc = $help] pub $field: Counter,)*
+            $(#[doc = $help] $(#[doc = $more])* pub $field: Counter,)*
         }
 
         impl Counters {
@@ -56,7 +58,7 @@ macro_rules! counters {
         /// What the counters came to, since the server started.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Totals {
-            $(#[doc = $help] pub $field: u64,)*
+            $(#[doc = $help] $(#[doc = $more])* pub $field: u64,)*
         }
 
         /// The names of all counters, in the order in which they are shown.
@@ -82,10 +84,14 @@ const fn first(names: &[&'static str]) -> Option<&'static str> {
 
 counters! {
     /// Connections accepted.
+    ///
+    /// Those that are then refused count too.
     connections: metric "rtmp_connections_total", var "rtmp_connections_total";
     /// Connections refused for want of room.
     connections_refused: metric "rtmp_connections_refused_total";
     /// Handshakes that failed.
+    ///
+    /// Also those that the client gave up, or did not finish in time.
     handshake_failures: metric "rtmp_handshake_failures_total", var "rtmp_handshake_failures_total";
     /// Commands that could not be read and were passed over.
     commands_unreadable: metric "rtmp_unreadable_commands_total";
@@ -98,8 +104,12 @@ counters! {
     /// Connections ended because their peer said or took nothing for too long.
     zombies: metric "rtmp_zombie_connections_total", var "rtmp_zombie_connections_total";
     /// Publications.
+    ///
+    /// From the moment that they own their stream: refused ones do not count.
     publishers: metric "rtmp_publishers_total", var "rtmp_publishers_total";
     /// Playbacks.
+    ///
+    /// Those that wait for their stream count; refused ones and relays do not.
     subscribers: metric "rtmp_subscribers_total", var "rtmp_subscribers_total";
     /// Messages left out for slow viewers.
     subscriber_drops: metric "rtmp_subscriber_drops_total", var "rtmp_subscriber_drops_total";
@@ -108,8 +118,12 @@ counters! {
     /// Clients refused by the authentication.
     auth_failures: metric "rtmp_auth_failures_total", var "rtmp_auth_failures_total";
     /// Messages from publishers.
+    ///
+    /// Audio, whether any viewer takes it or not.
     messages_audio: metric "rtmp_messages_total" { type = "audio" }, var "rtmp_messages_audio";
     /// Messages from publishers.
+    ///
+    /// Video, whether any viewer takes it or not.
     messages_video: metric "rtmp_messages_total" { type = "video" }, var "rtmp_messages_video";
     /// Payload bytes from publishers.
     bytes_in: metric "rtmp_received_bytes_total", var "rtmp_bytes_ingested";

@@ -97,7 +97,7 @@ pub struct Metadata {
     pub width: Option<f64>,
     /// Picture height in pixels.
     pub height: Option<f64>,
-    /// Pictures per second.
+    /// Pictures per second; 30000/1001 comes as 29.97 or the like.
     pub frame_rate: Option<f64>,
 }
 

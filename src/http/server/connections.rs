@@ -43,11 +43,11 @@ struct HttpConnection {
 /// What a connection is doing, in the order in which connections give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Activity {
-    /// Waiting for a request.
+    /// Waiting for the first byte of a request.
     Idle,
-    /// Receiving a request.
+    /// Receiving a request, of which the first byte is there.
     Reading,
-    /// Sending the response.
+    /// Making or sending the response.
     Answering,
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Conn<'a> {
     pub(super) app: String,
     /// The servers that the peer's streams have come through.
     pub(super) via: Vec<String>,
-    /// Few: mostly one.
+    /// What it publishes and plays, by message stream; mostly one.
     pub(super) active: Vec<(StreamId, Active)>,
     /// How often it has begun to publish or play.
     pub(super) pace: Pace,

@@ -27,7 +27,7 @@ static REFUSALS: RateLimit = flood_limit();
 enum RequestRefusal {
     /// The stream would go through a server twice.
     Loop,
-    /// Authentication denies it.
+    /// Authentication denies it, and has logged why.
     Denied,
     /// The client begins to publish or play too often.
     TooOften,
