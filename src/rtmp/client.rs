@@ -21,11 +21,11 @@ pub enum Purpose {
 /// Where to go. `app` and `name` may carry a query; `tc_url` is the URL up to the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectTarget {
-    /// The application.
+    /// The application as `connect` names it, with its query if it has one.
     pub app: String,
     /// The URL of the application.
     pub tc_url: String,
-    /// The stream's name.
+    /// The stream's name in the application, with its query if it has one.
     pub name: String,
     /// The servers that the stream has come through, ourselves being the last; see
     /// [`Connect::via`](command::Connect::via).

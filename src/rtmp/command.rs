@@ -45,13 +45,13 @@ impl std::error::Error for Error {}
 /// A command message taken apart, whatever its name: the shape all of them share (§7.2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// Case-sensitive.
+    /// The name of the command; upper and lower case differ.
     pub name: String,
     /// Carried by the reply as well; 0 asks for none.
     pub transaction: f64,
-    /// The command object.
+    /// The command object; null if the message ends before it.
     pub object: Value,
-    /// What follows it.
+    /// The values behind the command object, in the order in which they were sent.
     pub arguments: Vec<Value>,
 }
 
@@ -118,7 +118,7 @@ pub mod caps {
     pub const RECONNECT: u32 = 1;
     /// Several audio or video tracks in one stream.
     pub const MULTITRACK: u32 = 2;
-    /// ModEx prefixes.
+    /// The client reads packets that begin with ModEx prefixes.
     pub const MOD_EX: u32 = 4;
     /// Nanosecond offsets in ModEx.
     pub const NANO_OFFSET: u32 = 8;
@@ -211,7 +211,7 @@ impl Named {
 /// What `publish` has for a name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PublishName {
-    /// A name.
+    /// Any text: it may be empty and may carry a query.
     Name(String),
     /// False or null, as Wirecast and NetStream.publish(false) end a publication.
     Stop,
@@ -235,43 +235,43 @@ impl PublishName {
 /// What a client asks of the server, with the arguments that matter here.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// §7.2.1.1.
+    /// Connects to an app; nothing else is served before it (§7.2.1.1).
     Connect(Connect),
-    /// §7.2.1.3.
+    /// Asks for the id of a new message stream (§7.2.1.3).
     CreateStream,
-    /// §7.2.2.3.
+    /// Ends what a message stream does and gives up its id (§7.2.2.3).
     DeleteStream(Named),
     /// Ends what the stream it arrives on does, or on the connection itself the one named.
     CloseStream(Named),
-    /// §7.2.2.6.
+    /// Publishes a stream, or ends its publication (§7.2.2.6).
     Publish(PublishName),
     /// Announces the publication of a name, before createStream.
     FcPublish(Option<String>),
     /// Ends the publication of a name, before deleteStream.
     FcUnpublish(Option<String>),
-    /// §7.2.2.1.
+    /// Plays the stream of that name (§7.2.2.1).
     Play {
         /// `None` if missing or not text.
         name: Option<String>,
-        /// Where to begin.
+        /// The second argument: the position to begin at.
         start: PlayStart,
         /// Whether to replace what plays; `None` if not said, which means to replace it.
         reset: Option<bool>,
     },
-    /// §7.2.2.2.
+    /// Switches a playback to another bit rate (§7.2.2.2).
     Play2,
-    /// §7.2.2.7.
+    /// Moves to another position of a recording (§7.2.2.7).
     Seek,
-    /// §7.2.2.8.
+    /// Pauses a playback, or goes on with it (§7.2.2.8).
     Pause {
-        /// Pause, or go on.
+        /// Whether to pause rather than to go on; also true if the flag is missing.
         paused: bool,
         /// The stream's time at that moment, in ms.
         at: f64,
     },
-    /// §7.2.2.4.
+    /// Turns the audio of a playback on or off (§7.2.2.4); on if the flag is missing.
     ReceiveAudio(bool),
-    /// §7.2.2.5.
+    /// Turns the video of a playback on or off (§7.2.2.5); on if the flag is missing.
     ReceiveVideo(bool),
     /// Asks for the length of a recording.
     GetStreamLength,
@@ -279,12 +279,12 @@ pub enum Command {
     Courtesy,
     /// An answer to a call of ours, or a status; nothing to do.
     Answer,
-    /// Anything else.
+    /// A command of a name that is not known here.
     Unknown,
 }
 
 impl Command {
-    /// What `call` means.
+    /// The command that `call` stands for, by its name and its arguments.
     pub fn new(call: &Call) -> Command {
         match call.name.as_str() {
             "connect" => Command::Connect(Connect::new(&call.object)),

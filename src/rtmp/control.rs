@@ -22,7 +22,7 @@ pub enum Control {
         /// How binding it is.
         limit: BandwidthLimit,
     },
-    /// Type 4.
+    /// A user control message, which has type 4 (§6.2).
     User(UserControl),
 }
 
@@ -54,7 +54,7 @@ pub enum UserControl {
     StreamIsRecorded(StreamId),
     /// Asks for an answer with the same number.
     PingRequest(u32),
-    /// The answer.
+    /// Answers a ping request with the number that it had.
     PingResponse(u32),
     /// An event that no specification defines; to be ignored.
     Unknown(u16),

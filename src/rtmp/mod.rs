@@ -41,7 +41,7 @@ impl Timestamp {
 pub struct StreamId(pub u32);
 
 impl StreamId {
-    /// The connection itself.
+    /// The connection as a whole: `connect`, `createStream` and control messages (§5.4).
     pub const CONTROL: StreamId = StreamId(0);
 }
 
@@ -52,9 +52,9 @@ pub struct MessageType(pub u8);
 impl MessageType {
     /// Set Chunk Size (§5.4.1).
     pub const SET_CHUNK_SIZE: Self = Self(1);
-    /// Abort Message (§5.4.2).
+    /// Abort Message: the rest of a message will not come (§5.4.2).
     pub const ABORT: Self = Self(2);
-    /// Acknowledgement (§5.4.3).
+    /// Acknowledgement of the bytes that were received (§5.4.3).
     pub const ACKNOWLEDGEMENT: Self = Self(3);
     /// User Control Message (§6.2, §7.1.7).
     pub const USER_CONTROL: Self = Self(4);
@@ -62,9 +62,9 @@ impl MessageType {
     pub const WINDOW_ACK_SIZE: Self = Self(5);
     /// Set Peer Bandwidth (§5.4.5).
     pub const SET_PEER_BANDWIDTH: Self = Self(6);
-    /// Audio (§7.1.4).
+    /// Audio, laid out as the body of an FLV tag (§7.1.4).
     pub const AUDIO: Self = Self(8);
-    /// Video (§7.1.5).
+    /// Video, laid out as the body of an FLV tag (§7.1.5).
     pub const VIDEO: Self = Self(9);
     /// Data behind the AMF3 format byte (§7.1.2).
     pub const DATA_AMF3: Self = Self(15);

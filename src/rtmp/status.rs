@@ -14,7 +14,7 @@ const CAN_FORWARD: f64 = 4.0;
 /// How grave a status is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusLevel {
-    /// As asked.
+    /// A request succeeded, or a stream changed.
     Status,
     /// It goes on, but worse.
     Warning,
@@ -38,13 +38,13 @@ pub mod code {
     pub const BAD_NAME: &str = "NetStream.Publish.BadName";
     /// The client may not publish this.
     pub const PUBLISH_DENIED: &str = "NetStream.Publish.Denied";
-    /// Publishing may begin.
+    /// The client may begin to publish.
     pub const PUBLISH_START: &str = "NetStream.Publish.Start";
     /// There is no such stream.
     pub const STREAM_NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
     /// Playing is refused or impossible.
     pub const PLAY_FAILED: &str = "NetStream.Play.Failed";
-    /// Playing begins.
+    /// A playback begins, or goes on after a change; its media follows.
     pub const PLAY_START: &str = "NetStream.Play.Start";
     /// A publication is over, as its publisher wished.
     pub const UNPUBLISH_SUCCESS: &str = "NetStream.Unpublish.Success";

@@ -98,7 +98,7 @@ impl std::error::Error for Error {}
 /// A stream as a client asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamPath {
-    /// Which stream.
+    /// The name of the stream on this server, without queries.
     pub key: StreamKey,
     /// The application, without its query, decoded.
     pub app: String,

@@ -22,14 +22,14 @@ const SMALL_BUFFER_KEPT_MAX: usize = 4 << 10;
 pub enum Error {
     /// A compressed header (fmt 1, 2 or 3) opens chunk stream `csid` (§5.3.1.2.1).
     NoPreviousHeader {
-        /// The chunk stream.
+        /// The chunk stream id, 2 to 65,599 (§5.3.1.1).
         csid: u32,
         /// The format of the header.
         fmt: u8,
     },
     /// A header that announces another message stands inside a message of chunk stream `csid`.
     HeaderInsideMessage {
-        /// The chunk stream.
+        /// The chunk stream id, 2 to 65,599 (§5.3.1.1).
         csid: u32,
         /// The format of the header.
         fmt: u8,
@@ -40,7 +40,7 @@ pub enum Error {
         kind: u8,
         /// The length announced, in bytes.
         len: u32,
-        /// The longest allowed.
+        /// The longest that this type may be here, in bytes.
         max: u32,
     },
     /// More than [`CHUNK_STREAMS_MAX`] chunk streams.

@@ -19,13 +19,13 @@ pub struct MessageHeader {
 
 /// How a message is introduced (§5.3.1.2).
 enum ChunkFormat {
-    /// Everything, with an absolute time.
+    /// Everything, with an absolute time (fmt 0).
     Full,
-    /// Step, length and type.
+    /// Step in ms, length and type (fmt 1).
     Kind(u32),
-    /// Step only.
+    /// The step in ms, and nothing else (fmt 2).
     Step(u32),
-    /// Nothing: all as before.
+    /// Nothing: all as before, the step too (fmt 3).
     Same,
 }
 

@@ -17,9 +17,9 @@ pub struct StreamRequest {
 /// Media that a viewer can turn off for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
-    /// receiveAudio (§7.2.2.4).
+    /// Audio, which receiveAudio turns on and off (§7.2.2.4).
     Audio,
-    /// receiveVideo (§7.2.2.5).
+    /// Video, which receiveVideo turns on and off (§7.2.2.5).
     Video,
 }
 

@@ -1,8 +1,8 @@
 //! The server's end of a conversation (RTMP §7.2): messages in, events out.
 //!
 //! The session knows what a client may do next and how it is answered. Whether a client may
-//! publish or play is not its business: it asks with [`SessionEvent::Publish`] or [`SessionEvent::Play`], and
-//! goes on when it is told [`Session::accept`] or [`Session::reject`].
+//! publish or play is not its business: it asks with [`SessionEvent::Publish`] or
+//! [`SessionEvent::Play`], and goes on when it is told [`Session::accept`] or [`Session::reject`].
 
 mod event;
 mod net_stream;
@@ -39,7 +39,7 @@ enum SessionState {
     },
 }
 
-/// One conversation.
+/// The conversation with one client, from its first message after the handshake.
 #[derive(Debug)]
 pub struct Session {
     state: SessionState,
