@@ -33,9 +33,9 @@ pub enum SampleFormat {
     Avc,
     /// H.265 (ISO/IEC 23008-2), entry `hvc1`.
     Hevc,
-    /// AV1, entry `av01`.
+    /// AV1 (AV1 Bitstream & Decoding Process Specification), entry `av01`.
     Av1,
-    /// VP9, entry `vp09`.
+    /// VP9 of all profiles, entry `vp09`.
     Vp9,
     /// VP8, entry `vp08`; no browser plays it.
     Vp8,

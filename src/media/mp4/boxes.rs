@@ -45,7 +45,7 @@ impl<'a> Boxes<'a> {
         self
     }
 
-    /// Appends `len` zeros.
+    /// Appends `len` bytes of 0, as reserved fields have them.
     pub(super) fn zeros(&mut self, len: usize) -> &mut Self {
         self.bytes.resize(self.bytes.len() + len, 0);
         self
