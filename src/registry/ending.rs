@@ -58,3 +58,13 @@ pub struct Ended {
 /// Called once when a publication ends, under the stream's lock, before the next publication is
 /// announced: it must not wait for anything.
 pub type AtEnd = Box<dyn FnOnce(Ended) + Send>;
+
+/// Whether a publication goes on.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicationStatus {
+    /// The publication goes on.
+    Current,
+    /// It was ended, or somebody else publishes the stream; what was asked for was not done.
+    Over,
+}

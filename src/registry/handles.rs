@@ -1,7 +1,7 @@
 //! What publishers and viewers hold. Dropping it is the end of it.
 
 use super::Registry;
-use super::ending::AtEnd;
+use super::ending::{AtEnd, PublicationStatus};
 use super::stream::Stream;
 use super::viewer::SubscriptionId;
 use crate::queue::Feed;
@@ -31,16 +31,6 @@ impl Drop for Registration {
 pub struct Publication {
     pub(super) registration: Registration,
     pub(super) id: PublicationId,
-}
-
-/// Whether a publication goes on.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PublicationStatus {
-    /// The publication goes on.
-    Current,
-    /// It was ended, or somebody else publishes the stream; what was asked for was not done.
-    Over,
 }
 
 impl Publication {

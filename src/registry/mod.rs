@@ -15,27 +15,31 @@ mod keyframe_wait;
 mod last_heard;
 mod live;
 mod media_message;
+mod observer;
 mod phase;
 mod publisher;
 mod recipient;
+mod refusal;
 mod selection;
+mod settings;
 mod slowness;
 mod stats;
 mod stream;
 mod timeline;
 mod viewer;
 
-pub use ending::{AtEnd, Ended, Reason, Traffic};
-pub use handles::{Publication, PublicationStatus, Subscription};
+pub use ending::{AtEnd, Ended, PublicationStatus, Reason, Traffic};
+pub use handles::{Publication, Subscription};
 pub use last_heard::LastHeard;
+pub use observer::Observer;
 pub use publisher::{Origin, Publisher};
 pub use recipient::{Notice, Notices, Recipient, RetainedData, SubscriberKind, SubscriptionEnd};
+pub use refusal::Refusal;
 pub use selection::Selection;
+pub use settings::{SILENT_MAX, StreamSettings};
 pub use slowness::BEHIND_MAX;
 
-use crate::media::Codec;
 use crate::queue::Outbox;
-use crate::rtmp::MessageType;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{Counters, PublicationId, StreamStats};
 use crate::sync::Mutex;
@@ -43,57 +47,9 @@ use handles::Registration;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use stream::Stream;
 use viewer::SubscriptionId;
-
-/// How long a publisher may send nothing, where a second one would be refused: after that it gives
-/// way. Most often it is the same encoder, on a connection that was cut.
-pub const SILENT_MAX: Duration = Duration::from_secs(10);
-
-/// Settings that all streams share.
-#[derive(Clone, Copy, Debug)]
-pub struct StreamSettings {
-    /// Whether viewers start at once, from the last keyframe, or at the next one.
-    pub gop_cache: bool,
-    /// Whether a second publisher gets the stream, or is refused.
-    pub takeover: bool,
-    /// How long viewers stay after their publisher was lost.
-    pub grace: Duration,
-    /// How long viewers wait for a stream to begin.
-    pub wait: Duration,
-    /// Bytes per chunk toward viewers.
-    pub chunk_size: u32,
-}
-
-/// Is told what becomes of streams, under a stream's lock: it must not wait for anything.
-pub trait Observer: Send + Sync {
-    /// A stream is published that was not published before.
-    fn stream_begins(&self, key: &StreamKey);
-
-    /// A stream is over; a publisher that was lost has not come back in time.
-    fn stream_ends(&self, key: &StreamKey);
-
-    /// The number of viewers who play a stream has changed.
-    fn audience_changes(&self, key: &StreamKey, viewers: usize);
-
-    /// The number of viewers who play a stream or wait for it has changed.
-    fn demand_changes(&self, key: &StreamKey, viewers: usize);
-
-    /// A publication's codec is known.
-    fn codec_appears(&self, key: &StreamKey, publisher: &str, kind: MessageType, codec: Codec);
-}
-
-/// Why a stream cannot be published or played.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The stream has another publisher.
-    InUse,
-    /// Nobody publishes it, and viewers do not wait.
-    NotFound,
-    /// The stream would go to a server that it has come through.
-    Loop,
-}
 
 type StreamMap = HashMap<StreamKey, Arc<Mutex<Stream>>>;
 

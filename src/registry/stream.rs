@@ -1,15 +1,18 @@
 //! One stream: whether it is published, and its audience.
 
+use super::RegistryShared;
 use super::audience::Audience;
 use super::cache::Cache;
-use super::ending::{AtEnd, Reason};
+use super::ending::{AtEnd, PublicationStatus, Reason};
 use super::live::{Figures, Live};
 use super::media_message::MediaMessage;
 use super::publisher::Publisher;
 use super::recipient::{Notice, Recipient, SubscriberKind};
+use super::refusal::Refusal;
+use super::settings::SILENT_MAX;
+use super::stats;
 use super::timeline::Timeline;
 use super::viewer::{SubscriptionId, Viewer};
-use super::{PublicationStatus, Refusal, RegistryShared, SILENT_MAX, stats};
 use crate::queue::{Feed, Outbox};
 use crate::rtmp::Message;
 use crate::rtmp::stream_key::StreamKey;
