@@ -1,30 +1,12 @@
 //! What publishers and viewers hold. Dropping it is the end of it.
 
-use super::Registry;
 use super::ending::{AtEnd, PublicationStatus};
-use super::stream::Stream;
+use super::streams::Registration;
 use super::viewer::SubscriptionId;
 use crate::queue::Feed;
 use crate::rtmp::Message;
-use crate::rtmp::stream_key::StreamKey;
 use crate::stats::PublicationId;
-use crate::sync::Mutex;
-use std::sync::Arc;
 use std::time::Instant;
-
-/// A stream and where it is registered. Dropping it forgets a stream that nobody publishes or
-/// watches.
-pub(super) struct Registration {
-    pub(super) registry: Registry,
-    pub(super) key: StreamKey,
-    pub(super) stream: Arc<Mutex<Stream>>,
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.registry.release(&self.key, &self.stream);
-    }
-}
 
 /// The right to publish a stream. Dropping it means that the publisher was lost; the polite way is
 /// [`Publication::finish`].

@@ -7,6 +7,7 @@
 mod audience;
 mod batches;
 mod cache;
+mod context;
 mod ending;
 mod fan_out;
 mod gop;
@@ -25,6 +26,7 @@ mod settings;
 mod slowness;
 mod stats;
 mod stream;
+mod streams;
 mod timeline;
 mod viewer;
 
@@ -42,26 +44,18 @@ pub use slowness::BEHIND_MAX;
 use crate::queue::Outbox;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{Counters, PublicationId, StreamStats};
-use crate::sync::Mutex;
-use handles::Registration;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use stream::Stream;
+use streams::Streams;
 use viewer::SubscriptionId;
-
-type StreamMap = HashMap<StreamKey, Arc<Mutex<Stream>>>;
 
 /// All streams. Cloning shares them.
 #[derive(Clone)]
 pub struct Registry(Arc<RegistryShared>);
 
 struct RegistryShared {
-    observer: Arc<dyn Observer>,
-    streams: Mutex<StreamMap>,
-    settings: StreamSettings,
-    counters: Arc<Counters>,
+    streams: Arc<Streams>,
     next_publication: AtomicU64,
     next_subscription: AtomicU64,
 }
@@ -74,10 +68,7 @@ impl Registry {
         counters: Arc<Counters>,
     ) -> Registry {
         Registry(Arc::new(RegistryShared {
-            observer,
-            streams: Mutex::default(),
-            settings,
-            counters,
+            streams: Arc::new(Streams::new(settings, observer, counters)),
             next_publication: AtomicU64::new(1),
             next_subscription: AtomicU64::new(1),
         }))
@@ -93,7 +84,10 @@ impl Registry {
     /// the stream from here.
     pub fn publish(&self, key: &StreamKey, publisher: Publisher) -> Result<Publication, Refusal> {
         let id = PublicationId(self.0.next_publication.fetch_add(1, Ordering::Relaxed));
-        let registration = self.with_stream(key, |stream| stream.publish(id, publisher))?;
+        let registration = self
+            .0
+            .streams
+            .with_stream(key, |stream| stream.publish(id, publisher))?;
         Ok(Publication { registration, id })
     }
 
@@ -112,7 +106,7 @@ impl Registry {
         recipient: Recipient,
     ) -> Result<Subscription, Refusal> {
         let id = SubscriptionId(self.0.next_subscription.fetch_add(1, Ordering::Relaxed));
-        let registration = self.with_stream(key, |stream| {
+        let registration = self.0.streams.with_stream(key, |stream| {
             stream.subscribe(id, outbox, recipient, Instant::now())
         })?;
         Ok(Subscription { registration, id })
@@ -120,26 +114,26 @@ impl Registry {
 
     /// The servers that the stream `key` has come through; none if nobody publishes it.
     pub fn via(&self, key: &StreamKey) -> Vec<String> {
-        let stream = self.0.streams.lock().get(key).cloned();
+        let stream = self.0.streams.get(key);
         stream.map_or(Vec::new(), |stream| stream.lock().via().to_vec())
     }
 
     /// The servers that the stream `key` would go to, on the shortest way to those who play it or
     /// wait for it; `None` if nobody does.
     pub fn shortest_way(&self, key: &StreamKey) -> Option<Vec<String>> {
-        let stream = self.0.streams.lock().get(key).cloned();
+        let stream = self.0.streams.get(key);
         stream.and_then(|stream| stream.lock().shortest_way())
     }
 
     /// Whether somebody publishes the stream `key` now.
     pub fn is_live(&self, key: &StreamKey) -> bool {
-        let stream = self.0.streams.lock().get(key).cloned();
+        let stream = self.0.streams.get(key);
         stream.is_some_and(|stream| stream.lock().is_live())
     }
 
     /// Whether somebody publishes the stream `key`, or did a moment ago.
     pub fn is_published(&self, key: &StreamKey) -> bool {
-        let stream = self.0.streams.lock().get(key).cloned();
+        let stream = self.0.streams.get(key);
         stream.is_some_and(|stream| !stream.lock().is_vacant())
     }
 
@@ -149,16 +143,16 @@ impl Registry {
     ///
     /// [`Refusal::NotFound`] if nobody publishes it.
     pub fn end(&self, key: &StreamKey) -> Result<(), Refusal> {
-        let stream = self.0.streams.lock().get(key).cloned();
+        let stream = self.0.streams.get(key);
         let stream = stream.ok_or(Refusal::NotFound)?;
         let ended = stream.lock().end_from_outside();
-        self.release(key, &stream);
+        self.0.streams.release(key, &stream);
         ended
     }
 
     /// What can be told of each stream that is published, by key.
     pub fn stats(&self) -> Vec<StreamStats> {
-        let mut streams = self.snapshot();
+        let mut streams = self.0.streams.snapshot();
         streams.sort_by(|(a, _), (b, _)| a.cmp(b));
         let stats = streams.iter().map(|(_, stream)| stream.lock().stats());
         stats.flatten().collect()
@@ -166,23 +160,25 @@ impl Registry {
 
     /// Does what is due by `now`; to be called a few times a second.
     pub fn expire(&self, now: Instant) {
-        for (key, stream) in self.snapshot() {
+        for (key, stream) in self.0.streams.snapshot() {
             if stream.lock().expire(now) {
-                self.release(&key, &stream);
+                self.0.streams.release(&key, &stream);
             }
         }
     }
 
     /// Ends all streams for their viewers, who are told and hung up on.
     pub fn close(&self) {
-        self.snapshot()
+        self.0
+            .streams
+            .snapshot()
             .iter()
             .for_each(|(_, stream)| stream.lock().close());
     }
 
     /// How many streams are published now, and how many viewers play or wait.
     pub fn count(&self) -> (usize, usize) {
-        let streams = self.snapshot();
+        let streams = self.0.streams.snapshot();
         let live = streams
             .iter()
             .filter(|(_, stream)| stream.lock().is_live())
@@ -194,56 +190,5 @@ impl Registry {
                 .map(|(_, stream)| stream.lock().player_count())
                 .sum(),
         )
-    }
-
-    fn snapshot(&self) -> Vec<(StreamKey, Arc<Mutex<Stream>>)> {
-        self.0
-            .streams
-            .lock()
-            .iter()
-            .map(|(key, stream)| (key.clone(), Arc::clone(stream)))
-            .collect()
-    }
-
-    /// Calls `act` with the stream `key`, which is made if it does not exist.
-    fn with_stream(
-        &self,
-        key: &StreamKey,
-        act: impl FnOnce(&mut Stream) -> Result<(), Refusal>,
-    ) -> Result<Registration, Refusal> {
-        loop {
-            let stream = {
-                let mut streams = self.0.streams.lock();
-                let new = || {
-                    let stream = Stream::new(key.clone(), Arc::clone(&self.0));
-                    Arc::new(Mutex::new(stream))
-                };
-                Arc::clone(streams.entry(key.clone()).or_insert_with(new))
-            };
-            let mut locked = stream.lock();
-            // Between the two locks the registry may have let go of it.
-            if !locked.is_retired() {
-                let acted = act(&mut locked);
-                drop(locked);
-                let registration = Registration {
-                    registry: self.clone(),
-                    key: key.clone(),
-                    stream,
-                };
-                return acted.map(|()| registration);
-            }
-        }
-    }
-
-    /// Forgets a stream that nobody publishes or watches. Another stream may have its key by now,
-    /// and stays.
-    fn release(&self, key: &StreamKey, stream: &Arc<Mutex<Stream>>) {
-        let mut streams = self.0.streams.lock();
-        let is_registered = streams
-            .get(key)
-            .is_some_and(|registered| Arc::ptr_eq(registered, stream));
-        if is_registered && stream.lock().retire() {
-            streams.remove(key);
-        }
     }
 }

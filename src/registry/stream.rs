@@ -1,8 +1,8 @@
 //! One stream: whether it is published, and its audience.
 
-use super::RegistryShared;
 use super::audience::Audience;
 use super::cache::Cache;
+use super::context::StreamContext;
 use super::ending::{AtEnd, PublicationStatus, Reason};
 use super::live::{Figures, Live};
 use super::media_message::MediaMessage;
@@ -35,7 +35,7 @@ enum PublishState {
 /// One stream. All of it is under one lock, so that joining is one step.
 pub(super) struct Stream {
     key: StreamKey,
-    shared: Arc<RegistryShared>,
+    context: Arc<StreamContext>,
     state: PublishState,
     audience: Audience,
     /// The time that the audience sees, across publications.
@@ -44,11 +44,11 @@ pub(super) struct Stream {
 
 impl Stream {
     /// A stream that nobody publishes or watches yet.
-    pub(super) fn new(key: StreamKey, shared: Arc<RegistryShared>) -> Stream {
+    pub(super) fn new(key: StreamKey, context: Arc<StreamContext>) -> Stream {
         Stream {
             key,
-            audience: Audience::new(shared.settings.chunk_size),
-            shared,
+            audience: Audience::new(context.settings.chunk_size),
+            context,
             state: PublishState::Vacant,
             timeline: Timeline::default(),
         }
@@ -131,7 +131,7 @@ impl Stream {
             return Err(Refusal::Loop);
         }
         if let Some(live) = self.live() {
-            let gives_way = self.shared.settings.takeover || live.silence() >= SILENT_MAX;
+            let gives_way = self.context.settings.takeover || live.silence() >= SILENT_MAX;
             if !gives_way || publisher.origin.is_server() {
                 return Err(Refusal::InUse);
             }
@@ -141,7 +141,7 @@ impl Stream {
     }
 
     fn replace_publication(&mut self, id: PublicationId, publisher: Publisher) {
-        let live = Live::new(id, publisher, self.shared.settings.gop_cache);
+        let live = Live::new(id, publisher, self.context.settings.gop_cache);
         self.report_end(Reason::TakenOver);
         let last = std::mem::replace(&mut self.state, PublishState::Vacant);
         if let PublishState::Live(last) = &last {
@@ -149,12 +149,12 @@ impl Stream {
         }
         // These viewers would send the stream to the servers that it comes from.
         self.audience.end_looping(live.via());
-        self.shared.counters.publishers.add(1);
+        self.context.counters.publishers.add(1);
         let notice = match &last {
             PublishState::Lost { .. } => Some(Notice::BeginsAgain),
             PublishState::Live(_) => None,
             PublishState::Vacant | PublishState::Retired => {
-                self.shared.observer.stream_begins(&self.key);
+                self.context.observer.stream_begins(&self.key);
                 None
             }
         };
@@ -172,7 +172,7 @@ impl Stream {
 
     fn announce_audience(&mut self) {
         self.audience
-            .announce(&self.key, self.shared.observer.as_ref());
+            .announce(&self.key, self.context.observer.as_ref());
     }
 
     /// Gives a consumer everything that publication `id` sends from now on; nothing, if that is
@@ -218,9 +218,9 @@ impl Stream {
         if live.id() != id {
             return PublicationStatus::Over;
         }
-        let RegistryShared {
+        let StreamContext {
             counters, observer, ..
-        } = &*self.shared;
+        } = &*self.context;
         let mut run = Vec::new();
         for message in messages {
             let Some(media) = live.admit(message, &mut self.timeline, counters) else {
@@ -242,7 +242,7 @@ impl Stream {
 
     /// The publisher of publication `id` is gone without a word. Viewers stay for a while.
     pub(super) fn lose(&mut self, id: PublicationId, now: Instant) {
-        let grace = self.shared.settings.grace;
+        let grace = self.context.settings.grace;
         let stays = !self.audience.is_empty() && !grace.is_zero();
         let Some(live) = self.publication(id) else {
             return;
@@ -291,7 +291,7 @@ impl Stream {
         let last = std::mem::replace(&mut self.state, PublishState::Vacant);
         self.audience.end_started();
         self.announce_audience();
-        self.shared.observer.stream_ends(&self.key);
+        self.context.observer.stream_ends(&self.key);
         // Its role lasts until here: its connection may be one of the audience.
         drop(last);
     }
@@ -314,7 +314,7 @@ impl Stream {
         recipient: Recipient,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let settings = self.shared.settings;
+        let settings = self.context.settings;
         let is_missing = match recipient.kind {
             SubscriberKind::Player => !self.is_live() && settings.wait.is_zero(),
             SubscriberKind::Server => self.is_vacant(),
@@ -326,7 +326,7 @@ impl Stream {
             return Err(Refusal::Loop);
         }
         if recipient.is_player() {
-            self.shared.counters.subscribers.add(1);
+            self.context.counters.subscribers.add(1);
         }
         let deadline = now + settings.wait;
         let mut viewer = Viewer::new(id, outbox.take_role(), recipient, deadline);
