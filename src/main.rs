@@ -31,8 +31,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Invocation::Run(config)) => match run(&config) {
-            Ok(Ending::Complete) => ExitCode::SUCCESS,
-            Ok(Ending::Forced) => ExitCode::from(FAILED),
+            Ok(ServerEnding::Complete) => ExitCode::SUCCESS,
+            Ok(ServerEnding::Forced) => ExitCode::from(FAILED),
             Err(failure) => {
                 log::complain(&failure);
                 failure.exit_code()
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 /// How the server ended.
-enum Ending {
+enum ServerEnding {
     /// Everything that was under way is done.
     Complete,
     /// Something was still under way when its time was up.
@@ -88,7 +88,7 @@ impl fmt::Display for Failure {
 impl Error for Failure {}
 
 /// Serves until a signal ends it.
-fn run(config: &Config) -> Result<Ending, Failure> {
+fn run(config: &Config) -> Result<ServerEnding, Failure> {
     log::init(config.log_level, config.log_format);
     let signals = signals().map_err(Failure::Signals)?;
     let passed = systemd::passed_listeners().map_err(Failure::Passed)?;
@@ -113,11 +113,11 @@ fn run(config: &Config) -> Result<Ending, Failure> {
     log!(Info, "stopping");
     if server.stop(config.shutdown_timeout) {
         log!(Info, "stopped");
-        return Ok(Ending::Complete);
+        return Ok(ServerEnding::Complete);
     }
     log!(Warn, "stopped before everything was done");
     group::kill_all();
-    Ok(Ending::Forced)
+    Ok(ServerEnding::Forced)
 }
 
 /// The signals from now on. A second one to stop ends the process at once.

@@ -341,21 +341,21 @@ fn read_lines(mut input: &PipeReader, stopped: &PipeReader, on_line: &mut dyn Fn
 /// child has left behind may hold the input and not read it.
 #[derive(Debug)]
 #[must_use = "dropped, it ends the input"]
-pub struct Input {
+pub struct ProcessInput {
     /// Nothing is ever written.
     _stop: Option<PipeWriter>,
 }
 
 /// Writes `bytes` to a child and closes its input, without waiting for a child that does not read.
 /// A child need not read them.
-pub fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) -> Input {
+pub fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) -> ProcessInput {
     if bytes.len() <= PIPE_LEN_MIN {
         let _ = stdin.write_all(&bytes);
-        return Input { _stop: None };
+        return ProcessInput { _stop: None };
     }
     // Without a pipe or a thread the child finds its input closed.
     let Ok((stopped, stop)) = io::pipe() else {
-        return Input { _stop: None };
+        return ProcessInput { _stop: None };
     };
     let _ = sync::spawn("child-input", STACK_LEN, move || {
         let mut pieces = bytes.chunks(PIPE_LEN_MIN);
@@ -363,7 +363,7 @@ pub fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) -> Input {
         let write = |piece| has_room().is_ok_and(|room| room) && (&stdin).write_all(piece).is_ok();
         pieces.all(write)
     });
-    Input { _stop: Some(stop) }
+    ProcessInput { _stop: Some(stop) }
 }
 
 #[cfg(test)]

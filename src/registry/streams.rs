@@ -34,7 +34,7 @@ impl Drop for Registration {
 }
 
 impl Streams {
-    /// No streams yet.
+    /// An empty map, whose streams tell `observer` and count in `counters`.
     pub(super) fn new(
         settings: StreamSettings,
         observer: Arc<dyn Observer>,

@@ -20,9 +20,9 @@ pub(crate) struct PooledLink<T> {
 }
 
 /// Links by key, each with a thread of its own. Cloning shares them.
-pub(crate) struct LinkPool<K: Eq + Hash, T>(Arc<PoolShared<K, T>>);
+pub(crate) struct LinkPool<K: Eq + Hash, T>(Arc<LinkPoolShared<K, T>>);
 
-struct PoolShared<K, T> {
+struct LinkPoolShared<K, T> {
     thread_name: &'static str,
     /// Those that have not ended.
     links: Mutex<HashMap<K, Arc<PooledLink<T>>>>,
@@ -49,7 +49,7 @@ where
 {
     /// No links yet; their threads will have this name.
     pub(crate) fn new(thread_name: &'static str) -> Self {
-        LinkPool(Arc::new(PoolShared {
+        LinkPool(Arc::new(LinkPoolShared {
             thread_name,
             links: Mutex::default(),
             group: WaitGroup::default(),

@@ -3,7 +3,7 @@
 use super::body::{self, ResponseBody, StreamEnd, StreamFraming};
 use super::connections::{Activity, HttpAdmission, hang_up};
 use super::request::{HttpRequest, Method};
-use super::response::{Delivery, Response};
+use super::response::{Response, ResponseDelivery};
 use super::state::{Ends, ServerState};
 use crate::http::Timed;
 use crate::log;
@@ -90,7 +90,11 @@ impl Admit for AdmitHttp {
 /// Tells a peer that there is no room for it, if its socket takes that at once.
 fn refuse(state: &ServerState, socket: &TcpStream) {
     let response = Response::error(503, TOO_MANY);
-    let head = response.head(SystemTime::now(), state.settings.headers, Delivery::LAST);
+    let head = response.head(
+        SystemTime::now(),
+        state.settings.headers,
+        ResponseDelivery::LAST,
+    );
     if let ResponseBody::Whole(body) = &response.body {
         let _ = sys::send_now(socket, &[&head[..], &body[..]].concat());
     }
@@ -150,14 +154,14 @@ impl HttpConn<'_> {
     }
 
     /// Reads a request and decides what is answered. `None`: the client or its place is gone.
-    fn answer(&mut self) -> Option<(Response, Delivery)> {
+    fn answer(&mut self) -> Option<(Response, ResponseDelivery)> {
         let limits = &self.state.settings.limits;
         self.set_end(limits.read);
         let request = match HttpRequest::read(&mut self.input, limits) {
             Ok(request) => request,
             Err(error) => {
                 let (status, what) = error.answer()?;
-                return Some((Response::error(status, what), Delivery::LAST));
+                return Some((Response::error(status, what), ResponseDelivery::LAST));
             }
         };
         if !self.admission.set(Activity::Answering) {
@@ -167,7 +171,7 @@ impl HttpConn<'_> {
         log!(Debug, "HTTP request"; peer_addr = self.ends.peer, path = request.path, status = response.status);
         let streamed = matches!(response.body, ResponseBody::Stream(_));
         let keep_alive = request.keep_alive && !self.state.is_closing();
-        let delivery = Delivery {
+        let delivery = ResponseDelivery {
             head_only: request.method == Method::Head,
             keep_alive: keep_alive && (request.takes_chunks || !streamed),
             framing: match request.takes_chunks {
@@ -178,7 +182,7 @@ impl HttpConn<'_> {
         Some((response, delivery))
     }
 
-    fn send(&self, response: Response, delivery: Delivery) -> io::Result<StreamEnd> {
+    fn send(&self, response: Response, delivery: ResponseDelivery) -> io::Result<StreamEnd> {
         let (settings, socket) = (&self.state.settings, self.socket);
         let write = |bytes: &[u8]| {
             Timed::new(socket, Instant::now() + settings.limits.write).write_all(bytes)

@@ -19,7 +19,7 @@ pub struct Response {
 
 /// How a response goes to its client.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Delivery {
+pub(super) struct ResponseDelivery {
     /// It is the answer to a HEAD request: no body follows.
     pub(super) head_only: bool,
     /// Another request may follow.
@@ -28,9 +28,9 @@ pub(super) struct Delivery {
     pub(super) framing: StreamFraming,
 }
 
-impl Delivery {
+impl ResponseDelivery {
     /// The connection is closed after it.
-    pub(super) const LAST: Delivery = Delivery {
+    pub(super) const LAST: ResponseDelivery = ResponseDelivery {
         head_only: false,
         keep_alive: false,
         framing: StreamFraming::UntilClose,
@@ -90,7 +90,7 @@ impl Response {
         &self,
         now: SystemTime,
         common: &[(&'static str, &'static str)],
-        delivery: Delivery,
+        delivery: ResponseDelivery,
     ) -> Vec<u8> {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
@@ -189,8 +189,8 @@ mod tests {
     #[test]
     fn a_head_is_written() {
         const COMMON: &[(&str, &str)] = &[("Cache-Control", "no-store"), ("A", "b")];
-        let last = Delivery::LAST;
-        let kept = Delivery {
+        let last = ResponseDelivery::LAST;
+        let kept = ResponseDelivery {
             keep_alive: true,
             framing: StreamFraming::Chunked,
             ..last

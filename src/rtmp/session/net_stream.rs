@@ -13,15 +13,15 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum NetStreamState {
     Idle,
-    PublishRequested(Named),
-    Publishing(Named),
-    PlayRequested(Named, PlayReset),
-    Playing(Named),
+    PublishRequested(NamedStream),
+    Publishing(NamedStream),
+    PlayRequested(NamedStream, PlayReset),
+    Playing(NamedStream),
 }
 
 impl NetStreamState {
     /// What is published or played.
-    fn named(&self) -> Option<&Named> {
+    fn named(&self) -> Option<&NamedStream> {
         match self {
             NetStreamState::Publishing(named) | NetStreamState::Playing(named) => Some(named),
             _ => None,
@@ -31,14 +31,14 @@ impl NetStreamState {
 
 /// What stays of a [`StreamRequest`]: its query is of no use once it is decided on.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Named {
+pub(super) struct NamedStream {
     pub name: String,
     key: StreamKey,
 }
 
-impl Named {
-    fn new(request: &StreamRequest) -> Named {
-        Named {
+impl NamedStream {
+    fn new(request: &StreamRequest) -> NamedStream {
+        NamedStream {
             name: request.name.clone(),
             key: request.path.key.clone(),
         }
@@ -193,7 +193,7 @@ impl NetStream<'_> {
         name.is_empty() && publishing.is_some_and(|named| Some(&named.key) != self.key("").as_ref())
     }
 
-    fn publishing(&self, stream: StreamId) -> Option<&Named> {
+    fn publishing(&self, stream: StreamId) -> Option<&NamedStream> {
         match self.streams.get(&stream)? {
             NetStreamState::Publishing(named) => Some(named),
             _ => None,
@@ -273,7 +273,7 @@ impl NetStream<'_> {
                 self.end(self.stream);
                 self.streams.insert(
                     self.stream,
-                    NetStreamState::PublishRequested(Named::new(&request)),
+                    NetStreamState::PublishRequested(NamedStream::new(&request)),
                 );
                 self.out.push(SessionEvent::Publish(request));
             }
@@ -289,7 +289,7 @@ impl NetStream<'_> {
             return;
         };
         self.end(self.stream);
-        let role = NetStreamState::PlayRequested(Named::new(&request), reset == Some(true));
+        let role = NetStreamState::PlayRequested(NamedStream::new(&request), reset == Some(true));
         self.streams.insert(self.stream, role);
         self.out.push(SessionEvent::Play(request));
     }

@@ -21,7 +21,7 @@ pub(super) enum Demand {
         fetch: Fetch,
         /// The servers on the way to the viewer who came first.
         via: Vec<String>,
-        audience: Mutex<Audience>,
+        audience: Mutex<DemandState>,
         /// Whether media has come.
         has_come: AtomicBool,
     },
@@ -29,7 +29,7 @@ pub(super) enum Demand {
 
 /// Who watches a stream that is pulled on demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Audience {
+pub(super) enum DemandState {
     /// Somebody is about to, as of then.
     Expected(Instant),
     There,
@@ -42,12 +42,12 @@ impl Demand {
         Demand::Viewers {
             fetch,
             via,
-            audience: Mutex::new(Audience::Expected(Instant::now())),
+            audience: Mutex::new(DemandState::Expected(Instant::now())),
             has_come: AtomicBool::new(false),
         }
     }
 
-    fn audience(&self) -> Option<MutexGuard<'_, Audience>> {
+    fn audience(&self) -> Option<MutexGuard<'_, DemandState>> {
         match self {
             Demand::Always => None,
             Demand::Viewers { audience, .. } => Some(audience.lock()),
@@ -73,8 +73,8 @@ impl Demand {
     /// Whether nobody has watched for so long that it is given up.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let since = match self.audience().as_deref() {
-            Some(Audience::Expected(since) | Audience::Gone(since)) => *since,
-            Some(Audience::There) | None => return false,
+            Some(DemandState::Expected(since) | DemandState::Gone(since)) => *since,
+            Some(DemandState::There) | None => return false,
         };
         now.saturating_duration_since(since) >= UNWATCHED_MAX
     }
@@ -99,7 +99,7 @@ impl Demand {
 
     /// Whether nobody waits for it any more.
     pub(super) fn is_gone(&self) -> bool {
-        matches!(self.audience().as_deref(), Some(Audience::Gone(_)))
+        matches!(self.audience().as_deref(), Some(DemandState::Gone(_)))
     }
 
     /// Somebody watches, or nobody does any more.
@@ -108,9 +108,9 @@ impl Demand {
             return;
         };
         match (watched, *audience) {
-            (true, _) => *audience = Audience::There,
-            (false, Audience::Gone(_)) => {}
-            (false, _) => *audience = Audience::Gone(Instant::now()),
+            (true, _) => *audience = DemandState::There,
+            (false, DemandState::Gone(_)) => {}
+            (false, _) => *audience = DemandState::Gone(Instant::now()),
         }
     }
 }
