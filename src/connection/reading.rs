@@ -7,9 +7,11 @@ use crate::queue::{Cause, Outbox, QueueFull};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::flow::Flow;
 use crate::rtmp::{Message, handshake};
+use crate::sys;
 use std::convert::Infallible;
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -201,6 +203,18 @@ impl<'a> Connection<'a> {
     /// Somebody is closing the connection: whatever still comes is ignored.
     pub(crate) fn ignore_input(&mut self) {
         self.input = Input::Ignored;
+    }
+
+    /// Whether the peer is still there, when something else was waited for.
+    ///
+    /// # Errors
+    ///
+    /// Who ended the connection, and why.
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        match sys::is_hung_up(self.socket.as_fd())? {
+            true => Err(self.closed()),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -37,6 +37,7 @@ pub(super) const SIOCOUTQ: c_ulong = 0x5411;
 
 pub(super) const POLLIN: i16 = 1;
 pub(super) const POLLOUT: i16 = 4;
+pub(super) const POLLRDHUP: i16 = 0x2000;
 
 pub(super) const CLOCK_MONOTONIC: c_int = 1;
 

@@ -20,4 +20,4 @@ pub use socket::{
     unacknowledged,
 };
 pub use time::{LocalTime, local_time, monotonic};
-pub use wait::{Woken, wait_for_either, wait_for_room, wait_readable};
+pub use wait::{Woken, is_hung_up, wait_for_either, wait_for_room, wait_readable};

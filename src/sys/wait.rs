@@ -1,6 +1,6 @@
 //! Waiting until a descriptor can be read or written.
 
-use super::c::{POLLIN, POLLOUT, PollFd, poll};
+use super::c::{POLLIN, POLLOUT, POLLRDHUP, PollFd, poll};
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -23,6 +23,17 @@ pub fn wait_for_either(first: BorrowedFd, second: BorrowedFd) -> io::Result<bool
 /// When the system has no memory for the wait. A signal does not end it.
 pub fn wait_for_room(stop: BorrowedFd, to: BorrowedFd) -> io::Result<bool> {
     poll_two([(Some(stop), POLLIN), (Some(to), POLLOUT)], None).map(|[stop, _]| !stop)
+}
+
+/// Whether the peer of `socket` sends nothing any more, or either side has shut the connection down;
+/// also while there is something left to read.
+///
+/// # Errors
+///
+/// When the system has no memory for the question.
+pub fn is_hung_up(socket: BorrowedFd) -> io::Result<bool> {
+    let asked = [(Some(socket), POLLRDHUP), (None, 0)];
+    poll_two(asked, Some(Instant::now())).map(|[hung_up, _]| hung_up)
 }
 
 /// Why a wait ended.

@@ -1,10 +1,13 @@
 //! Authentication as a server uses it: tokens, files that change, and a real web service.
 
+use crate::support::TestServer;
 use crate::support::web_service::{Dir, Manner, WebService};
+use rtmp_server::admin::AdminSource;
+use rtmp_server::amf0::Value;
 use rtmp_server::auth::{Action, Authenticator, QUESTIONS_MAX};
 use rtmp_server::json;
 use rtmp_server::rtmp::stream_key::StreamPath;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -212,4 +215,32 @@ fn a_crowd_is_asked_about_a_few_at_a_time() {
     });
     let took = began.elapsed();
     assert!(took < Duration::from_millis(2500), "{took:?}");
+}
+
+/// A client leaves, or is hung up on, while the service is asked whether it may publish.
+#[test]
+fn a_publisher_that_has_left_gets_no_stream() {
+    type Leave = fn(&TestServer, &crate::support::Client);
+    let rows: [(&str, Leave); 2] = [
+        ("closed", |_, client| {
+            _ = client.socket.shutdown(Shutdown::Both);
+        }),
+        ("hung up on", |server, _| {
+            let id = server.server().snapshot().connections[0].id.clone();
+            assert!(server.server().watch().hang_up_connection(&id.to_string()));
+        }),
+    ];
+    for (row, leave) in rows {
+        let web = WebService::start(Manner::Slow(200, Duration::from_millis(10)));
+        let flags = format!("-auth-mode callback -auth-callback {}", web.url("/"));
+        let server = TestServer::start(&flags);
+        let mut client = server.connected();
+        let arguments = vec![Value::text("x"), Value::text("live")];
+        client.call(1, "publish", 5.0, arguments);
+        web.request();
+        leave(&server, &client);
+        server.wait_for_count((0, 0, 0));
+        let totals = server.server().snapshot().totals;
+        assert_eq!((totals.publishers, totals.auth_successes), (0, 1), "{row}");
+    }
 }

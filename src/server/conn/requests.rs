@@ -100,7 +100,8 @@ impl Conn<'_> {
 
     /// Publishes or plays what is asked for, or refuses it.
     pub(super) fn begin(&mut self, action: Action, request: &StreamRequest) -> Result<(), Error> {
-        let begun = self.check(action, request).map_err(NotBegun::Refused);
+        let checked = self.check(action, request).map_err(NotBegun::Refused);
+        let begun = checked.and_then(|()| self.check_still_there());
         let begun = begun.and_then(|()| match action {
             Action::Publish => self.publish(request),
             Action::Play => self.play(request),
@@ -109,6 +110,15 @@ impl Conn<'_> {
             Ok(()) => Ok(()),
             Err(NotBegun::Refused(why)) => self.refuse(action, request, why),
             Err(NotBegun::Over(error)) => Err(error),
+        }
+    }
+
+    /// A client that has left while a web service was asked would take the stream from one that is
+    /// there.
+    fn check_still_there(&self) -> Result<(), NotBegun> {
+        match self.context.auth {
+            Authenticator::Callback(_) => Ok(self.connection.check_open()?),
+            _ => Ok(()),
         }
     }
 
