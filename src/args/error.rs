@@ -36,7 +36,12 @@ pub enum Error {
     /// There is no flag of that name.
     Unknown(String),
     /// A flag of other servers, whose work a program in front does here.
-    NotServed(&'static str),
+    NotServed {
+        /// The flag, without its dash.
+        flag: &'static str,
+        /// What to use in place of it.
+        instead: &'static str,
+    },
     /// The flag stands last, without its value.
     NoValue(&'static str),
     /// The value is not allowed.
@@ -66,11 +71,7 @@ impl fmt::Display for Error {
                 let flag = shown(&without_secrets(flag, &[]));
                 write!(f, "unknown flag -{flag}; -help lists the flags")
             }
-            Error::NotServed(flag) => write!(
-                f,
-                "-{flag} is not served: put a TLS terminator in front, such as stunnel or HAProxy, \
-                 that connects to -listen"
-            ),
+            Error::NotServed { flag, instead } => write!(f, "-{flag} is not served: {instead}"),
             Error::NoValue(flag) => write!(f, "-{flag} needs a value"),
             Error::Invalid {
                 flag,

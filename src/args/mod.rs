@@ -16,8 +16,18 @@ use draft::Draft;
 use flags::{Flag, Takes};
 use values::boolean;
 
-/// Flags of servers that speak TLS or SRT themselves; their error says what to use instead.
-const NOT_SERVED: [&str; 4] = ["tls-listen", "tls-cert", "tls-key", "srt-listen"];
+const INSTEAD_OF_TLS: &str =
+    "put a TLS terminator in front, such as stunnel or HAProxy, that connects to -listen";
+const INSTEAD_OF_SRT: &str = "have ffmpeg receive it and publish here: ffmpeg -i \
+    'srt://:PORT?mode=listener' -c copy -f flv rtmp://127.0.0.1/live/NAME";
+
+/// Flags of servers that speak TLS or SRT themselves, and what to use instead.
+const NOT_SERVED: [(&str, &str); 4] = [
+    ("tls-listen", INSTEAD_OF_TLS),
+    ("tls-cert", INSTEAD_OF_TLS),
+    ("tls-key", INSTEAD_OF_TLS),
+    ("srt-listen", INSTEAD_OF_SRT),
+];
 
 /// The text that `-help` prints.
 pub fn help() -> String {
@@ -80,8 +90,8 @@ fn split(arg: &str) -> Result<(&str, Option<String>), Error> {
 
 /// Finds a flag, so that an unknown one is refused before a missing value is.
 fn find(name: &str) -> Result<&'static Flag, Error> {
-    if let Some(name) = NOT_SERVED.iter().find(|other| **other == name) {
-        return Err(Error::NotServed(name));
+    if let Some((flag, instead)) = NOT_SERVED.iter().find(|(other, _)| *other == name) {
+        return Err(Error::NotServed { flag, instead });
     }
     Flag::find(name).ok_or_else(|| Error::Unknown(name.to_owned()))
 }

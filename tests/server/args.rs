@@ -329,7 +329,10 @@ const WRONG: &[(&str, &str)] = &[
         "-tls-listen :443",
         "-tls-listen is not served: put a TLS terminator",
     ),
-    ("-srt-listen :1", "-srt-listen is not served"),
+    (
+        "-srt-listen :1",
+        "-srt-listen is not served: have ffmpeg receive it",
+    ),
     ("-record-all", "-record-all needs a value"),
     (
         "-record-all maybe",
