@@ -4,12 +4,9 @@
 //! before they are known; and a track that never comes must not hold up those that are there.
 
 use super::sample::{MediaType, TrackId};
-use super::tracks::{MediaSample, StreamTracks};
+use super::tracks::{MediaSample, StreamTracks, TRACKS_WAIT_MS};
 use crate::amf0::{Pairs, Value};
 use std::collections::BTreeSet;
-
-/// How long tracks are waited for, in ms from the first frame that a decoder can begin with.
-pub(crate) const TRACKS_WAIT_MS: u64 = 1000;
 
 /// Waits for the tracks of a stream.
 #[derive(Clone, Debug, Default)]

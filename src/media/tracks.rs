@@ -15,6 +15,10 @@ use std::ops::Range;
 /// Most tracks of a stream, of sound and pictures together.
 pub const TRACKS_MAX: usize = 32;
 
+/// How long tracks are waited for, in ms: from the first frame that a decoder can begin with, or of a
+/// track without a configuration from its own first frame.
+pub(crate) const TRACKS_WAIT_MS: u64 = 1000;
+
 /// A frame, ready for a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaSample {
@@ -47,6 +51,9 @@ pub enum TrackEvent {
     Ended(TrackId),
     /// The codec of a track has no place in MP4. Said once.
     Unsupported(TrackId, Codec),
+    /// Frames of a track have come for [`TRACKS_WAIT_MS`], and no configuration that can be read.
+    /// Said once.
+    Unreadable(TrackId, Codec),
 }
 
 /// The tracks of one publication.
@@ -70,10 +77,28 @@ enum ConfigState {
     New,
     /// MP4 has no place for it.
     Unsupported(Codec),
-    /// The header, if there was one, says too little without a frame.
-    Waiting(SampleFormat, Option<Box<[u8]>>),
+    /// Its frames or a header have come, and the configuration is not known yet.
+    Waiting(Waiting),
     /// It can be used. The header is kept to see whether the next one is another.
     Known(Config, Option<Box<[u8]>>),
+}
+
+#[derive(Debug)]
+struct Waiting {
+    format: SampleFormat,
+    /// The header, if there was one, says too little without a frame.
+    header: Option<Box<[u8]>>,
+    /// The frames that should have made the configuration known, if there were any.
+    unread: Option<Unread>,
+}
+
+/// Frames that came without a configuration.
+#[derive(Debug)]
+struct Unread {
+    codec: Codec,
+    /// When the first of them was due, in ms.
+    since_ms: u64,
+    is_reported: bool,
 }
 
 impl StreamTracks {
@@ -92,6 +117,15 @@ impl StreamTracks {
     pub fn is_incomplete(&self) -> bool {
         let waits = |track: &TrackReader| matches!(track.state, ConfigState::Waiting(..));
         self.tracks.values().any(waits)
+    }
+
+    /// The codec of a track that has had frames, and no configuration that can be read.
+    pub fn unreadable(&self) -> Option<Codec> {
+        let codec = |track: &TrackReader| match &track.state {
+            ConfigState::Waiting(waiting) => Some(waiting.unread.as_ref()?.codec),
+            _ => None,
+        };
+        self.tracks.values().find_map(codec)
     }
 
     /// Takes the next audio or video message, which is due at `time_ms`, and appends what it says.
@@ -124,7 +158,7 @@ impl TrackReader {
     fn format(&self) -> Option<SampleFormat> {
         match &self.state {
             ConfigState::New | ConfigState::Unsupported(_) => None,
-            ConfigState::Waiting(format, _) => Some(*format),
+            ConfigState::Waiting(waiting) => Some(waiting.format),
             ConfigState::Known(config, _) => Some(config.format),
         }
     }
@@ -176,7 +210,8 @@ impl TrackReader {
         out: &mut Vec<TrackEvent>,
     ) {
         let kept = match &self.state {
-            ConfigState::Waiting(_, header) | ConfigState::Known(_, header) => header.as_deref(),
+            ConfigState::Waiting(waiting) => waiting.header.as_deref(),
+            ConfigState::Known(_, header) => header.as_deref(),
             _ => None,
         };
         let again = self.format() == Some(format) && kept == Some(bytes);
@@ -186,7 +221,9 @@ impl TrackReader {
         match Config::new(format, Some(bytes), None) {
             Some(config) => self.set_config(config, Some(bytes.into()), track, out),
             None if format.needs_frame() => {
-                self.state = ConfigState::Waiting(format, Some(bytes.into()));
+                let mut waiting = self.state.take_waiting(format);
+                waiting.header = Some(bytes.into());
+                self.state = ConfigState::Waiting(waiting);
             }
             // It says nothing, so what was said before is still true.
             None => {}
@@ -201,16 +238,8 @@ impl TrackReader {
         bytes: &[u8],
         out: &mut Vec<TrackEvent>,
     ) {
-        let is_sync = part.track.medium == MediaType::Audio || part.content == Content::Keyframe;
-        if self.format() != Some(format) {
-            self.state = ConfigState::Waiting(format, None);
-        }
-        if let ConfigState::Waiting(_, header) = &mut self.state
-            && is_sync
-            && let Some(config) = Config::new(format, header.as_deref(), Some(bytes))
-        {
-            let header = header.take();
-            self.set_config(config, header, part.track, out);
+        if self.config().is_none_or(|config| config.format != format) {
+            self.read_first(format, time_ms, &part, bytes, out);
         }
         let ConfigState::Known(config, _) = &self.state else {
             return;
@@ -238,10 +267,33 @@ impl TrackReader {
                 .saturating_mul(1_000_000)
                 .saturating_add(part.nanos.into()),
             composition_ms: part.composition_ms,
-            is_sync,
+            is_sync: is_sync(&part),
             len: sound.map_or(0, |sound| sound.len),
             data: part.data.start + skipped..part.data.end,
         }));
+    }
+
+    /// Reads a frame of a track whose configuration is not known yet.
+    fn read_first(
+        &mut self,
+        format: SampleFormat,
+        time_ms: u64,
+        part: &Part,
+        bytes: &[u8],
+        out: &mut Vec<TrackEvent>,
+    ) {
+        let is_sync = is_sync(part);
+        let mut waiting = self.state.take_waiting(format);
+        let header = waiting.header.as_deref();
+        let config = is_sync.then(|| Config::new(format, header, Some(bytes)));
+        if let Some(config) = config.flatten() {
+            return self.set_config(config, waiting.header, part.track, out);
+        }
+        // Some formats need a keyframe, which may still come.
+        if is_sync || !format.needs_frame() {
+            out.extend(waiting.miss(part.track, part.codec, time_ms));
+        }
+        self.state = ConfigState::Waiting(waiting);
     }
 
     fn set_config(
@@ -264,5 +316,43 @@ impl TrackReader {
             _ => out.push(TrackEvent::Known(track)),
         }
         self.state = ConfigState::Known(config, header);
+    }
+}
+
+/// Whether a decoder can begin with a frame.
+fn is_sync(part: &Part) -> bool {
+    part.track.medium == MediaType::Audio || part.content == Content::Keyframe
+}
+
+impl ConfigState {
+    /// Takes out what waits for the configuration of a track of this format. What else was known is
+    /// dropped.
+    fn take_waiting(&mut self, format: SampleFormat) -> Waiting {
+        match mem::take(self) {
+            ConfigState::Waiting(waiting) if waiting.format == format => waiting,
+            _ => Waiting {
+                format,
+                header: None,
+                unread: None,
+            },
+        }
+    }
+}
+
+impl Waiting {
+    /// Takes note of a frame that did not make the configuration known.
+    fn miss(&mut self, track: TrackId, codec: Codec, time_ms: u64) -> Option<TrackEvent> {
+        let unread = self.unread.get_or_insert(Unread {
+            codec,
+            since_ms: time_ms,
+            is_reported: false,
+        });
+        // In every file the time begins at 0 again.
+        unread.since_ms = unread.since_ms.min(time_ms);
+        if unread.is_reported || time_ms - unread.since_ms < TRACKS_WAIT_MS {
+            return None;
+        }
+        unread.is_reported = true;
+        Some(TrackEvent::Unreadable(track, codec))
     }
 }

@@ -258,7 +258,7 @@ impl<'a> RecordingWriter<'a> {
         // Before it is closed: a failure may end more than this file.
         self.settle(true).or_else(|failure| self.give_up(failure))?;
         self.flush().or_else(|failure| self.give_up(failure))?;
-        if let Some(Lack::Codec(reason)) = self.lack() {
+        if let Some(Lack::Track(reason)) = self.lack() {
             let reason = reason.clone();
             self.fall_back(reason);
         }

@@ -21,8 +21,8 @@ pub enum FileFormat {
     /// Messages as they came.
     #[default]
     Flv,
-    /// What most programs play and edit. A publication with a codec that has no place in it is
-    /// recorded as FLV.
+    /// What most programs play and edit. A publication with a codec that has no place in it, or
+    /// a configuration that cannot be read, is recorded as FLV.
     Mp4,
 }
 
@@ -78,6 +78,6 @@ pub(super) enum Lack {
     /// A track of pictures, or a configuration of a track, that was not known when it began; or it
     /// is full.
     Room,
-    /// A codec, which no file of this format has a place for.
-    Codec(String),
+    /// A track that no file of this format has a place for, and why.
+    Track(String),
 }

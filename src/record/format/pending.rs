@@ -2,6 +2,7 @@
 
 use super::Lack;
 use crate::amf0::Pairs;
+use crate::media::Codec;
 use crate::media::mp4::is_supported;
 use crate::media::opening::Opening;
 use crate::media::sample::{MediaType, TrackId};
@@ -18,8 +19,8 @@ pub(crate) struct PendingFile {
     opening: Opening,
     held: Vec<HeldBack>,
     held_len: usize,
-    /// A codec that MP4 has no place for.
-    codec: Option<String>,
+    /// Why a track has no place in MP4.
+    no_place: Option<String>,
 }
 
 /// A message that waits.
@@ -78,7 +79,10 @@ impl PendingFile {
                         held.samples.retain(|sample| sample.track != track);
                     }
                 }
-                event => self.codec = self.codec.take().or_else(|| no_place(&event, &self.tracks)),
+                event => {
+                    let known = self.no_place.take();
+                    self.no_place = known.or_else(|| no_place(&event, &self.tracks));
+                }
             }
         }
         self.held_len += size_of::<HeldBack>() + payload.len();
@@ -92,16 +96,19 @@ impl PendingFile {
 
     /// Which format the file gets, if that is known. `is_over`: no other message comes.
     pub(crate) fn verdict(&self, is_over: bool) -> Verdict {
-        if let Some(codec) = &self.codec {
-            return Verdict::Flv(format!("MP4 has no place for {codec}"));
+        if let Some(reason) = &self.no_place {
+            return Verdict::Flv(reason.clone());
         }
         let is_full = is_over || self.held_len >= WAITING_LEN_MAX;
         if !is_full && !self.opening.is_over(&self.tracks) {
             return Verdict::Wait;
         }
-        match self.tracks.known().next() {
-            Some(_) => Verdict::Mp4,
-            None => Verdict::Flv("no track has a configuration".to_owned()),
+        if self.tracks.known().next().is_none() {
+            return Verdict::Flv("no track has a configuration".to_owned());
+        }
+        match self.tracks.unreadable() {
+            Some(codec) => Verdict::Flv(unreadable(codec)),
+            None => Verdict::Mp4,
         }
     }
 
@@ -111,13 +118,20 @@ impl PendingFile {
     }
 }
 
-/// The codec that an event names, if MP4 has no place for it.
+/// Why there is no place for a track of this codec whose configuration does not come.
+fn unreadable(codec: Codec) -> String {
+    format!("the configuration of {codec} cannot be read")
+}
+
+/// Why MP4 has no place for the track that an event names, if it has none.
 fn no_place(event: &TrackEvent, tracks: &StreamTracks) -> Option<String> {
     match event {
-        TrackEvent::Unsupported(_, codec) => Some(codec.to_string()),
+        TrackEvent::Unsupported(_, codec) => Some(format!("MP4 has no place for {codec}")),
+        TrackEvent::Unreadable(_, codec) => Some(unreadable(*codec)),
         TrackEvent::Known(track) | TrackEvent::Changed(track) => {
             let format = tracks.config(*track)?.format;
-            (!is_supported(format)).then(|| format!("{format:?}").to_uppercase())
+            let name = format!("{format:?}").to_uppercase();
+            (!is_supported(format)).then(|| format!("MP4 has no place for {name}"))
         }
         _ => None,
     }
@@ -130,7 +144,7 @@ pub(crate) fn lack(
     has: impl Fn(TrackId) -> bool,
 ) -> Option<Lack> {
     match (no_place(event, tracks), event) {
-        (Some(codec), _) => Some(Lack::Codec(format!("MP4 has no place for {codec}"))),
+        (Some(reason), _) => Some(Lack::Track(reason)),
         (None, TrackEvent::Known(track)) if has(*track) => None,
         (None, TrackEvent::Known(track)) if track.medium == MediaType::Audio => {
             Some(Lack::Announcement)

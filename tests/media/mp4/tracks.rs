@@ -100,7 +100,8 @@ const FLAC: &str =
 const FLAC_END: &str =
     "a:90664c614304800480000110000f0008150bb800f0000123450102030405060708090a0b0c0d0e0f10";
 
-/// What is said, in a letter each: K known, C changed, S sample, E end, U without a place.
+/// What is said, in a letter each: K known, C changed, S sample, E end, U without a place, R that
+/// cannot be read.
 fn said(words: &str) -> String {
     let mut tracks = StreamTracks::default();
     let mut items = Vec::new();
@@ -113,6 +114,7 @@ fn said(words: &str) -> String {
         TrackEvent::Sample(_) => 'S',
         TrackEvent::Ended(_) => 'E',
         TrackEvent::Unsupported(..) => 'U',
+        TrackEvent::Unreadable(..) => 'R',
     };
     items.iter().map(letter).collect()
 }
@@ -128,6 +130,9 @@ fn configurations_come_and_change() {
         (format!("{AVC} {AVC} {frame}"), "KS", "a header again"),
         (format!("{AVC} {frame} {OTHER_AVC} {frame}"), "KSCS", "another header"),
         (format!("{AVC} v:1700000000 v:17000000000199 {frame}"), "KS", "headers that say nothing"),
+        (["v:1700000000 v@5", "v@1004", "v@1005", "v@3000"].join(":2701000000aa ") + ":2701000000aa", "R", "no configuration for a second, said once"),
+        (format!("v@9:2701000000aa v@0:2701000000aa v@999:2701000000aa {AVC} v@1000:2701000000aa"), "KS", "a header within a second"),
+        (format!("{vp9} v@0:a176703039aa v@2000:a176703039aa v@2001:9176703039824983420013f00b3606"), "KS", "VP9 whose first keyframe is late"),
         (format!("{AVC} {frame} v:1702000000 {frame}"), "KSEKS", "an end, and more"),
         (format!("{FLAC} a:91664c6143fff8aa08 {FLAC_END}"), "KS", "FLAC's header at its end"),
         (format!("{vp9} v:a176703039aa v:9176703039824983420013f00b3606 v:a176703039aa"), "KSS", "a size in the keyframe"),

@@ -17,7 +17,8 @@ const OTHER_AVC: &str = "video @0 17 00 00 00 00 01 42 c0 0d ff e1 00 17 67 42 c
 const AAC: &str = "audio @0 af 00 12 10 56 e5 00; ";
 
 /// Messages by words: k keyframe, p picture, a AAC, m MP3, M MP3 in stereo, o Opus of track 1, g
-/// G.711, s Sorenson, and the time; H and h AVC headers, A an AAC header, D metadata that announces
+/// G.711, s Sorenson, and the time; H and h AVC headers, e one without parameter sets, w one with a wrong
+/// length, A an AAC header, n one without a configuration, D metadata that announces
 /// sound and pictures, c colours.
 fn sent(words: &str) -> Vec<Message> {
     let word = |word: &str| {
@@ -30,6 +31,9 @@ fn sent(words: &str) -> Vec<Message> {
             "D" => "data @0 \"onMetaData\", {videocodecid: 7, audiocodecid: 10}",
             "k" => "video @0 17 01 00 00 00 00 00 00 01 65",
             "p" => "video @0 27 01 00 00 00 00 00 00 01 41",
+            "e" => "video @0 17 00 00 00 00 01 4d 40 0d ff e0 00",
+            "w" => "video @0 17 00 00 00 00 01 4d 40 0d ff e1 01 19 67 4d 40 0d",
+            "n" => "audio @0 af 00",
             "a" => "audio @0 af 01 21 10",
             "m" => "audio @0 2e ff fb 50 c4 00",
             "M" => "audio @0 2e ff fb 50 04 00",
@@ -106,6 +110,16 @@ fn every_stream_has_its_files() {
         ("H A k0 a5 g28 p40", 0.0, "mp4 v2 s1", "one that comes late, and no keyframe behind it"),
         ("H A k0 a5 g28 p40 k80 g90 k120", 0.0, "mp4 v2 s1; flv 5 (MP4 has no place for G711A)", "one that comes late"),
         ("H A k0 a5 g28 h p40 k80 g90 k120", 0.0, "mp4 v1 s1; flv 5 (MP4 has no place for G711A)", "one that comes late, before another configuration"),
+        ("D e A k0 a5 p40 a28", 0.0, "flv 6 (the configuration of H264 cannot be read)", "parameter sets in the frames alone"),
+        ("D w A k0 a5 k500 a505 a1005 k1010 a1015", 0.0, "flv 9 (the configuration of H264 cannot be read)", "a parameter set with a wrong length"),
+        ("D H n k0 a5 p40 a28", 0.0, "flv 5 (the configuration of AAC cannot be read)", "an AAC header without a configuration"),
+        ("D k0 A a5 p40 k80 a85", 0.0, "flv 6 (the configuration of H264 cannot be read)", "no AVC header at all"),
+        ("H k0 n a5 k40 a1004 k1040 a1041 k1080 a1090", 0.0, "mp4 v3; flv 3 (the configuration of AAC cannot be read)", "one that is late and cannot be read"),
+        ("A a0 e k5 k500 a990 k1005 a1010", 0.0, "mp4 s2; flv 4 (the configuration of H264 cannot be read)", "pictures that are late and cannot be read"),
+        ("A a0 e k5 a990 k1004 H k1005 a1010", 0.0, "mp4 s2; mp4 v1 s1", "late pictures whose header comes a moment later"),
+        ("D A a0 e k5 a500 H k900 a905", 0.0, "mp4 v1 s3", "a header a moment after the first frames"),
+        ("H A k0 a5 e n p40 a45 k80 a1500 k1600", 0.0, "mp4 v4 s3", "headers without a configuration behind real ones"),
+        ("e k0 k500 k999 k1000", 0.0, "flv 5 (the configuration of H264 cannot be read)", "nothing else, for a second"),
         ("p0 p40 a40", 0.0, "flv 3 (no track has a configuration)", "no configuration"),
     ];
     for (words, seconds, want, why) in rows {
