@@ -37,6 +37,11 @@ impl Publication {
         self.registration.stream.lock().attach(self.id, feed);
     }
 
+    /// The publisher's times may start anew: viewers see what comes behind what they have seen.
+    pub(crate) fn restart_times(&self) {
+        self.registration.stream.lock().restart_times(self.id);
+    }
+
     /// The publisher is done: viewers are told so and leave.
     pub fn finish(self) {
         self.registration.stream.lock().finish(self.id);

@@ -204,6 +204,13 @@ impl Stream {
         }
     }
 
+    /// Has the next sound or picture of publication `id` follow the last.
+    pub(super) fn restart_times(&mut self, id: PublicationId) {
+        if self.publication(id).is_some() {
+            self.timeline.begin_next();
+        }
+    }
+
     /// Sends messages of publication `id` to everyone, and waits for no one; sends nothing if it
     /// is over.
     pub(super) fn send(

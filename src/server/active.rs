@@ -55,6 +55,13 @@ impl Active {
         }
     }
 
+    /// What a publisher sends from now on follows what it has sent, whatever its times are.
+    pub(super) fn restart_times(&self) {
+        if let Active::Publishing(publishing) = self {
+            publishing.publication.restart_times();
+        }
+    }
+
     /// Turns a kind of media on or off, for a viewer.
     pub(super) fn receive(&self, medium: Medium, on: bool) {
         match (self, medium) {

@@ -1,6 +1,7 @@
 //! Publishers that are lost and come back: what viewers who stayed see of them.
 
 use crate::support::TestServer;
+use rtmp_server::amf0::Value;
 
 #[test]
 fn viewers_go_on_where_the_last_publication_ended() {
@@ -35,4 +36,18 @@ fn check<'a>(mut publications: impl Iterator<Item = Vec<&'a str>>, want: &[&str]
         publisher.send_media(&media);
     }
     player.expect(want);
+}
+
+#[test]
+fn a_publisher_that_begins_again_runs_no_time_back() {
+    let server = TestServer::start("");
+    let mut publisher = server.publisher("x");
+    publisher.send_media(&["V head 1 @0", "V key 1 @5000", "V inter 2 @5040"]);
+    let mut player = server.playing("x");
+    player.lines_until("V inter 2");
+    let arguments = vec![Value::text("x"), Value::text("live")];
+    publisher.call(1, "publish", 0.0, arguments);
+    publisher.expect(&["status@1 NetStream.Publish.Start"]);
+    publisher.send_media(&["V head 1 @0", "V key 3 @0", "V inter 4 @40"]);
+    player.expect(&["V head 1 @5080", "V key 3 @5080", "V inter 4 @5120"]);
 }

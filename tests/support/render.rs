@@ -14,6 +14,7 @@ pub fn event(event: &SessionEvent) -> String {
         SessionEvent::Play(request) => format!("play {}", asked(request)),
         SessionEvent::Ended(stream) => format!("ended {}", stream.0),
         SessionEvent::Media(media) => message(media),
+        SessionEvent::PublishedAgain(stream) => format!("published again {}", stream.0),
         SessionEvent::Pause(stream, paused) => format!("pause {} {paused}", stream.0),
         SessionEvent::Receive(stream, medium, on) => {
             format!("receive {} {medium:?} {on}", stream.0)

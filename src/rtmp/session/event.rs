@@ -40,6 +40,8 @@ pub enum SessionEvent {
     /// The client wants to publish: answer with [`Session::accept`](super::Session::accept) or
     /// [`Session::reject`](super::Session::reject).
     Publish(StreamRequest),
+    /// The client began the publication on this stream again; its times may start from 0.
+    PublishedAgain(StreamId),
     /// The client wants to play: answer the same way.
     Play(StreamRequest),
     /// The client's publication or playback on this stream is over, as it wished.

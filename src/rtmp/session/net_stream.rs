@@ -261,9 +261,10 @@ impl NetStream<'_> {
             |(_, role)| matches!(role, NetStreamState::Publishing(held) if held.key == request.path.key),
         );
         match holder.map(|(stream, _)| *stream) {
-            // Asked twice: it is so already.
+            // Asked twice: it publishes already.
             Some(holder) if holder == self.stream => {
                 self.send(status::publish_start(self.stream, &request.name));
+                self.out.push(SessionEvent::PublishedAgain(holder));
             }
             Some(_) => {
                 let text = format!("{} is already being published.", request.name);

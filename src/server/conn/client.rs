@@ -167,6 +167,11 @@ impl<'a> Conn<'a> {
                 self.via = via;
             }
             SessionEvent::Publish(request) => self.begin(Action::Publish, &request)?,
+            SessionEvent::PublishedAgain(stream) => {
+                if let Some(active) = self.active(stream) {
+                    active.restart_times();
+                }
+            }
             SessionEvent::Play(request) => self.begin(Action::Play, &request)?,
             SessionEvent::Ended(stream) => self.end(stream)?,
             SessionEvent::Pause(stream, paused) => {

@@ -74,7 +74,7 @@ const CONVERSATIONS: [(&str, Steps); 17] = [
     ("a publication of the app itself is not ended by its empty name", &[
         (r#"command 1 @0 "publish", 0, null, """#, "publish live on 1"),
         ("accept 1", START),
-        (r#"command 1 @0 "publish", 0, null, """#, "> onStatus 0 null status NetStream.Publish.Start on 1"),
+        (r#"command 1 @0 "publish", 0, null, """#, "> onStatus 0 null status NetStream.Publish.Start on 1; published again 1"),
     ]),
     ("a stream is used again", &[
         (r#"command 1 @0 "publish", 0, null, "cam""#, "publish live/cam on 1"),
