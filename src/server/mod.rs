@@ -68,13 +68,17 @@ impl Server {
             webs,
             reconnect_url: config.reconnect_url.clone(),
         };
+        // Before anything is logged of those who connect.
+        for addr in listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+        {
+            log!(Info, "listening"; addr = addr);
+        }
         server
             .spawn_threads(listeners)
             .map_err(StartError::System)?;
         server.context.pulls.start();
-        for addr in server.addrs() {
-            log!(Info, "listening"; addr = addr);
-        }
         for addr in server.web_addrs() {
             log!(Info, "serving HTTP"; addr = addr);
         }
