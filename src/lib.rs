@@ -34,7 +34,7 @@
 //! [`auth`] decides who may publish and play. [`hooks`] tells scripts and web services what happens,
 //! and [`process`] runs programs. [`admin`] shows [`stats`] to browsers and to Prometheus over [`http`].
 //! [`args`] is the command line, [`systemd`] the service's side of systemd. [`sys`] has the system
-//! calls that the standard library lacks, and all of the unsafe code.
+//! calls that the standard library lacks.
 
 #![warn(unreachable_pub)]
 

@@ -1,7 +1,12 @@
 //! The part of the C library that is called here: 64-bit Linux, glibc or musl.
+//!
+//! All unsafe code of the program is in this file. What it gives its siblings is safe to call: it takes
+//! references, slices and borrowed descriptors, and each block says why it is sound.
+#![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_long, c_ulong};
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub(super) const SIGHUP: c_int = 1;
 pub(super) const SIGINT: c_int = 2;
@@ -108,43 +113,214 @@ pub(super) struct PollFd {
     pub(super) revents: i16,
 }
 
-unsafe extern "C" {
-    pub(super) fn localtime_r(seconds: *const i64, tm: *mut Tm) -> *mut Tm;
-    pub(super) fn signal(signum: c_int, handler: Option<extern "C" fn(c_int)>) -> usize;
-    pub(super) fn sigprocmask(how: c_int, set: *const SignalSet, before: *mut SignalSet) -> c_int;
-    pub(super) fn kill(pid: c_int, signum: c_int) -> c_int;
-    pub(super) fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
-    pub(super) fn setsockopt(
-        socket: c_int,
-        level: c_int,
-        name: c_int,
-        value: *const c_int,
-        len: u32,
-    ) -> c_int;
-    pub(super) fn getsockopt(
-        socket: c_int,
-        level: c_int,
-        name: c_int,
-        value: *mut c_int,
-        len: *mut u32,
-    ) -> c_int;
-    pub(super) fn listen(socket: c_int, backlog: c_int) -> c_int;
-    pub(super) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
-    pub(super) fn connect(socket: c_int, addr: *const SockAddr, len: u32) -> c_int;
-    pub(super) fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
-    pub(super) fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
-    pub(super) fn poll(fds: *mut PollFd, count: c_ulong, timeout_ms: c_int) -> c_int;
-    pub(super) fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
-    pub(super) fn getrlimit(resource: c_int, limit: *mut Rlimit) -> c_int;
-    pub(super) fn setrlimit(resource: c_int, limit: *const Rlimit) -> c_int;
-    #[cfg(target_env = "gnu")]
-    pub(super) fn malloc_trim(keep: usize) -> c_int;
+mod libc {
+    use super::{PollFd, Rlimit, SignalSet, SockAddr, Timespec, Tm};
+    use std::ffi::{c_int, c_ulong};
+
+    unsafe extern "C" {
+        pub(super) fn localtime_r(seconds: *const i64, tm: *mut Tm) -> *mut Tm;
+        pub(super) fn signal(signum: c_int, handler: Option<extern "C" fn(c_int)>) -> usize;
+        pub(super) fn sigprocmask(
+            how: c_int,
+            set: *const SignalSet,
+            before: *mut SignalSet,
+        ) -> c_int;
+        pub(super) fn kill(pid: c_int, signum: c_int) -> c_int;
+        pub(super) fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
+        pub(super) fn setsockopt(
+            socket: c_int,
+            level: c_int,
+            name: c_int,
+            value: *const c_int,
+            len: u32,
+        ) -> c_int;
+        pub(super) fn getsockopt(
+            socket: c_int,
+            level: c_int,
+            name: c_int,
+            value: *mut c_int,
+            len: *mut u32,
+        ) -> c_int;
+        pub(super) fn listen(socket: c_int, backlog: c_int) -> c_int;
+        pub(super) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
+        pub(super) fn connect(socket: c_int, addr: *const SockAddr, len: u32) -> c_int;
+        pub(super) fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
+        pub(super) fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
+        pub(super) fn poll(fds: *mut PollFd, count: c_ulong, timeout_ms: c_int) -> c_int;
+        pub(super) fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
+        pub(super) fn getrlimit(resource: c_int, limit: *mut Rlimit) -> c_int;
+        pub(super) fn setrlimit(resource: c_int, limit: *const Rlimit) -> c_int;
+        #[cfg(target_env = "gnu")]
+        pub(super) fn malloc_trim(keep: usize) -> c_int;
+    }
 }
 
-/// The result of a system call; negative ones mean that it failed.
-pub(super) fn checked(result: c_int) -> io::Result<c_int> {
+fn checked(result: c_int) -> io::Result<c_int> {
     match result {
         0.. => Ok(result),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// getrlimit(2) of open descriptors.
+pub(super) fn descriptor_limits() -> io::Result<Rlimit> {
+    let mut limit = Rlimit { soft: 0, hard: 0 };
+    // SAFETY: `limit` is a live `struct rlimit` that the kernel fills in.
+    checked(unsafe { libc::getrlimit(RLIMIT_NOFILE, &mut limit) })?;
+    Ok(limit)
+}
+
+/// setrlimit(2) of open descriptors.
+pub(super) fn set_descriptor_limits(limit: &Rlimit) -> io::Result<()> {
+    // SAFETY: `limit` is a live `struct rlimit` that the kernel only reads.
+    checked(unsafe { libc::setrlimit(RLIMIT_NOFILE, limit) }).map(drop)
+}
+
+/// malloc_trim(3), where the C library has it.
+pub(super) fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: may be called at any time, from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// clock_gettime(2) of the monotonic clock.
+pub(super) fn monotonic_time() -> Timespec {
+    let mut time = Timespec {
+        seconds: 0,
+        nanoseconds: 0,
+    };
+    // SAFETY: `time` is a live `struct timespec` that the kernel fills in.
+    let result = unsafe { libc::clock_gettime(CLOCK_MONOTONIC, &mut time) };
+    debug_assert_eq!(result, 0, "every Linux has this clock");
+    time
+}
+
+/// localtime_r(3). Where the year does not fit, the time is the beginning of 1970.
+pub(super) fn local_time(unix_seconds: i64) -> Tm {
+    let mut tm = Tm {
+        second: 0,
+        minute: 0,
+        hour: 0,
+        day: 1,
+        month: 0,
+        year: 70,
+        weekday: 0,
+        day_of_year: 0,
+        is_dst: 0,
+        offset: 0,
+        zone: std::ptr::null(),
+    };
+    // SAFETY: both are live and of C's layout, and the function changes `tm` alone; where the year
+    // does not fit, it leaves that as it is.
+    unsafe { libc::localtime_r(&unix_seconds, &mut tm) };
+    tm
+}
+
+/// signal(2); `None` is the default handler. A handler may do only what signal-safety(7) allows.
+pub(super) fn set_handler(signum: c_int, handler: Option<extern "C" fn(c_int)>) -> io::Result<()> {
+    // SAFETY: the handler has C's signature; none is the null pointer, which C calls SIG_DFL.
+    match unsafe { libc::signal(signum, handler) } {
+        usize::MAX => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// sigprocmask(2) with an empty set: no signal is blocked.
+pub(super) fn unblock_signals() -> io::Result<()> {
+    let none = SignalSet([0; 16]);
+    // SAFETY: the set is live and at least as long as the C library's, which only reads it; it is
+    // not asked for the one before.
+    checked(unsafe { libc::sigprocmask(SIG_SETMASK, &none, std::ptr::null_mut()) }).map(drop)
+}
+
+/// kill(2); a negative `pid` is a group.
+pub(super) fn kill(pid: c_int, signum: c_int) -> io::Result<()> {
+    // SAFETY: takes two integers and touches no memory of ours.
+    checked(unsafe { libc::kill(pid, signum) }).map(drop)
+}
+
+/// send(2); returns how many bytes the socket took.
+pub(super) fn send(socket: BorrowedFd, bytes: &[u8], flags: c_int) -> io::Result<usize> {
+    // SAFETY: the pointer and length are of a live slice that the kernel only reads, and the
+    // descriptor is open as long as it is borrowed.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// ioctl(2) with [`SIOCOUTQ`]: bytes that the other side has not acknowledged.
+pub(super) fn unsent(socket: BorrowedFd) -> io::Result<c_int> {
+    let mut bytes: c_int = 0;
+    // SAFETY: the descriptor is open as long as it is borrowed, and the kernel writes one `int` to
+    // `bytes`.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCOUTQ, &raw mut bytes) })?;
+    Ok(bytes)
+}
+
+/// getsockopt(2) of an option of the socket level.
+pub(super) fn socket_option(socket: BorrowedFd, name: c_int) -> io::Result<c_int> {
+    let mut value: c_int = 0;
+    let mut len = size_of::<c_int>() as u32;
+    let fd = socket.as_raw_fd();
+    // SAFETY: the descriptor is open as long as it is borrowed, and the kernel writes at most
+    // `len` bytes to `value`.
+    checked(unsafe { libc::getsockopt(fd, SOL_SOCKET, name, &mut value, &mut len) })?;
+    Ok(value)
+}
+
+/// setsockopt(2) of an option of the socket level.
+pub(super) fn set_socket_option(socket: BorrowedFd, name: c_int, value: c_int) -> io::Result<()> {
+    let len = size_of::<c_int>() as u32;
+    let fd = socket.as_raw_fd();
+    // SAFETY: the descriptor is open as long as it is borrowed, and the kernel only reads the
+    // `len` bytes of `value`.
+    checked(unsafe { libc::setsockopt(fd, SOL_SOCKET, name, &value, len) }).map(drop)
+}
+
+/// listen(2); on a socket that listens already it only changes the length of the queue.
+pub(super) fn listen(socket: BorrowedFd, backlog: c_int) -> io::Result<()> {
+    // SAFETY: takes two integers, and the descriptor is open as long as it is borrowed.
+    checked(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
+}
+
+/// socket(2): a new descriptor, which is the caller's.
+pub(super) fn socket(domain: c_int, kind: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: takes integers and touches no memory of ours.
+    let fd = checked(unsafe { libc::socket(domain, kind, 0) })?;
+    // SAFETY: a moment ago the kernel made it for us, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// connect(2) to an address of the family of the socket.
+pub(super) fn connect(socket: BorrowedFd, addr: &SockAddr) -> io::Result<()> {
+    let len = match c_int::from(addr.family) {
+        AF_INET => SOCKADDR_IN_LEN,
+        _ => size_of::<SockAddr>() as u32,
+    };
+    // SAFETY: the kernel only reads the `len` bytes of `addr`, which has as many, and the
+    // descriptor is open as long as it is borrowed.
+    checked(unsafe { libc::connect(socket.as_raw_fd(), addr, len) }).map(drop)
+}
+
+/// fcntl(2): a duplicate of descriptor `number`, from 3 on, that children do not inherit.
+pub(super) fn duplicate(number: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: takes integers and touches no memory of ours; the descriptor itself stays whose it
+    // is.
+    let own = checked(unsafe { libc::fcntl(number, F_DUPFD_CLOEXEC, 3 as c_int) })?;
+    // SAFETY: a moment ago the kernel made it for us, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(own) })
+}
+
+/// fcntl(2): children do not inherit descriptor `number`.
+pub(super) fn close_on_exec(number: c_int) -> io::Result<()> {
+    // SAFETY: takes integers and touches no memory of ours; the descriptor stays whose it is.
+    checked(unsafe { libc::fcntl(number, F_SETFD, FD_CLOEXEC) }).map(drop)
+}
+
+/// poll(2); returns how many of `fds` are ready.
+pub(super) fn poll(fds: &mut [PollFd], timeout_ms: c_int) -> io::Result<c_int> {
+    // SAFETY: the pointer and length are of a live slice that the kernel only fills in; of a
+    // descriptor that is not open it says so.
+    checked(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as c_ulong, timeout_ms) })
 }

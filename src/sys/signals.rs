@@ -1,9 +1,6 @@
 //! Signals to this process, and to groups of processes.
 
-use super::c::{
-    ESRCH, SIG_SETMASK, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGXFSZ, SignalSet,
-    checked, kill, signal, sigprocmask,
-};
+use super::c::{self, ESRCH, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGXFSZ};
 use std::ffi::c_int;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -61,16 +58,9 @@ impl Signals {
             (SIGCHLD, None),
         ];
         for (signum, handler) in handlers {
-            // SAFETY: the handlers have C's signature and are safe to run as such; none is the
-            // null pointer, which C calls SIG_DFL.
-            if unsafe { signal(signum, handler) } == usize::MAX {
-                return Err(io::Error::last_os_error());
-            }
+            c::set_handler(signum, handler)?;
         }
-        let none = SignalSet([0; 16]);
-        // SAFETY: the set is live and at least as long as the C library's, which only reads it; it
-        // is not asked for the one before.
-        checked(unsafe { sigprocmask(SIG_SETMASK, &none, std::ptr::null_mut()) })?;
+        c::unblock_signals()?;
         Ok(Signals(arrivals))
     }
 
@@ -111,7 +101,6 @@ pub fn signal_group(leader: u32, signal: GroupSignal) -> bool {
         Ok(group) if group > 1 => group,
         _ => return false,
     };
-    // SAFETY: takes two integers and touches no memory of ours.
-    let failed = unsafe { kill(-group, signum) } != 0;
-    !(failed && io::Error::last_os_error().raw_os_error() == Some(ESRCH))
+    let sent = c::kill(-group, signum);
+    !sent.is_err_and(|error| error.raw_os_error() == Some(ESRCH))
 }

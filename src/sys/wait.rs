@@ -1,6 +1,6 @@
 //! Waiting until a descriptor can be read or written.
 
-use super::c::{POLLIN, POLLOUT, POLLRDHUP, PollFd, poll};
+use super::c::{self, POLLIN, POLLOUT, POLLRDHUP, PollFd};
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -84,15 +84,10 @@ fn poll_two(asked: [(Option<BorrowedFd>, i16); 2], end: Option<Instant>) -> io::
         // Rounded up, not to spin during the last millisecond.
         let left_ms = left.map(|left| left.as_nanos().div_ceil(1_000_000));
         let timeout_ms = left_ms.map_or(-1, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX));
-        // SAFETY: the pointer is to a live array of two that the kernel only fills in, and the
-        // descriptors are open as long as they are borrowed.
-        let ready = unsafe { poll(fds.as_mut_ptr(), 2, timeout_ms) };
-        if ready > 0 || (ready == 0 && timeout_ms == 0) {
-            return Ok(fds.map(|fd| fd.revents != 0));
-        }
-        let error = io::Error::last_os_error();
-        if ready < 0 && error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
+        match c::poll(&mut fds, timeout_ms) {
+            Ok(ready) if ready > 0 || timeout_ms == 0 => return Ok(fds.map(|fd| fd.revents != 0)),
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            Ok(_) | Err(_) => {}
         }
     }
 }
