@@ -51,7 +51,7 @@ pub enum TrackEvent {
     Ended(TrackId),
     /// The codec of a track has no place in MP4. Said once.
     Unsupported(TrackId, Codec),
-    /// Frames of a track have come for [`TRACKS_WAIT_MS`], and no configuration that can be read.
+    /// Frames of a track have come for `TRACKS_WAIT_MS`, and no configuration that can be read.
     /// Said once.
     Unreadable(TrackId, Codec),
 }
