@@ -1,10 +1,9 @@
 //! The handshake (RTMP §5.2) over a socket, in both roles, all of it within [`HANDSHAKE_LIMIT`].
 
 use super::{Error, HANDSHAKE_LIMIT};
-use crate::net::DeadlineReader;
+use crate::net::{DeadlineReader, Socket};
 use crate::rtmp::handshake::{self, HandshakePacket, PACKET_LEN};
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Instant;
 
 /// The handshake with a client: C0 and C1 are read, S0, S1 and S2 written in one go, C2 is read.
@@ -17,7 +16,7 @@ use std::time::Instant;
 ///
 /// The handshake failed: hang up.
 pub(crate) fn accept(
-    socket: &TcpStream,
+    socket: &Socket,
     clock_ms: impl FnOnce() -> u32,
     seed: u64,
 ) -> Result<Option<handshake::Error>, Error> {
@@ -37,7 +36,7 @@ pub(crate) fn accept(
 /// # Errors
 ///
 /// The handshake failed: hang up.
-pub(crate) fn initiate(socket: &TcpStream, seed: u64) -> Result<(), Error> {
+pub(crate) fn initiate(socket: &Socket, seed: u64) -> Result<(), Error> {
     let c1 = handshake::hello(0, &handshake::random(seed));
     let mut packets = Packets::new(socket);
     packets.write(&[&[handshake::VERSION][..], &c1].concat())?;
@@ -49,14 +48,14 @@ pub(crate) fn initiate(socket: &TcpStream, seed: u64) -> Result<(), Error> {
 
 /// A socket from which one packet is read after the other.
 struct Packets<'a> {
-    socket: &'a TcpStream,
+    socket: &'a Socket,
     reader: DeadlineReader<'a>,
     /// On the heap: the stack of a thread stays as large as it once was.
     packet: Box<HandshakePacket>,
 }
 
 impl<'a> Packets<'a> {
-    fn new(socket: &'a TcpStream) -> Packets<'a> {
+    fn new(socket: &'a Socket) -> Packets<'a> {
         Packets {
             socket,
             reader: DeadlineReader::until(socket, Instant::now() + HANDSHAKE_LIMIT),

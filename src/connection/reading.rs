@@ -2,7 +2,7 @@
 //! acknowledged and answered.
 
 use super::{Error, READ_LIMIT, SETUP_LIMIT};
-use crate::net::{DeadlineReader, Merge};
+use crate::net::{DeadlineReader, Merge, Socket};
 use crate::queue::{Cause, Outbox, QueueFull};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::flow::Flow;
@@ -10,7 +10,7 @@ use crate::rtmp::{Message, handshake};
 use crate::sys;
 use std::convert::Infallible;
 use std::io::{self, Read};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -108,7 +108,7 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
 
 /// A connection that has shaken hands, as its reading thread has it. Dropping it closes the socket.
 pub(crate) struct Connection<'a> {
-    socket: &'a TcpStream,
+    socket: &'a Socket,
     outbox: Arc<Outbox>,
     reader: DeadlineReader<'a>,
     decoder: Decoder,
@@ -127,7 +127,7 @@ enum Input {
 
 impl<'a> Connection<'a> {
     /// A connection that has to be set up within [`SETUP_LIMIT`].
-    pub(crate) fn new(socket: &'a TcpStream, outbox: Arc<Outbox>) -> Connection<'a> {
+    pub(crate) fn new(socket: &'a Socket, outbox: Arc<Outbox>) -> Connection<'a> {
         Connection {
             socket,
             outbox,
@@ -138,7 +138,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    pub(crate) fn socket(&self) -> &'a TcpStream {
+    pub(crate) fn socket(&self) -> &'a Socket {
         self.socket
     }
 

@@ -1,8 +1,8 @@
 //! Reads with deadlines that hold however slowly bytes trickle in, and reads that wait for more.
 
+use super::Socket;
 use crate::sys;
 use std::io::{self, Read};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// How long a read may take.
@@ -52,7 +52,7 @@ impl Merge {
 /// A socket whose reads have a deadline.
 #[derive(Debug)]
 pub struct DeadlineReader<'a> {
-    socket: &'a TcpStream,
+    socket: &'a Socket,
     limit: ReadLimit,
     merge: Option<Merge>,
     /// Whether the socket is set to wait for more bytes now; it is not while nothing comes at all.
@@ -61,7 +61,7 @@ pub struct DeadlineReader<'a> {
 
 impl<'a> DeadlineReader<'a> {
     /// All reads end at `end`.
-    pub fn until(socket: &'a TcpStream, end: Instant) -> DeadlineReader<'a> {
+    pub fn until(socket: &'a Socket, end: Instant) -> DeadlineReader<'a> {
         DeadlineReader {
             socket,
             limit: ReadLimit::Until(end),
@@ -113,7 +113,7 @@ impl<'a> DeadlineReader<'a> {
 
     fn read_once(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.socket.read(out) {
+            match (&mut &*self.socket).read(out) {
                 // Unix says "would block" when a read takes longer than the socket allows.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Err(io::ErrorKind::TimedOut.into());
@@ -157,85 +157,93 @@ impl Read for DeadlineReader<'_> {
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixStream;
 
-    fn pair() -> (TcpStream, TcpStream) {
+    /// Two ends of a connection, of each kind.
+    fn pairs() -> [(Socket, Socket); 2] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         near.set_nodelay(true).unwrap();
-        (near, listener.accept().unwrap().0)
+        let far = listener.accept().unwrap().0;
+        let (local_near, local_far) = UnixStream::pair().unwrap();
+        [
+            (near.into(), far.into()),
+            (local_near.into(), local_far.into()),
+        ]
     }
 
     #[test]
     fn an_end_holds_however_slowly_bytes_trickle_in() {
-        let (mut near, far) = pair();
-        let writer = std::thread::spawn(move || {
-            for _ in 0..100 {
-                std::thread::sleep(Duration::from_millis(20));
-                if near.write_all(&[0]).is_err() {
-                    break;
+        for (near, far) in pairs() {
+            let writer = std::thread::spawn(move || {
+                for _ in 0..100 {
+                    std::thread::sleep(Duration::from_millis(20));
+                    if (&near).write_all(&[0]).is_err() {
+                        break;
+                    }
                 }
-            }
-        });
-        let began = Instant::now();
-        let mut reader = DeadlineReader::until(&far, began + Duration::from_millis(200));
-        let error = reader.read_exact(&mut [0; 100]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(began.elapsed() < Duration::from_millis(1000));
-        drop(far);
-        writer.join().unwrap();
+            });
+            let began = Instant::now();
+            let mut reader = DeadlineReader::until(&far, began + Duration::from_millis(200));
+            let error = reader.read_exact(&mut [0; 100]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{far:?}");
+            assert!(began.elapsed() < Duration::from_millis(1000), "{far:?}");
+            drop(far);
+            writer.join().unwrap();
+        }
     }
 
     #[test]
     fn few_bytes_wait_for_more_and_many_do_not() {
-        let (mut near, far) = pair();
-        let mut reader = DeadlineReader::until(&far, Instant::now());
-        reader.set_each(Duration::from_secs(10)).unwrap();
-        let limit = Duration::from_millis(300);
-        reader.gather(Some(Merge { bytes: 1000, limit }));
-        let mut buffer = [0; 4096];
-        near.write_all(&[0; 10]).unwrap();
-        assert_eq!(
-            reader.read(&mut buffer).unwrap(),
-            10,
-            "the first do not wait"
-        );
+        for (near, far) in pairs() {
+            let mut reader = DeadlineReader::until(&far, Instant::now());
+            reader.set_each(Duration::from_secs(10)).unwrap();
+            let limit = Duration::from_millis(300);
+            reader.gather(Some(Merge { bytes: 1000, limit }));
+            let mut buffer = [0; 4096];
+            (&near).write_all(&[0; 10]).unwrap();
+            assert_eq!(
+                reader.read(&mut buffer).unwrap(),
+                10,
+                "the first do not wait: {far:?}"
+            );
 
-        near.write_all(&[0; 10]).unwrap();
-        let writer = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(50));
-            near.write_all(&[0; 20]).unwrap();
-            near
-        });
-        let began = Instant::now();
-        assert_eq!(reader.read(&mut buffer).unwrap(), 30);
-        assert!(
-            began.elapsed() >= limit,
-            "waited only {:?}",
-            began.elapsed()
-        );
+            (&near).write_all(&[0; 10]).unwrap();
+            let writer = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                (&near).write_all(&[0; 20]).unwrap();
+                near
+            });
+            let began = Instant::now();
+            assert_eq!(reader.read(&mut buffer).unwrap(), 30, "{far:?}");
+            let took = began.elapsed();
+            assert!(took >= limit, "{far:?} waited only {took:?}");
 
-        let mut near = writer.join().unwrap();
-        near.write_all(&[0; 2000]).unwrap();
-        let began = Instant::now();
-        assert_eq!(reader.read(&mut buffer).unwrap(), 2000);
-        assert!(began.elapsed() < limit);
+            let near = writer.join().unwrap();
+            (&near).write_all(&[0; 2000]).unwrap();
+            let began = Instant::now();
+            assert_eq!(reader.read(&mut buffer).unwrap(), 2000, "{far:?}");
+            assert!(began.elapsed() < limit, "{far:?}");
+        }
     }
 
     #[test]
     fn silence_ends_only_at_the_limit_of_silence() {
-        let (mut near, far) = pair();
-        let mut reader = DeadlineReader::until(&far, Instant::now());
-        reader.set_each(Duration::from_millis(400)).unwrap();
-        reader.gather(Merge::new(None));
-        near.write_all(&[0; 10]).unwrap();
-        let mut buffer = [0; 64];
-        assert_eq!(reader.read(&mut buffer).unwrap(), 10);
-        let began = Instant::now();
-        assert_eq!(
-            reader.read(&mut buffer).unwrap_err().kind(),
-            io::ErrorKind::TimedOut
-        );
-        assert!(began.elapsed() >= Duration::from_millis(400));
+        for (near, far) in pairs() {
+            let mut reader = DeadlineReader::until(&far, Instant::now());
+            reader.set_each(Duration::from_millis(400)).unwrap();
+            reader.gather(Merge::new(None));
+            (&near).write_all(&[0; 10]).unwrap();
+            let mut buffer = [0; 64];
+            assert_eq!(reader.read(&mut buffer).unwrap(), 10, "{far:?}");
+            let began = Instant::now();
+            assert_eq!(
+                reader.read(&mut buffer).unwrap_err().kind(),
+                io::ErrorKind::TimedOut,
+                "{far:?}"
+            );
+            assert!(began.elapsed() >= Duration::from_millis(400), "{far:?}");
+        }
     }
 }

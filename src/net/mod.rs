@@ -5,10 +5,12 @@ mod acceptor;
 mod deadline;
 mod dial;
 mod listen;
+mod socket;
 mod transport;
 
 pub(crate) use acceptor::{AcceptError, Acceptor, Admit};
 pub use deadline::{DeadlineReader, Merge};
 pub use dial::{DialError, HostPort, HostPortError, dial};
 pub use listen::{ListenError, bind};
+pub use socket::Socket;
 pub use transport::{SharedSocket, send_all};

@@ -1,12 +1,13 @@
-//! A TCP socket as the transport of an outbox, shared by the threads that read, send and hang up.
+//! A socket as the transport of an outbox, shared by the threads that read, send and hang up.
 
+use super::Socket;
 use crate::queue::{Done, Transport, Writer};
 use crate::sys;
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 
 /// A socket that several threads use.
-pub struct SharedSocket(pub TcpStream);
+pub struct SharedSocket(pub Socket);
 
 impl Transport for SharedSocket {
     fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {

@@ -229,7 +229,7 @@ impl Link<'_> {
             Ok(socket) => socket,
             Err(error) => return self.unless_stopped(error),
         };
-        let line = Arc::new(SharedSocket(socket));
+        let line = Arc::new(SharedSocket(socket.into()));
         if !self
             .switch
             .hold(StopTarget::SharedSocket(Arc::clone(&line)))

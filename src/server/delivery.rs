@@ -1,8 +1,8 @@
 //! Whether a peer takes what it is sent, as far as its socket shows.
 
+use crate::net::Socket;
 use crate::queue::Outbox;
 use crate::sys;
-use std::net::TcpStream;
 
 /// What had gone to a peer at some moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,7 +23,7 @@ impl Delivery {
 
     /// Whether there was media since, and the peer's system has acknowledged more than was sent
     /// then. Counts from now on the next time.
-    pub(super) fn has_advanced(&mut self, outbox: &Outbox, socket: &TcpStream) -> bool {
+    pub(super) fn has_advanced(&mut self, outbox: &Outbox, socket: &Socket) -> bool {
         let now = Delivery::until_now(outbox);
         let last = std::mem::replace(self, now);
         let unacknowledged = sys::unacknowledged(socket).unwrap_or(u64::MAX);

@@ -80,7 +80,7 @@ impl Admit for AdmitRtmp {
         let context = &self.0;
         context.counters.connections.add(1);
         prepare(&socket).map_err(ConnectionRefusal::Socket)?;
-        let line = Arc::new(SharedSocket(socket));
+        let line = Arc::new(SharedSocket(socket.into()));
         let admitted = context.connections.admit(peer.ip(), &line);
         let place = admitted.map_err(ConnectionRefusal::Limit)?;
         let shared = Arc::clone(context);

@@ -17,7 +17,7 @@ use std::time::Instant;
 /// # Errors
 ///
 /// [`io::ErrorKind::WouldBlock`] when it takes nothing now. Any other means that the connection is over.
-pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+pub fn send_now(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     c::send(socket.as_fd(), bytes, MSG_DONTWAIT | MSG_NOSIGNAL)
 }
 
@@ -26,7 +26,7 @@ pub fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 /// # Errors
 ///
 /// When the socket is of a kind that cannot tell.
-pub fn unacknowledged(socket: &TcpStream) -> io::Result<u64> {
+pub fn unacknowledged(socket: impl AsFd) -> io::Result<u64> {
     Ok(u64::try_from(c::unsent(socket.as_fd())?).unwrap_or_default())
 }
 
@@ -35,7 +35,7 @@ pub fn unacknowledged(socket: &TcpStream) -> io::Result<u64> {
 /// # Errors
 ///
 /// When the socket is closed.
-pub fn set_receive_low_water(socket: &TcpStream, bytes: u32) -> io::Result<()> {
+pub fn set_receive_low_water(socket: impl AsFd, bytes: u32) -> io::Result<()> {
     let value = c_int::try_from(bytes).unwrap_or(c_int::MAX);
     c::set_socket_option(socket.as_fd(), SO_RCVLOWAT, value)
 }

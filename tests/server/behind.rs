@@ -35,7 +35,7 @@ fn connection(counters: &Arc<Counters>) -> (Arc<Outbox>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let peer = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
     let (socket, _) = listener.accept().expect("accept");
-    let line = Arc::new(SharedSocket(socket));
+    let line = Arc::new(SharedSocket(socket.into()));
     let budget = Arc::new(Budget::new(1 << 30));
     let (outbox, writer) = queue::outbox(
         line.clone(),

@@ -199,7 +199,7 @@ fn two_roles_that_end_at_once_take_leave_once() {
         let mut peer = TcpStream::connect(addr).expect("connect");
         peer.set_read_timeout(Some(crate::support::PATIENCE))
             .expect("timeout");
-        let line = Arc::new(SharedSocket(listener.accept().expect("accept").0));
+        let line = Arc::new(SharedSocket(listener.accept().expect("accept").0.into()));
         let (outbox, writer) = queue::outbox(
             line.clone(),
             PeerKind::Client,

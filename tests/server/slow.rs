@@ -365,7 +365,7 @@ fn the_greediest_loses_when_all_together_take_too_much() {
     // One socket takes less than the other before anything waits: fill both.
     for _ in 0..2 {
         peers.push(TcpStream::connect(addr).expect("connect"));
-        let line = Arc::new(SharedSocket(listener.accept().expect("accept").0));
+        let line = Arc::new(SharedSocket(listener.accept().expect("accept").0.into()));
         let counters = Arc::default();
         let (outbox, writer) = queue::outbox(
             line.clone(),

@@ -11,12 +11,12 @@ use super::events;
 use crate::connection::{Connection, Error, handshake, read_loop, with_writer};
 use crate::log;
 use crate::log::RateLimit;
-use crate::net::SharedSocket;
+use crate::net::{SharedSocket, Socket};
 use crate::queue::PeerKind;
 use client::Conn;
 use flood::flood_limit;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -67,7 +67,7 @@ pub(super) fn serve(
     }
 }
 
-fn shake_hands(context: &Context, id: ConnId, socket: &TcpStream) -> Result<(), Error> {
+fn shake_hands(context: &Context, id: ConnId, socket: &Socket) -> Result<(), Error> {
     let seed = context.seed.wrapping_add(id.number() << 1);
     if let Some(deviation) = handshake::accept(socket, || context.clock_ms(), seed)? {
         log!(Debug, "peer deviated from the specification"; conn_id = id, deviation = deviation);
