@@ -38,8 +38,10 @@ fn main() -> ExitCode {
                 failure.exit_code()
             }
         },
-        Err(error) => {
-            log::complain(&error);
+        Err(faults) => {
+            for line in faults.to_string().lines() {
+                log::complain(&line);
+            }
             ExitCode::from(USAGE)
         }
     }
@@ -57,7 +59,7 @@ enum ServerEnding {
 #[derive(Debug)]
 enum Failure {
     /// The flags do not fit the sockets that were passed.
-    Usage(args::Error),
+    Usage(args::Fault),
     Signals(io::Error),
     Passed(PassedError),
     Start(StartError),

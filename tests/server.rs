@@ -8,6 +8,7 @@ mod server {
     mod auth;
     mod behind;
     mod churn;
+    mod config_file;
     mod events;
     mod joining;
     mod lifecycle;

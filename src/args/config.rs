@@ -1,6 +1,8 @@
 //! What the command line asks for, after it has been checked.
 
 use super::error::Error;
+use super::fault::Fault;
+use super::given::Given;
 use super::secret::Secret;
 use crate::hooks;
 use crate::log::{Level, LogFormat};
@@ -81,6 +83,8 @@ with_defaults! {
     /// The settings of the server. Each field names its flag.
     #[derive(Clone, Debug, PartialEq)]
     pub struct Config {
+        /// The flags as they were given.
+        pub given: Given = Given::default(),
         /// `-auth-mode` and the flags of that mode: who may publish and play.
         pub auth: Auth = Auth::None,
         /// The flags that begin with `-hook-`.
@@ -138,10 +142,13 @@ impl Config {
     /// # Errors
     ///
     /// [`Error::Needs`] if a flag means nothing without an HTTP server.
-    pub fn check_passed(&self, serves_http: bool) -> Result<(), Error> {
+    pub fn check_passed(&self, serves_http: bool) -> Result<(), Fault> {
         if self.api_token.is_some() && self.metrics_addr.is_none() && !serves_http {
             let other = "metrics-addr, or a passed socket named metrics";
-            return Err(Error::Needs("api-token", other));
+            return Err(Fault {
+                place: self.given.place("api-token"),
+                error: Error::Needs("api-token", other),
+            });
         }
         Ok(())
     }

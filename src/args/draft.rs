@@ -2,6 +2,7 @@
 
 use super::config::{Auth, Config, Invocation};
 use super::error::{Error, Invalid};
+use super::fault::{Fault, Faults, Place};
 use crate::record::{self, FileFormat, Pattern, Segments};
 use crate::remote::Source;
 use std::path::PathBuf;
@@ -47,6 +48,7 @@ pub(super) struct Draft {
     pub(super) auth_file: Option<PathBuf>,
     pub(super) auth_callback: Option<String>,
     pub(super) auth_callback_timeout: Option<Duration>,
+    /// As they are written.
     pub(super) pull: Vec<String>,
     pub(super) record_all: bool,
     pub(super) record_dir: Option<PathBuf>,
@@ -57,30 +59,55 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Applies the rules that concern more than one flag.
-    pub(super) fn finish(mut self) -> Result<Config, Error> {
-        self.config.pull = self.pull()?;
+    pub(super) fn finish(mut self, faults: &mut Faults) -> Config {
+        let mut found = Vec::new();
+        self.config.pull = self.pull(&mut found);
         self.config.record = self.record();
-        self.config.auth = self.auth()?;
-        Ok(self.config)
+        let auth = self.auth();
+        self.config.auth = auth.unwrap_or_else(|error| {
+            found.push((0, error));
+            Auth::None
+        });
+        let faulty: Vec<&str> = faults
+            .iter()
+            .filter_map(|fault| fault.error.flag())
+            .collect();
+        // What is missing, or there in vain, because it is wrong has been told.
+        found.retain(|(_, error)| {
+            !matches!(error, Error::Needs(..)) || !error.flags().any(|flag| faulty.contains(&flag))
+        });
+        for (index, error) in found {
+            let place = error.flag().map_or(Place::CommandLine, |flag| {
+                self.config.given.place_of(flag, index)
+            });
+            faults.add(Fault { place, error });
+        }
+        self.config
     }
 
     /// What `-pull` means depends on whether it is on demand.
-    fn pull(&self) -> Result<Vec<Source>, Error> {
+    fn pull(&self, found: &mut Vec<(usize, Error)>) -> Vec<Source> {
         let on_demand = self.config.pull_on_demand;
         if on_demand && self.pull.is_empty() {
-            return Err(Error::Needs("pull-on-demand", "pull"));
+            found.push((0, Error::Needs("pull-on-demand", "pull")));
         }
         if on_demand && self.config.wait_stream.is_zero() {
             let why = "wait-stream: the first viewer has to wait";
-            return Err(Error::Needs("pull-on-demand", why));
+            found.push((0, Error::Needs("pull-on-demand", why)));
         }
-        let sources = self.pull.iter().map(|text| Source::parse(text, on_demand));
-        let sources: Result<_, _> = sources.collect();
-        sources.map_err(|error| Error::Invalid {
-            flag: "pull",
-            value: None,
-            why: Invalid::because(error),
-        })
+        let sources = self.pull.iter().enumerate();
+        // What is wrong in any case was told when it was read.
+        let sources = sources.filter(|(_, text)| Source::parse(text, true).is_ok());
+        let sources = sources.filter_map(|(index, text)| {
+            let source = Source::parse(text, on_demand);
+            let source = source.map_err(|error| Error::Invalid {
+                flag: "pull",
+                value: None,
+                why: Invalid::because(error),
+            });
+            source.map_err(|error| found.push((index, error))).ok()
+        });
+        sources.collect()
     }
 
     fn record(&mut self) -> Option<record::RecordSettings> {

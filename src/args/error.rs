@@ -55,6 +55,32 @@ pub enum Error {
     },
     /// The first flag means nothing without the second.
     Needs(&'static str, &'static str),
+    /// A flag of the command line stands in a file.
+    NotInFile(&'static str),
+    /// A line of a file is not a flag with its value; what is wrong with it.
+    Line(&'static str),
+}
+
+impl Error {
+    /// The flag that is at fault, if it is one of ours.
+    pub(super) fn flag(&self) -> Option<&'static str> {
+        self.flags().next()
+    }
+
+    /// The flag that is at fault, and the one that it needs.
+    pub(super) fn flags(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let (flag, other) = match self {
+            Error::Stray(_) | Error::Unknown(_) | Error::NotServed { .. } | Error::Line(_) => {
+                (None, None)
+            }
+            Error::NoValue(flag) | Error::NotInFile(flag) => (Some(*flag), None),
+            Error::Invalid { flag, .. } => (Some(*flag), None),
+            Error::Needs(flag, other) => (Some(*flag), Some(*other)),
+        };
+        // A value or a reason may follow the name.
+        let name = |text: &'static str| text.split([' ', ':', ',']).next();
+        flag.into_iter().chain(other).filter_map(name)
+    }
 }
 
 impl std::error::Error for Error {}
@@ -84,6 +110,8 @@ impl fmt::Display for Error {
                 why,
             } => write!(f, "-{flag}: {why}"),
             Error::Needs(flag, other) => write!(f, "-{flag} needs -{other}"),
+            Error::NotInFile(flag) => write!(f, "-{flag} has no place in a file"),
+            Error::Line(what) => write!(f, "line {what}"),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::values::{
 use crate::hooks::StdioFormat;
 use crate::log::{Level, LogFormat};
 use crate::record::{self, Pattern};
-use crate::remote::Destination;
+use crate::remote::{Destination, Source};
 use Takes::{Many, ManySecrets, Nothing, One, OneSecret, Switch};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -248,7 +248,12 @@ pub(super) const FLAGS: &[Flag] = &[
         name: "pull",
         takes: ManySecrets("KEY=URL"),
         help: "bring a stream of another server here under KEY, repeatable",
-        set: |draft, value| add(&mut draft.pull, Ok(value.to_owned())),
+        set: |draft, value| {
+            draft.pull.push(value.to_owned());
+            // Whether it may be a pattern depends on another flag.
+            let source = Source::parse(value, true);
+            source.map(drop).map_err(Invalid::because)
+        },
     },
     Flag {
         name: "pull-on-demand",
@@ -354,6 +359,13 @@ pub(super) const FLAGS: &[Flag] = &[
         set: |draft, value| put(&mut draft.config.shutdown_timeout, duration(value)),
     },
     Flag {
+        name: "config",
+        takes: One("FILE"),
+        help: "read more flags from a file, one a line: NAME VALUE; # begins a comment line;\n\
+               the command line wins over it",
+        set: |_, _| Ok(()),
+    },
+    Flag {
         name: "version",
         takes: Nothing,
         help: "print the version",
@@ -449,7 +461,12 @@ mod tests {
             };
             match parse([format!("-{}={default}", flag.name)]) {
                 Ok(with) => assert_eq!(with, without, "-{}", flag.name),
-                Err(error) => assert!(matches!(error, Error::Needs(..)), "{error}"),
+                Err(faults) => {
+                    let all = faults
+                        .iter()
+                        .all(|fault| matches!(fault.error, Error::Needs(..)));
+                    assert!(all, "{faults}");
+                }
             }
             checked += 1;
         }
