@@ -67,12 +67,30 @@ pub(crate) struct PeerInfo {
     pub(crate) flash_ver: String,
 }
 
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The client's own address, also behind a proxy.
+    pub addr: SocketAddr,
+    /// Whether the client came by TLS.
+    pub tls: bool,
+}
+
+impl Origin {
+    /// A client that connected to us without TLS.
+    pub(super) fn direct(addr: SocketAddr) -> Origin {
+        Origin { addr, tls: false }
+    }
+}
+
 /// One connection, as others see it.
 pub(super) struct Peer {
     /// The connection's number, as the log writes it: `c000001`.
     pub id: String,
     /// Where it comes from.
     pub addr: SocketAddr,
+    /// Whether it came by TLS.
+    pub tls: bool,
     /// The way to it.
     pub outbox: Arc<Outbox>,
     /// Whether it announced that it can be told to reconnect.
@@ -89,11 +107,12 @@ pub(super) struct Peer {
 
 impl Peer {
     /// A peer that was heard of just now, with times counted from `epoch`.
-    pub(super) fn new(id: String, addr: SocketAddr, outbox: Arc<Outbox>, epoch: Instant) -> Peer {
+    pub(super) fn new(id: String, origin: Origin, outbox: Arc<Outbox>, epoch: Instant) -> Peer {
         let asked_ms = AtomicU64::new(0);
         Peer {
             id,
-            addr,
+            addr: origin.addr,
+            tls: origin.tls,
             outbox,
             can_reconnect: AtomicBool::new(false),
             heard: Arc::new(LastHeard::now()),
@@ -124,6 +143,7 @@ impl Peer {
         ConnectionStats {
             id: self.id.clone(),
             addr: self.addr,
+            tls: self.tls,
             role: role.name(),
             stream_key: stream_key.map_or(String::new(), |key| key.as_str().to_owned()),
             flash_ver,
@@ -213,6 +233,18 @@ struct Peers {
     sockets: HashMap<ConnId, Arc<SharedSocket>>,
 }
 
+impl Peers {
+    /// One connection less of this address.
+    fn forget_address(&mut self, ip: IpAddr) {
+        if let Some(count) = self.per_ip.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_ip.remove(&ip);
+            }
+        }
+    }
+}
+
 impl Connections {
     /// Room for `max` connections, `max_per_ip` of one address, and for no more threads than
     /// `capacity` has room for.
@@ -235,38 +267,30 @@ impl Connections {
         self.peers.lock()
     }
 
-    /// Admits a connection from `ip`, unless a limit is reached. Those that are refused are numbered
-    /// as well.
+    /// Takes a place among all connections, unless there is none left. Those that are refused are
+    /// numbered as well. Whose connection it is may not be known yet: see
+    /// [`count_address`](Admission::count_address).
     ///
     /// # Errors
     ///
     /// [`Refused`]: the limit.
-    pub(super) fn admit(
-        self: &Arc<Self>,
-        ip: IpAddr,
-        line: &Arc<SharedSocket>,
-    ) -> Result<Admission, Refused> {
+    pub(super) fn admit(self: &Arc<Self>, line: &Arc<SharedSocket>) -> Result<Admission, Refused> {
         let id = ConnId(self.next_number.fetch_add(1, Ordering::Relaxed));
         let mut peers = self.lock();
-        let of_ip = peers.per_ip.get(&ip).copied().unwrap_or(0);
         if peers.closed {
             return Err(Refused::Closed);
         }
         if peers.total >= self.max {
             return Err(Refused::Total);
         }
-        if self.max_per_ip.is_some_and(|max| of_ip >= max.get()) {
-            return Err(Refused::Address);
-        }
         let share = self.capacity.connection().map_err(Refused::System)?;
         let member = self.group.join().ok_or(Refused::Closed)?;
         peers.total += 1;
-        peers.per_ip.insert(ip, of_ip + 1);
         peers.sockets.insert(id, Arc::clone(line));
         Ok(Admission {
             connections: Arc::clone(self),
             id,
-            ip,
+            address: None,
             _share: share,
             _member: member,
         })
@@ -332,7 +356,8 @@ impl Connections {
 pub(super) struct Admission {
     connections: Arc<Connections>,
     id: ConnId,
-    ip: IpAddr,
+    /// The address that it counts for, once that is known.
+    address: Option<IpAddr>,
     _share: Share,
     _member: Member,
 }
@@ -340,6 +365,26 @@ pub(super) struct Admission {
 impl Admission {
     pub(super) fn id(&self) -> ConnId {
         self.id
+    }
+
+    /// The connection comes from `ip`, and counts among those of that address from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Address`]: there are as many as there may be.
+    pub(super) fn count_address(&mut self, ip: IpAddr) -> Result<(), Refused> {
+        let mut peers = self.connections.lock();
+        if let Some(before) = self.address.take() {
+            peers.forget_address(before);
+        }
+        let of_ip = peers.per_ip.entry(ip).or_default();
+        let max = self.connections.max_per_ip;
+        if max.is_some_and(|max| *of_ip >= max.get()) {
+            return Err(Refused::Address);
+        }
+        *of_ip += 1;
+        self.address = Some(ip);
+        Ok(())
     }
 
     /// The connection has shaken hands: others can send to it for as long as it is known. `None`:
@@ -368,11 +413,8 @@ impl Drop for Admission {
         let mut peers = self.connections.lock();
         peers.sockets.remove(&self.id);
         peers.total -= 1;
-        if let Some(count) = peers.per_ip.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                peers.per_ip.remove(&self.ip);
-            }
+        if let Some(ip) = self.address {
+            peers.forget_address(ip);
         }
     }
 }

@@ -1,16 +1,16 @@
 //! What hooks are told of connections.
 
+use super::connections::Origin;
 use crate::auth::{Action, Denied};
 use crate::hooks::{Event, EventKind, seconds};
 use crate::rtmp::stream_key::StreamKey;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-pub(super) fn accepted(conn_id: &str, addr: SocketAddr) -> Event {
+pub(super) fn accepted(conn_id: &str, origin: Origin) -> Event {
     let event = Event::new(EventKind::ConnectionAccept).on(conn_id);
     event
-        .with("remote_addr", addr.to_string())
-        .with("tls", false)
+        .with("remote_addr", origin.addr.to_string())
+        .with("tls", origin.tls)
 }
 
 pub(super) fn handshake_done(conn_id: &str) -> Event {

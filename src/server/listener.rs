@@ -1,7 +1,7 @@
 //! Which RTMP connections are served, each by a thread of its own.
 
 use super::conn;
-use super::connections::Refused;
+use super::connections::{Origin, Refused};
 use super::context::Context;
 use crate::connection::WRITE_LIMIT;
 use crate::log;
@@ -81,11 +81,14 @@ impl Admit for AdmitRtmp {
         context.counters.connections.add(1);
         prepare(&socket).map_err(ConnectionRefusal::Socket)?;
         let line = Arc::new(SharedSocket(socket.into()));
-        let admitted = context.connections.admit(peer.ip(), &line);
-        let place = admitted.map_err(ConnectionRefusal::Limit)?;
+        let admitted = context.connections.admit(&line);
+        let mut place = admitted.map_err(ConnectionRefusal::Limit)?;
+        place
+            .count_address(peer.ip())
+            .map_err(ConnectionRefusal::Limit)?;
         let shared = Arc::clone(context);
         let spawned = sync::spawn(&format!("{}-r", place.id()), READER_STACK_LEN, move || {
-            conn::serve(&shared, &line, peer, &place);
+            conn::serve(&shared, &line, Origin::direct(peer), &place);
             drop(place);
         });
         spawned.map(drop).map_err(ConnectionRefusal::Thread)

@@ -108,6 +108,8 @@ pub struct ConnectionStats {
     pub id: String,
     /// Where it comes from.
     pub addr: SocketAddr,
+    /// Whether it came by TLS.
+    pub tls: bool,
     /// `none`, `publisher` or `subscriber`.
     pub role: &'static str,
     /// The stream that it publishes or plays; empty: none.

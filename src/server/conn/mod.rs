@@ -5,7 +5,7 @@ mod client;
 mod flood;
 mod requests;
 
-use super::connections::{Admission, ConnId, ConnectionRole, Peer};
+use super::connections::{Admission, ConnId, ConnectionRole, Origin, Peer};
 use super::context::Context;
 use super::events;
 use crate::connection::{Connection, Error, handshake, read_loop, with_writer};
@@ -16,7 +16,6 @@ use crate::queue::PeerKind;
 use client::Conn;
 use flood::flood_limit;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,17 +26,17 @@ static FAILURES: RateLimit = flood_limit();
 pub(super) fn serve(
     context: &Context,
     line: &Arc<SharedSocket>,
-    addr: SocketAddr,
+    origin: Origin,
     place: &Admission,
 ) {
     let id = place.id().to_string();
-    let began = Instant::now();
+    let (began, addr) = (Instant::now(), origin.addr);
     log!(Debug, "connection accepted"; conn_id = id, peer_addr = addr);
-    context.hooks.fire(events::accepted(&id, addr));
+    context.hooks.fire(events::accepted(&id, origin));
     let (error, role) = match shake_hands(context, place.id(), &line.0) {
         Ok(()) => {
             context.hooks.fire(events::handshake_done(&id));
-            talk(context, &id, line, addr, place)
+            talk(context, &id, line, origin, place)
         }
         Err(error) => {
             context.counters.handshake_failures.add(1);
@@ -80,7 +79,7 @@ fn talk(
     context: &Context,
     id: &str,
     line: &Arc<SharedSocket>,
-    addr: SocketAddr,
+    origin: Origin,
     place: &Admission,
 ) -> (Error, ConnectionRole) {
     let shared = (&context.counters, &context.link_settings.budget);
@@ -92,7 +91,7 @@ fn talk(
         |outbox| {
             let peer = Arc::new(Peer::new(
                 id.to_owned(),
-                addr,
+                origin,
                 Arc::clone(&outbox),
                 context.epoch,
             ));

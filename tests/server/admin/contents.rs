@@ -112,6 +112,7 @@ fn connections_are_listed_as_they_are() {
         let want = [
             ("id", stats.id.as_str().into()),
             ("addr", stats.addr.to_string().into()),
+            ("tls", stats.tls.into()),
             ("role", stats.role.into()),
             ("stream_key", text(key)),
             ("flash_ver", stats.flash_ver.as_str().into()),

@@ -105,6 +105,7 @@ fn connection(number: usize, role: &'static str, key: &str) -> ConnectionStats {
     ConnectionStats {
         id: format!("c{number:06}"),
         addr: SocketAddr::from(([192, 0, 2, 7], 40_000 + number as u16)),
+        tls: number % 2 == 1,
         role,
         stream_key: key.to_owned(),
         flash_ver: "FMLE/3.0 \"x\"".to_owned(),
