@@ -1,7 +1,9 @@
 //! Who may publish and play.
 
+mod gate;
 mod table;
 
+pub use gate::{Gate, Passed, Rules};
 pub use table::{Mismatch, TokenTable, same};
 
 use crate::http::client::{Endpoint, PostError};

@@ -3,7 +3,7 @@
 use super::connections::Connections;
 use super::pacing::Pacing;
 use super::pull::Pulls;
-use crate::auth::Authenticator;
+use crate::auth::Gate;
 use crate::hooks::Hooks;
 use crate::ingest::Ingest;
 use crate::registry::Registry;
@@ -14,7 +14,8 @@ use std::time::Instant;
 
 /// What all connections share.
 pub(super) struct Context {
-    pub auth: Authenticator,
+    /// Who may publish and play.
+    pub gate: Gate,
     pub hooks: Arc<Hooks>,
     pub registry: Registry,
     pub ingest: Arc<Ingest>,

@@ -1,11 +1,13 @@
 //! The server: listeners, connections, and how it all starts and stops.
 
+mod access;
 mod active;
 mod conn;
 mod connections;
 mod context;
 mod delivery;
 mod events;
+mod flood;
 mod listener;
 mod pacing;
 mod pull;
@@ -161,7 +163,7 @@ impl Server {
     ///
     /// What is wrong with it; everything stays as it was.
     pub fn reload(&self) -> Result<bool, auth::Error> {
-        self.context.auth.reload()
+        self.context.gate.reload()
     }
 }
 

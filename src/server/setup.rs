@@ -9,7 +9,7 @@ use super::start_error::StartError;
 use super::watch::Watch;
 use crate::admin::{Access, AdminServer};
 use crate::args::{self, Auth, Config, OnDuplicate, Secret, TrackPolicy};
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Gate, Rules};
 use crate::capacity::{self, Capacity};
 use crate::hooks::Hooks;
 use crate::ingest::{DemandObserver, Ingest, IngestSettings};
@@ -91,7 +91,7 @@ pub(super) fn context(config: &Config) -> Result<Context, StartError> {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Ok(Context {
-        auth: authenticator(&config.auth)?,
+        gate: Gate::new(rules(config)?),
         hooks,
         registry: ingest.registry.clone(),
         ingest,
@@ -123,6 +123,12 @@ fn ingest_settings(config: &Config) -> IngestSettings {
         relay_to: config.relay_to.clone(),
         run_on_publish: config.run_on_publish.clone(),
     }
+}
+
+/// Who may publish and play.
+pub(super) fn rules(config: &Config) -> Result<Rules, StartError> {
+    let authenticator = authenticator(&config.auth)?;
+    Ok(Rules { authenticator })
 }
 
 fn authenticator(auth: &Auth) -> Result<Authenticator, StartError> {

@@ -4,7 +4,7 @@ use crate::support::TestServer;
 use crate::support::web_service::{Dir, Manner, WebService};
 use rtmp_server::admin::AdminSource;
 use rtmp_server::amf0::Value;
-use rtmp_server::auth::{Action, Authenticator, QUESTIONS_MAX};
+use rtmp_server::auth::{Action, Authenticator, Gate, Passed, QUESTIONS_MAX, Rules};
 use rtmp_server::json;
 use rtmp_server::rtmp::stream_key::StreamPath;
 use std::net::{Shutdown, SocketAddr};
@@ -215,6 +215,34 @@ fn a_crowd_is_asked_about_a_few_at_a_time() {
     });
     let took = began.elapsed();
     assert!(took < Duration::from_millis(2500), "{took:?}");
+}
+
+/// New rules hold at once, also while a web service is asked by the old ones.
+#[test]
+fn rules_are_replaced_while_a_service_is_asked() {
+    let web = WebService::start(Manner::Slow(200, Duration::from_millis(10)));
+    let url = web.url("/");
+    let callback = Authenticator::callback(&url, Duration::from_secs(5)).unwrap();
+    let gate = Gate::new(Rules {
+        authenticator: callback,
+    });
+    let path = StreamPath::new("live", "cam?token=t").unwrap();
+    let from: SocketAddr = "192.0.2.1:5000".parse().unwrap();
+    let check = || gate.check(Action::Play, &path, from);
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(check);
+        web.request();
+        let entries = [("live/cam".to_owned(), "t".to_owned())];
+        let authenticator = Authenticator::token(&entries).unwrap();
+        gate.replace(Rules { authenticator });
+        assert_eq!(check().ok(), Some(Passed::Checked));
+        assert!(!asked.is_finished(), "the service takes its time");
+        assert_eq!(asked.join().unwrap().ok(), Some(Passed::Asked));
+    });
+    let authenticator = Authenticator::None;
+    gate.replace(Rules { authenticator });
+    assert_eq!(check().ok(), Some(Passed::Open));
+    assert_eq!(gate.reload().ok(), Some(false));
 }
 
 /// A client leaves, or is hung up on, while the service is asked whether it may publish.

@@ -1,6 +1,5 @@
 //! A client, seen from its connection's reader thread: what it says and what follows from that.
 
-use super::flood::flood_limit;
 use crate::auth::Action;
 use crate::connection::{Connection, Error, MEDIA_READ_LEN, READ_LEN, Side};
 use crate::log;
@@ -14,6 +13,7 @@ use crate::server::active::{Active, Ending};
 use crate::server::connections::Peer;
 use crate::server::context::Context;
 use crate::server::delivery::Delivery;
+use crate::server::flood::flood_limit;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

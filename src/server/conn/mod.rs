@@ -2,19 +2,18 @@
 //! writer thread.
 
 mod client;
-mod flood;
 mod requests;
 
 use super::connections::{Admission, ConnId, ConnectionRole, Origin, Peer};
 use super::context::Context;
 use super::events;
+use super::flood::flood_limit;
 use crate::connection::{Connection, Error, handshake, read_loop, with_writer};
 use crate::log;
 use crate::log::RateLimit;
 use crate::net::{SharedSocket, Socket};
 use crate::queue::PeerKind;
 use client::Conn;
-use flood::flood_limit;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;

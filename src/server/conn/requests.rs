@@ -1,8 +1,7 @@
 //! What a client asks for: to publish or to play, and whether it may.
 
 use super::client::Conn;
-use super::flood::flood_limit;
-use crate::auth::{Action, Authenticator};
+use crate::auth::{Action, Passed};
 use crate::connection::Error;
 use crate::ingest::PublishError;
 use crate::log;
@@ -12,13 +11,14 @@ use crate::rtmp::command::HOPS_MAX;
 use crate::rtmp::session::StreamRequest;
 use crate::rtmp::status::code;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
+use crate::server::access::{self, AccessDenied, Client};
 use crate::server::active::{Active, Playing};
 use crate::server::events;
+use crate::server::flood::flood_limit;
 use crate::server::pull::FetchRefused;
 use crate::text::shown;
 use std::sync::Arc;
 
-static DENIALS: RateLimit = flood_limit();
 static PULLS_REFUSED: RateLimit = flood_limit();
 static REFUSALS: RateLimit = flood_limit();
 
@@ -86,6 +86,12 @@ impl From<RequestRefusal> for NotBegun {
     }
 }
 
+impl From<AccessDenied> for RequestRefusal {
+    fn from(_: AccessDenied) -> Self {
+        RequestRefusal::Denied
+    }
+}
+
 impl From<Error> for NotBegun {
     fn from(error: Error) -> Self {
         NotBegun::Over(error)
@@ -101,7 +107,7 @@ impl Conn<'_> {
     /// Publishes or plays what is asked for, or refuses it.
     pub(super) fn begin(&mut self, action: Action, request: &StreamRequest) -> Result<(), Error> {
         let checked = self.check(action, request).map_err(NotBegun::Refused);
-        let begun = checked.and_then(|()| self.check_still_there());
+        let begun = checked.and_then(|passed| self.check_still_there(passed));
         let begun = begun.and_then(|()| match action {
             Action::Publish => self.publish(request),
             Action::Play => self.play(request),
@@ -115,24 +121,26 @@ impl Conn<'_> {
 
     /// A client that has left while a web service was asked would take the stream from one that is
     /// there.
-    fn check_still_there(&self) -> Result<(), NotBegun> {
-        match self.context.auth {
-            Authenticator::Callback(_) => Ok(self.connection.check_open()?),
-            _ => Ok(()),
+    fn check_still_there(&self, passed: Passed) -> Result<(), NotBegun> {
+        match passed {
+            Passed::Asked => Ok(self.connection.check_open()?),
+            Passed::Open | Passed::Checked => Ok(()),
         }
     }
 
     /// What holds for both actions.
-    fn check(&mut self, action: Action, request: &StreamRequest) -> Result<(), RequestRefusal> {
+    fn check(&mut self, action: Action, request: &StreamRequest) -> Result<Passed, RequestRefusal> {
         if self.is_loop() {
             return Err(RequestRefusal::Loop);
         }
-        if !self.is_allowed(action, request) {
-            return Err(RequestRefusal::Denied);
-        }
+        let client = Client {
+            conn_id: &self.peer.id,
+            addr: self.peer.addr,
+        };
+        let passed = access::check(self.context, &client, action, &request.path)?;
         let (key, pace) = (&request.path.key, &mut self.pace);
         match self.context.pacing.may_begin(action, key, pace) {
-            true => Ok(()),
+            true => Ok(passed),
             false => Err(RequestRefusal::TooOften),
         }
     }
@@ -241,27 +249,6 @@ impl Conn<'_> {
             true => Selection::All,
             false => Selection::First,
         }
-    }
-
-    /// Whether the peer may do what it asks for. If not, the log and the hooks are told why.
-    fn is_allowed(&self, action: Action, request: &StreamRequest) -> bool {
-        let path = &request.path;
-        let checked = self.context.auth.check(action, path, self.peer.addr);
-        let counters = &self.context.counters;
-        match (&checked, &self.context.auth) {
-            (Err(_), _) => counters.auth_failures.add(1),
-            (Ok(()), Authenticator::None) => {}
-            (Ok(()), _) => counters.auth_successes.add(1),
-        }
-        if let Err(denied) = &checked {
-            if let Some(more) = DENIALS.pass() {
-                log!(Warn, "access denied"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                    stream_key = path.key, action = action.name(), error = denied, suppressed = more);
-            }
-            let event = events::auth_failed(&self.peer.id, &path.key, action, denied);
-            self.context.hooks.fire(event);
-        }
-        checked.is_ok()
     }
 
     pub(super) fn tell_of_refusal(&self, key: Option<&StreamKey>, code: &str, why: &str) {

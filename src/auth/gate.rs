@@ -1,0 +1,80 @@
+//! The rules of a running server, which may change while it runs.
+
+use super::{Action, Authenticator, Denied, Error};
+use crate::rtmp::stream_key::StreamPath;
+use crate::sync::RwLock;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Who may publish and play.
+#[derive(Debug)]
+pub struct Rules {
+    /// Decides about each client.
+    pub authenticator: Authenticator,
+}
+
+/// How a client was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// Nothing is asked of anyone.
+    Open,
+    /// The client has shown that it may.
+    Checked,
+    /// A web service said so. The client may have left while it was asked.
+    Asked,
+}
+
+/// Lets clients in by the rules of the moment.
+#[derive(Debug)]
+pub struct Gate {
+    rules: RwLock<Arc<Rules>>,
+}
+
+impl Gate {
+    /// A gate with these rules.
+    pub fn new(rules: Rules) -> Gate {
+        Gate {
+            rules: RwLock::new(Arc::new(rules)),
+        }
+    }
+
+    /// The rules from now on. Clients that are being asked about are decided on by the rules of before.
+    pub fn replace(&self, rules: Rules) {
+        *self.rules.write() = Arc::new(rules);
+    }
+
+    /// Whether a client at `remote_addr` may do `action` to the stream at `path`. Blocks for as long
+    /// as a web service takes, at most until its timeout; not at all without one.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`]: it may not, or the decision failed.
+    pub fn check(
+        &self,
+        action: Action,
+        path: &StreamPath,
+        remote_addr: SocketAddr,
+    ) -> Result<Passed, Denied> {
+        let authenticator = &self.rules().authenticator;
+        authenticator.check(action, path, remote_addr)?;
+        Ok(match authenticator {
+            Authenticator::None => Passed::Open,
+            Authenticator::Token(_) | Authenticator::File(_) => Passed::Checked,
+            Authenticator::Callback(_) => Passed::Asked,
+        })
+    }
+
+    /// Reads again what can be read again; returns whether there was anything.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of a file: the tokens of before stay.
+    pub fn reload(&self) -> Result<bool, Error> {
+        self.rules().authenticator.reload()
+    }
+
+    /// The rules of the moment. The lock is not held while a web service is asked.
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read())
+    }
+}
