@@ -69,7 +69,7 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Failure::Usage(_) => ExitCode::from(USAGE),
+            Failure::Usage(_) | Failure::Start(StartError::Program(_)) => ExitCode::from(USAGE),
             _ => ExitCode::from(FAILED),
         }
     }

@@ -170,6 +170,18 @@ impl ProcessGroup {
         })
     }
 
+    /// As [`ProcessGroup::spawn`], for a child that must not outlive us: the system kills it when the
+    /// thread that starts it ends, even if all of this process is killed. What the child itself
+    /// starts is not killed by that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ProcessGroup::spawn`].
+    pub fn spawn_bound(mut command: Command) -> io::Result<ProcessGroup> {
+        sys::kill_with_parent(&mut command);
+        ProcessGroup::spawn(command)
+    }
+
     /// The number of the child and of its group.
     pub fn id(&self) -> u32 {
         self.id.0
@@ -465,6 +477,18 @@ mod tests {
         assert!(runs(id));
         drop(group);
         until_gone(id, "dropped");
+    }
+
+    #[test]
+    fn a_bound_child_ends_with_the_thread_that_started_it() {
+        let started = thread::spawn(|| {
+            let group = ProcessGroup::spawn_bound(shell("exec sleep 60")).unwrap();
+            let id = group.id();
+            assert!(runs(id));
+            mem::forget(group);
+            id
+        });
+        until_gone(started.join().unwrap(), "bound");
     }
 
     #[test]

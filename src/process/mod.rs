@@ -1,3 +1,4 @@
 //! Programs that run beside the server.
 
 pub mod group;
+pub mod program;

@@ -1,6 +1,7 @@
 //! Why the server cannot start.
 
 use crate::net::ListenError;
+use crate::process::program;
 use crate::{auth, hooks};
 use std::{error, fmt, io};
 
@@ -20,6 +21,8 @@ pub enum StartError {
         /// What is wrong with its value.
         error: auth::Error,
     },
+    /// A program that the configuration needs is not on `PATH`.
+    Program(program::NotFound),
     /// The system refuses a socket or a thread.
     System(io::Error),
 }
@@ -33,6 +36,7 @@ impl fmt::Display for StartError {
             }
             StartError::Hooks(error) => write!(f, "hooks: {error}"),
             StartError::Auth { flag, error } => write!(f, "{flag}: {error}"),
+            StartError::Program(error) => write!(f, "{error}"),
             StartError::System(error) => write!(f, "cannot start: {error}"),
         }
     }

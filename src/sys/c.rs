@@ -7,6 +7,8 @@
 use std::ffi::{c_char, c_int, c_long, c_ulong};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{self, Command};
 
 pub(super) const SIGHUP: c_int = 1;
 pub(super) const SIGINT: c_int = 2;
@@ -39,6 +41,9 @@ pub(super) const FD_CLOEXEC: c_int = 1;
 
 /// Asks how much a socket has not sent yet, `SIOCOUTQ` of Linux.
 pub(super) const SIOCOUTQ: c_ulong = 0x5411;
+
+/// Asks for a signal when the thread that started the process ends, `PR_SET_PDEATHSIG` of Linux.
+const PR_SET_PDEATHSIG: c_int = 1;
 
 pub(super) const POLLIN: i16 = 1;
 pub(super) const POLLOUT: i16 = 4;
@@ -126,6 +131,8 @@ mod libc {
             before: *mut SignalSet,
         ) -> c_int;
         pub(super) fn kill(pid: c_int, signum: c_int) -> c_int;
+        pub(super) fn getppid() -> c_int;
+        pub(super) fn prctl(option: c_int, ...) -> c_int;
         pub(super) fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
         pub(super) fn setsockopt(
             socket: c_int,
@@ -239,6 +246,26 @@ pub(super) fn unblock_signals() -> io::Result<()> {
 pub(super) fn kill(pid: c_int, signum: c_int) -> io::Result<()> {
     // SAFETY: takes two integers and touches no memory of ours.
     checked(unsafe { libc::kill(pid, signum) }).map(drop)
+}
+
+/// Has the process that `command` starts get `signum` when the thread that starts it ends, in whatever
+/// way. It does not start if our process has ended before it could ask for that.
+pub(super) fn signal_at_end_of_parent(command: &mut Command, signum: c_int) {
+    let parent = process::id();
+    let ask = move || {
+        // SAFETY: both take integers and touch no memory of ours.
+        let (asked, now) = unsafe {
+            let signum = c_ulong::from(signum.unsigned_abs());
+            (libc::prctl(PR_SET_PDEATHSIG, signum), libc::getppid())
+        };
+        checked(asked)?;
+        match u32::try_from(now) == Ok(parent) {
+            true => Ok(()),
+            false => Err(io::Error::from_raw_os_error(ESRCH)),
+        }
+    };
+    // SAFETY: between fork and exec the closure makes two system calls and takes no lock and no memory.
+    unsafe { command.pre_exec(ask) };
 }
 
 /// send(2); returns how many bytes the socket took.

@@ -4,6 +4,7 @@ use super::c::{self, ESRCH, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, 
 use std::ffi::c_int;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::sync::OnceLock;
 
 /// What a signal asks the process to do.
@@ -75,6 +76,12 @@ impl Signals {
             _ => Signal::Stop,
         }
     }
+}
+
+/// Has the process that `command` starts killed when the thread that starts it ends, also if that is
+/// because all of our process is killed.
+pub fn kill_with_parent(command: &mut Command) {
+    c::signal_at_end_of_parent(command, SIGKILL);
 }
 
 /// A signal to a process group.

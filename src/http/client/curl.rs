@@ -6,11 +6,10 @@ use super::post::Post;
 use super::reply::Reply;
 use crate::http::HttpUrl;
 use crate::process::group::{self, ProcessGroup};
+use crate::process::program;
 use crate::sync;
-use std::env;
 use std::fmt::Write as _;
 use std::io::{self, PipeReader, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -27,13 +26,7 @@ const TIMED_OUT: i32 = 28;
 
 /// Where `curl` is, if it is anywhere on `PATH`.
 pub(super) fn find() -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    let runs = |file: &PathBuf| {
-        let meta = file.metadata();
-        meta.is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    let mut files = env::split_paths(&path).map(|dir| dir.join("curl"));
-    files.find(runs)
+    program::find("curl")
 }
 
 /// Has `curl` send a request and read the reply, until `end` at the latest.
