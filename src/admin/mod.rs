@@ -17,11 +17,13 @@ pub use rates::WINDOW;
 pub use state::AdminSource;
 
 use crate::http::server::{
-    Ends, Handler, HostNames, HttpLimits, HttpRequest, HttpServer, HttpSettings, Response,
+    Ends, Handler, HostNames, HttpLimits, HttpRequest, HttpServer, HttpSettings, NoRoom, Response,
+    Service,
 };
-use crate::net::{self, ListenError};
+use crate::net::{self, ListenError, SharedSocket};
 use crate::sync;
 use state::AdminState;
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -51,28 +53,45 @@ pub const READ_LIMIT: Duration = Duration::from_secs(10);
 /// How long a response may take to be sent.
 pub const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
-const SETTINGS: HttpSettings = HttpSettings {
-    limits: HttpLimits {
-        connections: CONNECTIONS_MAX,
-        head_len: HEAD_LEN_MAX,
-        body_len: BODY_LEN_MAX,
-        idle: IDLE_LIMIT,
-        read: READ_LIMIT,
-        write: WRITE_LIMIT,
-    },
-    headers: &[
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Cross-Origin-Resource-Policy", "same-origin"),
-    ],
+const LIMITS: HttpLimits = HttpLimits {
+    connections: CONNECTIONS_MAX,
+    head_len: HEAD_LEN_MAX,
+    body_len: BODY_LEN_MAX,
+    first: IDLE_LIMIT,
+    idle: IDLE_LIMIT,
+    read: READ_LIMIT,
+    write: WRITE_LIMIT,
 };
+
+/// Headers of every response.
+const HEADERS: [(&str, &str); 3] = [
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+];
 
 /// How often counters are looked at for bit rates.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-impl Handler for AdminState {
-    fn answer(&self, request: &HttpRequest, ends: Ends) -> Response {
-        routes::answer(self, request, ends)
+/// Takes every connection that the limits leave.
+struct AdminService(Arc<AdminState>);
+
+/// Answers what comes by one connection.
+struct AdminHandler {
+    state: Arc<AdminState>,
+    ends: Ends,
+}
+
+impl Service for AdminService {
+    fn connect(&self, _: &Arc<SharedSocket>, ends: Ends) -> Result<Box<dyn Handler>, NoRoom> {
+        let state = Arc::clone(&self.0);
+        Ok(Box::new(AdminHandler { state, ends }))
+    }
+}
+
+impl Handler for AdminHandler {
+    fn answer(&mut self, request: &HttpRequest) -> Response {
+        routes::answer(&self.state, request, self.ends)
     }
 }
 
@@ -128,8 +147,15 @@ impl AdminServer {
     ) -> io::Result<AdminServer> {
         let state = Arc::new(AdminState::new(source, token, HostNames(hosts)));
         let sampler = Sampler::start(Arc::clone(&state))?;
+        let settings = HttpSettings {
+            limits: LIMITS,
+            headers: HEADERS
+                .map(|(name, value)| (name, Cow::Borrowed(value)))
+                .into(),
+            error: Response::error,
+        };
         Ok(AdminServer {
-            http: HttpServer::start(listener, SETTINGS, state)?,
+            http: HttpServer::start(listener, settings, Arc::new(AdminService(state)))?,
             _sampler: sampler,
         })
     }

@@ -31,7 +31,7 @@ fn names_no_domain(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::SETTINGS;
+    use crate::admin::LIMITS;
 
     #[test]
     fn only_the_machine_itself_and_who_knows_the_token_may() {
@@ -87,7 +87,7 @@ mod tests {
         ];
         for (peer, headers, want) in rows {
             let text = format!("DELETE / HTTP/1.1\r\n{headers}\r\n\r\n");
-            let request = HttpRequest::read(&mut text.as_bytes(), &SETTINGS.limits).unwrap();
+            let request = HttpRequest::read(&mut text.as_bytes(), &LIMITS).unwrap();
             let peer = peer.parse().unwrap();
             let with = may_hang_up(Some("s3cret"), peer, &request);
             assert_eq!(with, want, "{peer} {headers}");

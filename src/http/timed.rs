@@ -1,19 +1,19 @@
 //! A socket with one deadline for all reads and writes.
 
+use crate::net::Socket;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// A socket with a deadline that holds however slowly bytes trickle in.
 #[derive(Debug)]
 pub struct Timed<'a> {
-    socket: &'a TcpStream,
+    socket: &'a Socket,
     end: Instant,
 }
 
 impl<'a> Timed<'a> {
     /// Reads and writes until `end`; from then on they fail with `TimedOut`.
-    pub fn new(socket: &'a TcpStream, end: Instant) -> Timed<'a> {
+    pub fn new(socket: &'a Socket, end: Instant) -> Timed<'a> {
         Timed { socket, end }
     }
 

@@ -7,7 +7,16 @@ use std::io;
 use std::net::Shutdown;
 
 /// A socket that several threads use.
+#[derive(Debug)]
 pub struct SharedSocket(pub Socket);
+
+impl SharedSocket {
+    /// Ends the connection in both directions, which wakes the threads that use it.
+    pub fn hang_up(&self) {
+        // It may be closed already.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
 
 impl Transport for SharedSocket {
     fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -15,8 +24,7 @@ impl Transport for SharedSocket {
     }
 
     fn hang_up(&self) {
-        // It may be closed already.
-        let _ = self.0.shutdown(Shutdown::Both);
+        SharedSocket::hang_up(self);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What ends a connection to another server from outside, whatever it is doing.
 
 use crate::net::SharedSocket;
-use crate::queue::{Outbox, Transport};
+use crate::queue::Outbox;
 use crate::rtmp::Message;
 use crate::sync::{Condvar, Mutex};
 use std::os::unix::net::UnixStream;

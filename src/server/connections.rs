@@ -2,7 +2,7 @@
 
 use crate::capacity::{Capacity, Running, Share};
 use crate::net::SharedSocket;
-use crate::queue::{Outbox, Transport};
+use crate::queue::Outbox;
 use crate::registry::LastHeard;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;

@@ -5,13 +5,14 @@ use super::post::Post;
 use super::reply::{self, Reply};
 use crate::http::HttpUrl;
 use crate::http::Timed;
-use crate::net::dial;
+use crate::net::{Socket, dial};
 use std::io::{self, BufReader, Write};
 use std::time::Instant;
 
 /// Sends a request and reads the reply, until `end` at the latest.
 pub(super) fn post(url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, PostError> {
     let socket = dial(&url.host, url.port, end, None).map_err(PostError::from)?;
+    let socket = Socket::from(socket);
     let mut timed = Timed::new(&socket, end);
     let sent = timed.write_all(&request(url, post));
     if let Err(error) = &sent

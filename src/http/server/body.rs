@@ -1,20 +1,10 @@
-//! What a response carries behind its head: bytes that are there, or pieces that come one by one.
+//! Bodies in pieces that come one by one.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 /// How long a stream is asked for a piece before its client is looked at again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-
-/// The body of a response.
-pub(super) enum ResponseBody {
-    /// Bytes whose number is told in the head.
-    Whole(Cow<'static, [u8]>),
-    /// Pieces that are sent as they come, for as long as it takes.
-    Stream(Box<dyn BodyStream>),
-}
 
 /// A source of the pieces of a body.
 ///
@@ -39,18 +29,9 @@ pub enum Piece<'a> {
     Broken,
 }
 
-impl fmt::Debug for ResponseBody {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            ResponseBody::Whole(bytes) => write!(f, "{} bytes", bytes.len()),
-            ResponseBody::Stream(_) => write!(f, "stream"),
-        }
-    }
-}
-
 /// How a client finds the end of a stream (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StreamFraming {
+pub enum StreamFraming {
     /// Each piece is a chunk, and an empty one is last.
     Chunked,
     /// The connection ends: HTTP/1.0 has no chunks.

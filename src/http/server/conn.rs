@@ -1,16 +1,18 @@
 //! One connection: its thread reads requests and sends responses, each within its time.
 
-use super::body::{self, ResponseBody, StreamEnd, StreamFraming};
-use super::connections::{Activity, HttpAdmission, hang_up};
+use super::body::{self, StreamEnd, StreamFraming};
+use super::connections::{Activity, HttpAdmission};
 use super::request::{HttpRequest, Method};
-use super::response::{Response, ResponseDelivery};
-use super::state::{Ends, ServerState};
+use super::response::{
+    LiveBody, LiveConnection, LiveEnd, Response, ResponseBody, ResponseDelivery,
+};
+use super::state::{Ends, Handler, NoRoom, ServerState};
 use crate::http::Timed;
 use crate::log;
 use crate::log::RateLimit;
-use crate::net::{AcceptError, Admit};
+use crate::net::{AcceptError, Admit, SharedSocket, Socket};
 use crate::sync::{self, WaitGroup};
-use crate::sys::{self, Woken};
+use crate::sys;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -38,6 +40,8 @@ pub(super) struct AdmitHttp {
 #[derive(Debug)]
 pub(super) enum HttpRefusal {
     /// All connections are being answered.
+    Busy,
+    /// The service takes no more, and has logged why.
     NoRoom,
     /// A system call failed.
     Io(io::Error),
@@ -46,7 +50,7 @@ pub(super) enum HttpRefusal {
 impl fmt::Display for HttpRefusal {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            HttpRefusal::NoRoom => f.write_str(TOO_MANY),
+            HttpRefusal::Busy | HttpRefusal::NoRoom => f.write_str(TOO_MANY),
             HttpRefusal::Io(error) => write!(f, "{error}"),
         }
     }
@@ -65,15 +69,23 @@ impl Admit for AdmitHttp {
 
     fn admit(&self, socket: TcpStream, peer: SocketAddr) -> Result<(), HttpRefusal> {
         socket.set_nodelay(true).map_err(HttpRefusal::Io)?;
-        let socket = Arc::new(socket);
+        let local = socket.local_addr().map_err(HttpRefusal::Io)?;
+        let (socket, ends) = (Arc::new(SharedSocket(socket.into())), Ends { peer, local });
         let Some(admission) = self.state.connections.enter(&socket, peer.ip()) else {
             refuse(&self.state, &socket);
-            return Err(HttpRefusal::NoRoom);
+            return Err(HttpRefusal::Busy);
+        };
+        let handler = match self.state.service.connect(&socket, ends) {
+            Ok(handler) => handler,
+            Err(NoRoom) => {
+                refuse(&self.state, &socket);
+                return Err(HttpRefusal::NoRoom);
+            }
         };
         let (state, member) = (Arc::clone(&self.state), self.threads.join());
         let name = format!("http-{}", admission.number());
         let spawned = sync::spawn(&name, sync::STACK_LEN, move || {
-            serve(&state, &admission, &socket, peer);
+            serve(&state, &admission, &socket, ends, handler);
             drop(admission);
             drop(member);
         });
@@ -81,6 +93,9 @@ impl Admit for AdmitHttp {
     }
 
     fn refused(&self, why: HttpRefusal) {
+        if let HttpRefusal::NoRoom = why {
+            return;
+        }
         if let Some(more) = REFUSALS.pass() {
             log!(Warn, "HTTP connection refused"; error = why, suppressed = more);
         }
@@ -88,51 +103,63 @@ impl Admit for AdmitHttp {
 }
 
 /// Tells a peer that there is no room for it, if its socket takes that at once.
-fn refuse(state: &ServerState, socket: &TcpStream) {
-    let response = Response::error(503, TOO_MANY);
+fn refuse(state: &ServerState, socket: &SharedSocket) {
+    let response = (state.settings.error)(503, TOO_MANY);
     let head = response.head(
         SystemTime::now(),
-        state.settings.headers,
+        &state.settings.headers,
         ResponseDelivery::LAST,
     );
     if let ResponseBody::Whole(body) = &response.body {
-        let _ = sys::send_now(socket, &[&head[..], &body[..]].concat());
+        let _ = sys::send_now(&socket.0, &[&head[..], &body[..]].concat());
     }
-    hang_up(socket);
+    socket.hang_up();
 }
 
 /// Answers requests until either side ends it.
-fn serve(state: &ServerState, admission: &HttpAdmission, socket: &TcpStream, peer: SocketAddr) {
-    let Ok(local) = socket.local_addr() else {
-        return;
-    };
+fn serve(
+    state: &ServerState,
+    admission: &HttpAdmission,
+    socket: &Arc<SharedSocket>,
+    ends: Ends,
+    handler: Box<dyn Handler>,
+) {
     let limits = &state.settings.limits;
-    let timed = Timed::new(socket, Instant::now() + limits.idle);
+    let timed = Timed::new(&socket.0, Instant::now() + limits.first);
     let mut conn = HttpConn {
         state,
         admission,
-        socket,
-        ends: Ends { peer, local },
+        peer: ends.peer,
+        handler,
         input: BufReader::with_capacity(limits.head_len, timed),
+        patience: limits.first,
     };
     while conn.waits_for_request() {
         let Some((response, delivery)) = conn.answer() else {
             return;
         };
-        match conn.send(response, delivery) {
-            Ok(StreamEnd::Complete) if delivery.keep_alive => {}
-            Ok(StreamEnd::Complete) => return conn.linger(),
-            Ok(StreamEnd::CutShort) | Err(_) => return,
+        let output = Output { state, socket };
+        if delivery.lasts {
+            // What only requests need is given back.
+            drop(conn);
+            return output.finish(output.send(response, delivery));
+        }
+        let sent = output.send(response, delivery);
+        if !(delivery.keep_alive && matches!(sent, Ok(StreamEnd::Complete))) {
+            return output.finish(sent);
         }
     }
 }
 
+/// The receiving side of a connection, and what answers.
 struct HttpConn<'a> {
     state: &'a ServerState,
     admission: &'a HttpAdmission,
-    socket: &'a TcpStream,
-    ends: Ends,
+    peer: SocketAddr,
+    handler: Box<dyn Handler>,
     input: BufReader<Timed<'a>>,
+    /// How long the next request is waited for.
+    patience: Duration,
 }
 
 impl HttpConn<'_> {
@@ -140,12 +167,13 @@ impl HttpConn<'_> {
     /// place.
     fn waits_for_request(&mut self) -> bool {
         if self.input.buffer().is_empty() {
-            self.set_end(self.state.settings.limits.idle);
+            self.set_end(self.patience);
             let here = self.admission.set(Activity::Idle);
             if !here || self.input.fill_buf().map_or(true, <[u8]>::is_empty) {
                 return false;
             }
         }
+        self.patience = self.state.settings.limits.idle;
         self.admission.set(Activity::Reading)
     }
 
@@ -155,25 +183,28 @@ impl HttpConn<'_> {
 
     /// Reads a request and decides what is answered. `None`: the client or its place is gone.
     fn answer(&mut self) -> Option<(Response, ResponseDelivery)> {
-        let limits = &self.state.settings.limits;
-        self.set_end(limits.read);
-        let request = match HttpRequest::read(&mut self.input, limits) {
+        let settings = &self.state.settings;
+        self.set_end(settings.limits.read);
+        let request = match HttpRequest::read(&mut self.input, &settings.limits) {
             Ok(request) => request,
             Err(error) => {
                 let (status, what) = error.answer()?;
-                return Some((Response::error(status, what), ResponseDelivery::LAST));
+                return Some(((settings.error)(status, what), ResponseDelivery::LAST));
             }
         };
         if !self.admission.set(Activity::Answering) {
             return None;
         }
-        let response = self.state.handler.answer(&request, self.ends);
-        log!(Debug, "HTTP request"; peer_addr = self.ends.peer, path = request.path, status = response.status);
-        let streamed = matches!(response.body, ResponseBody::Stream(_));
+        let response = self.handler.answer(&request);
+        log!(Debug, "HTTP request"; peer_addr = self.peer, path = request.path, status = response.status);
+        let whole = matches!(response.body, ResponseBody::Whole(_) | ResponseBody::None);
+        let head_only = request.method == Method::Head;
+        let lasts = matches!(response.body, ResponseBody::Live(_)) && !head_only;
         let keep_alive = request.keep_alive && !self.state.is_closing();
         let delivery = ResponseDelivery {
-            head_only: request.method == Method::Head,
-            keep_alive: keep_alive && (request.takes_chunks || !streamed),
+            head_only,
+            lasts,
+            keep_alive: keep_alive && (request.takes_chunks || whole) && !lasts,
             framing: match request.takes_chunks {
                 true => StreamFraming::Chunked,
                 false => StreamFraming::UntilClose,
@@ -181,44 +212,73 @@ impl HttpConn<'_> {
         };
         Some((response, delivery))
     }
+}
 
-    fn send(&self, response: Response, delivery: ResponseDelivery) -> io::Result<StreamEnd> {
-        let (settings, socket) = (&self.state.settings, self.socket);
-        let write = |bytes: &[u8]| {
-            Timed::new(socket, Instant::now() + settings.limits.write).write_all(bytes)
-        };
-        let mut bytes = response.head(SystemTime::now(), settings.headers, delivery);
+/// The sending side of a connection.
+#[derive(Clone, Copy)]
+struct Output<'a> {
+    state: &'a ServerState,
+    socket: &'a Arc<SharedSocket>,
+}
+
+impl Output<'_> {
+    fn write(self, bytes: &[u8]) -> io::Result<()> {
+        let end = Instant::now() + self.state.settings.limits.write;
+        Timed::new(&self.socket.0, end).write_all(bytes)
+    }
+
+    fn send(self, response: Response, delivery: ResponseDelivery) -> io::Result<StreamEnd> {
+        let headers = &self.state.settings.headers;
+        let mut bytes = response.head(SystemTime::now(), headers, delivery);
         match response.body {
             ResponseBody::Stream(mut stream) if !delivery.head_only => {
-                write(&bytes)?;
+                self.write(&bytes)?;
                 drop(bytes);
-                let is_wanted = || !self.state.is_closing() && is_there(socket);
-                body::send(&mut *stream, delivery.framing, write, is_wanted)
+                let is_wanted = || !self.state.is_closing() && is_there(&self.socket.0);
+                let write = |bytes: &[u8]| self.write(bytes);
+                return body::send(&mut *stream, delivery.framing, write, is_wanted);
             }
-            ResponseBody::Whole(body) if !delivery.head_only => {
-                bytes.extend_from_slice(&body);
-                write(&bytes).map(|()| StreamEnd::Complete)
+            ResponseBody::Live(live) if !delivery.head_only => {
+                return self.send_live(bytes, live, delivery.framing);
             }
-            ResponseBody::Stream(_) | ResponseBody::Whole(_) => {
-                write(&bytes).map(|()| StreamEnd::Complete)
-            }
+            ResponseBody::Whole(body) if !delivery.head_only => bytes.extend_from_slice(&body),
+            _ => {}
+        }
+        self.write(&bytes).map(|()| StreamEnd::Complete)
+    }
+
+    fn send_live(
+        self,
+        head: Vec<u8>,
+        live: Box<dyn LiveBody>,
+        framing: StreamFraming,
+    ) -> io::Result<StreamEnd> {
+        let connection = LiveConnection {
+            socket: self.socket,
+            head,
+            framing,
+        };
+        match live.run(connection) {
+            LiveEnd::Complete => Ok(StreamEnd::Complete),
+            LiveEnd::CutShort => Ok(StreamEnd::CutShort),
+            LiveEnd::Instead(response) => self.send(response, ResponseDelivery::LAST),
         }
     }
 
-    /// Ends our side and throws away what still comes.
-    fn linger(mut self) {
-        if self.socket.shutdown(Shutdown::Write).is_err() {
+    /// Ends our side, if the client has all that was sent, and throws away what still comes.
+    fn finish(self, sent: io::Result<StreamEnd>) {
+        let socket = &self.socket.0;
+        let complete = matches!(sent, Ok(StreamEnd::Complete));
+        if !complete || socket.shutdown(Shutdown::Write).is_err() {
             return;
         }
-        self.set_end(LINGER_LIMIT);
+        let rest = Timed::new(socket, Instant::now() + LINGER_LIMIT);
         // It ends at one of the limits, if not by itself.
-        let _ = io::copy(&mut self.input.take(LINGER_LEN_MAX), &mut io::sink());
+        let _ = io::copy(&mut rest.take(LINGER_LEN_MAX), &mut io::sink());
     }
 }
 
-/// Whether the peer has its side open. One that has sent another request already counts as there.
-fn is_there(socket: &TcpStream) -> bool {
-    let woken = sys::wait_readable(socket.as_fd(), None, Instant::now());
-    let has_come = woken.is_ok_and(|woken| woken == Woken::Ready);
-    !has_come || socket.peek(&mut [0]).is_ok_and(|len| len > 0)
+/// Whether the peer has its side open.
+fn is_there(socket: &Socket) -> bool {
+    !sys::is_hung_up(socket.as_fd()).unwrap_or(false)
 }

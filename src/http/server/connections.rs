@@ -1,9 +1,10 @@
 //! The connections of a server, and which of them give way when there is no room.
 
+use crate::net::SharedSocket;
 use crate::sync::Mutex;
 use std::cmp::Reverse;
 use std::fmt;
-use std::net::{IpAddr, Shutdown, TcpStream};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,7 +35,7 @@ struct HttpConnectionList {
 struct HttpConnection {
     number: HttpConnId,
     ip: IpAddr,
-    socket: Arc<TcpStream>,
+    socket: Arc<SharedSocket>,
     activity: Activity,
     /// When this activity began.
     since: Instant,
@@ -84,11 +85,11 @@ impl HttpConnections {
     }
 
     /// Admits a connection from `ip`. `None`: there is no room.
-    pub(super) fn enter(&self, socket: &Arc<TcpStream>, ip: IpAddr) -> Option<HttpAdmission> {
+    pub(super) fn enter(&self, socket: &Arc<SharedSocket>, ip: IpAddr) -> Option<HttpAdmission> {
         let mut members = self.members.lock();
         if members.list.len() >= self.max {
             let index = members.to_give_way(ip)?;
-            hang_up(&members.list.swap_remove(index).socket);
+            members.list.swap_remove(index).socket.hang_up();
         }
         let number = members.next_number;
         members.next_number.0 += 1;
@@ -111,13 +112,8 @@ impl HttpConnections {
         members
             .list
             .iter()
-            .for_each(|member| hang_up(&member.socket));
+            .for_each(|member| member.socket.hang_up());
     }
-}
-
-pub(super) fn hang_up(socket: &TcpStream) {
-    // It may be closed already.
-    let _ = socket.shutdown(Shutdown::Both);
 }
 
 /// The right of a connection to be open, given up when dropped.
@@ -156,7 +152,7 @@ impl Drop for HttpAdmission {
 mod tests {
     use super::*;
     use Activity::{Answering, Idle, Reading};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::time::Duration;
 
     /// Addresses by their last number, and what is done there, the oldest first.
@@ -181,7 +177,7 @@ mod tests {
         ];
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (socket, start) = (Arc::new(socket), Instant::now());
+        let (socket, start) = (Arc::new(SharedSocket(socket.into())), Instant::now());
         let ip = |last: u8| IpAddr::from([192, 0, 2, last]);
         for (there, newcomer, want) in rows {
             let member = |(number, (last, activity)): (usize, &(u8, Activity))| HttpConnection {

@@ -1,5 +1,5 @@
 //! A small HTTP server: a listener, a thread for each connection, and limits for all of them. What
-//! is answered is decided by a [`Handler`].
+//! is answered is decided by a [`Service`].
 //!
 //! It speaks HTTP/1.1 within narrow bounds: requests whose body is thrown away, responses of known
 //! length or in pieces, connections that last for several requests.
@@ -13,12 +13,12 @@ mod response;
 mod settings;
 mod state;
 
-pub use body::{BodyStream, Piece};
+pub use body::{BodyStream, Piece, StreamFraming};
 pub(crate) use host::{HostNames, name_of};
-pub use request::{HttpRequest, Method};
-pub use response::Response;
+pub use request::{HttpRequest, Method, USER_AGENT_LEN_MAX};
+pub use response::{LiveBody, LiveConnection, LiveEnd, Response};
 pub use settings::{HttpLimits, HttpSettings};
-pub use state::{Ends, Handler};
+pub use state::{Ends, Handler, NoRoom, Service};
 
 use crate::log;
 use crate::net::Acceptor;
@@ -54,12 +54,12 @@ impl HttpServer {
     pub fn start(
         listener: TcpListener,
         settings: HttpSettings,
-        handler: Arc<dyn Handler>,
+        service: Arc<dyn Service>,
     ) -> io::Result<HttpServer> {
         let state = Arc::new(ServerState {
             connections: HttpConnections::new(settings.limits.connections),
             settings,
-            handler,
+            service,
             closing: AtomicBool::new(false),
         });
         let threads = WaitGroup::default();
@@ -76,6 +76,12 @@ impl HttpServer {
         })
     }
 
+    /// Accepts no connection any more. Those that there are go on, each until its next response.
+    pub fn close(&mut self) {
+        self.state.closing.store(true, Ordering::Relaxed);
+        self.acceptor.take();
+    }
+
     /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -84,8 +90,7 @@ impl HttpServer {
 
 impl Drop for HttpServer {
     fn drop(&mut self) {
-        self.state.closing.store(true, Ordering::Relaxed);
-        self.acceptor.take();
+        self.close();
         self.state.connections.hang_up();
         if !self.threads.wait(Instant::now() + STOP_LIMIT) {
             log!(Warn, "an HTTP connection did not end in time");
@@ -96,20 +101,19 @@ impl Drop for HttpServer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::SharedSocket;
     use std::io::{Read, Write};
     use std::net::TcpStream;
     use std::sync::atomic::AtomicUsize;
 
-    const SETTINGS: HttpSettings = HttpSettings {
-        limits: HttpLimits {
-            connections: 8,
-            head_len: 1 << 10,
-            body_len: 0,
-            idle: Duration::from_secs(10),
-            read: Duration::from_secs(10),
-            write: Duration::from_millis(300),
-        },
-        headers: &[],
+    const LIMITS: HttpLimits = HttpLimits {
+        connections: 8,
+        head_len: 1 << 10,
+        body_len: 0,
+        first: Duration::from_secs(10),
+        idle: Duration::from_secs(10),
+        read: Duration::from_secs(10),
+        write: Duration::from_millis(300),
     };
 
     /// Long enough that few pieces fill the buffers of a socket.
@@ -167,10 +171,47 @@ mod tests {
         }
     }
 
+    /// `/live/abc`: a response that takes its connection over.
+    struct LiveLetters(String);
+
+    impl LiveBody for LiveLetters {
+        fn run(self: Box<Self>, connection: LiveConnection) -> LiveEnd {
+            let LiveConnection {
+                socket,
+                head,
+                framing,
+            } = connection;
+            if self.0.is_empty() {
+                return LiveEnd::Instead(Response::line(404, "nothing"));
+            }
+            let (before, after) = match framing {
+                StreamFraming::Chunked => ("3\r\n", "\r\n0\r\n\r\n"),
+                StreamFraming::UntilClose => ("", ""),
+            };
+            let body = [before, &self.0, after].concat();
+            let mut socket = &socket.0;
+            let sent = socket.write_all(&[&head[..], body.as_bytes()].concat());
+            match sent {
+                Ok(()) => LiveEnd::Complete,
+                Err(_) => LiveEnd::CutShort,
+            }
+        }
+    }
+
+    #[derive(Clone)]
     struct Alphabet(Arc<Streams>);
 
+    impl Service for Alphabet {
+        fn connect(&self, _: &Arc<SharedSocket>, _: Ends) -> Result<Box<dyn Handler>, NoRoom> {
+            Ok(Box::new(self.clone()))
+        }
+    }
+
     impl Handler for Alphabet {
-        fn answer(&self, request: &HttpRequest, _: Ends) -> Response {
+        fn answer(&mut self, request: &HttpRequest) -> Response {
+            if let Some(letters) = request.path.strip_prefix("/live/") {
+                return Response::live("text/plain", Box::new(LiveLetters(letters.to_owned())));
+            }
             let mut letters = request.path.trim_start_matches('/').to_owned().into_bytes();
             letters.reverse();
             Response::stream(
@@ -183,8 +224,13 @@ mod tests {
     fn start() -> (HttpServer, Arc<Streams>) {
         let streams = Arc::new(Streams::default());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let handler = Arc::new(Alphabet(Arc::clone(&streams)));
-        let server = HttpServer::start(listener, SETTINGS, handler).unwrap();
+        let service = Arc::new(Alphabet(Arc::clone(&streams)));
+        let settings = HttpSettings {
+            limits: LIMITS,
+            headers: Vec::new(),
+            error: Response::error,
+        };
+        let server = HttpServer::start(listener, settings, service).unwrap();
         (server, streams)
     }
 
@@ -232,6 +278,33 @@ mod tests {
             "{replies}"
         );
         assert!(replies.ends_with("\r\n\r\nb"), "{replies}");
+    }
+
+    #[test]
+    fn a_live_response_has_its_connection_until_it_ends() {
+        let (server, _) = start();
+        let twice = "GET /live/abc HTTP/1.1\r\nHost: a\r\n\r\nGET /live/def HTTP/1.1\r\n\r\n";
+        let rows = [
+            ("GET /live/abc HTTP/1.0\r\n\r\n", "abc"),
+            (
+                "GET /live/abc HTTP/1.1\r\nHost: a\r\n\r\n",
+                "3\r\nabc\r\n0\r\n\r\n",
+            ),
+            (twice, "3\r\nabc\r\n0\r\n\r\n"),
+        ];
+        for (request, want) in rows {
+            assert_eq!(rest(ask(&server, request)), want, "{request}");
+        }
+        let mut reply = String::new();
+        let mut client = ask(&server, "GET /live/ HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 404 Not Found\r\n"), "{reply}");
+        assert!(
+            reply.ends_with("Connection: close\r\n\r\nnothing\n"),
+            "{reply}"
+        );
+        let head = "HEAD /live/abc HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        assert_eq!(rest(ask(&server, head)), "");
     }
 
     #[test]

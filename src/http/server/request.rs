@@ -5,6 +5,9 @@ use crate::http::{self, LineError, read_line};
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
+/// Bytes of a `User-Agent` that are kept.
+pub const USER_AGENT_LEN_MAX: usize = 256;
+
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -12,6 +15,8 @@ pub enum Method {
     Get,
     /// Asks for the head of the response alone.
     Head,
+    /// Asks what may be asked of a resource.
+    Options,
     /// Asks to end a stream or a connection.
     Delete,
     /// A method that no resource allows.
@@ -25,10 +30,15 @@ pub struct HttpRequest {
     pub method: Method,
     /// The path as it was sent: still with `%41`, without the query.
     pub path: String,
+    /// The query as it was sent, without its `?`; empty if there is none. What is in it may be
+    /// secret: never to be logged.
+    pub query: String,
     /// The `Host`, or what stands for it in the target.
     pub host: Option<String>,
     /// The page that sends the request, as a browser names it.
     pub origin: Option<String>,
+    /// What the client calls itself, at most [`USER_AGENT_LEN_MAX`] bytes of it.
+    pub user_agent: String,
     /// What follows `Bearer`. It may be secret: never to be logged.
     pub bearer: Option<String>,
     /// Whether a proxy says that it sends this for somebody else.
@@ -168,19 +178,22 @@ impl Head {
             return Err(bad);
         }
         let minor = minor(version)?;
-        let (host, path) =
+        let (host, path, query) =
             split_target(target).ok_or(RequestError::Malformed("bad request target"))?;
         Ok(Head {
             request: HttpRequest {
                 method: match method {
                     "GET" => Method::Get,
                     "HEAD" => Method::Head,
+                    "OPTIONS" => Method::Options,
                     "DELETE" => Method::Delete,
                     _ => Method::Other,
                 },
                 path: path.to_owned(),
+                query: query.to_owned(),
                 host: host.map(str::to_owned),
                 origin: None,
+                user_agent: String::new(),
                 bearer: None,
                 forwarded: false,
                 keep_alive: false,
@@ -215,6 +228,7 @@ impl Head {
             }
             b"host" => self.request.host = Some(text()),
             b"origin" => self.request.origin = Some(text()),
+            b"user-agent" => self.request.user_agent = shortened(text()),
             b"authorization" => {
                 let scheme = value.split_first_chunk::<7>();
                 self.request.bearer = scheme
@@ -278,23 +292,30 @@ fn minor(version: &str) -> Result<u8, RequestError> {
     }
 }
 
-/// Host and path in `/path?query` or `http://host/path?query`.
-fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
-    let path = |text: &'_ str| {
-        text.split_once('?')
-            .map_or(text.len(), |(path, _)| path.len())
-    };
+/// The first [`USER_AGENT_LEN_MAX`] bytes, without half a character.
+fn shortened(mut text: String) -> String {
+    let mut len = text.len().min(USER_AGENT_LEN_MAX);
+    while !text.is_char_boundary(len) {
+        len -= 1;
+    }
+    text.truncate(len);
+    text
+}
+
+/// Host, path and query in `/path?query` or `http://host/path?query`.
+fn split_target(target: &str) -> Option<(Option<&str>, &str, &str)> {
     if target.starts_with('/') || target == "*" {
-        return Some((None, &target[..path(target)]));
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        return Some((None, path, query));
     }
     let (scheme, rest) = target.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return None;
     }
     let (host, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let path = &rest[..path(rest)];
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let path = if path.is_empty() { "/" } else { path };
-    (!host.is_empty()).then_some((Some(host), path))
+    (!host.is_empty()).then_some((Some(host), path, query))
 }
 
 #[cfg(test)]
@@ -307,6 +328,7 @@ mod tests {
         connections: 1,
         head_len: 8 << 10,
         body_len: 64 << 10,
+        first: Duration::ZERO,
         idle: Duration::ZERO,
         read: Duration::ZERO,
         write: Duration::ZERO,
@@ -352,7 +374,7 @@ mod tests {
         ),
         (
             "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
-            Method::Other,
+            Method::Options,
             "*",
             "a",
             true,
@@ -442,6 +464,24 @@ mod tests {
             assert_eq!(request.bearer.as_deref(), bearer, "{headers}");
             assert_eq!(request.origin.as_deref(), origin, "{headers}");
             assert_eq!(request.forwarded, forwarded, "{headers}");
+        }
+    }
+
+    #[test]
+    fn queries_and_names_of_clients_are_kept() {
+        let long = "\u{e9}".repeat(USER_AGENT_LEN_MAX);
+        let rows = [
+            ("/a", "", "", ""),
+            ("/a?", "", "", ""),
+            ("/a?b=c?d&e", "b=c?d&e", "curl/7", "curl/7"),
+            ("http://b/a?x=%41", "x=%41", "caf\u{e9}", "caf\u{e9}"),
+            ("http://b?x", "x", &long, &long[..USER_AGENT_LEN_MAX]),
+        ];
+        for (target, query, agent, kept) in rows {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\nUser-Agent: {agent}\r\n\r\n");
+            let request = read_all(text.as_bytes()).unwrap();
+            assert_eq!(request.query, query, "{target}");
+            assert_eq!(request.user_agent, kept, "{agent}");
         }
     }
 

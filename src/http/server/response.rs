@@ -1,10 +1,12 @@
 //! Responses, as they are sent.
 
-use super::body::{BodyStream, ResponseBody, StreamFraming};
+use super::body::{BodyStream, StreamFraming};
 use crate::json::JsonValue;
 use crate::log;
+use crate::net::SharedSocket;
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The answer to a request.
@@ -13,8 +15,59 @@ pub struct Response {
     /// The status code, 200 to 599.
     pub status: u16,
     content_type: &'static str,
-    headers: Vec<(&'static str, &'static str)>,
+    headers: Vec<(&'static str, Cow<'static, str>)>,
     pub(super) body: ResponseBody,
+}
+
+/// The body of a response.
+pub(super) enum ResponseBody {
+    /// Bytes whose number is told in the head.
+    Whole(Cow<'static, [u8]>),
+    /// Pieces that are sent as they come, for as long as it takes.
+    Stream(Box<dyn BodyStream>),
+    /// Bytes that others send over the connection.
+    Live(Box<dyn LiveBody>),
+    /// Nothing, and nothing is said of it in the head.
+    None,
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            ResponseBody::Whole(bytes) => write!(f, "{} bytes", bytes.len()),
+            ResponseBody::Stream(_) => write!(f, "stream"),
+            ResponseBody::Live(_) => write!(f, "live"),
+            ResponseBody::None => write!(f, "none"),
+        }
+    }
+}
+
+/// The body of a response that lasts, and that more than the connection's own thread sends.
+pub trait LiveBody: Send {
+    /// Sends head and body, until either side ends it. Runs on the connection's own thread; no
+    /// further request is read.
+    fn run(self: Box<Self>, connection: LiveConnection) -> LiveEnd;
+}
+
+/// A connection whose response is all that it still has.
+pub struct LiveConnection<'a> {
+    /// The socket. Nothing of the response was sent.
+    pub socket: &'a Arc<SharedSocket>,
+    /// The head of the response, to be sent before its body.
+    pub head: Vec<u8>,
+    /// How the body is to be sent.
+    pub framing: StreamFraming,
+}
+
+/// How a response that took its connection over ended.
+#[derive(Debug)]
+pub enum LiveEnd {
+    /// The client has all of it.
+    Complete,
+    /// The client lacks the rest of it, or is gone.
+    CutShort,
+    /// Nothing was sent, and this is to be sent instead.
+    Instead(Response),
 }
 
 /// How a response goes to its client.
@@ -22,6 +75,8 @@ pub struct Response {
 pub(super) struct ResponseDelivery {
     /// It is the answer to a HEAD request: no body follows.
     pub(super) head_only: bool,
+    /// The body is sent for as long as it lasts, and is the last.
+    pub(super) lasts: bool,
     /// Another request may follow.
     pub(super) keep_alive: bool,
     /// For a body in pieces.
@@ -32,6 +87,7 @@ impl ResponseDelivery {
     /// The connection is closed after it.
     pub(super) const LAST: ResponseDelivery = ResponseDelivery {
         head_only: false,
+        lasts: false,
         keep_alive: false,
         framing: StreamFraming::UntilClose,
     };
@@ -50,6 +106,21 @@ impl Response {
     /// A resource of this media type that is sent piece by piece.
     pub fn stream(content_type: &'static str, stream: Box<dyn BodyStream>) -> Response {
         Response::new(content_type, ResponseBody::Stream(stream))
+    }
+
+    /// A resource of this media type that is sent for as long as it lasts, by whoever has it.
+    pub fn live(content_type: &'static str, live: Box<dyn LiveBody>) -> Response {
+        Response::new(content_type, ResponseBody::Live(live))
+    }
+
+    /// A head with nothing behind it, for a status that has no body.
+    pub fn empty(status: u16) -> Response {
+        Response::new("", ResponseBody::None).with_status(status)
+    }
+
+    /// A line of text.
+    pub fn line(status: u16, text: &str) -> Response {
+        Response::found("text/plain; charset=utf-8", format!("{text}\n")).with_status(status)
     }
 
     fn new(content_type: &'static str, body: ResponseBody) -> Response {
@@ -79,8 +150,12 @@ impl Response {
     }
 
     /// The same with one more header.
-    pub fn with_header(mut self, name: &'static str, value: &'static str) -> Response {
-        self.headers.push((name, value));
+    pub fn with_header(
+        mut self,
+        name: &'static str,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Response {
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -89,7 +164,7 @@ impl Response {
     pub(super) fn head(
         &self,
         now: SystemTime,
-        common: &[(&'static str, &'static str)],
+        common: &[(&'static str, Cow<'static, str>)],
         delivery: ResponseDelivery,
     ) -> Vec<u8> {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -98,13 +173,16 @@ impl Response {
             let _ = write!(head, "{name}: {value}\r\n"); // to a String: cannot fail
         };
         header("Date", &date(since));
-        header("Content-Type", self.content_type);
+        if !matches!(self.body, ResponseBody::None) {
+            header("Content-Type", self.content_type);
+        }
         match (&self.body, delivery.framing) {
+            (ResponseBody::None, _) => {}
             (ResponseBody::Whole(bytes), _) => header("Content-Length", &bytes.len().to_string()),
-            (ResponseBody::Stream(_), StreamFraming::Chunked) => {
+            (ResponseBody::Stream(_) | ResponseBody::Live(_), StreamFraming::Chunked) => {
                 header("Transfer-Encoding", "chunked")
             }
-            (ResponseBody::Stream(_), StreamFraming::UntilClose) => {}
+            (ResponseBody::Stream(_) | ResponseBody::Live(_), StreamFraming::UntilClose) => {}
         }
         common.iter().for_each(|(name, value)| header(name, value));
         let lasts = if delivery.keep_alive {
@@ -124,14 +202,24 @@ impl Response {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        304 => "Not Modified",
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
+        410 => "Gone",
         411 => "Length Required",
         413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
         421 => "Misdirected Request",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         503 => "Service Unavailable",
@@ -188,7 +276,8 @@ mod tests {
 
     #[test]
     fn a_head_is_written() {
-        const COMMON: &[(&str, &str)] = &[("Cache-Control", "no-store"), ("A", "b")];
+        let common = [("Cache-Control", "no-store"), ("A", "b")];
+        let common = common.map(|(name, value)| (name, Cow::Borrowed(value)));
         let last = ResponseDelivery::LAST;
         let kept = ResponseDelivery {
             keep_alive: true,
@@ -218,8 +307,15 @@ mod tests {
                  Content-Type: {content}\r\nCache-Control: no-store\r\nA: b\r\n\
                  Connection: {connection}\r\nAllow: GET\r\n\r\n"
             );
-            let head = response.head(UNIX_EPOCH, COMMON, delivery);
+            let head = response.head(UNIX_EPOCH, &common, delivery);
             assert_eq!(String::from_utf8(head).unwrap(), want);
         }
+        let head = Response::empty(204).head(UNIX_EPOCH, &[], kept);
+        let head = String::from_utf8(head).unwrap();
+        assert_eq!(head.lines().count(), 4, "{head}");
+        assert!(
+            head.starts_with("HTTP/1.1 204 No Content\r\nDate: "),
+            "{head}"
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! How a server serves, and how much of it a client may have.
 
+use super::response::Response;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// What a server grants its clients.
@@ -11,6 +13,8 @@ pub struct HttpLimits {
     pub head_len: usize,
     /// Bytes of the body of a request, which is read and thrown away.
     pub body_len: u64,
+    /// The time until the first byte of the first request.
+    pub first: Duration,
     /// The time between two requests.
     pub idle: Duration,
     /// The time that a request may take to arrive.
@@ -20,10 +24,12 @@ pub struct HttpLimits {
 }
 
 /// How a server serves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// How much is granted.
     pub limits: HttpLimits,
     /// Headers of every response.
-    pub headers: &'static [(&'static str, &'static str)],
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// The response that tells a client what is wrong with its request.
+    pub error: fn(status: u16, what: &str) -> Response,
 }

@@ -1,9 +1,10 @@
-//! What all connections of a server share, with the handler that answers their requests.
+//! What all connections of a server share, with the service that answers their requests.
 
 use super::connections::HttpConnections;
 use super::request::HttpRequest;
 use super::response::Response;
 use super::settings::HttpSettings;
+use crate::net::SharedSocket;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,16 +18,31 @@ pub struct Ends {
     pub local: SocketAddr,
 }
 
-/// Answers requests, from the threads of all connections.
-pub trait Handler: Send + Sync + 'static {
+/// Answers the requests of one connection, on the connection's own thread.
+pub trait Handler: Send {
     /// The response to `request`.
-    fn answer(&self, request: &HttpRequest, ends: Ends) -> Response;
+    fn answer(&mut self, request: &HttpRequest) -> Response;
 }
+
+/// Decides which connections are served.
+pub trait Service: Send + Sync + 'static {
+    /// Returns what answers the requests of a new connection. It is dropped when the connection
+    /// ends.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRoom`]: the client is told, and hung up on.
+    fn connect(&self, socket: &Arc<SharedSocket>, ends: Ends) -> Result<Box<dyn Handler>, NoRoom>;
+}
+
+/// A service takes no further connection, and has said why in the log if that is to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
 
 /// What all connections of a server share.
 pub(super) struct ServerState {
     pub(super) settings: HttpSettings,
-    pub(super) handler: Arc<dyn Handler>,
+    pub(super) service: Arc<dyn Service>,
     pub(super) connections: HttpConnections,
     pub(super) closing: AtomicBool,
 }
