@@ -20,6 +20,10 @@ pub struct Movie {
     pub tracks: Vec<Track>,
     /// Fragments that were read.
     pub fragments: usize,
+    /// The number of the last one.
+    sequence: usize,
+    /// Whether some may be missing.
+    may_skip: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -167,9 +171,22 @@ pub fn read(file: &[u8]) -> Res<Movie> {
     }
 }
 
+/// Reads a stream of fragments from which some may be missing, at the beginning too. Each says when it
+/// begins, and what it says is right.
+pub fn read_live(stream: &[u8]) -> Res<Movie> {
+    let movie = Movie {
+        may_skip: true,
+        ..Movie::default()
+    };
+    read_into(movie, stream)
+}
+
 /// Reads a file in whose fragments bytes may belong to no sample.
 pub fn read_with_gaps(file: &[u8]) -> Res<Movie> {
-    let mut movie = Movie::default();
+    read_into(Movie::default(), file)
+}
+
+fn read_into(mut movie: Movie, file: &[u8]) -> Res<Movie> {
     let mut at = 0;
     let mut defaults = Vec::new();
     let mut fragment = None;
@@ -202,7 +219,7 @@ pub fn read_with_gaps(file: &[u8]) -> Res<Movie> {
             "free" => {}
             "moov" if movie.timescale > 0 => return Err("a second moov".to_owned()),
             "moov" => moov(body, file, &mut movie, &mut defaults)?,
-            "moof" => fragment = Some((at, moof(body, &movie, &defaults)?)),
+            "moof" => fragment = Some((at, moof(body, &mut movie, &defaults)?)),
             "mdat" => {
                 if let Some((moof_at, runs)) = follows {
                     take_runs(&mut movie, runs, file, moof_at, start..end)?;

@@ -56,6 +56,7 @@ type SampleData = (Arc<[u8]>, Range<usize>);
 /// A fragment: its boxes and where the bytes of its samples are.
 #[derive(Debug)]
 pub struct Fragment {
+    sequence: u32,
     /// `moof`, and the header of `mdat`.
     pub(super) head: Vec<u8>,
     /// Where in `head` the `moof` begins.
@@ -66,6 +67,31 @@ pub struct Fragment {
 }
 
 impl Fragment {
+    fn new(sequence: u32, runs: Vec<Run>, data: Vec<SampleData>) -> Fragment {
+        Fragment {
+            sequence,
+            head: head(sequence, &runs),
+            moof_at: 0,
+            data_len: data.iter().map(|(_, range)| range.len()).sum(),
+            runs,
+            data,
+        }
+    }
+
+    /// The same fragment with one of its tracks alone, counted from 0; `None` if it has nothing of
+    /// that.
+    pub(super) fn of_track(&self, index: usize) -> Option<Fragment> {
+        let position = self.runs.iter().position(|run| run.index == index)?;
+        let (before, own) = (self.runs.get(..position)?, self.runs.get(position)?);
+        let first: usize = before.iter().map(|run| run.entries.len()).sum();
+        let data = self.data.get(first..first + own.entries.len())?;
+        Some(Fragment::new(
+            self.sequence,
+            vec![own.clone()],
+            data.to_vec(),
+        ))
+    }
+
     /// The length of `moof`.
     pub(super) fn moof_len(&self) -> usize {
         self.head.len() - self.moof_at - MDAT_HEADER_LEN
@@ -145,13 +171,7 @@ impl Fragmenter {
             return None;
         }
         self.sequence = self.sequence.wrapping_add(1);
-        Some(Fragment {
-            head: head(self.sequence, &runs),
-            moof_at: 0,
-            data_len: data.iter().map(|(_, range)| range.len()).sum(),
-            runs,
-            data,
-        })
+        Some(Fragment::new(self.sequence, runs, data))
     }
 }
 

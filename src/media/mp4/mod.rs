@@ -1,8 +1,11 @@
 //! MP4 (ISO/IEC 14496-12): samples in, boxes out. Written, not read.
 //!
 //! There are two users. Media over HTTP sends [`initialization`] and then fragments, which a
-//! [`Fragmenter`] makes as often as it is asked to. A recording has a [`Hybrid`]: fragments for as
-//! long as it is written, and in the end an index of all samples, which makes it a file as any other.
+//! [`Fragmenter`] makes as often as it is asked to; [`live`] makes a response of them that players
+//! show as it comes. A recording has a [`Hybrid`]: fragments for as long as it is written, and in the
+//! end an index of all samples, which makes it a file as any other.
+
+pub mod live;
 
 mod boxes;
 mod entry;

@@ -10,7 +10,7 @@ pub(super) struct RunEntry {
 }
 
 /// The samples of one track in a fragment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Run {
     /// Which of the tracks, counted from 0.
     pub index: usize,

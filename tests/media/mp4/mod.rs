@@ -4,6 +4,7 @@
 mod cuts;
 mod files;
 mod golden;
+mod live;
 mod messages;
 mod real;
 mod recording;

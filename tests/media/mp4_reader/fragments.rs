@@ -5,14 +5,17 @@ use super::{In, Movie, Res, Sample};
 /// The samples of a track in a fragment: its number, and offset of the data from the `moof`.
 pub(super) type Run = (u32, usize, Vec<(Sample, usize)>);
 
-pub(super) fn moof(body: In, movie: &Movie, defaults: &[u32]) -> Res<Vec<Run>> {
+pub(super) fn moof(body: In, movie: &mut Movie, defaults: &[u32]) -> Res<Vec<Run>> {
     let mut runs = Vec::new();
     for (kind, mut body) in body.children(&["mfhd", "traf*"])? {
         if kind == "mfhd" {
             body.zeros(4)?;
-            if body.u32()? as usize != movie.fragments + 1 {
+            let sequence = body.u32()? as usize;
+            let next = movie.sequence + 1;
+            if sequence < next || sequence > next && !movie.may_skip {
                 return Err("fragments out of order".to_owned());
             }
+            movie.sequence = sequence;
             body.end()?;
             continue;
         }
