@@ -2,7 +2,7 @@
 
 use super::error::{Error, Invalid};
 use super::fault::{Fault, Faults, Place};
-use super::flags::{Flag, Takes};
+use super::flag::{Flag, Takes};
 use super::setting::{Setting, find};
 use std::fs::File;
 use std::io::Read;

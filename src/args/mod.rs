@@ -6,6 +6,7 @@ mod draft;
 mod error;
 mod fault;
 mod file;
+mod flag;
 mod flags;
 mod given;
 mod secret;
@@ -20,7 +21,7 @@ pub use given::Given;
 pub use secret::{FILE_LEN_MAX, Secret};
 
 use draft::Draft;
-use flags::Takes;
+use flag::Takes;
 
 /// The text that `-help` prints.
 pub fn help() -> String {

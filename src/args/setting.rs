@@ -3,7 +3,8 @@
 use super::draft::Draft;
 use super::error::Error;
 use super::fault::{Fault, Faults, Place};
-use super::flags::{Flag, Takes};
+use super::flag::{Flag, Takes};
+use super::flags;
 use super::values::boolean;
 
 const INSTEAD_OF_TLS: &str =
@@ -91,5 +92,5 @@ pub(super) fn find(name: &str) -> Result<&'static Flag, Error> {
     if let Some((flag, instead)) = NOT_SERVED.iter().find(|(other, _)| *other == name) {
         return Err(Error::NotServed { flag, instead });
     }
-    Flag::find(name).ok_or_else(|| Error::Unknown(name.to_owned()))
+    flags::find(name).ok_or_else(|| Error::Unknown(name.to_owned()))
 }

@@ -1,0 +1,48 @@
+//! Flags that say who may publish and play.
+
+use super::super::draft::AuthMode;
+use super::super::flag::Takes::{ManySecrets, One, OneSecret};
+use super::super::flag::{Flag, add, put};
+use super::super::values::{choice, positive, token_of_key};
+use std::path::PathBuf;
+
+pub(super) const FLAGS: &[Flag] = &[
+    Flag {
+        name: "auth-mode",
+        takes: One("MODE"),
+        help: "none, token, file or callback: who may publish and play (default none)",
+        set: |draft, value| {
+            let modes = [
+                ("none", AuthMode::None),
+                ("token", AuthMode::Token),
+                ("file", AuthMode::File),
+                ("callback", AuthMode::Callback),
+            ];
+            put(&mut draft.auth_mode, choice(value, modes))
+        },
+    },
+    Flag {
+        name: "auth-token",
+        takes: ManySecrets("KEY=TOKEN"),
+        help: "token mode, repeatable: ?token=TOKEN opens the stream KEY; live/* is any of live",
+        set: |draft, value| add(&mut draft.auth_tokens, token_of_key(value)),
+    },
+    Flag {
+        name: "auth-file",
+        takes: One("FILE"),
+        help: "file mode: a JSON object of keys and tokens, read again on SIGHUP",
+        set: |draft, value| put(&mut draft.auth_file, Ok(Some(PathBuf::from(value)))),
+    },
+    Flag {
+        name: "auth-callback",
+        takes: OneSecret("URL"),
+        help: "callback mode: a web service that is asked; 200 lets the client in",
+        set: |draft, value| put(&mut draft.auth_callback, Ok(Some(value.to_owned()))),
+    },
+    Flag {
+        name: "auth-callback-timeout",
+        takes: One("D"),
+        help: "how long it may take; beyond that the client is refused (default 5s)",
+        set: |draft, value| put(&mut draft.auth_callback_timeout, positive(value).map(Some)),
+    },
+];

@@ -1,0 +1,83 @@
+//! Flags of running the server: limits, what is served over HTTP, stopping.
+
+use super::super::config::Invocation;
+use super::super::flag::Takes::{Many, Nothing, One, OneSecret};
+use super::super::flag::{Flag, add, put};
+use super::super::secret::Secret;
+use super::super::values::{address, duration, host_name, number, rtmp_url};
+
+pub(super) const FLAGS: &[Flag] = &[
+    Flag {
+        name: "max-connections",
+        takes: One("N"),
+        help: "most connections at a time (default 4096)",
+        set: |draft, value| {
+            put(
+                &mut draft.config.max_connections,
+                number(value, 1, 1_000_000),
+            )
+        },
+    },
+    Flag {
+        name: "max-connections-per-ip",
+        takes: One("N"),
+        help: "most connections of one address; 0: no limit (default 0)",
+        set: |draft, value| {
+            put(
+                &mut draft.config.max_connections_per_ip,
+                number(value, 0, 1_000_000),
+            )
+        },
+    },
+    Flag {
+        name: "metrics-addr",
+        takes: One("ADDR"),
+        help: "serve metrics, lists and a page over HTTP on this address (default: off)",
+        set: |draft, value| put(&mut draft.config.metrics_addr, address(value).map(Some)),
+    },
+    Flag {
+        name: "http-host",
+        takes: Many("NAME"),
+        help: "a name that HTTP requests may be for, besides localhost and the address that\n\
+               they come in on, repeatable",
+        set: |draft, value| add(&mut draft.config.http_host, host_name(value)),
+    },
+    Flag {
+        name: "api-token",
+        takes: OneSecret("TOKEN"),
+        help: "lets other machines end streams and connections over HTTP; @FILE reads the\n\
+               token from a file",
+        set: |draft, value| put(&mut draft.config.api_token, Secret::read(value).map(Some)),
+    },
+    Flag {
+        name: "reconnect-url",
+        takes: OneSecret("URL"),
+        help: "where SIGUSR1 sends the clients that can reconnect",
+        set: |draft, value| put(&mut draft.config.reconnect_url, rtmp_url(value).map(Some)),
+    },
+    Flag {
+        name: "shutdown-timeout",
+        takes: One("D"),
+        help: "how long a stop may take before it is forced (default 5s)",
+        set: |draft, value| put(&mut draft.config.shutdown_timeout, duration(value)),
+    },
+    Flag {
+        name: "config",
+        takes: One("FILE"),
+        help: "read more flags from a file, one a line: NAME VALUE; # begins a comment line;\n\
+               the command line wins over it",
+        set: |_, _| Ok(()),
+    },
+    Flag {
+        name: "version",
+        takes: Nothing,
+        help: "print the version",
+        set: |draft, _| put(&mut draft.instead, Ok(Some(Invocation::Version))),
+    },
+    Flag {
+        name: "help",
+        takes: Nothing,
+        help: "print this text",
+        set: |draft, _| put(&mut draft.instead, Ok(Some(Invocation::Help))),
+    },
+];
