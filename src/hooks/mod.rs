@@ -23,6 +23,7 @@ pub use supervisor::{Child, Supervisor};
 use crate::http::client::PostError;
 use crate::log;
 use crate::stats::Counters;
+use crate::sync::RwLock;
 use event::Fired;
 use pool::{Hook, HookTarget, Order, Pool};
 use script::Script;
@@ -107,22 +108,28 @@ impl std::error::Error for Error {}
 /// All hooks, and the workers that run them.
 #[derive(Debug)]
 pub struct Hooks {
-    /// Scripts and web services.
+    /// The hooks of the moment; events that wait keep those of theirs.
+    set: RwLock<HookSet>,
+    /// Runs scripts and web services.
     workers: Pool,
-    /// Standard error: by itself, so that it is in order and waits for no script.
+    /// Writes to standard error: by itself, so that it is in order and waits for no script.
     stdio: Pool,
     counters: Arc<Counters>,
 }
 
-impl Hooks {
-    /// Sets up the hooks and starts their workers. Scripts need not be there yet.
-    ///
-    /// # Errors
-    ///
-    /// Any [`Error`]: a configuration that cannot be served.
-    pub fn new(settings: &HookSettings, counters: &Arc<Counters>) -> Result<Hooks, Error> {
+/// Hooks that are told of events.
+#[derive(Debug, Default)]
+struct HookSet {
+    settings: HookSettings,
+    /// Scripts and web services.
+    targets: Arc<[Arc<Hook>]>,
+    stdio: Arc<[Arc<Hook>]>,
+}
+
+impl HookSet {
+    fn new(settings: &HookSettings) -> Result<HookSet, Error> {
         let timeout = settings.timeout.min(TIMEOUT_MAX);
-        let mut hooks = Vec::new();
+        let mut targets = Vec::new();
         for (event, path) in &settings.scripts {
             let kind = kind(event)?;
             if path.is_empty() {
@@ -132,40 +139,109 @@ impl Hooks {
             if let Err(error) = script.path().metadata() {
                 log!(Warn, "cannot find hook script"; hook = path, error = error);
             }
-            hooks.push(Hook::new(Some(kind), HookTarget::Script(script)));
+            targets.push(Arc::new(Hook::new(Some(kind), HookTarget::Script(script))));
         }
         for (event, url) in &settings.webhooks {
             let kind = kind(event)?;
             let webhook = Webhook::new(url, timeout);
             let webhook = webhook.map_err(|error| Error::Webhook(kind.name(), error))?;
-            hooks.push(Hook::new(Some(kind), HookTarget::Webhook(webhook)));
+            targets.push(Arc::new(Hook::new(
+                Some(kind),
+                HookTarget::Webhook(webhook),
+            )));
         }
         let stdio = settings.stdio.into_iter();
-        let stdio = stdio.map(|format| Hook::new(None, HookTarget::Stdio(format)));
-        let workers = Pool::start(hooks, settings.concurrency, Order::PerLane, counters);
-        let stdio = Pool::start(stdio.collect(), 1, Order::Strict, counters);
-        Ok(Hooks {
-            workers: workers.map_err(Error::Threads)?,
-            stdio: stdio.map_err(Error::Threads)?,
-            counters: Arc::clone(counters),
+        let stdio = stdio.map(|format| Arc::new(Hook::new(None, HookTarget::Stdio(format))));
+        Ok(HookSet {
+            settings: settings.clone(),
+            targets: Arc::from(targets),
+            stdio: stdio.collect(),
         })
+    }
+
+    /// How many workers run scripts and web services.
+    fn workers(&self) -> usize {
+        match self.targets.is_empty() {
+            true => 0,
+            false => self.settings.concurrency.max(1),
+        }
+    }
+
+    fn wants(&self, kind: EventKind) -> bool {
+        let mut hooks = self.targets.iter().chain(&*self.stdio);
+        hooks.any(|hook| hook.wants(kind))
+    }
+}
+
+impl Hooks {
+    /// Sets up the hooks and starts their workers. Scripts need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`]: a configuration that cannot be served.
+    pub fn new(settings: &HookSettings, counters: &Arc<Counters>) -> Result<Hooks, Error> {
+        let set = HookSet::new(settings)?;
+        let hooks = Hooks {
+            workers: Pool::new(Order::PerLane, counters),
+            stdio: Pool::new(Order::Strict, counters),
+            counters: Arc::clone(counters),
+            set: RwLock::default(),
+        };
+        hooks.start_workers(set.workers(), set.stdio.len())?;
+        *hooks.set.write() = set;
+        Ok(hooks)
+    }
+
+    /// Has the events from now on delivered by other settings. Those that wait are delivered by the
+    /// settings of their time. Not to be called by two threads at a time.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`]: the settings of before stay.
+    pub fn replace(&self, settings: &HookSettings) -> Result<(), Error> {
+        let (workers, stdio) = {
+            let current = self.set.read();
+            if current.settings == *settings {
+                return Ok(());
+            }
+            (current.workers(), current.stdio.len())
+        };
+        let set = HookSet::new(settings)?;
+        let (next, next_stdio) = (set.workers(), set.stdio.len());
+        // Those of before are needed until nobody fires events for them any more.
+        let started = self.start_workers(workers.max(next), stdio.max(next_stdio));
+        if started.is_err() {
+            self.start_workers(workers, stdio)?;
+            return started;
+        }
+        *self.set.write() = set;
+        self.start_workers(next, next_stdio)
+    }
+
+    /// Has this many threads run scripts and web services, and write to standard error.
+    fn start_workers(&self, workers: usize, stdio: usize) -> Result<(), Error> {
+        let workers = self.workers.set_workers(workers);
+        let stdio = self.stdio.set_workers(stdio);
+        workers.and(stdio).map_err(Error::Threads)
     }
 
     /// Whether any hook is for events of `kind`: otherwise there is no need to fire them.
     pub fn wants(&self, kind: EventKind) -> bool {
-        self.workers.wants(kind) || self.stdio.wants(kind)
+        self.set.read().wants(kind)
     }
 
     /// Has an event delivered. Never waits: of the events that wait for a worker, those beyond
     /// [`BACKLOG_MAX`] are lost, counted and logged.
     pub fn fire(&self, event: Event) {
-        if !self.wants(event.kind) {
+        // One step with the change of hooks, so that those of before are told of nothing later.
+        let set = self.set.read();
+        if !set.wants(event.kind) {
             return;
         }
         self.counters.hook_events.add(1);
         let fired = Arc::new(Fired::now(event));
-        self.stdio.push(&fired);
-        self.workers.push(&fired);
+        self.stdio.push(&fired, &set.stdio);
+        self.workers.push(&fired, &set.targets);
     }
 
     /// How many events wait.

@@ -51,6 +51,11 @@ pub(super) struct Hook {
 }
 
 impl Hook {
+    /// Whether it is for events of `kind`.
+    pub(super) fn wants(&self, kind: EventKind) -> bool {
+        self.kind.is_none_or(|wanted| wanted == kind)
+    }
+
     /// A hook for events of `kind`, or for all.
     pub(super) fn new(kind: Option<EventKind>, target: HookTarget) -> Hook {
         let name = match &target {
@@ -92,13 +97,19 @@ enum Lane {
     Stream(String),
 }
 
-/// Hooks, and the threads that run them. When dropped, what waits is lost and what runs is ended.
+/// An event, and the hooks that are told of it: those of the moment when it was fired.
+#[derive(Clone, Debug)]
+struct Delivery {
+    fired: Arc<Fired>,
+    hooks: Arc<[Arc<Hook>]>,
+}
+
+/// Threads that run hooks. When dropped, what waits is lost and what runs is ended.
 #[derive(Debug)]
 pub(super) struct Pool(Arc<PoolShared>);
 
 #[derive(Debug)]
 struct PoolShared {
-    hooks: Vec<Hook>,
     order: Order,
     state: Mutex<PoolState>,
     /// There is work, or there will be no more.
@@ -113,29 +124,31 @@ struct PoolShared {
 
 #[derive(Debug)]
 struct PoolState {
-    backlog: Backlog<Lane, Arc<Fired>>,
+    backlog: Backlog<Lane, Delivery>,
+    /// Threads that have not begun to end.
+    workers: usize,
+    /// How many there should be.
+    wanted: usize,
     closed: bool,
 }
 
+impl PoolState {
+    /// Whether there is a worker too many. One stays until what waits is delivered.
+    fn has_spare_worker(&self) -> bool {
+        self.workers > self.wanted.max(usize::from(!self.backlog.is_empty()))
+    }
+}
+
 impl Pool {
-    /// Starts `workers` threads, none if there are no hooks. [`Order::Strict`] wants a single one.
-    ///
-    /// # Errors
-    ///
-    /// When there is no thread left.
-    pub(super) fn start(
-        hooks: Vec<Hook>,
-        workers: usize,
-        order: Order,
-        counters: &Arc<Counters>,
-    ) -> io::Result<Pool> {
-        let workers = if hooks.is_empty() { 0 } else { workers.max(1) };
+    /// A pool without workers.
+    pub(super) fn new(order: Order, counters: &Arc<Counters>) -> Pool {
         let state = PoolState {
             backlog: Backlog::new(BACKLOG_MAX),
+            workers: 0,
+            wanted: 0,
             closed: false,
         };
-        let pool = Pool(Arc::new(PoolShared {
-            hooks,
+        Pool(Arc::new(PoolShared {
             order,
             state: Mutex::new(state),
             work: Condvar::new(),
@@ -143,29 +156,45 @@ impl Pool {
             halt: AtomicBool::new(false),
             drops: RateLimit::new(DROPS_PERIOD),
             counters: Arc::clone(counters),
-        }));
-        for number in 1..=workers {
-            let shared = Arc::clone(&pool.0);
-            sync::spawn(&format!("hook-{number}"), STACK_LEN, move || shared.work())?;
+        }))
+    }
+
+    /// Has `wanted` threads run hooks from now on. [`Order::Strict`] wants one at most. Those that
+    /// are too many end when they have done what they do.
+    ///
+    /// # Errors
+    ///
+    /// When there is no thread left: then there are fewer than wanted.
+    pub(super) fn set_workers(&self, wanted: usize) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.wanted = wanted;
+        self.0.work.notify_all();
+        while state.workers < wanted {
+            let shared = Arc::clone(&self.0);
+            let name = format!("hook-{}", state.workers + 1);
+            sync::spawn(&name, STACK_LEN, move || shared.work())?;
+            state.workers += 1;
         }
-        Ok(pool)
+        Ok(())
     }
 
-    /// Whether any hook is for events of `kind`.
-    pub(super) fn wants(&self, kind: EventKind) -> bool {
-        self.0.hooks_for(kind).next().is_some()
-    }
-
-    /// Has an event delivered; never waits. What there is no room for is counted as lost.
-    pub(super) fn push(&self, fired: &Arc<Fired>) {
+    /// Has an event delivered to those of `hooks` that are for its kind; never waits. What there is
+    /// no room for is counted as lost.
+    pub(super) fn push(&self, fired: &Arc<Fired>, hooks: &[Arc<Hook>]) {
         let event = &fired.event;
-        let hooks = self.0.hooks_for(event.kind).count();
+        let wanted = hooks.iter().filter(|hook| hook.wants(event.kind));
+        let wanted: Arc<[Arc<Hook>]> = wanted.cloned().collect();
+        let hooks = wanted.len();
         if hooks == 0 {
             return;
         }
         let lanes = self.0.lanes(fired);
+        let delivery = Delivery {
+            fired: Arc::clone(fired),
+            hooks: wanted,
+        };
         let mut state = self.0.lock();
-        let taken = !state.closed && state.backlog.push(lanes, hooks, Arc::clone(fired));
+        let taken = !state.closed && state.backlog.push(lanes, hooks, delivery);
         drop(state);
         if taken {
             (0..hooks).for_each(|_| self.0.work.notify_one());
@@ -217,11 +246,6 @@ impl PoolShared {
         self.state.lock()
     }
 
-    fn hooks_for(&self, kind: EventKind) -> impl Iterator<Item = &Hook> {
-        let wanted = move |hook: &&Hook| hook.kind.is_none_or(|wanted| wanted == kind);
-        self.hooks.iter().filter(wanted)
-    }
-
     fn lanes(&self, fired: &Fired) -> Vec<Lane> {
         if self.order == Order::Strict {
             return Vec::new();
@@ -241,19 +265,29 @@ impl PoolShared {
         while let Some(job) = self.next() {
             // Also after a panic, the events behind it must not wait for ever.
             let _over = Over(self, job.id);
-            if let Some(hook) = self.hooks_for(job.event.event.kind).nth(job.hook) {
-                self.run(hook, &job.event);
+            if let Some(hook) = job.event.hooks.get(job.hook) {
+                self.run(hook, &job.event.fired);
             }
         }
     }
 
-    fn next(&self) -> Option<Job<Arc<Fired>>> {
+    /// Waits for work; `None`: the worker is to end.
+    fn next(&self) -> Option<Job<Delivery>> {
         let is_idle = |state: &mut PoolState| {
             let is_over = state.closed && state.backlog.waiting() == 0;
-            !state.backlog.has_ready() && !is_over
+            !state.backlog.has_ready() && !is_over && !state.has_spare_worker()
         };
         let mut state = self.work.wait_while(self.lock(), is_idle);
-        state.backlog.next()
+        let job = match state.has_spare_worker() {
+            true => None,
+            false => state.backlog.next(),
+        };
+        if job.is_none() {
+            state.workers -= 1;
+            // It may have been woken in place of one that stays.
+            self.work.notify_one();
+        }
+        job
     }
 
     fn run(&self, hook: &Hook, fired: &Fired) {
@@ -279,7 +313,7 @@ impl PoolShared {
     fn done(&self, id: u64) {
         let mut state = self.lock();
         state.backlog.done(id);
-        if state.backlog.has_ready() || state.closed {
+        if state.backlog.has_ready() || state.closed || state.has_spare_worker() {
             self.work.notify_all();
         }
         if state.backlog.is_empty() {

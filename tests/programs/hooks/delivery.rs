@@ -1,8 +1,8 @@
 //! Order, bursts, and the end.
 
-use super::{hooks, in_a_process, publish, runs, within};
+use super::{Counted, hooks, in_a_process, publish, runs, within};
 use crate::support::web_service::{Dir, Manner, WebService, wait_for};
-use rtmp_server::hooks::{BACKLOG_MAX, Event, EventKind};
+use rtmp_server::hooks::{BACKLOG_MAX, Event, EventKind, HookSettings};
 use rtmp_server::json::{self, JsonValue};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
@@ -142,4 +142,53 @@ fn at_the_end_what_runs_is_ended_in_time() {
     assert!(start.elapsed() < Duration::from_millis(1500));
     wait_for("the process is gone", || (!runs(&pid)).then_some(()));
     assert_eq!(hooks.totals().hook_drops, 1);
+}
+
+#[test]
+fn each_event_goes_to_the_hooks_of_its_time() {
+    let dir = Dir::new("replaced");
+    let here = dir.as_ref().display();
+    let script = |name: &str| {
+        let text = format!("echo $RTMP_STREAM_KEY >> {here}/log.{name}\n");
+        dir.write(name, &text)
+    };
+    let scripts = ["a", "b"].map(script);
+    let settings = |turn: usize| HookSettings {
+        scripts: match scripts.get(turn % 3) {
+            Some(path) => vec![("publish_start".to_owned(), path.clone())],
+            None => Vec::new(),
+        },
+        concurrency: 1 + turn % 4,
+        ..HookSettings::default()
+    };
+    let hooks = Counted::new(&settings(0));
+    let key = |turn: usize| format!("live/{turn:02}");
+    for turn in 0..60 {
+        hooks.replace(&settings(turn)).unwrap();
+        hooks.fire(publish(&key(turn)));
+    }
+    assert!(hooks.close(within(20)));
+    for (index, name) in ["log.a", "log.b"].into_iter().enumerate() {
+        let mut told = dir.lines(name);
+        told.sort();
+        let want: Vec<String> = (index..60).step_by(3).map(key).collect();
+        assert_eq!(told, want, "{name}");
+    }
+    assert_eq!(hooks.totals().hook_drops, 0);
+}
+
+#[test]
+fn hooks_that_cannot_be_replace_nothing() {
+    let dir = Dir::new("kept");
+    let log = dir.as_ref().join("log");
+    let script = dir.write("a", &format!("echo told >> {}\n", log.display()));
+    let hooks = hooks(&[("publish_start", &script)], &[], 10_000);
+    let settings = HookSettings {
+        webhooks: vec![("publish_start".to_owned(), "ftp://h/".to_owned())],
+        ..HookSettings::default()
+    };
+    assert!(hooks.replace(&settings).is_err());
+    hooks.fire(publish("live/cam"));
+    assert!(hooks.close(within(10)));
+    assert_eq!(dir.lines("log"), ["told"]);
 }
