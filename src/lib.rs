@@ -27,7 +27,8 @@
 //! to other servers: a relay is a viewer, and a pull a publisher, whose connection the server has
 //! opened itself. `ingest` is a publication with its recording, its relays and the program beside it.
 //! [`server`] accepts connections, runs a thread for each direction of each, and stops in order.
-//! `capacity` knows how many threads the system has room for, and `pace` how often something may begin.
+//! `capacity` knows how many threads the system has room for, `pace` how often something may begin, and
+//! `ip_range` which addresses are meant.
 //!
 //! # Beside it
 //!
@@ -89,6 +90,7 @@ pub mod json;
 
 mod backoff;
 mod capacity;
+pub mod ip_range;
 pub mod log;
 mod pace;
 pub mod sync;
