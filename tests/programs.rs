@@ -3,6 +3,7 @@
 mod support;
 
 mod programs {
+    mod browser;
     mod hooks;
     mod interop;
     mod peers;

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 packages=(
     nginx libnginx-mod-rtmp ffmpeg rtmpdump vlc-bin vlc-plugin-base python3 python3-pip curl openssl procps util-linux
-    chromium
+    chromium npm
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 )
 
@@ -13,7 +13,7 @@ packages=(
 missing() {
     local name
     for name in ffmpeg ffprobe rtmpdump vlc python3 gst-launch-1.0 gst-inspect-1.0 \
-        curl openssl ps setpriv prlimit chromium nginx; do
+        curl openssl ps setpriv prlimit chromium npm nginx; do
         command -v "$name" >/dev/null || echo "$name"
     done
     if ! python3 -m pip --version >/dev/null 2>&1; then
@@ -62,6 +62,30 @@ fetch_ffmpeg() {
     rm -r $dir/wheel
 }
 
+# Players of HLS and HTTP-FLV for browsers. Each is one script of a package of npm.
+fetch_players() {
+    local wanted=tests/programs/browser/players.sha256 dir=target/interop/players fetched package
+    if cmp -s $wanted $dir/players.sha256; then
+        return
+    fi
+    echo "Fetching players for browsers into $dir"
+    mkdir -p $dir
+    fetched=$(mktemp -d $dir/fetched.XXXXXX)
+    cp $wanted "$fetched"
+    while read -r _ package; do
+        package=${package%.tgz}
+        (cd "$fetched" && npm pack --silent "${package%-*}@${package##*-}" >/dev/null)
+    done <$wanted
+    (cd "$fetched" && sha256sum --check --quiet players.sha256)
+    tar -xzf "$fetched"/hls.js-*.tgz -C "$fetched" package/dist/hls.min.js
+    tar -xzf "$fetched"/mpegts.js-*.tgz -C "$fetched" package/dist/mpegts.js
+    mv "$fetched/package/dist/hls.min.js" $dir/hls.js
+    mv "$fetched/package/dist/mpegts.js" $dir/mpegts.js
+    mv "$fetched/players.sha256" $dir/players.sha256
+    rm -r "$fetched"
+}
+
 lacking=$(missing)
 [ -z "$lacking" ] || install_packages "$lacking"
 fetch_ffmpeg
+fetch_players

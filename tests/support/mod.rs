@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // each binary uses its own part
 
+pub mod browser;
 pub mod notation;
 pub mod process;
 pub mod render;
