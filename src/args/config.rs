@@ -4,6 +4,7 @@ use super::error::Error;
 use super::fault::Fault;
 use super::given::Given;
 use super::secret::Secret;
+use crate::auth::AllowedAddresses;
 use crate::hooks;
 use crate::log::{Level, LogFormat};
 use crate::record;
@@ -87,6 +88,8 @@ with_defaults! {
         pub given: Given = Given::default(),
         /// `-auth-mode` and the flags of that mode: who may publish and play.
         pub auth: Auth = Auth::None,
+        /// `-allow-publish` and `-allow-play`: where clients may come from.
+        pub allowed: AllowedAddresses = AllowedAddresses::default(),
         /// The flags that begin with `-hook-`.
         pub hooks: hooks::HookSettings = hooks::HookSettings::default(),
         /// `-run-on-publish`, for `/bin/sh -c`; `None`: no command.

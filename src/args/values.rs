@@ -2,6 +2,7 @@
 
 use super::error::Invalid;
 use crate::hooks::EventKind;
+use crate::ip_range::IpRange;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -58,6 +59,11 @@ pub(super) fn address(value: &str) -> Result<String, Invalid> {
         Some(_) => Ok(value.to_owned()),
         None => Err(Invalid::must_be("HOST:PORT or :PORT")),
     }
+}
+
+/// Reads an address or a range of addresses.
+pub(super) fn ip_range(value: &str) -> Result<IpRange, Invalid> {
+    value.parse().map_err(Invalid::because)
 }
 
 /// Reads the URL of an RTMP server.

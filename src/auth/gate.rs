@@ -1,16 +1,39 @@
 //! The rules of a running server, which may change while it runs.
 
 use super::{Action, Authenticator, Denied, Error};
+use crate::ip_range::IpRange;
 use crate::rtmp::stream_key::StreamPath;
 use crate::sync::RwLock;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Who may publish and play.
 #[derive(Debug)]
 pub struct Rules {
-    /// Decides about each client.
+    /// Where clients may come from. It is asked before anything else.
+    pub allowed: AllowedAddresses,
+    /// Decides about each client that comes from there.
     pub authenticator: Authenticator,
+}
+
+/// Where clients may publish and play from. No range at all: from everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowedAddresses {
+    /// Where publishers may come from.
+    pub publish: Vec<IpRange>,
+    /// Where players may come from.
+    pub play: Vec<IpRange>,
+}
+
+impl AllowedAddresses {
+    /// Whether a client at `ip` may ask for `action`.
+    pub fn contain(&self, action: Action, ip: IpAddr) -> bool {
+        let ranges = match action {
+            Action::Publish => &self.publish,
+            Action::Play => &self.play,
+        };
+        ranges.is_empty() || ranges.iter().any(|range| range.contains(ip))
+    }
 }
 
 /// How a client was let in.
@@ -55,7 +78,11 @@ impl Gate {
         path: &StreamPath,
         remote_addr: SocketAddr,
     ) -> Result<Passed, Denied> {
-        let authenticator = &self.rules().authenticator;
+        let rules = self.rules();
+        if !rules.allowed.contain(action, remote_addr.ip()) {
+            return Err(Denied::Address);
+        }
+        let authenticator = &rules.authenticator;
         authenticator.check(action, path, remote_addr)?;
         Ok(match authenticator {
             Authenticator::None => Passed::Open,

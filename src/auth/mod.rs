@@ -3,7 +3,7 @@
 mod gate;
 mod table;
 
-pub use gate::{Gate, Passed, Rules};
+pub use gate::{AllowedAddresses, Gate, Passed, Rules};
 pub use table::{Mismatch, TokenTable, same};
 
 use crate::http::client::{Endpoint, PostError};
@@ -46,6 +46,8 @@ impl Action {
 /// Why a client is refused, for the log and for events. The client is not told the reason.
 #[derive(Debug)]
 pub enum Denied {
+    /// Clients may not do this from its address.
+    Address,
     /// The client gave no token.
     NoToken,
     /// The token does not open the stream.
@@ -61,6 +63,7 @@ pub enum Denied {
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
+            Denied::Address => write!(f, "address not allowed"),
             Denied::NoToken => write!(f, "token missing"),
             Denied::Token(mismatch) => write!(f, "{mismatch}"),
             Denied::Status(status) => write!(f, "callback answered {status}"),

@@ -1,11 +1,10 @@
 //! Sockets as this server uses them: opened to listen, accepted from, read within limits of time,
-//! shared by threads, and connected by name; ranges of addresses.
+//! shared by threads, and connected by name.
 
 mod acceptor;
 mod deadline;
 mod dial;
 mod listen;
-mod range;
 mod socket;
 mod transport;
 
@@ -13,6 +12,5 @@ pub(crate) use acceptor::{AcceptError, Acceptor, Admit};
 pub use deadline::{DeadlineReader, Merge};
 pub use dial::{DialError, HostPort, HostPortError, dial};
 pub use listen::{ListenError, bind};
-pub use range::{AddressRange, AddressRangeError};
 pub use socket::Socket;
 pub use transport::{SharedSocket, send_all};

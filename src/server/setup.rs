@@ -128,7 +128,11 @@ fn ingest_settings(config: &Config) -> IngestSettings {
 /// Who may publish and play.
 pub(super) fn rules(config: &Config) -> Result<Rules, StartError> {
     let authenticator = authenticator(&config.auth)?;
-    Ok(Rules { authenticator })
+    let allowed = config.allowed.clone();
+    Ok(Rules {
+        allowed,
+        authenticator,
+    })
 }
 
 fn authenticator(auth: &Auth) -> Result<Authenticator, StartError> {

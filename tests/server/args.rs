@@ -2,6 +2,7 @@
 
 use crate::support::web_service::Dir;
 use rtmp_server::args::{Auth, Config, Invocation, OnDuplicate, TrackPolicy, help, parse};
+use rtmp_server::ip_range::IpRange;
 use rtmp_server::log::{Level, LogFormat};
 use rtmp_server::record::{self, Pattern, Segments};
 use std::path::PathBuf;
@@ -105,6 +106,15 @@ fn flags_that_belong_together_are_one() {
         (hooks.scripts.len(), hooks.timeout),
         (2, Duration::from_secs(2))
     );
+}
+
+#[test]
+fn addresses_add_up() {
+    let allowed =
+        config("-allow-publish 10.0.0.0/8 -allow-publish ::1 -allow-play 192.0.2.7").allowed;
+    let shown = |ranges: &[IpRange]| ranges.iter().map(IpRange::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(&allowed.publish), ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(shown(&allowed.play), ["192.0.2.7/32"]);
 }
 
 #[test]
@@ -379,6 +389,14 @@ const WRONG: &[(&str, &str)] = &[
     (
         "-metrics-addr :1 -api-token @/dev/zero",
         "-api-token: cannot read \"/dev/zero\": longer than 4096 bytes",
+    ),
+    (
+        "-allow-publish 10.1.2.3/8",
+        "-allow-publish \"10.1.2.3/8\": has address bits behind the prefix; the range is 10.0.0.0/8",
+    ),
+    (
+        "-allow-play localhost",
+        "-allow-play \"localhost\": must be an address or a range",
     ),
     (
         "-auth-mode maybe",

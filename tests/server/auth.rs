@@ -1,10 +1,12 @@
 //! Authentication as a server uses it: tokens, files that change, and a real web service.
 
-use crate::support::TestServer;
 use crate::support::web_service::{Dir, Manner, WebService};
+use crate::support::{TestServer, wait_until};
 use rtmp_server::admin::AdminSource;
 use rtmp_server::amf0::Value;
-use rtmp_server::auth::{Action, Authenticator, Gate, Passed, QUESTIONS_MAX, Rules};
+use rtmp_server::auth::{
+    Action, AllowedAddresses, Authenticator, Gate, Passed, QUESTIONS_MAX, Rules,
+};
 use rtmp_server::json;
 use rtmp_server::rtmp::stream_key::StreamPath;
 use std::net::{Shutdown, SocketAddr};
@@ -217,15 +219,66 @@ fn a_crowd_is_asked_about_a_few_at_a_time() {
     assert!(took < Duration::from_millis(2500), "{took:?}");
 }
 
+/// Rules for clients from everywhere.
+fn rules(authenticator: Authenticator) -> Rules {
+    Rules {
+        allowed: AllowedAddresses::default(),
+        authenticator,
+    }
+}
+
+#[test]
+fn addresses_are_asked_before_anything_else() {
+    let ranges = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let tokens = [("live/cam".to_owned(), "t".to_owned())];
+    let gate = Gate::new(Rules {
+        allowed: AllowedAddresses {
+            publish: ranges(&["10.0.0.0/8", "2001:db8::/32"]),
+            play: ranges(&[]),
+        },
+        authenticator: Authenticator::token(&tokens).unwrap(),
+    });
+    let (publish, play) = (Action::Publish, Action::Play);
+    let rows = [
+        (publish, "10.1.2.3:1", "cam?token=t", ""),
+        (publish, "[::ffff:10.1.2.3]:1", "cam?token=t", ""),
+        (publish, "[2001:db8::9]:1", "cam?token=t", ""),
+        (publish, "10.1.2.3:1", "cam?token=x", "token wrong"),
+        (publish, "11.1.2.3:1", "cam?token=t", "address not allowed"),
+        (publish, "11.1.2.3:1", "cam?token=x", "address not allowed"),
+        (publish, "[::1]:1", "cam?token=t", "address not allowed"),
+        (play, "11.1.2.3:1", "cam?token=t", ""),
+        (play, "[::1]:1", "cam?token=t", ""),
+        (play, "[::1]:1", "cam", "token missing"),
+    ];
+    for (action, addr, name, want) in rows {
+        let path = StreamPath::new("live", name).unwrap();
+        let checked = gate.check(action, &path, addr.parse().unwrap());
+        let got = checked.map_or_else(|denied| denied.to_string(), |_| String::new());
+        assert_eq!(got, want, "{action:?} {addr} {name}");
+    }
+}
+
+#[test]
+fn a_client_from_elsewhere_is_refused() {
+    let server = TestServer::start("-allow-publish 192.0.2.0/24 -allow-play 127.0.0.0/8");
+    let mut publisher = server.connected();
+    let arguments = vec![Value::text("cam"), Value::text("live")];
+    publisher.call(1, "publish", 5.0, arguments);
+    publisher.lines_until("error@1 NetStream.Publish.Denied");
+    let _player = server.player("cam");
+    wait_until("the player waits", || server.server().count().2 == 1);
+    let totals = server.server().snapshot().totals;
+    assert_eq!((totals.auth_failures, totals.auth_successes), (1, 0));
+}
+
 /// New rules hold at once, also while a web service is asked by the old ones.
 #[test]
 fn rules_are_replaced_while_a_service_is_asked() {
     let web = WebService::start(Manner::Slow(200, Duration::from_millis(10)));
     let url = web.url("/");
     let callback = Authenticator::callback(&url, Duration::from_secs(5)).unwrap();
-    let gate = Gate::new(Rules {
-        authenticator: callback,
-    });
+    let gate = Gate::new(rules(callback));
     let path = StreamPath::new("live", "cam?token=t").unwrap();
     let from: SocketAddr = "192.0.2.1:5000".parse().unwrap();
     let check = || gate.check(Action::Play, &path, from);
@@ -234,13 +287,12 @@ fn rules_are_replaced_while_a_service_is_asked() {
         web.request();
         let entries = [("live/cam".to_owned(), "t".to_owned())];
         let authenticator = Authenticator::token(&entries).unwrap();
-        gate.replace(Rules { authenticator });
+        gate.replace(rules(authenticator));
         assert_eq!(check().ok(), Some(Passed::Checked));
         assert!(!asked.is_finished(), "the service takes its time");
         assert_eq!(asked.join().unwrap().ok(), Some(Passed::Asked));
     });
-    let authenticator = Authenticator::None;
-    gate.replace(Rules { authenticator });
+    gate.replace(rules(Authenticator::None));
     assert_eq!(check().ok(), Some(Passed::Open));
     assert_eq!(gate.reload().ok(), Some(false));
 }

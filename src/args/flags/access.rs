@@ -1,12 +1,24 @@
 //! Flags that say who may publish and play.
 
 use super::super::draft::AuthMode;
-use super::super::flag::Takes::{ManySecrets, One, OneSecret};
+use super::super::flag::Takes::{Many, ManySecrets, One, OneSecret};
 use super::super::flag::{Flag, add, put};
-use super::super::values::{choice, positive, token_of_key};
+use super::super::values::{choice, ip_range, positive, token_of_key};
 use std::path::PathBuf;
 
 pub(super) const FLAGS: &[Flag] = &[
+    Flag {
+        name: "allow-publish",
+        takes: Many("CIDR"),
+        help: "let publishers in from these addresses only, repeatable (default: from everywhere)",
+        set: |draft, value| add(&mut draft.config.allowed.publish, ip_range(value)),
+    },
+    Flag {
+        name: "allow-play",
+        takes: Many("CIDR"),
+        help: "let players in from these addresses only, repeatable (default: from everywhere)",
+        set: |draft, value| add(&mut draft.config.allowed.play, ip_range(value)),
+    },
     Flag {
         name: "auth-mode",
         takes: One("MODE"),
