@@ -10,6 +10,7 @@ pub mod flv;
 pub mod mp4;
 pub mod opening;
 pub mod sample;
+pub(crate) mod tag_body;
 pub mod tracks;
 
 mod bits;

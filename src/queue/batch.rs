@@ -1,9 +1,9 @@
 //! Live messages on their way to all viewers of a stream.
 
 use super::budget::{Budget, Held};
-use super::framing::{CommonBytes, Leaders};
+use super::framing::{CommonBytes, Framing, Leaders};
 use super::limits::message_cost;
-use crate::rtmp::Message;
+use crate::rtmp::{Message, StreamId};
 use std::sync::{Arc, OnceLock};
 
 /// Messages that go to all viewers of a stream, and the bytes that most of them get.
@@ -41,14 +41,31 @@ impl Batch {
         &self.common
     }
 
-    /// The memory that it takes, in bytes.
+    /// The common bytes, if they are right for a peer with this `framing` that plays on `stream`. It
+    /// counts as having been sent them from here on.
+    pub(super) fn take_common(&self, framing: &mut Framing, stream: StreamId) -> Option<&[u8]> {
+        let bytes = framing.take_common(stream, &self.common, &self.messages);
+        // They may have been made just now.
+        if let Some(held) = self.held.get() {
+            self.common.hold_later(held.budget());
+        }
+        bytes
+    }
+
+    /// The memory that it takes now, in bytes.
     pub(super) fn cost(&self) -> usize {
+        self.first_cost() + self.common.later_cost()
+    }
+
+    /// The memory that it took when it was made.
+    fn first_cost(&self) -> usize {
         let messages: usize = self.messages.iter().map(message_cost).sum();
         size_of::<Batch>() + self.common.heap_cost() + messages
     }
 
     /// Counts it against `budget` as long as it lasts, once, however many peers it waits for.
     pub(super) fn hold(&self, budget: &Arc<Budget>) {
-        self.held.get_or_init(|| budget.hold(self.cost()));
+        self.held.get_or_init(|| budget.hold(self.first_cost()));
+        self.common.hold_later(budget);
     }
 }

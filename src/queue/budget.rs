@@ -141,6 +141,13 @@ fn address(message: &Message) -> usize {
     message.payload.as_ptr() as usize
 }
 
+impl Held {
+    /// The budget that it is a part of.
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+}
+
 impl HeldMessages {
     pub(super) fn messages(&self) -> &[Message] {
         &self.messages

@@ -8,6 +8,12 @@ use crate::rtmp::{Message, StreamId};
 use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;
 
+/// An item in the queue, and what it cost when it came there: batches can grow later.
+pub(super) struct QueuedItem {
+    pub(super) item: Item,
+    pub(super) weight: Weight,
+}
+
 /// Something that waits for the writer thread.
 pub(super) enum Item {
     /// What the socket did not take of a batch's common bytes.

@@ -5,11 +5,12 @@ use super::budget::{Budget, BudgetUser, FAIR_BYTES};
 use super::cause::Cause;
 use super::egress::{Closing, Egress};
 use super::framing::{Framing, MessageClass, Progress};
-use super::item::{Encoding, Item, Remaining, Weight};
+use super::item::{Encoding, Item, QueuedItem, Remaining, Weight};
 use super::limits::{PIECE_LEN, QUEUE_BYTES_MAX, REPLIES_MAX, REPLY_WAIT};
 use super::offer::{Offer, QueueFull};
 use super::peer_kind::PeerKind;
 use super::transport::Transport;
+use crate::media::flv::Flags;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
 use crate::sync::Mutex;
@@ -40,7 +41,7 @@ struct Sent {
 pub struct Outbox {
     egress: Mutex<Egress>,
     transport: Arc<dyn Transport>,
-    queue: SyncSender<Item>,
+    queue: SyncSender<QueuedItem>,
     kind: PeerKind,
     sent: Sent,
     /// The counters of the whole server.
@@ -56,7 +57,7 @@ impl Outbox {
         framing: Framing,
         counters: Arc<Counters>,
         budget: Arc<Budget>,
-    ) -> (Arc<Outbox>, Receiver<Item>) {
+    ) -> (Arc<Outbox>, Receiver<QueuedItem>) {
         let (queue, items) = sync_channel(kind.queue_messages());
         let egress = Egress {
             framing,
@@ -105,7 +106,7 @@ impl Outbox {
                 false => Offer::Full,
             };
         }
-        if let Some(bytes) = egress.framing.take_common(stream, batch.common()) {
+        if let Some(bytes) = batch.take_common(&mut egress.framing, stream) {
             let framing = egress.framing.kind();
             return match self.send(&mut egress, bytes) {
                 Ok(taken) if taken == bytes.len() => Offer::Sent,
@@ -249,8 +250,20 @@ impl Outbox {
 
     /// Ends the connection at once, for this reason if it is the first.
     pub fn hang_up(&self, cause: Cause) {
-        self.lock().close(cause);
+        self.close_locked(&mut self.lock(), cause);
         self.transport.hang_up();
+    }
+
+    fn close_locked(&self, egress: &mut Egress, cause: Cause) {
+        egress.close(cause);
+        // When there is no room for it, the writer is about to see that its socket is closed.
+        self.enqueue(egress, Item::Wake);
+    }
+
+    /// Sets the kinds of media that the peer is told of before the first message, if its framing
+    /// tells of them.
+    pub(crate) fn set_kinds(&self, kinds: Flags) {
+        self.lock().framing.set_kinds(kinds);
     }
 
     /// Why this side ended the connection, if it did.
@@ -348,7 +361,7 @@ impl Outbox {
 
     fn enqueue(&self, egress: &mut Egress, item: Item) -> Offer {
         let weight = item.weight();
-        match self.queue.try_send(item) {
+        match self.queue.try_send(QueuedItem { item, weight }) {
             Ok(()) => {
                 egress.waiting += weight;
                 Offer::Queued
@@ -366,7 +379,7 @@ impl Outbox {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(_) => {
-                egress.close(Cause::PeerGone);
+                self.close_locked(egress, Cause::PeerGone);
                 self.transport.hang_up();
                 return Err(Offer::Closed);
             }

@@ -4,7 +4,7 @@ use super::budget::Budget;
 use super::cause::Cause;
 use super::egress::{Closing, Egress};
 use super::framing::{Framing, MessageClass, Progress};
-use super::item::{Encoding, Item, Weight};
+use super::item::{Encoding, Item, QueuedItem, Weight};
 use super::limits::PIECE_LEN;
 use super::outbox::Outbox;
 use super::peer_kind::PeerKind;
@@ -18,11 +18,14 @@ use std::time::Duration;
 /// How long a peer is given to close its side after we closed ours.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How often a peer to which nothing has to be sent is looked after.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The receiving end of an outbox.
 pub struct Writer {
     outbox: Weak<Outbox>,
     transport: Arc<dyn Transport>,
-    items: Receiver<Item>,
+    items: Receiver<QueuedItem>,
 }
 
 /// Why a writer has nothing more to send.
@@ -32,6 +35,8 @@ pub enum Done {
     Abandoned,
     /// The closing messages were sent.
     Drained,
+    /// Somebody ended the connection.
+    HungUp,
 }
 
 /// An outbox in front of `transport`, through which messages are sent in `framing`, and the other end
@@ -64,18 +69,38 @@ impl Writer {
     /// That of the socket. The connection is over then: part of a message may be on the transport.
     pub fn run(&self, mut socket: impl Write) -> io::Result<Done> {
         let result = self.send_all(&mut socket);
-        if let Err(error) = &result {
-            let cause = match error.kind() {
-                // The socket's limit of time.
-                io::ErrorKind::WouldBlock => Cause::TookNothing,
-                _ => Cause::PeerGone,
-            };
-            if let Some(outbox) = self.outbox.upgrade() {
-                outbox.lock().close(cause);
-            }
-            self.transport.hang_up();
-        }
+        self.report(&result);
         result
+    }
+
+    /// As [`run`](Writer::run), on a thread that keeps the outbox alive: ends also when the
+    /// connection was hung up on, and looks from time to time whether the peer `is_there`.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Writer::run); `BrokenPipe` when the peer is gone.
+    pub fn run_attended(
+        &self,
+        mut socket: impl Write,
+        is_there: impl FnMut() -> bool,
+    ) -> io::Result<Done> {
+        let result = self.send_all_attended(&mut socket, is_there);
+        self.report(&result);
+        result
+    }
+
+    /// After a failure the connection is over for everyone.
+    fn report(&self, result: &io::Result<Done>) {
+        let Err(error) = result else { return };
+        let cause = match error.kind() {
+            // The socket's limit of time.
+            io::ErrorKind::WouldBlock => Cause::TookNothing,
+            _ => Cause::PeerGone,
+        };
+        if let Some(outbox) = self.outbox.upgrade() {
+            outbox.lock().close(cause);
+        }
+        self.transport.hang_up();
     }
 
     /// Waits, after the sending direction was closed, until the connection's reader is done too,
@@ -90,32 +115,63 @@ impl Writer {
 
     fn send_all(&self, socket: &mut impl Write) -> io::Result<Done> {
         while let Ok(item) = self.items.recv() {
-            // Given back when the queue runs dry: most viewers never need it again.
-            let mut piece = Vec::new();
-            let mut next = Some(item);
-            while let Some(item) = next.take() {
-                if let Some(closing_bytes) = self.send_some(item, &mut piece, socket)? {
-                    self.write(&closing_bytes, socket)?;
-                    return Ok(Done::Drained);
-                }
-                next = self.items.try_recv().ok();
+            if let Some(done) = self.send_waiting(item, socket)? {
+                return Ok(done);
             }
         }
         Ok(Done::Abandoned)
+    }
+
+    fn send_all_attended(
+        &self,
+        socket: &mut impl Write,
+        mut is_there: impl FnMut() -> bool,
+    ) -> io::Result<Done> {
+        loop {
+            match self.items.recv_timeout(LOOK_INTERVAL) {
+                Ok(item) => {
+                    if let Some(done) = self.send_waiting(item, socket)? {
+                        return Ok(done);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if is_there() => {}
+                Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::BrokenPipe.into()),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Done::Abandoned),
+            }
+            let outbox = self.outbox.upgrade();
+            if outbox.is_none_or(|outbox| outbox.cause().is_some()) {
+                return Ok(Done::HungUp);
+            }
+        }
+    }
+
+    /// Sends an item and all that is behind it. `Some`: the connection closes.
+    fn send_waiting(&self, item: QueuedItem, socket: &mut impl Write) -> io::Result<Option<Done>> {
+        // Given back when the queue runs dry: most viewers never need it again.
+        let mut piece = Vec::new();
+        let mut next = Some(item);
+        while let Some(item) = next.take() {
+            if let Some(closing_bytes) = self.send_some(item, &mut piece, socket)? {
+                self.write(&closing_bytes, socket)?;
+                return Ok(Some(Done::Drained));
+            }
+            next = self.items.try_recv().ok();
+        }
+        Ok(None)
     }
 
     /// Sends an item, and what is behind it as far as that fits into one piece. Returns the bytes
     /// of the closing messages, if it is their turn.
     fn send_some(
         &self,
-        item: Item,
+        item: QueuedItem,
         piece: &mut Vec<u8>,
         socket: &mut impl Write,
     ) -> io::Result<Option<Vec<u8>>> {
         let mut finished = Weight::default();
         let mut next = Some(item);
-        while let Some(item) = next.take() {
-            finished += item.weight();
+        while let Some(QueuedItem { item, weight }) = next.take() {
+            finished += weight;
             self.take(item, piece, socket)?;
             let more = piece.len() < PIECE_LEN;
             next = if more {
@@ -155,7 +211,7 @@ impl Writer {
                     return Ok(());
                 };
                 let mut egress = outbox.lock();
-                if let Some(bytes) = egress.framing.take_common(stream, batch.common()) {
+                if let Some(bytes) = batch.take_common(&mut egress.framing, stream) {
                     drop(egress);
                     return self.take_bytes(bytes, piece, socket);
                 }
@@ -214,6 +270,7 @@ impl Writer {
                 messages
                     .iter()
                     .for_each(|message| egress.framing.encode_reply(message, &mut bytes));
+                egress.framing.end(&mut bytes);
                 Some(bytes)
             }
             other => {

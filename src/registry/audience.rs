@@ -52,6 +52,11 @@ impl Audience {
         self.players().count()
     }
 
+    /// Whether a viewer cannot begin before the tracks are known.
+    pub(super) fn needs_presentation(&self) -> bool {
+        self.viewers.iter().any(Viewer::needs_presentation)
+    }
+
     /// Bytes that the present players were sent since the publication began, or since they joined.
     pub(super) fn bytes_sent(&self) -> u64 {
         self.players().map(Viewer::bytes_sent).sum()

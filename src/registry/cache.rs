@@ -2,6 +2,7 @@
 
 use super::gop::Gop;
 use super::media_message::MediaMessage;
+use super::presentation::Presentation;
 use super::selection::{Selection, Wants};
 use crate::media::{Content, Tracks};
 use crate::rtmp::data::ON_META_DATA;
@@ -45,6 +46,8 @@ pub(super) struct Cache {
     headers: Vec<MediaMessage>,
     gop: Option<Gop>,
     tracks: VideoTracks,
+    /// Kept once a viewer has needed it.
+    presentation: Option<Presentation>,
 }
 
 /// Video messages after which a track counts as gone if it was in none of them, at least, and after
@@ -82,7 +85,26 @@ impl Cache {
             headers: Vec::new(),
             gop: keep_gop.then(Gop::default),
             tracks: VideoTracks::default(),
+            presentation: None,
         }
+    }
+
+    /// Has the tracks of the publication known from now on, as far as what is kept tells of them.
+    pub(super) fn present(&mut self) {
+        if self.presentation.is_some() {
+            return;
+        }
+        let mut presentation = Presentation::default();
+        let kept = self.data.iter().chain(&self.headers);
+        let pictures = self.gop.iter().flat_map(Gop::messages);
+        kept.chain(pictures)
+            .for_each(|media| presentation.note(media));
+        self.presentation = Some(presentation);
+    }
+
+    /// The tracks of the publication, once a viewer has needed them.
+    pub(super) fn presentation(&self) -> Option<&Presentation> {
+        self.presentation.as_ref()
     }
 
     /// The video tracks that the publication has now, without those that have ended.
@@ -113,6 +135,9 @@ impl Cache {
     pub(super) fn note(&mut self, media: &MediaMessage) {
         if media.packet.content == Content::Empty {
             return;
+        }
+        if let Some(presentation) = &mut self.presentation {
+            presentation.note(media);
         }
         if media.shows_video() {
             self.tracks.note(media.packet.tracks);

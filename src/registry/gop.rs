@@ -34,6 +34,11 @@ impl Gop {
         (self.messages.len(), self.bytes)
     }
 
+    /// All messages, in order.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &MediaMessage> {
+        self.messages.iter()
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Gop::default();
     }

@@ -18,6 +18,7 @@ mod live;
 mod media_message;
 mod observer;
 mod phase;
+mod presentation;
 mod publisher;
 mod recipient;
 mod refusal;

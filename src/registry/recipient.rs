@@ -19,6 +19,9 @@ pub struct Recipient {
     pub kind: SubscriberKind,
     /// How it is sent data that is kept for late joiners.
     pub retained_data: RetainedData,
+    /// Whether it is told the kinds of media before all else: its beginning waits until they are
+    /// known.
+    pub needs_kinds: bool,
     /// What it is told beside the media.
     pub notices: Box<dyn Notices>,
 }
@@ -95,11 +98,27 @@ impl Recipient {
             via: Vec::new(),
             kind: SubscriberKind::Player,
             retained_data: RetainedData::Plain,
+            needs_kinds: false,
             notices: Box::new(PlayNotices {
                 stream,
                 name,
                 start,
             }),
+        }
+    }
+
+    /// A client that gets the first track of each kind as a stream of tags, and is told nothing
+    /// beside it.
+    pub fn listener(conn_id: String) -> Recipient {
+        Recipient {
+            conn_id,
+            stream: StreamId(1),
+            tracks: Selection::First,
+            via: Vec::new(),
+            kind: SubscriberKind::Player,
+            retained_data: RetainedData::Plain,
+            needs_kinds: true,
+            notices: Box::new(NoNotices),
         }
     }
 
@@ -113,6 +132,7 @@ impl Recipient {
             via: Vec::new(),
             kind: SubscriberKind::Server,
             retained_data: RetainedData::SetDataFrame,
+            needs_kinds: false,
             notices: Box::new(PublishNotices { end }),
         }
     }
@@ -137,6 +157,11 @@ impl RetainedData {
         }
     }
 }
+
+/// For those who get media alone.
+struct NoNotices;
+
+impl Notices for NoNotices {}
 
 /// What a client that plays is told.
 struct PlayNotices {

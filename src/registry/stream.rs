@@ -141,7 +141,10 @@ impl Stream {
     }
 
     fn replace_publication(&mut self, id: PublicationId, publisher: Publisher) {
-        let live = Live::new(id, publisher, self.context.settings.gop_cache);
+        let mut live = Live::new(id, publisher, self.context.settings.gop_cache);
+        if self.audience.needs_presentation() {
+            live.cache_mut().present();
+        }
         self.report_end(Reason::TakenOver);
         let last = std::mem::replace(&mut self.state, PublishState::Vacant);
         if let PublishState::Live(last) = &last {
@@ -337,7 +340,10 @@ impl Stream {
         }
         let deadline = now + settings.wait;
         let mut viewer = Viewer::new(id, outbox.take_role(), recipient, deadline);
-        if let Some(live) = self.live() {
+        if let PublishState::Live(live) = &mut self.state {
+            if viewer.needs_presentation() {
+                live.cache_mut().present();
+            }
             viewer.start(live.cache(), now);
         }
         self.audience.join(viewer);

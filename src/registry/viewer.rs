@@ -132,6 +132,11 @@ impl Viewer {
         }
     }
 
+    /// Whether it cannot begin before the tracks are known.
+    pub(super) fn needs_presentation(&self) -> bool {
+        self.recipient.needs_kinds
+    }
+
     /// Whether it takes the first track of each kind only.
     pub(super) fn takes_first_tracks(&self) -> bool {
         self.wants.tracks == Selection::First
@@ -197,6 +202,13 @@ impl Viewer {
         if self.paused {
             return;
         }
+        if self.recipient.needs_kinds {
+            let presentation = cache.presentation();
+            let Some(known) = presentation.filter(|presentation| presentation.is_open()) else {
+                return;
+            };
+            self.outbox().set_kinds(known.kinds());
+        }
         let Some(burst) = cache.join_burst(self.wants, current, at) else {
             return;
         };
@@ -212,6 +224,7 @@ impl Viewer {
         if self.push_media(messages) != Offer::Full {
             self.phase = ViewerPhase::Playing(Video::from(started, cache, self.wants.tracks));
             self.pending = left_out;
+            self.recipient.needs_kinds = false;
         }
     }
 

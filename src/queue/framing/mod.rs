@@ -7,10 +7,15 @@
 //! [`Framing`], [`FramingKind`] and [`Body`], and a field of [`Leaders`] and [`CommonBytes`].
 
 mod chunks;
+mod flv;
 
+use super::budget::Budget;
+use crate::media::flv::Flags;
 use crate::rtmp::chunk::{Chunks, Encoder};
 use crate::rtmp::{Message, StreamId};
 use chunks::CommonChunks;
+use flv::{FlvBatch, FlvFraming, FlvRest};
+use std::sync::{Arc, OnceLock};
 
 pub(super) use chunks::COMMON_STREAM;
 
@@ -19,12 +24,15 @@ pub(super) use chunks::COMMON_STREAM;
 pub enum Framing {
     /// RTMP chunks (§5.3), and what the peer knows of earlier headers.
     Chunks(Encoder),
+    /// FLV tags, in the body of an HTTP response.
+    Flv(FlvFraming),
 }
 
 /// The name of a framing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FramingKind {
     Chunks,
+    Flv { chunked: bool },
 }
 
 /// What messages are to the peer that is sent them.
@@ -40,6 +48,9 @@ pub(super) enum MessageClass {
 #[derive(Debug)]
 pub(super) enum Body {
     Chunks(Chunks),
+    Flv(FlvRest),
+    /// Nothing: the framing has no place for the message.
+    None,
 }
 
 /// Whether a step made all bytes that there are.
@@ -58,9 +69,26 @@ impl Framing {
         Framing::Chunks(Encoder::default())
     }
 
+    /// FLV tags for a peer that is sent `head` first: the head of an HTTP response, whose body goes
+    /// in chunks or not.
+    pub fn flv(head: Vec<u8>, chunked: bool) -> Framing {
+        Framing::Flv(FlvFraming::new(head, chunked))
+    }
+
+    /// Sets the kinds of media that the peer is told of before the first message, if it is.
+    pub(super) fn set_kinds(&mut self, kinds: Flags) {
+        match self {
+            Framing::Chunks(_) => {}
+            Framing::Flv(flv) => flv.set_kinds(kinds),
+        }
+    }
+
     pub(super) fn kind(&self) -> FramingKind {
         match self {
             Framing::Chunks(_) => FramingKind::Chunks,
+            Framing::Flv(flv) => FramingKind::Flv {
+                chunked: flv.is_chunked(),
+            },
         }
     }
 
@@ -78,6 +106,8 @@ impl Framing {
         };
         match self {
             Framing::Chunks(encoder) => Body::Chunks(encoder.begin_as(stream, message, out)),
+            Framing::Flv(_) if class == MessageClass::Reply => Body::None,
+            Framing::Flv(flv) => Body::Flv(flv.begin(message, out)),
         }
     }
 
@@ -87,15 +117,25 @@ impl Framing {
         let _ = body.append(out, usize::MAX);
     }
 
-    /// The common bytes of a batch, if they are right for this peer, which gets the batch as
-    /// messages of `stream`. It counts as having been sent them from here on.
+    /// Appends what follows the last of all messages.
+    pub(super) fn end(&self, out: &mut Vec<u8>) {
+        match self {
+            Framing::Chunks(_) => {}
+            Framing::Flv(flv) => flv.end(out),
+        }
+    }
+
+    /// The common bytes of a batch of these messages, if they are right for this peer, which gets
+    /// the batch as messages of `stream`. It counts as having been sent them from here on.
     pub(super) fn take_common<'a>(
         &mut self,
         stream: StreamId,
         common: &'a CommonBytes,
+        messages: &[Message],
     ) -> Option<&'a [u8]> {
         match self {
             Framing::Chunks(encoder) => common.chunks.take(stream, encoder),
+            Framing::Flv(flv) => flv.take_common(common.flv(messages)),
         }
     }
 }
@@ -105,6 +145,8 @@ impl Body {
     pub(super) fn append(&mut self, out: &mut Vec<u8>, max: usize) -> Progress {
         let complete = match self {
             Body::Chunks(chunks) => chunks.encode(out, max),
+            Body::Flv(flv) => flv.append(out, max),
+            Body::None => true,
         };
         match complete {
             true => Progress::Complete,
@@ -113,7 +155,8 @@ impl Body {
     }
 }
 
-/// For each framing a peer that is sent everything of a stream, and what it was sent until now.
+/// For each framing whose bytes depend on those before a peer that is sent everything of a stream,
+/// and what it was sent until now.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leaders {
     chunks: Encoder,
@@ -123,6 +166,8 @@ pub(crate) struct Leaders {
 #[derive(Debug)]
 pub(super) struct CommonBytes {
     chunks: CommonChunks,
+    /// Made when a peer first needs them.
+    flv: OnceLock<FlvBatch>,
 }
 
 impl Leaders {
@@ -137,6 +182,7 @@ impl Leaders {
     pub(super) fn encode(&mut self, messages: &[Message]) -> CommonBytes {
         CommonBytes {
             chunks: CommonChunks::new(messages, &mut self.chunks),
+            flv: OnceLock::new(),
         }
     }
 
@@ -152,12 +198,30 @@ impl CommonBytes {
     pub(super) fn of(&self, framing: FramingKind) -> &[u8] {
         match framing {
             FramingKind::Chunks => self.chunks.bytes(),
+            FramingKind::Flv { chunked } => self.flv.get().map_or(&[], |flv| flv.bytes(chunked)),
         }
     }
 
-    /// The memory that they take outside of the struct itself, in bytes.
+    fn flv(&self, messages: &[Message]) -> &FlvBatch {
+        self.flv.get_or_init(|| FlvBatch::new(messages))
+    }
+
+    /// The memory that those take that are there from the beginning, outside of the struct itself,
+    /// in bytes.
     pub(super) fn heap_cost(&self) -> usize {
         self.chunks.heap_cost()
+    }
+
+    /// The memory that those take that were made later, in bytes.
+    pub(super) fn later_cost(&self) -> usize {
+        self.flv.get().map_or(0, FlvBatch::heap_cost)
+    }
+
+    /// Counts those that were made later against `budget` as long as they last, once.
+    pub(super) fn hold_later(&self, budget: &Arc<Budget>) {
+        if let Some(flv) = self.flv.get() {
+            flv.hold(budget);
+        }
     }
 }
 
@@ -194,18 +258,24 @@ mod tests {
         let reply = Message::untimed(MessageType::COMMAND, StreamId(0), vec![1]);
         in_step.encode_reply(&reply, &mut Vec::new());
         let own = own_bytes(&mut in_step.clone(), COMMON_STREAM, &[picture(0)]);
-        assert_eq!(in_step.take_common(COMMON_STREAM, &first), Some(&own[..]));
+        assert_eq!(
+            in_step.take_common(COMMON_STREAM, &first, &[]),
+            Some(&own[..])
+        );
         let both = [picture(40), picture(80)];
         let own = own_bytes(&mut in_step.clone(), COMMON_STREAM, &both);
-        assert_eq!(in_step.take_common(COMMON_STREAM, &second), Some(&own[..]));
+        assert_eq!(
+            in_step.take_common(COMMON_STREAM, &second, &[]),
+            Some(&own[..])
+        );
         // A peer that was not sent the first picture gets bytes of its own, and then is in step.
-        assert_eq!(late.take_common(COMMON_STREAM, &second), None);
+        assert_eq!(late.take_common(COMMON_STREAM, &second, &[]), None);
         own_bytes(&mut late, COMMON_STREAM, &both);
         let third = leaders.encode(&[picture(120)]);
         for peer in [&mut late, &mut in_step] {
-            assert!(peer.take_common(COMMON_STREAM, &third).is_some());
+            assert!(peer.take_common(COMMON_STREAM, &third, &[]).is_some());
         }
         // So does a peer that plays on another message stream, but never is in step.
-        assert_eq!(elsewhere.take_common(StreamId(2), &first), None);
+        assert_eq!(elsewhere.take_common(StreamId(2), &first, &[]), None);
     }
 }
