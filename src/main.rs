@@ -3,7 +3,7 @@
 use rtmp_server::args::{self, Config, Invocation};
 use rtmp_server::log;
 use rtmp_server::process::group;
-use rtmp_server::server::{Load, Server, StartError};
+use rtmp_server::server::{self, Load, Server, StartError};
 use rtmp_server::sync;
 use rtmp_server::sys::{Signal, Signals};
 use rtmp_server::systemd::{self, Heartbeat, Notifier, PassedError};
@@ -34,16 +34,31 @@ fn main() -> ExitCode {
             Ok(ServerEnding::Complete) => ExitCode::SUCCESS,
             Ok(ServerEnding::Forced) => ExitCode::from(FAILED),
             Err(failure) => {
-                log::complain(&failure);
+                complain(&failure);
                 failure.exit_code()
             }
         },
-        Err(faults) => {
-            for line in faults.to_string().lines() {
-                log::complain(&line);
+        Ok(Invocation::Check(config, mut faults)) => {
+            faults.extend(server::check(&config));
+            match faults.is_empty() {
+                true => ExitCode::SUCCESS,
+                false => {
+                    complain(&faults);
+                    ExitCode::from(USAGE)
+                }
             }
+        }
+        Err(faults) => {
+            complain(&faults);
             ExitCode::from(USAGE)
         }
+    }
+}
+
+/// Writes to standard error what is wrong, which may be several lines.
+fn complain(what: &impl fmt::Display) {
+    for line in what.to_string().lines() {
+        log::complain(&line);
     }
 }
 
@@ -69,7 +84,9 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Failure::Usage(_) | Failure::Start(StartError::Program(_)) => ExitCode::from(USAGE),
+            Failure::Usage(_) | Failure::Start(StartError::Config(_) | StartError::Program(_)) => {
+                ExitCode::from(USAGE)
+            }
             _ => ExitCode::from(FAILED),
         }
     }

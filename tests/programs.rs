@@ -4,6 +4,7 @@ mod support;
 
 mod programs {
     mod browser;
+    mod check;
     mod hooks;
     mod interop;
     mod peers;

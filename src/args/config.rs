@@ -1,7 +1,7 @@
 //! What the command line asks for, after it has been checked.
 
-use super::error::Error;
-use super::fault::Fault;
+use super::error::{Error, Invalid};
+use super::fault::{Fault, Faults};
 use super::given::Given;
 use super::secret::Secret;
 use crate::auth::AllowedAddresses;
@@ -140,6 +140,18 @@ with_defaults! {
 }
 
 impl Config {
+    /// What is wrong with the use `index` of `flag`, or with the flag as a whole. The text may show
+    /// nothing secret.
+    pub fn fault(&self, flag: &'static str, index: Option<usize>, why: impl fmt::Display) -> Fault {
+        let place = match index {
+            Some(index) => self.given.place_of(flag, index),
+            None => self.given.place(flag),
+        };
+        let (value, why) = (None, Invalid::because(why));
+        let error = Error::Invalid { flag, value, why };
+        Fault { place, error }
+    }
+
     /// Applies the rules that depend on passed sockets. `serves_http`: one of them is for HTTP.
     ///
     /// # Errors
@@ -162,6 +174,8 @@ impl Config {
 pub enum Invocation {
     /// Run the server with these settings.
     Run(Box<Config>),
+    /// Check these settings, and exit. The faults that were found already are those of flags.
+    Check(Box<Config>, Faults),
     /// Print [`help`](super::help), and exit.
     Help,
     /// Print the version, and exit.

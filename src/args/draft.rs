@@ -43,6 +43,8 @@ pub(super) struct Draft {
     pub(super) config: Config,
     /// What to do instead of running the server.
     pub(super) instead: Option<Invocation>,
+    /// Whether the settings are only to be checked.
+    pub(super) check: bool,
     pub(super) auth_mode: AuthMode,
     pub(super) auth_tokens: Vec<(String, String)>,
     pub(super) auth_file: Option<PathBuf>,

@@ -62,13 +62,20 @@ impl Faults {
         }
     }
 
+    /// Adds other faults, and puts all in the order of their places.
+    pub fn extend(&mut self, others: Faults) {
+        others.list.into_iter().for_each(|fault| self.add(fault));
+        self.more += others.more;
+        self.sort();
+    }
+
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// Puts what is wrong with the command line first, and the rest line by line.
-    pub(super) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         self.list.sort_by_key(|fault| match fault.place {
             Place::CommandLine => 0,
             Place::File(_, line) => line,
@@ -101,3 +108,10 @@ impl fmt::Display for Faults {
 }
 
 impl std::error::Error for Faults {}
+
+impl From<Fault> for Faults {
+    fn from(fault: Fault) -> Faults {
+        let (list, more) = (vec![fault], 0);
+        Faults { list, more }
+    }
+}

@@ -65,8 +65,12 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Invocation, Fault
     for setting in file.iter().chain(&line) {
         setting.apply(&mut draft, &mut faults);
     }
+    let check = draft.check;
     let config = draft.finish(&mut faults);
     faults.sort();
+    if check {
+        return Ok(Invocation::Check(Box::new(config), faults));
+    }
     match faults.is_empty() {
         true => Ok(Invocation::Run(Box::new(config))),
         false => Err(faults),

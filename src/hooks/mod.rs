@@ -50,6 +50,17 @@ pub struct HookSettings {
     pub concurrency: usize,
 }
 
+impl HookSettings {
+    /// The web services that cannot be posted to, by their place in the list.
+    pub fn wrong_webhooks(&self) -> impl Iterator<Item = (usize, Error)> {
+        let webhooks = self.webhooks.iter().enumerate();
+        webhooks.filter_map(|(index, (event, url))| {
+            let error = webhook(event, url, self.timeout).err()?;
+            Some((index, error))
+        })
+    }
+}
+
 /// Without the web services: their URLs may hold passwords.
 impl fmt::Debug for HookSettings {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -142,13 +153,7 @@ impl HookSet {
             targets.push(Arc::new(Hook::new(Some(kind), HookTarget::Script(script))));
         }
         for (event, url) in &settings.webhooks {
-            let kind = kind(event)?;
-            let webhook = Webhook::new(url, timeout);
-            let webhook = webhook.map_err(|error| Error::Webhook(kind.name(), error))?;
-            targets.push(Arc::new(Hook::new(
-                Some(kind),
-                HookTarget::Webhook(webhook),
-            )));
+            targets.push(Arc::new(webhook(event, url, timeout)?));
         }
         let stdio = settings.stdio.into_iter();
         let stdio = stdio.map(|format| Arc::new(Hook::new(None, HookTarget::Stdio(format))));
@@ -255,6 +260,12 @@ impl Hooks {
         let workers = self.workers.close(deadline);
         self.stdio.close(deadline) && workers
     }
+}
+
+fn webhook(event: &str, url: &str, timeout: Duration) -> Result<Hook, Error> {
+    let kind = kind(event)?;
+    let webhook = Webhook::new(url, timeout).map_err(|error| Error::Webhook(kind.name(), error))?;
+    Ok(Hook::new(Some(kind), HookTarget::Webhook(webhook)))
 }
 
 fn kind(event: &str) -> Result<EventKind, Error> {

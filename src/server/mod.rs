@@ -2,6 +2,7 @@
 
 mod access;
 mod active;
+mod check;
 mod conn;
 mod connections;
 mod context;
@@ -35,6 +36,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use stop::Stop;
 
+pub use check::check;
 pub use start_error::StartError;
 pub use watch::{Load, Watch};
 
@@ -58,8 +60,9 @@ impl Server {
     ///
     /// Any [`StartError`].
     pub fn start(config: &Config, passed: PassedSockets) -> Result<Server, StartError> {
+        let rules = check::prepare(config).map_err(StartError::Config)?;
         let listeners = setup::listeners(config, passed.rtmp)?;
-        let context = Arc::new(setup::context(config)?);
+        let context = Arc::new(setup::context(config, rules)?);
         let watch = Watch::new(&context, &addrs(&listeners));
         let webs = setup::webs(config, passed.metrics, &watch)?;
         let mut server = Server {

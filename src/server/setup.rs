@@ -8,8 +8,8 @@ use super::pull::Pulls;
 use super::start_error::StartError;
 use super::watch::Watch;
 use crate::admin::{Access, AdminServer};
-use crate::args::{self, Auth, Config, OnDuplicate, Secret, TrackPolicy};
-use crate::auth::{Authenticator, Gate, Rules};
+use crate::args::{self, Config, OnDuplicate, Secret, TrackPolicy};
+use crate::auth::{Gate, Rules};
 use crate::capacity::{self, Capacity};
 use crate::hooks::Hooks;
 use crate::ingest::{DemandObserver, Ingest, IngestSettings};
@@ -61,7 +61,7 @@ fn system_capacity(wanted: usize) -> Capacity {
 }
 
 /// What the server is made of, with nobody connected yet.
-pub(super) fn context(config: &Config) -> Result<Context, StartError> {
+pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartError> {
     let counters = Arc::new(Counters::default());
     let hooks = Hooks::new(&config.hooks, &counters).map_err(StartError::Hooks)?;
     let hooks = Arc::new(hooks);
@@ -91,7 +91,7 @@ pub(super) fn context(config: &Config) -> Result<Context, StartError> {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Ok(Context {
-        gate: Gate::new(rules(config)?),
+        gate: Gate::new(rules),
         hooks,
         registry: ingest.registry.clone(),
         ingest,
@@ -123,26 +123,6 @@ fn ingest_settings(config: &Config) -> IngestSettings {
         relay_to: config.relay_to.clone(),
         run_on_publish: config.run_on_publish.clone(),
     }
-}
-
-/// Who may publish and play.
-pub(super) fn rules(config: &Config) -> Result<Rules, StartError> {
-    let authenticator = authenticator(&config.auth)?;
-    let allowed = config.allowed.clone();
-    Ok(Rules {
-        allowed,
-        authenticator,
-    })
-}
-
-fn authenticator(auth: &Auth) -> Result<Authenticator, StartError> {
-    let (flag, made) = match auth {
-        Auth::None => return Ok(Authenticator::None),
-        Auth::Token(tokens) => ("-auth-token", Authenticator::token(tokens)),
-        Auth::File(path) => ("-auth-file", Authenticator::file(path)),
-        Auth::Callback(url, timeout) => ("-auth-callback", Authenticator::callback(url, *timeout)),
-    };
-    made.map_err(|error| StartError::Auth { flag, error })
 }
 
 /// The HTTP servers: on the address of the configuration, and on sockets that were `passed`.

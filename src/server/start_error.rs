@@ -1,8 +1,9 @@
 //! Why the server cannot start.
 
+use crate::args::Faults;
+use crate::hooks;
 use crate::net::ListenError;
 use crate::process::program;
-use crate::{auth, hooks};
 use std::{error, fmt, io};
 
 /// The reason that a configuration cannot be served on this machine.
@@ -14,13 +15,8 @@ pub enum StartError {
     PassedSocket(io::Error),
     /// The hooks of the configuration cannot be run.
     Hooks(hooks::Error),
-    /// The tokens or the service of a flag cannot be used.
-    Auth {
-        /// The flag with its dash.
-        flag: &'static str,
-        /// What is wrong with its value.
-        error: auth::Error,
-    },
+    /// What the configuration names on this machine cannot be used.
+    Config(Faults),
     /// A program that the configuration needs is not on `PATH`.
     Program(program::NotFound),
     /// The system refuses a socket or a thread.
@@ -35,7 +31,7 @@ impl fmt::Display for StartError {
                 write!(f, "cannot serve on a passed socket: {error}")
             }
             StartError::Hooks(error) => write!(f, "hooks: {error}"),
-            StartError::Auth { flag, error } => write!(f, "{flag}: {error}"),
+            StartError::Config(faults) => write!(f, "{faults}"),
             StartError::Program(error) => write!(f, "{error}"),
             StartError::System(error) => write!(f, "cannot start: {error}"),
         }

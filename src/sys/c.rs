@@ -4,7 +4,7 @@
 //! references, slices and borrowed descriptors, and each block says why it is sound.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int, c_long, c_ulong};
+use std::ffi::{CStr, c_char, c_int, c_long, c_ulong};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -52,6 +52,13 @@ pub(super) const POLLRDHUP: i16 = 0x2000;
 pub(super) const CLOCK_MONOTONIC: c_int = 1;
 
 pub(super) const RLIMIT_NOFILE: c_int = 7;
+
+/// Has faccessat(2) start from the current directory, and ask for the effective user.
+const AT_FDCWD: c_int = -100;
+const AT_EACCESS: c_int = 0x200;
+
+pub(super) const X_OK: c_int = 1;
+pub(super) const W_OK: c_int = 2;
 
 /// Linux's number for "no such process".
 pub(super) const ESRCH: i32 = 3;
@@ -120,7 +127,7 @@ pub(super) struct PollFd {
 
 mod libc {
     use super::{PollFd, Rlimit, SignalSet, SockAddr, Timespec, Tm};
-    use std::ffi::{c_int, c_ulong};
+    use std::ffi::{c_char, c_int, c_ulong};
 
     unsafe extern "C" {
         pub(super) fn localtime_r(seconds: *const i64, tm: *mut Tm) -> *mut Tm;
@@ -132,6 +139,12 @@ mod libc {
         ) -> c_int;
         pub(super) fn kill(pid: c_int, signum: c_int) -> c_int;
         pub(super) fn getppid() -> c_int;
+        pub(super) fn faccessat(
+            dir: c_int,
+            path: *const c_char,
+            mode: c_int,
+            flags: c_int,
+        ) -> c_int;
         pub(super) fn prctl(option: c_int, ...) -> c_int;
         pub(super) fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
         pub(super) fn setsockopt(
@@ -240,6 +253,13 @@ pub(super) fn unblock_signals() -> io::Result<()> {
     // SAFETY: the set is live and at least as long as the C library's, which only reads it; it is
     // not asked for the one before.
     checked(unsafe { libc::sigprocmask(SIG_SETMASK, &none, std::ptr::null_mut()) }).map(drop)
+}
+
+/// faccessat(2): whether this process may do `mode` to the file at `path`.
+pub(super) fn access(path: &CStr, mode: c_int) -> io::Result<()> {
+    let path = path.as_ptr();
+    // SAFETY: the path is live and ends with a zero byte, and the kernel only reads it.
+    checked(unsafe { libc::faccessat(AT_FDCWD, path, mode, AT_EACCESS) }).map(drop)
 }
 
 /// kill(2); a negative `pid` is a group.

@@ -2,6 +2,7 @@
 //!
 //! Functions here take and return types of the standard library; `c.rs` makes the calls.
 
+mod access;
 mod c;
 mod limits;
 mod memory;
@@ -10,6 +11,7 @@ mod socket;
 mod time;
 mod wait;
 
+pub use access::may_write_in;
 pub use limits::{descriptor_limit, raise_descriptor_limit};
 pub use memory::give_back_memory;
 pub use signals::{GroupSignal, Signal, Signals, kill_with_parent, signal_group};

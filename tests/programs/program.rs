@@ -51,7 +51,7 @@ fn what_cannot_be_is_one_line_on_standard_error() {
         (&["-listen", &addr], 1, "cannot listen on"),
         (
             &["-auth-mode", "file", "-auth-file", "/nonexistent"],
-            1,
+            2,
             "-auth-file: cannot read /nonexistent",
         ),
     ];

@@ -69,6 +69,12 @@ pub(super) const FLAGS: &[Flag] = &[
         set: |_, _| Ok(()),
     },
     Flag {
+        name: "check",
+        takes: Nothing,
+        help: "check all of this, and the files and programs that it names, and exit",
+        set: |draft, _| put(&mut draft.check, Ok(true)),
+    },
+    Flag {
         name: "version",
         takes: Nothing,
         help: "print the version",

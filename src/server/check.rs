@@ -1,0 +1,103 @@
+//! What may be wrong with a configuration on this machine. Nothing is opened or started to find out, but
+//! for the files that it names.
+
+use crate::args::{Auth, Config, Faults};
+use crate::auth::{Authenticator, Rules, TokenTable};
+use crate::sys;
+use std::path::Path;
+use std::{fs, io};
+
+/// Everything that is wrong with `config`, also what a start would let pass.
+pub fn check(config: &Config) -> Faults {
+    let mut faults = prepare(config).err().unwrap_or_default();
+    hook_scripts(config, &mut faults);
+    record_dir(config, &mut faults);
+    faults
+}
+
+/// Reads the files that `config` names, and checks all that a start, or a change while the server runs,
+/// could fail for.
+///
+/// # Errors
+///
+/// All [`Faults`].
+pub(super) fn prepare(config: &Config) -> Result<Rules, Faults> {
+    let mut faults = Faults::default();
+    let rules = rules(config, &mut faults);
+    webhooks(config, &mut faults);
+    faults.sort();
+    rules.filter(|_| faults.is_empty()).ok_or(faults)
+}
+
+/// Who may publish and play.
+fn rules(config: &Config, faults: &mut Faults) -> Option<Rules> {
+    let authenticator = authenticator(config, faults)?;
+    let allowed = config.allowed.clone();
+    Some(Rules {
+        allowed,
+        authenticator,
+    })
+}
+
+fn authenticator(config: &Config, faults: &mut Faults) -> Option<Authenticator> {
+    let (flag, made) = match &config.auth {
+        Auth::None => return Some(Authenticator::None),
+        Auth::Token(tokens) => {
+            for (index, entry) in tokens.iter().enumerate() {
+                if let Err(error) = TokenTable::new(std::slice::from_ref(entry)) {
+                    faults.add(config.fault("auth-token", Some(index), error));
+                }
+            }
+            return Authenticator::token(tokens).ok();
+        }
+        Auth::File(path) => ("auth-file", Authenticator::file(path)),
+        Auth::Callback(url, timeout) => ("auth-callback", Authenticator::callback(url, *timeout)),
+    };
+    let made = made.map_err(|error| faults.add(config.fault(flag, None, error)));
+    made.ok()
+}
+
+fn webhooks(config: &Config, faults: &mut Faults) {
+    for (index, error) in config.hooks.wrong_webhooks() {
+        faults.add(config.fault("hook-webhook", Some(index), error));
+    }
+}
+
+fn hook_scripts(config: &Config, faults: &mut Faults) {
+    for (index, (event, path)) in config.hooks.scripts.iter().enumerate() {
+        let why = match fs::metadata(path) {
+            Ok(meta) if meta.is_file() => continue,
+            Ok(_) => format!("{event}: {path:?} is not a file"),
+            Err(error) => format!("{event}: cannot find {path:?}: {error}"),
+        };
+        faults.add(config.fault("hook-script", Some(index), why));
+    }
+}
+
+/// The directory is made when it is needed, so it need not be there.
+fn record_dir(config: &Config, faults: &mut Faults) {
+    let Some(record) = &config.record else {
+        return;
+    };
+    if let Err(error) = may_write_below(&record.dir) {
+        let why = format!("cannot write to {:?}: {error}", record.dir);
+        faults.add(config.fault("record-dir", None, why));
+    }
+}
+
+/// Whether files can be made in `dir`, or directories up to it.
+fn may_write_below(dir: &Path) -> io::Result<()> {
+    for place in dir.ancestors() {
+        let place = match place.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => place,
+        };
+        match fs::metadata(place) {
+            Ok(meta) if meta.is_dir() => return sys::may_write_in(place),
+            Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
