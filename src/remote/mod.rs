@@ -4,6 +4,7 @@
 //! same queue with the same patience as any viewer, so whatever its server does, nobody waits for it.
 
 mod destination;
+mod error;
 mod link;
 mod pool;
 mod progress;
@@ -13,7 +14,8 @@ mod stop;
 mod url;
 
 pub use destination::{Destination, DestinationError, Filter, Source};
-pub(crate) use link::{Link, LinkError, LinkHandler, LinkSettings};
+pub(crate) use error::LinkError;
+pub(crate) use link::{Link, LinkHandler, LinkSettings};
 pub(crate) use pool::{LinkPool, PooledLink};
 pub(crate) use reconnect::{Attempt, Next, Reconnect, keep_connected};
 pub(crate) use relay::{RelayObserver, Relays};

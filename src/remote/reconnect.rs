@@ -1,6 +1,7 @@
 //! One connection to another server after the other, with growing pauses while they fail.
 
-use super::link::{LinkError, STEADY};
+use super::error::LinkError;
+use super::link::STEADY;
 use super::progress::LinkProgress;
 use super::stop::StopHandle;
 use crate::backoff::{Backoff, jittered};

@@ -2,7 +2,8 @@
 //! connection and a queue of its own, as long as the stream lasts.
 
 use super::destination::Destination;
-use super::link::{Link, LinkError, LinkHandler, LinkSettings};
+use super::error::LinkError;
+use super::link::{Link, LinkHandler, LinkSettings};
 use super::pool::{LinkPool, PooledLink};
 use super::reconnect::{Attempt, Next, Reconnect, keep_connected};
 use super::url::RtmpUrl;
