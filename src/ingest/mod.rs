@@ -16,7 +16,7 @@ use crate::record::{self, RecordSettings, Recorder};
 use crate::registry::{
     Ended, Publication, PublicationStatus, Publisher, Refusal, Registry, StreamSettings,
 };
-use crate::remote::{Destination, LinkSettings, Relays};
+use crate::remote::{self, Destination, LinkSettings, Relays, Scheme};
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::Counters;
 use observers::{DemandSlot, RecordEvents, RelayEvents, StreamEvents};
@@ -116,6 +116,15 @@ impl Ingest {
         self.demand.fill(observer);
     }
 
+    /// Takes room in the system for the program that speaks TLS to a source.
+    ///
+    /// # Errors
+    ///
+    /// The limit that leaves none.
+    pub(crate) fn room_for_tls(&self) -> Result<Share, &'static str> {
+        self.capacity.beside(remote::TLS_TASKS)
+    }
+
     /// Makes `publisher` the publisher of `key`.
     ///
     /// # Errors
@@ -146,7 +155,11 @@ fn threads_beside(settings: &IngestSettings) -> usize {
         .run_on_publish
         .as_ref()
         .map_or(0, |_| PROGRAM_THREADS);
-    recording + program + RELAY_THREADS * settings.relay_to.len()
+    let relay = |to: &Destination| match to.url.scheme {
+        Scheme::Rtmp => RELAY_THREADS,
+        Scheme::Rtmps => RELAY_THREADS + remote::TLS_TASKS,
+    };
+    recording + program + settings.relay_to.iter().map(relay).sum::<usize>()
 }
 
 fn recorder(settings: RecordSettings, hooks: &Arc<Hooks>, counters: &Arc<Counters>) -> Recorder {

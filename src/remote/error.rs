@@ -1,5 +1,6 @@
 //! Why a connection to another server ended, or why we do not go where a server sends us.
 
+use super::tls::TlsFault;
 use super::url::RtmpUrlError;
 use crate::connection;
 use crate::net::DialError;
@@ -14,6 +15,8 @@ pub(super) const REDIRECTS_MAX: usize = 5;
 pub(crate) enum LinkError {
     /// It cannot be connected to.
     Dial(DialError),
+    /// TLS cannot be spoken to it.
+    Tls(TlsFault),
     /// The connection ended, or failed.
     Connection(connection::Error),
     /// It refused, or broke the protocol.
@@ -36,6 +39,7 @@ impl LinkError {
         match self {
             LinkError::Dial(DialError::TimedOut) => "timeout",
             LinkError::Dial(_) | LinkError::NoRoom(_) => "io",
+            LinkError::Tls(fault) => fault.layer(),
             LinkError::Connection(connection::Error::Cut(_)) => "timeout",
             LinkError::Connection(error) => error.layer(),
             LinkError::Client(_) | LinkError::Redirect(_) => "protocol",
@@ -49,6 +53,7 @@ impl fmt::Display for LinkError {
         use connection::Error::{Closed, QueueFull, Reset};
         match self {
             LinkError::Dial(error) => write!(f, "{error}"),
+            LinkError::Tls(fault) => write!(f, "{fault}"),
             LinkError::Connection(Closed | Reset) => write!(f, "server closed"),
             LinkError::Connection(QueueFull) => write!(f, "server does not take its replies"),
             LinkError::Connection(error) => write!(f, "{error}"),
@@ -66,6 +71,7 @@ impl error::Error for LinkError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             LinkError::Dial(error) => Some(error),
+            LinkError::Tls(fault) => Some(fault),
             LinkError::Connection(error) => Some(error),
             LinkError::Client(error) => Some(error),
             LinkError::Redirect(error) => Some(error),

@@ -2,12 +2,13 @@
 
 use super::error::{LinkError, REDIRECTS_MAX, RedirectError};
 use super::stop::{StopHandle, StopTarget};
-use super::url::RtmpUrl;
+use super::tls::{self, TlsClient, TlsFault};
+use super::url::{RtmpUrl, Scheme};
 use crate::connection::{
     self, Connection, MEDIA_READ_LEN, Side, WRITE_LIMIT, handshake, read_loop, with_writer,
 };
 use crate::log;
-use crate::net::{Merge, SharedSocket, dial};
+use crate::net::{Merge, SharedSocket, Socket, dial};
 use crate::queue::{Budget, Outbox, PeerKind};
 use crate::rtmp::client::{self, Client, ClientEvent, ConnectTarget, Purpose};
 use crate::rtmp::flow::Flow;
@@ -116,11 +117,11 @@ impl Link<'_> {
         target: ConnectTarget,
         user: &mut dyn LinkHandler,
     ) -> LinkError {
-        let socket = match self.connect(url) {
-            Ok(socket) => socket,
+        let (socket, mut tls) = match self.connect(url) {
+            Ok(connected) => connected,
             Err(error) => return self.unless_stopped(error),
         };
-        let line = Arc::new(SharedSocket(socket.into()));
+        let line = Arc::new(SharedSocket(socket));
         if !self
             .switch
             .hold(StopTarget::SharedSocket(Arc::clone(&line)))
@@ -129,8 +130,11 @@ impl Link<'_> {
         }
         let seed = RandomState::new().hash_one(0);
         let error = match handshake::initiate(&line.0, seed) {
-            Ok(()) => self.talk(&line, target, user),
-            Err(error) => error.into(),
+            Ok(()) => {
+                tls.iter_mut().for_each(TlsClient::established);
+                self.talk(&line, &mut tls, target, user)
+            }
+            Err(error) => self.explained(error.into(), &mut tls),
         };
         self.switch.hold(StopTarget::Nothing);
         self.unless_stopped(error)
@@ -144,7 +148,37 @@ impl Link<'_> {
         }
     }
 
-    fn connect(&self, url: &RtmpUrl) -> Result<TcpStream, LinkError> {
+    /// `error`, or the reason behind it that only the program knows which speaks TLS, where there is one:
+    /// all that we see is that it closes, or that nothing comes.
+    fn explained(&self, error: LinkError, tls: &mut Option<TlsClient>) -> LinkError {
+        use connection::Error::{Closed, Io, Reset, Timeout};
+        if self.switch.is_off() {
+            return LinkError::Stopped;
+        }
+        let patience = match &error {
+            LinkError::Connection(Closed | Reset | Io(_)) => tls::GRACE,
+            LinkError::Connection(Timeout(_)) => Duration::ZERO,
+            _ => return error,
+        };
+        let fault = tls.take().and_then(|tls| tls.fault(patience));
+        fault.map_or(error, LinkError::Tls)
+    }
+
+    /// Connects, or has a program connect that speaks TLS.
+    fn connect(&self, url: &RtmpUrl) -> Result<(Socket, Option<TlsClient>), LinkError> {
+        let (socket, tls) = match url.scheme {
+            Scheme::Rtmp => (self.dial(url)?.into(), None),
+            Scheme::Rtmps => {
+                let (socket, tls) = start_tls(url).map_err(LinkError::Tls)?;
+                (socket.into(), Some(tls))
+            }
+        };
+        let socket: Socket = socket;
+        socket.set_write_timeout(Some(WRITE_LIMIT))?;
+        Ok((socket, tls))
+    }
+
+    fn dial(&self, url: &RtmpUrl) -> Result<TcpStream, LinkError> {
         let end = Instant::now() + DIAL_LIMIT;
         let (stop, stopped) = UnixStream::pair()?;
         if !self.switch.hold(StopTarget::Dialling(stop)) {
@@ -152,15 +186,14 @@ impl Link<'_> {
         }
         let socket = dial(&url.host, url.port, end, Some(stopped.as_fd()));
         self.switch.hold(StopTarget::Nothing);
-        let socket = socket.map_err(LinkError::Dial)?;
-        socket.set_write_timeout(Some(WRITE_LIMIT))?;
-        Ok(socket)
+        socket.map_err(LinkError::Dial)
     }
 
     /// Everything after the handshake, with a thread that sends.
     fn talk(
         &self,
         line: &Arc<SharedSocket>,
+        tls: &mut Option<TlsClient>,
         target: ConnectTarget,
         user: &mut dyn LinkHandler,
     ) -> LinkError {
@@ -177,7 +210,7 @@ impl Link<'_> {
                 heard: 0,
                 state: LinkConnState::Starting,
             };
-            let error = read_loop(&mut conn);
+            let error = self.explained(read_loop(&mut conn), tls);
             self.switch.hold(StopTarget::Nothing);
             let error = self.unless_stopped(error);
             conn.user.end(&error);
@@ -188,6 +221,15 @@ impl Link<'_> {
             Err(error) => error.into(),
         }
     }
+}
+
+/// Has a program connect to the host of `url`.
+fn start_tls(url: &RtmpUrl) -> Result<(UnixStream, TlsClient), TlsFault> {
+    let openssl = tls::find().map_err(TlsFault::NotFound)?;
+    let started = TlsClient::start(&openssl, &url.host, url.port);
+    let (socket, tls) = started.map_err(TlsFault::Start)?;
+    log!(Debug, "openssl started"; url = url, pid = tls.id());
+    Ok((socket, tls))
 }
 
 /// A server that we have shaken hands with, seen from its connection's reader thread.

@@ -11,6 +11,7 @@ mod progress;
 mod reconnect;
 mod relay;
 mod stop;
+mod tls;
 mod url;
 
 pub use destination::{Destination, DestinationError, Filter, Source};
@@ -20,5 +21,6 @@ pub(crate) use pool::{LinkPool, PooledLink};
 pub(crate) use reconnect::{Attempt, Next, Reconnect, keep_connected};
 pub(crate) use relay::{RelayObserver, Relays};
 pub(crate) use stop::StopTarget;
+pub(crate) use tls::{TLS_TASKS, find as find_tls};
 pub(crate) use url::split_key;
-pub use url::{RtmpUrl, RtmpUrlError};
+pub use url::{RtmpUrl, RtmpUrlError, Scheme};

@@ -1,20 +1,52 @@
-//! Addresses of streams on other servers: `rtmp://host[:port]/app/name?query`.
+//! Addresses of streams on other servers: `rtmp[s]://host[:port]/app/name?query`.
 
 use crate::net::{HostPort, HostPortError};
 use crate::rtmp::client::ConnectTarget;
 use crate::rtmp::stream_key::{StreamKey, encoded_name};
 use std::fmt;
 
-/// The port that RTMP has if none is given.
-const PORT: u16 = 1935;
+/// How a server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `rtmp`: over TCP alone.
+    Rtmp,
+    /// `rtmps`: over TLS, which a program speaks.
+    Rtmps,
+}
 
-/// A URL of scheme `rtmp`, taken apart as far as that does not depend on the stream. Shown without
+impl Scheme {
+    /// The scheme called so, in letters of either case.
+    fn from_name(name: &str) -> Option<Scheme> {
+        let all = [Scheme::Rtmp, Scheme::Rtmps];
+        let mut found = all.into_iter();
+        found.find(|scheme| name.eq_ignore_ascii_case(scheme.name()))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Scheme::Rtmp => "rtmp",
+            Scheme::Rtmps => "rtmps",
+        }
+    }
+
+    /// The port that it has if none is given.
+    fn port(self) -> u16 {
+        match self {
+            Scheme::Rtmp => 1935,
+            Scheme::Rtmps => 443,
+        }
+    }
+}
+
+/// A URL of scheme `rtmp` or `rtmps`, taken apart as far as that does not depend on the stream. Shown without
 /// what may be secret in it: only scheme, host, port and the first part of the path.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RtmpUrl {
+    /// Whether TLS is spoken to the server.
+    pub scheme: Scheme,
     /// A name or an address; IPv6 without brackets.
     pub host: String,
-    /// As it is given, or 1935.
+    /// As it is given, or the one of the scheme.
     pub port: u16,
     /// As it is written, host and port.
     place: String,
@@ -27,10 +59,8 @@ pub struct RtmpUrl {
 /// Why a text is no URL that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RtmpUrlError {
-    /// It does not begin with `rtmp://`.
+    /// It does not begin with `rtmp://` or `rtmps://`.
     Scheme,
-    /// It begins with `rtmps://`.
-    Tls,
     /// It has white space or control characters.
     Character,
     /// A user and perhaps a password stand before the host.
@@ -46,10 +76,7 @@ pub enum RtmpUrlError {
 impl fmt::Display for RtmpUrlError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
-            RtmpUrlError::Scheme => "URL must begin with rtmp://",
-            RtmpUrlError::Tls => {
-                "rtmps:// is not spoken: have a TLS client such as stunnel or socat in between, and give its rtmp:// address"
-            }
+            RtmpUrlError::Scheme => "URL must begin with rtmp:// or rtmps://",
             RtmpUrlError::Character => "URL has white space or a control character",
             RtmpUrlError::UserInfo => {
                 "URL has a user or a password before the @: RTMP sends neither; give the server what it asks for in the query"
@@ -86,11 +113,7 @@ impl RtmpUrl {
             return Err(RtmpUrlError::Character);
         }
         let (scheme, rest) = text.split_once("://").ok_or(RtmpUrlError::Scheme)?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "rtmp" => {}
-            "rtmps" => return Err(RtmpUrlError::Tls),
-            _ => return Err(RtmpUrlError::Scheme),
-        }
+        let scheme = Scheme::from_name(scheme).ok_or(RtmpUrlError::Scheme)?;
         let (place, path) = rest.split_once('/').ok_or(RtmpUrlError::Path)?;
         if place.contains('@') {
             return Err(RtmpUrlError::UserInfo);
@@ -105,8 +128,9 @@ impl RtmpUrl {
             return Err(RtmpUrlError::Path);
         }
         Ok(RtmpUrl {
+            scheme,
             host: host.to_owned(),
-            port: port.unwrap_or(PORT),
+            port: port.unwrap_or(scheme.port()),
             place: place.to_owned(),
             path: path.to_owned(),
             query,
@@ -143,7 +167,7 @@ impl RtmpUrl {
 
     fn target(&self, app: String, name: String, via: Vec<String>) -> ConnectTarget {
         ConnectTarget {
-            tc_url: format!("rtmp://{}/{app}", self.place),
+            tc_url: format!("{}://{}/{app}", self.scheme.name(), self.place),
             app,
             name,
             via,
@@ -186,7 +210,7 @@ pub(crate) fn split_key(key: &StreamKey) -> (&str, &str) {
 impl fmt::Display for RtmpUrl {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let first = self.path.split('/').next().unwrap_or_default();
-        write!(f, "rtmp://{}/{first}", self.place)
+        write!(f, "{}://{}/{first}", self.scheme.name(), self.place)
     }
 }
 
@@ -213,7 +237,18 @@ mod tests {
                 "rtmp://a/live?x=/b",
                 Ok(("a", 1935, "rtmp://a/live", false)),
             ),
-            ("rtmps://a/live", Err(RtmpUrlError::Tls)),
+            ("rtmps://a/live", Ok(("a", 443, "rtmps://a/live", false))),
+            (
+                "RTMPS://a.b:1936/x/key?s=1",
+                Ok(("a.b", 1936, "rtmps://a.b:1936/x", true)),
+            ),
+            (
+                "rtmps://[2001:db8::1]/a",
+                Ok(("2001:db8::1", 443, "rtmps://[2001:db8::1]/a", false)),
+            ),
+            ("rtmps://user:pw@a/live", Err(RtmpUrlError::UserInfo)),
+            ("rtmps:///live", Err(RtmpUrlError::Host)),
+            ("rtmpt://a/live", Err(RtmpUrlError::Scheme)),
             ("http://a/live", Err(RtmpUrlError::Scheme)),
             ("a/live", Err(RtmpUrlError::Scheme)),
             ("rtmp://a", Err(RtmpUrlError::Path)),
@@ -279,6 +314,12 @@ mod tests {
                 "x",
                 "secret?q",
                 "rtmp://h/x",
+            ),
+            (
+                url("rtmps://h/x/secret?q").filled(&key, vec![]),
+                "x",
+                "secret?q",
+                "rtmps://h/x",
             ),
             (
                 url("rtmp://h/only").filled(&key, vec![]),

@@ -3,6 +3,7 @@
 
 use crate::args::{Auth, Config, Faults};
 use crate::auth::{Authenticator, Rules, TokenTable};
+use crate::remote::{self, Scheme};
 use crate::sys;
 use std::path::Path;
 use std::{fs, io};
@@ -25,6 +26,7 @@ pub(super) fn prepare(config: &Config) -> Result<Rules, Faults> {
     let mut faults = Faults::default();
     let rules = rules(config, &mut faults);
     webhooks(config, &mut faults);
+    tls_program(config, &mut faults);
     faults.sort();
     rules.filter(|_| faults.is_empty()).ok_or(faults)
 }
@@ -60,6 +62,22 @@ fn authenticator(config: &Config, faults: &mut Faults) -> Option<Authenticator> 
 fn webhooks(config: &Config, faults: &mut Faults) {
     for (index, error) in config.hooks.wrong_webhooks() {
         faults.add(config.fault("hook-webhook", Some(index), error));
+    }
+}
+
+/// RTMPS to other servers needs a program.
+fn tls_program(config: &Config, faults: &mut Faults) {
+    let Err(error) = remote::find_tls() else {
+        return;
+    };
+    let to = config.relay_to.iter().map(|destination| &destination.url);
+    let from = config.pull.iter().map(|source| &source.url);
+    let to = to.enumerate().map(|(index, url)| ("relay-to", index, url));
+    let from = from.enumerate().map(|(index, url)| ("pull", index, url));
+    for (flag, index, url) in to.chain(from) {
+        if url.scheme == Scheme::Rtmps {
+            faults.add(config.fault(flag, Some(index), error));
+        }
     }
 }
 

@@ -241,9 +241,10 @@ const WRONG: &[(&str, &str)] = &[
     ("-", "\"-\" is not a flag"),
     ("-nonsense 1", "unknown flag -nonsense"),
     ("-relay-to h/app", "-relay-to: URL must begin with rtmp://"),
+    ("-relay-to rtmps://h", "-relay-to: URL names no application"),
     (
-        "-relay-to rtmps://h/app",
-        "-relay-to: rtmps:// is not spoken",
+        "-relay-to rtmps://u:p@h/app",
+        "-relay-to: URL has a user or a password",
     ),
     ("-relay-to rtmp://h", "-relay-to: URL names no application"),
     ("-relay-to a*=rtmp://h/a", "-relay-to: a*: a * may only be"),

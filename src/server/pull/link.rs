@@ -7,7 +7,7 @@ use crate::queue::Outbox;
 use crate::registry::{LastHeard, Origin, PublicationStatus, Publisher};
 use crate::remote::{
     Attempt, Link, LinkError, LinkHandler, LinkPool, LinkSettings, Next, PooledLink, Reconnect,
-    RtmpUrl, Source, StopTarget, split_key,
+    RtmpUrl, Scheme, Source, StopTarget, split_key,
 };
 use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::StreamKey;
@@ -50,6 +50,16 @@ impl Reconnect for Pulling<'_> {
             demand,
             ..
         } = &self.link.purpose;
+        let share = match source.url.scheme {
+            Scheme::Rtmp => None,
+            Scheme::Rtmps => match self.ingest.room_for_tls() {
+                Ok(share) => Some(share),
+                Err(by) => {
+                    let (error, worked) = (LinkError::NoRoom(by), Duration::ZERO);
+                    return Attempt::Failed { error, worked };
+                }
+            },
+        };
         let link = Link {
             link_settings: self.link_settings,
             url: &source.url,
@@ -66,14 +76,15 @@ impl Reconnect for Pulling<'_> {
         };
         let mut via = demand.via(key, &self.ingest.registry);
         via.push(self.link_settings.name.clone());
-        match link.run(source.target(key, via), &mut receiver) {
+        let error = link.run(source.target(key, via), &mut receiver);
+        drop(share);
+        match error {
             LinkError::Stopped => Attempt::Over,
-            error => Attempt::Failed {
-                error,
-                worked: receiver
-                    .since
-                    .map_or(Duration::ZERO, |since| since.elapsed()),
-            },
+            error => {
+                let worked = receiver.since.map(|since| since.elapsed());
+                let worked = worked.unwrap_or_default();
+                Attempt::Failed { error, worked }
+            }
         }
     }
 
