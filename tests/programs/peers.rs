@@ -3,6 +3,8 @@
 //!
 //! The programs come from `make tools`.
 
+use super::rtmps::terminator::{Shows, Terminator};
+use crate::support::process::ServerProcess;
 use crate::support::{TestServer, free_addr, wait_until};
 use rtmp_server::stats::LinkState;
 use std::net::SocketAddr;
@@ -180,12 +182,30 @@ fn a_stream_is_relayed_to_nginx_whole() {
     wait_until("the end of the relay", || {
         server.server().snapshot().relays.is_empty()
     });
+    check_recorded(&dir, &source);
+}
+
+#[test]
+fn a_stream_is_relayed_to_nginx_behind_tls_whole() {
+    let dir = Dir::new("to-nginx-tls");
+    let (source, addr) = (source(&dir), free_addr());
+    let _nginx = nginx(&dir, addr);
+    let tls = Terminator::start("nginx", Shows::Good, addr);
+    let url = format!("rtmps://localhost:{}/live", tls.port());
+    let server = ServerProcess::start_with(&tls.trusted(), &format!("-relay-to {url}"));
+    publish(&source, server.addr).wait();
+    server.wait_for_line("relay stopped");
+    check_recorded(&dir, &source);
+}
+
+/// nginx has recorded all of `source`.
+fn check_recorded(dir: &Dir, source: &str) {
     let recorded = dir.0.join("cam-recorded.flv");
     // A relay begins with a picture, and leaves out what sound was before the first.
     wait_until("nginx's recording", || {
-        recorded.exists() && packets(&recorded).len() + 2 >= packets(Path::new(&source)).len()
+        recorded.exists() && packets(&recorded).len() + 2 >= packets(Path::new(source)).len()
     });
-    check_arrived(&source, &recorded, 2);
+    check_arrived(source, &recorded, 2);
 }
 
 #[test]

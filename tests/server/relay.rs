@@ -1,10 +1,10 @@
 //! Relays: streams on their way to other servers, whatever those do.
 
+use crate::support::other_server::{answer, redirecting};
 use crate::support::{Client, TestServer, free_addr, media, wait_until};
 use rtmp_server::amf0::Value;
-use rtmp_server::rtmp::chunk::Encoder;
+use rtmp_server::rtmp::StreamId;
 use rtmp_server::rtmp::status::{self, StatusLevel};
-use rtmp_server::rtmp::{Message, StreamId, handshake};
 use rtmp_server::stats::{LinkState, RelayStats};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -128,16 +128,6 @@ fn a_destination_that_comes_later_is_found_and_one_that_is_lost_again() {
 /// What a bad destination does with a connection.
 type Behaviour = fn(TcpStream);
 
-/// Shakes hands and answers nothing.
-fn shake_hands(socket: &mut TcpStream) {
-    let mut hello = [0; 1 + handshake::PACKET_LEN];
-    socket.read_exact(&mut hello).expect("C0 C1");
-    let theirs = hello.last_chunk().expect("C1");
-    socket
-        .write_all(&handshake::answer(theirs, 0, 5))
-        .expect("S0 S1 S2");
-}
-
 fn refuse(socket: TcpStream) {
     let code = "NetStream.Publish.BadName";
     answer(
@@ -149,36 +139,6 @@ fn refuse(socket: TcpStream) {
             "no room for cam?key=s3cret",
         ),
     );
-}
-
-/// Shakes hands, says this, and nothing more.
-fn answer(mut socket: TcpStream, message: &Message) {
-    shake_hands(&mut socket);
-    let mut bytes = Vec::new();
-    Encoder::default().encode(message, &mut bytes);
-    socket.write_all(&bytes).expect("an answer");
-    let _ = socket.read_to_end(&mut Vec::new());
-}
-
-/// A server that sends everybody to `to`, which may name the server itself.
-fn redirecting(to: impl Fn(SocketAddr) -> String) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let addr = listener.local_addr().expect("addr");
-    let ex = Value::object([
-        ("code", Value::Number(302.0)),
-        ("redirect", Value::text(to(addr))),
-    ]);
-    let info = Value::object([
-        ("level", Value::text("error")),
-        ("code", Value::text("NetConnection.Connect.Rejected")),
-        ("ex", ex),
-    ]);
-    let message = status::call(StreamId(0), "_error", 1.0, Value::Null, vec![info]);
-    std::thread::spawn(move || {
-        let sockets = listener.incoming().flatten();
-        sockets.for_each(|socket| answer(socket, &message));
-    });
-    addr
 }
 
 #[test]
