@@ -5,5 +5,6 @@ mod support;
 mod protocol {
     mod golden;
     mod properties;
+    mod proxy;
     mod session;
 }

@@ -16,6 +16,7 @@ mod server {
     mod live;
     mod logs;
     mod malformed;
+    mod proxy;
     mod pull;
     mod recording;
     mod relay;

@@ -6,6 +6,7 @@ use super::given::Given;
 use super::secret::Secret;
 use crate::auth::AllowedAddresses;
 use crate::hooks;
+use crate::ip_range::IpRange;
 use crate::log::{Level, LogFormat};
 use crate::record;
 use crate::remote::{Destination, Source};
@@ -104,6 +105,10 @@ with_defaults! {
         pub record: Option<record::RecordSettings> = None,
         /// `-listen`. If it is empty and no sockets were passed, the server listens on [`LISTEN`].
         pub listen: Vec<String> = Vec::new(),
+        /// `-proxy-listen`: where proxies connect, which tell of their clients.
+        pub proxy_listen: Vec<String> = Vec::new(),
+        /// `-proxy-from`: proxies that are believed; if it is empty, those of this machine.
+        pub proxy_from: Vec<IpRange> = Vec::new(),
         /// `-log-level`: lines below it are left out.
         pub log_level: Level = Level::Info,
         /// `-log-format`: how lines are written.

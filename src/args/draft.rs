@@ -65,6 +65,9 @@ impl Draft {
         let mut found = Vec::new();
         self.config.pull = self.pull(&mut found);
         self.config.record = self.record();
+        if !self.config.proxy_from.is_empty() && self.config.proxy_listen.is_empty() {
+            found.push((0, Error::Needs("proxy-from", "proxy-listen")));
+        }
         let auth = self.auth();
         self.config.auth = auth.unwrap_or_else(|error| {
             found.push((0, error));

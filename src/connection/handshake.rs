@@ -1,4 +1,4 @@
-//! The handshake (RTMP §5.2) over a socket, in both roles, all of it within [`HANDSHAKE_LIMIT`].
+//! The handshake (RTMP §5.2) over a socket, in both roles.
 
 use super::{Error, HANDSHAKE_LIMIT};
 use crate::net::{DeadlineReader, Socket};
@@ -6,8 +6,8 @@ use crate::rtmp::handshake::{self, HandshakePacket, PACKET_LEN};
 use std::io::{Read, Write};
 use std::time::Instant;
 
-/// The handshake with a client: C0 and C1 are read, S0, S1 and S2 written in one go, C2 is read.
-/// S1 shows the time in ms that `clock_ms` tells when C1 was read, and random bytes grown from
+/// The handshake with a client, until `end` at the latest: C0 and C1 are read, S0, S1 and S2 written in
+/// one go, C2 is read. S1 shows the time in ms that `clock_ms` tells when C1 was read, and random bytes grown from
 /// `seed`.
 ///
 /// Returns what C2 should have repeated and did not: nothing of ours depends on it.
@@ -17,10 +17,11 @@ use std::time::Instant;
 /// The handshake failed: hang up.
 pub(crate) fn accept(
     socket: &Socket,
+    end: Instant,
     clock_ms: impl FnOnce() -> u32,
     seed: u64,
 ) -> Result<Option<handshake::Error>, Error> {
-    let mut packets = Packets::new(socket);
+    let mut packets = Packets::new(socket, end);
     packets.read_version()?;
     let c1 = packets.read()?;
     let answer = handshake::answer(c1, clock_ms(), seed);
@@ -29,7 +30,7 @@ pub(crate) fn accept(
     Ok(handshake::check_answered(&answer, c2).err())
 }
 
-/// The handshake with a server: C0 and C1 are written, S0 and S1 read, C2 is written, S2 is read.
+/// The handshake with a server, within [`HANDSHAKE_LIMIT`]: C0 and C1 are written, S0 and S1 read, C2 is written, S2 is read.
 /// What S2 repeats is not held against a server: some repeat other things, and nothing of ours
 /// depends on it.
 ///
@@ -38,7 +39,7 @@ pub(crate) fn accept(
 /// The handshake failed: hang up.
 pub(crate) fn initiate(socket: &Socket, seed: u64) -> Result<(), Error> {
     let c1 = handshake::hello(0, &handshake::random(seed));
-    let mut packets = Packets::new(socket);
+    let mut packets = Packets::new(socket, Instant::now() + HANDSHAKE_LIMIT);
     packets.write(&[&[handshake::VERSION][..], &c1].concat())?;
     packets.read_version()?;
     let c2 = handshake::echo(packets.read()?, 0);
@@ -55,10 +56,10 @@ struct Packets<'a> {
 }
 
 impl<'a> Packets<'a> {
-    fn new(socket: &'a Socket) -> Packets<'a> {
+    fn new(socket: &'a Socket, end: Instant) -> Packets<'a> {
         Packets {
             socket,
-            reader: DeadlineReader::until(socket, Instant::now() + HANDSHAKE_LIMIT),
+            reader: DeadlineReader::until(socket, end),
             packet: Box::new([0; PACKET_LEN]),
         }
     }

@@ -16,7 +16,7 @@ pub(crate) use writing::with_writer;
 
 use std::time::Duration;
 
-/// How long the handshake may take in all.
+/// How long the handshake may take in all, with the header of a proxy in front of it.
 pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long it may take, after the handshake, until the connection publishes or plays.

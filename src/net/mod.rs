@@ -1,10 +1,11 @@
 //! Sockets as this server uses them: opened to listen, accepted from, read within limits of time,
-//! shared by threads, and connected by name.
+//! shared by threads, and connected by name; the PROXY protocol.
 
 mod acceptor;
 mod deadline;
 mod dial;
 mod listen;
+pub mod proxy;
 mod socket;
 mod transport;
 

@@ -1,18 +1,20 @@
 //! Which RTMP connections are served, each by a thread of its own.
 
 use super::conn;
-use super::connections::{Origin, Refused};
+use super::connections::{Admission, Refused};
 use super::context::Context;
-use crate::connection::WRITE_LIMIT;
+use super::entrance::{self, Entrance};
+use crate::connection::{HANDSHAKE_LIMIT, WRITE_LIMIT};
 use crate::log;
 use crate::log::RateLimit;
 use crate::net::{AcceptError, Admit, SharedSocket};
+use crate::stats::Counters;
 use crate::sync;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Connections that may wait to be accepted.
 pub(super) const BACKLOG: u16 = 4096;
@@ -23,7 +25,20 @@ const READER_STACK_LEN: usize = 256 << 10;
 static REFUSALS: RateLimit = RateLimit::new(Duration::from_secs(10));
 
 /// Admits RTMP connections as far as the limits allow.
-pub(super) struct AdmitRtmp(pub Arc<Context>);
+pub(super) struct AdmitRtmp {
+    context: Arc<Context>,
+    entrance: Arc<Entrance>,
+}
+
+impl AdmitRtmp {
+    /// For connections that come by `entrance`.
+    pub(super) fn new(context: &Arc<Context>, entrance: &Arc<Entrance>) -> AdmitRtmp {
+        AdmitRtmp {
+            context: Arc::clone(context),
+            entrance: Arc::clone(entrance),
+        }
+    }
+}
 
 /// Why a connection is refused.
 #[derive(Debug)]
@@ -77,32 +92,76 @@ impl Admit for AdmitRtmp {
     type Refusal = ConnectionRefusal;
 
     fn admit(&self, socket: TcpStream, peer: SocketAddr) -> Result<(), ConnectionRefusal> {
-        let context = &self.0;
+        let context = &self.context;
         context.counters.connections.add(1);
+        if let Err(why) = self.entrance.admits(peer) {
+            entrance::refuse(&context.counters, peer, &why);
+            return Ok(());
+        }
         prepare(&socket).map_err(ConnectionRefusal::Socket)?;
         let line = Arc::new(SharedSocket(socket.into()));
         let admitted = context.connections.admit(&line);
         let mut place = admitted.map_err(ConnectionRefusal::Limit)?;
-        place
-            .count_address(peer.ip())
-            .map_err(ConnectionRefusal::Limit)?;
-        let shared = Arc::clone(context);
-        let spawned = sync::spawn(&format!("{}-r", place.id()), READER_STACK_LEN, move || {
-            conn::serve(&shared, &line, Origin::direct(peer), &place);
-            drop(place);
-        });
+        if !self.entrance.has_header() {
+            let counted = place.count_address(peer.ip());
+            counted.map_err(ConnectionRefusal::Limit)?;
+        }
+        let newcomer = Newcomer {
+            context: Arc::clone(context),
+            entrance: Arc::clone(&self.entrance),
+            line,
+            peer,
+        };
+        let name = format!("{}-r", place.id());
+        let spawned = sync::spawn(&name, READER_STACK_LEN, move || newcomer.serve(place));
         spawned.map(drop).map_err(ConnectionRefusal::Thread)
     }
 
-    /// Those that come while the server stops are dropped without a word.
     fn refused(&self, why: ConnectionRefusal) {
-        if let ConnectionRefusal::Limit(Refused::Closed) = why {
-            return;
+        refuse(&self.context.counters, &why);
+    }
+}
+
+/// A connection that has a place, in its own thread.
+struct Newcomer {
+    context: Arc<Context>,
+    entrance: Arc<Entrance>,
+    line: Arc<SharedSocket>,
+    peer: SocketAddr,
+}
+
+impl Newcomer {
+    /// Serves the connection, once it is known whose it is.
+    fn serve(&self, mut place: Admission) {
+        let end = Instant::now() + HANDSHAKE_LIMIT;
+        let counters = &self.context.counters;
+        let origin = match self.entrance.origin(&self.line.0, self.peer, end) {
+            Ok(Some(origin)) => origin,
+            Ok(None) => {
+                log!(Debug, "connection closed unused"; peer_addr = self.peer);
+                return;
+            }
+            Err(_) if self.context.is_stopping() => return,
+            Err(why) => return entrance::refuse(counters, self.peer, &why),
+        };
+        if self.entrance.has_header()
+            && let Err(refused) = place.count_address(origin.addr.ip())
+        {
+            return refuse(counters, &ConnectionRefusal::Limit(refused));
         }
-        self.0.counters.connections_refused.add(1);
-        if let Some(more) = REFUSALS.pass() {
-            log!(Warn, "connection refused"; stage = why.stage(), error = why, suppressed = more);
-        }
+        conn::serve(&self.context, &self.line, origin, &place, end);
+    }
+}
+
+/// Counts and logs a connection that is not served. Those that come while the server stops are
+/// dropped without a word.
+fn refuse(counters: &Counters, why: &ConnectionRefusal) {
+    if let ConnectionRefusal::Limit(Refused::Closed) = why {
+        return;
+    }
+    counters.connections_refused.add(1);
+    if let Some(more) = REFUSALS.pass() {
+        log!(Warn, "connection refused"; stage = why.stage(), error = why, suppressed = more);
     }
 }
 

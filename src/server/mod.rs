@@ -7,6 +7,7 @@ mod conn;
 mod connections;
 mod context;
 mod delivery;
+mod entrance;
 mod events;
 mod flood;
 mod listener;
@@ -29,8 +30,9 @@ use crate::sync;
 use crate::systemd::PassedSockets;
 use context::Context;
 use listener::AdmitRtmp;
+use setup::Listener;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -74,10 +76,7 @@ impl Server {
             reconnect_url: config.reconnect_url.clone(),
         };
         // Before anything is logged of those who connect.
-        for addr in listeners
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-        {
+        for addr in addrs(&listeners) {
             log!(Info, "listening"; addr = addr);
         }
         server
@@ -90,9 +89,9 @@ impl Server {
         Ok(server)
     }
 
-    fn spawn_threads(&mut self, listeners: Vec<TcpListener>) -> io::Result<()> {
-        for listener in listeners {
-            let admit = AdmitRtmp(Arc::clone(&self.context));
+    fn spawn_threads(&mut self, listeners: Vec<Listener>) -> io::Result<()> {
+        for (listener, entrance) in listeners {
+            let admit = AdmitRtmp::new(&self.context, &entrance);
             let acceptor = Acceptor::start(listener, "listener", admit)?;
             self.acceptors.push(acceptor);
         }
@@ -170,9 +169,9 @@ impl Server {
     }
 }
 
-fn addrs(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+fn addrs(listeners: &[Listener]) -> Vec<SocketAddr> {
     let listeners = listeners.iter();
     listeners
-        .filter_map(|listener| listener.local_addr().ok())
+        .filter_map(|(listener, _)| listener.local_addr().ok())
         .collect()
 }

@@ -2,6 +2,7 @@
 
 use super::connections::Connections;
 use super::context::Context;
+use super::entrance::Entrance;
 use super::listener;
 use super::pacing::Pacing;
 use super::pull::Pulls;
@@ -13,6 +14,7 @@ use crate::auth::{Gate, Rules};
 use crate::capacity::{self, Capacity};
 use crate::hooks::Hooks;
 use crate::ingest::{DemandObserver, Ingest, IngestSettings};
+use crate::ip_range::IpRange;
 use crate::log;
 use crate::net::{self, Merge};
 use crate::queue::Budget;
@@ -29,12 +31,16 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// The part of the memory that what waits for all peers may take together: a quarter.
 const QUEUE_MEMORY_SHARE: usize = 4;
 
+/// A socket to listen on, and who connects to it.
+pub(super) type Listener = (TcpListener, Arc<Entrance>);
+
 /// All sockets to listen on.
 pub(super) fn listeners(
     config: &Config,
     passed: Vec<TcpListener>,
-) -> Result<Vec<TcpListener>, StartError> {
+) -> Result<Vec<Listener>, StartError> {
     let bind = |addr: &str| net::bind(addr, listener::BACKLOG).map_err(StartError::Listen);
+    let direct = Arc::new(Entrance::Direct);
     let mut listeners = passed;
     if listeners.is_empty() && config.listen.is_empty() {
         listeners.push(bind(args::LISTEN)?);
@@ -42,7 +48,19 @@ pub(super) fn listeners(
     for addr in &config.listen {
         listeners.push(bind(addr)?);
     }
-    Ok(listeners)
+    let listeners = listeners.into_iter();
+    let mut all: Vec<Listener> = listeners
+        .map(|socket| (socket, Arc::clone(&direct)))
+        .collect();
+    let trusted = match &config.proxy_from[..] {
+        [] => IpRange::LOOPBACK.to_vec(),
+        ranges => ranges.to_vec(),
+    };
+    let proxied = Arc::new(Entrance::Proxied(trusted));
+    for addr in &config.proxy_listen {
+        all.push((bind(addr)?, Arc::clone(&proxied)));
+    }
+    Ok(all)
 }
 
 /// What the system has room for, once the limit of open files is raised. Says so if that is less

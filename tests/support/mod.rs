@@ -147,7 +147,17 @@ impl Client {
             &handshake::HandshakePacket,
         ) -> handshake::HandshakePacket,
     ) -> Client {
-        let mut socket = TcpStream::connect(addr).expect("connect");
+        Self::shake_hands_over(TcpStream::connect(addr).expect("connect"), c2)
+    }
+
+    /// As `shake_hands_with`, over a connection that there is.
+    pub fn shake_hands_over(
+        mut socket: TcpStream,
+        c2: impl FnOnce(
+            &handshake::HandshakePacket,
+            &handshake::HandshakePacket,
+        ) -> handshake::HandshakePacket,
+    ) -> Client {
         socket.set_nodelay(true).expect("nodelay");
         socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
         let hello = handshake::hello(0, &handshake::random(7));

@@ -4,7 +4,7 @@ use super::super::config::{OnDuplicate, TrackPolicy};
 use super::super::error::Invalid;
 use super::super::flag::Takes::{Many, One};
 use super::super::flag::{Flag, add, put};
-use super::super::values::{address, boolean, choice, duration, number};
+use super::super::values::{address, boolean, choice, duration, ip_range, number};
 use crate::log::{Level, LogFormat};
 
 pub(super) const FLAGS: &[Flag] = &[
@@ -13,6 +13,19 @@ pub(super) const FLAGS: &[Flag] = &[
         takes: Many("ADDR"),
         help: "address to listen on, repeatable; :PORT means all addresses (default :1935)",
         set: |draft, value| add(&mut draft.config.listen, address(value)),
+    },
+    Flag {
+        name: "proxy-listen",
+        takes: Many("ADDR"),
+        help: "address where proxies connect and send a PROXY header first, repeatable",
+        set: |draft, value| add(&mut draft.config.proxy_listen, address(value)),
+    },
+    Flag {
+        name: "proxy-from",
+        takes: Many("CIDR"),
+        help: "addresses of proxies that are believed, repeatable: 10.0.0.0/8, or a single\n\
+               address (default loopback)",
+        set: |draft, value| add(&mut draft.config.proxy_from, ip_range(value)),
     },
     Flag {
         name: "log-level",

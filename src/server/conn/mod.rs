@@ -20,19 +20,20 @@ use std::time::Instant;
 
 static FAILURES: RateLimit = flood_limit();
 
-/// Serves one peer until either side ends it. Runs on the connection's reader thread; when it
+/// Serves one peer, whose handshake is over by `end`, until either side ends it. Runs on the connection's reader thread; when it
 /// returns, the writer is gone too, and so is every trace of the connection.
 pub(super) fn serve(
     context: &Context,
     line: &Arc<SharedSocket>,
     origin: Origin,
     place: &Admission,
+    end: Instant,
 ) {
     let id = place.id().to_string();
     let (began, addr) = (Instant::now(), origin.addr);
     log!(Debug, "connection accepted"; conn_id = id, peer_addr = addr);
     context.hooks.fire(events::accepted(&id, origin));
-    let (error, role) = match shake_hands(context, place.id(), &line.0) {
+    let (error, role) = match shake_hands(context, place.id(), &line.0, end) {
         Ok(()) => {
             context.hooks.fire(events::handshake_done(&id));
             talk(context, &id, line, origin, place)
@@ -65,9 +66,9 @@ pub(super) fn serve(
     }
 }
 
-fn shake_hands(context: &Context, id: ConnId, socket: &Socket) -> Result<(), Error> {
+fn shake_hands(context: &Context, id: ConnId, socket: &Socket, end: Instant) -> Result<(), Error> {
     let seed = context.seed.wrapping_add(id.number() << 1);
-    if let Some(deviation) = handshake::accept(socket, || context.clock_ms(), seed)? {
+    if let Some(deviation) = handshake::accept(socket, end, || context.clock_ms(), seed)? {
         log!(Debug, "peer deviated from the specification"; conn_id = id, deviation = deviation);
     }
     Ok(())

@@ -4,6 +4,7 @@
 mod amf;
 mod chunks;
 mod noise;
+mod proxy;
 mod strict;
 mod writer;
 
