@@ -5,7 +5,9 @@ mod support;
 
 mod media {
     mod flv_reader;
+    mod hls;
     mod mp4;
     mod mp4_reader;
+    mod playlist_reader;
     mod recorder;
 }

@@ -39,6 +39,13 @@ impl TrackClock {
         u64::try_from((ticks + NANOS / 2) / NANOS).unwrap_or(u64::MAX)
     }
 
+    /// Ticks in nanoseconds, rounded to the nearest.
+    pub(super) fn nanos(self, ticks: u64) -> u64 {
+        let timescale = u128::from(self.timescale).max(1);
+        let nanos = (u128::from(ticks) * NANOS + timescale / 2) / timescale;
+        u64::try_from(nanos).unwrap_or(u64::MAX)
+    }
+
     /// The decode time of the next sample, whose message is due at `ns` and whose sound is `len`
     /// ticks long; 0 of pictures. Times never go back.
     ///

@@ -7,6 +7,7 @@ pub mod colour;
 pub mod config;
 pub(crate) mod first_track;
 pub mod flv;
+pub mod hls;
 pub mod mp4;
 pub mod opening;
 pub mod sample;

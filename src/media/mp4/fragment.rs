@@ -161,6 +161,15 @@ impl Fragmenter {
         })
     }
 
+    /// When the last sample of a track is decoded, in nanoseconds; `None` if it is in a fragment, or
+    /// there is no such track.
+    pub fn last_ns(&self, track: TrackId) -> Option<u64> {
+        let mut queues = self.queues.iter();
+        let queue = queues.find(|queue| queue.track == track)?;
+        let last = queue.waiting.last()?;
+        Some(queue.clock.nanos(last.time))
+    }
+
     /// A fragment of what has come since the last one; `None` if that is nothing.
     pub fn cut(&mut self, ending: LastSample) -> Option<Fragment> {
         let (mut runs, mut data) = (Vec::new(), Vec::new());

@@ -1,0 +1,147 @@
+//! The tracks of a stream as long as nothing breaks: which sample belongs where.
+
+use super::preroll::Preroll;
+use crate::media::mp4::Mp4Track;
+use crate::media::sample::{MediaType, TrackId};
+use crate::media::tracks::MediaSample;
+
+/// A track without a sample for this long while the others go on is gone, in ms.
+const GONE_MS: u64 = 5000;
+
+/// Steps of a track's clock that are no breaks, back and forward, in ms.
+const BACK_MS_MAX: u64 = 1000;
+const FORWARD_MS_MAX: u64 = 10_000;
+
+const MS: u64 = 1_000_000;
+
+/// The tracks that are packaged.
+pub(super) struct Live {
+    marks: Vec<Mark>,
+    /// Media breaks at the next keyframe: sound has come, gone, or changed. Until then its samples
+    /// are left out if they are of another configuration.
+    breaks_at_keyframe: bool,
+    muted: Option<TrackId>,
+}
+
+/// What becomes of a sample.
+pub(super) enum Place {
+    /// It follows the ones before.
+    Here,
+    /// It belongs to what begins with it.
+    Behind(Preroll),
+    Nowhere,
+}
+
+/// How far a track has come, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    track: TrackId,
+    last: Option<u64>,
+    /// How far the other has gone on since then.
+    idle: u64,
+}
+
+/// A longer step of a track is one of the stream as a whole, in nanoseconds.
+const STEP_MAX: u64 = 1_000_000_000;
+
+/// Whether a clock that does this has been set anew.
+fn is_jump(last: u64, time: u64) -> bool {
+    time + BACK_MS_MAX * MS < last || time > last + FORWARD_MS_MAX * MS
+}
+
+impl Live {
+    pub(super) fn new(tracks: &[Mp4Track]) -> Live {
+        let mark = |track: &Mp4Track| Mark {
+            track: track.id,
+            last: None,
+            idle: 0,
+        };
+        Live {
+            marks: tracks.iter().map(mark).collect(),
+            breaks_at_keyframe: false,
+            muted: None,
+        }
+    }
+
+    fn has(&self, medium: MediaType) -> bool {
+        self.marks.iter().any(|mark| mark.track.medium == medium)
+    }
+
+    /// When the last sample of a track was due, if it has had one; `None` if it is none of these.
+    fn last(&self, track: TrackId) -> Option<Option<u64>> {
+        let mut marks = self.marks.iter();
+        let mark = marks.find(|mark| mark.track == track)?;
+        Some(mark.last)
+    }
+
+    /// The place of the next sample. Tracks may come and go if they `share` a playlist.
+    pub(super) fn place(&mut self, sample: &MediaSample, share: bool, is_supported: bool) -> Place {
+        let is_picture = sample.track.medium == MediaType::Video;
+        if let Some(gone) = self.gone(sample).filter(|_| share)
+            && let Place::Behind(preroll) = self.break_for(gone, Preroll::without(gone))
+        {
+            return Place::Behind(preroll);
+        }
+        if self.breaks_at_keyframe && is_picture && sample.is_sync {
+            return Place::Behind(Preroll::default());
+        }
+        let Some(last) = self.last(sample.track) else {
+            let is_new = !self.has(sample.track.medium);
+            if !share || !is_new || !sample.is_sync || !is_supported {
+                return Place::Nowhere;
+            }
+            return self.break_for(sample.track, Preroll::default());
+        };
+        if last.is_some_and(|last| is_jump(last, sample.time_ns)) && self.is_jump(sample.time_ns) {
+            return Place::Behind(Preroll::default());
+        }
+        match self.muted == Some(sample.track) {
+            true => Place::Nowhere,
+            false => Place::Here,
+        }
+    }
+
+    /// Whether this time is far from that of all tracks.
+    fn is_jump(&self, time: u64) -> bool {
+        let mut lasts = self.marks.iter().filter_map(|mark| mark.last);
+        lasts.all(|last| is_jump(last, time))
+    }
+
+    /// How far a track has gone on with `sample`.
+    fn step(&self, sample: &MediaSample) -> u64 {
+        let last = self.last(sample.track).flatten();
+        let step = last.map_or(0, |last| sample.time_ns.saturating_sub(last));
+        step.min(STEP_MAX)
+    }
+
+    /// A track without a sample for too long while that of `sample` went on.
+    fn gone(&self, sample: &MediaSample) -> Option<TrackId> {
+        let step = self.step(sample);
+        let is_gone = |mark: &&Mark| mark.track != sample.track && mark.idle + step > GONE_MS * MS;
+        self.marks.iter().find(is_gone).map(|gone| gone.track)
+    }
+
+    /// Breaks for a change of `track`, to go on with `preroll`: at once, but for sound beside
+    /// pictures, which would be lost up to the next keyframe.
+    pub(super) fn break_for(&mut self, track: TrackId, preroll: Preroll) -> Place {
+        if track.medium == MediaType::Video || !self.has(MediaType::Video) {
+            return Place::Behind(preroll);
+        }
+        self.breaks_at_keyframe = true;
+        self.muted = Some(track);
+        Place::Nowhere
+    }
+
+    /// Takes note of how far a track has come.
+    pub(super) fn note(&mut self, sample: &MediaSample) {
+        let step = self.step(sample);
+        for mark in &mut self.marks {
+            if mark.track == sample.track {
+                mark.last = mark.last.max(Some(sample.time_ns));
+                mark.idle = 0;
+            } else {
+                mark.idle += step;
+            }
+        }
+    }
+}

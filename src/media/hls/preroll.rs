@@ -1,0 +1,142 @@
+//! What comes before media of one configuration can begin: which tracks there are is not known yet.
+
+use crate::amf0::Pairs;
+use crate::media::mp4::{Mp4Track, is_supported};
+use crate::media::opening::Opening;
+use crate::media::sample::{MediaType, TrackId};
+use crate::media::tracks::{MediaSample, StreamTracks, TRACKS_WAIT_MS};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A sample, and the message that has its bytes.
+pub(super) type Sample = (MediaSample, Arc<[u8]>);
+
+/// A keyframe is waited for for this long, in ms. Then a stream begins with its sound.
+pub(crate) const KEYFRAME_WAIT_MS: u64 = 6000;
+
+/// Samples that wait have at most this many bytes.
+pub(crate) const PREROLL_LEN_MAX: usize = 32 << 20;
+
+/// At most this many samples wait.
+pub(crate) const PREROLL_SAMPLES_MAX: usize = 8192;
+
+/// Samples that wait until it is known which tracks begin.
+#[derive(Debug, Default)]
+pub(super) struct Preroll {
+    opening: Opening,
+    pending: Vec<Sample>,
+    len: usize,
+    /// Tracks that have had a sample that a decoder can begin with.
+    begun: BTreeSet<TrackId>,
+    /// Tracks that are not waited for.
+    absent: Option<TrackId>,
+    /// When the first and the last sample were due, in nanoseconds.
+    span: Option<(u64, u64)>,
+}
+
+impl Preroll {
+    /// Without waiting for `absent`.
+    pub(super) fn without(absent: TrackId) -> Preroll {
+        Preroll {
+            absent: Some(absent),
+            ..Preroll::default()
+        }
+    }
+
+    /// Takes note of the stream's metadata.
+    pub(super) fn announce(&mut self, properties: &Pairs) {
+        self.opening.announce(properties);
+    }
+
+    /// Takes a sample; of pictures those before the first keyframe are left out.
+    pub(super) fn push(&mut self, sample: &MediaSample, payload: &Arc<[u8]>) {
+        let time = sample.time_ns;
+        let (first, last) = self.span.unwrap_or((time, time));
+        self.span = Some((first, last.max(time)));
+        if !sample.is_sync && !self.begun.contains(&sample.track) {
+            return;
+        }
+        self.opening.see(sample);
+        self.begun.insert(sample.track);
+        self.len += sample.data.len();
+        self.pending.push((sample.clone(), Arc::clone(payload)));
+    }
+
+    fn span_ms(&self) -> u64 {
+        self.span
+            .map_or(0, |(first, last)| (last - first) / 1_000_000)
+    }
+
+    /// The tracks that can begin.
+    pub(super) fn tracks(&self, tracks: &StreamTracks) -> Vec<Mp4Track> {
+        let known = tracks
+            .known()
+            .filter(|(id, config)| self.begun.contains(id) && is_supported(config.format));
+        let track = |(id, config): (_, &crate::media::config::Config)| Mp4Track {
+            id,
+            config: config.clone(),
+        };
+        known.map(track).collect()
+    }
+
+    /// Whether it is known which tracks begin. At least `probe_ms` have to have come.
+    pub(super) fn is_over(&self, tracks: &StreamTracks, probe_ms: u64) -> bool {
+        let span_ms = self.span_ms();
+        let is_full = self.len > PREROLL_LEN_MAX || self.pending.len() > PREROLL_SAMPLES_MAX;
+        if span_ms >= KEYFRAME_WAIT_MS || is_full {
+            return !self.pending.is_empty();
+        }
+        let lacks = |medium: MediaType| {
+            let mut known = tracks.known();
+            known.any(|(id, config)| {
+                id.medium == medium
+                    && is_supported(config.format)
+                    && !self.begun.contains(&id)
+                    && self.absent != Some(id)
+            })
+        };
+        let is_late = span_ms >= TRACKS_WAIT_MS;
+        span_ms >= probe_ms
+            && self.opening.is_over(tracks)
+            && !lacks(MediaType::Video)
+            && (is_late || !lacks(MediaType::Audio))
+    }
+
+    /// The time between two samples of the tracks that lead, in ticks: that of the slowest.
+    pub(super) fn frame(&self, tracks: &[Mp4Track]) -> Option<i64> {
+        let has_pictures = tracks
+            .iter()
+            .any(|track| track.id.medium == MediaType::Video);
+        let lead = if has_pictures {
+            MediaType::Video
+        } else {
+            MediaType::Audio
+        };
+        let mut spans: BTreeMap<TrackId, (u64, u64, u64)> = BTreeMap::new();
+        let samples = self.pending.iter().map(|(sample, _)| sample);
+        for sample in samples.filter(|sample| sample.track.medium == lead) {
+            let time = sample.time_ns;
+            let (first, last, count) = spans.entry(sample.track).or_insert((time, time, 0));
+            (*first, *last) = ((*first).min(time), (*last).max(time));
+            *count += 1;
+        }
+        let frames = spans.into_values().filter(|(.., count)| *count > 1);
+        let frames = frames.map(|(first, last, count)| (last - first) / (count - 1) / 10_000);
+        frames.max().map(u64::cast_signed)
+    }
+
+    /// The samples of these tracks, from where they begin together.
+    pub(super) fn take(self, tracks: &[Mp4Track]) -> Vec<Sample> {
+        let lead = tracks.iter().map(|track| track.id).min();
+        let start = self
+            .pending
+            .iter()
+            .find(|(sample, _)| Some(sample.track) == lead)
+            .map_or(0, |(sample, _)| sample.time_ns);
+        let is_used = |(sample, _): &Sample| {
+            let is_early = sample.track.medium == MediaType::Audio && sample.time_ns < start;
+            !is_early && tracks.iter().any(|track| track.id == sample.track)
+        };
+        self.pending.into_iter().filter(is_used).collect()
+    }
+}

@@ -1,0 +1,412 @@
+//! One playlist's media: samples in, parts and segments out.
+
+use super::grid::{PartGrid, TICKS_A_MS, TICKS_A_SECOND};
+use super::window::{Init, Part, Segment, Window};
+use crate::media::config::Config;
+use crate::media::mp4::{Fragmenter, LastSample, Movie, Mp4Track, initialization};
+use crate::media::sample::{MediaType, TrackId};
+use crate::media::tracks::MediaSample;
+use std::sync::Arc;
+
+/// Makes names that nobody can guess and that are never used again.
+pub type Names = Box<dyn FnMut() -> String + Send>;
+
+/// A segment whose samples have this many bytes ends with its part, without a keyframe.
+pub(crate) const SEGMENT_LEN_MAX: usize = 16 << 20;
+
+/// A part whose samples have this many bytes ends with the next picture.
+pub(crate) const PART_LEN_MAX: usize = 8 << 20;
+
+/// The other track goes on for this long without a picture before parts are cut without one.
+const STALL: i64 = TICKS_A_SECOND;
+
+/// How much earlier than a segment may end a keyframe ends it, but for less than a picture: messages
+/// have whole milliseconds.
+const EARLY: i64 = 50 * TICKS_A_MS;
+
+/// Of a stream whose keyframes are not known, the first segment ends without one when it is this
+/// long: somebody waits for it.
+const FIRST_SEGMENT: i64 = 6 * TICKS_A_SECOND;
+
+/// Longest target duration, in seconds.
+pub(crate) const TARGET_S_MAX: u64 = 30;
+
+/// The target duration for segments that are about `natural` ticks long: half as much more, for it
+/// never changes.
+pub(super) fn target_s(natural: i64) -> u64 {
+    let second = TICKS_A_SECOND.unsigned_abs();
+    let target = (natural.unsigned_abs() * 3 / 2).div_ceil(second);
+    target.clamp(1, TARGET_S_MAX)
+}
+
+/// What holds for all playlists of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub grid: PartGrid,
+    /// The shortest segment, in ticks.
+    pub segment: i64,
+    /// The target duration; `None` until the first segment is there.
+    pub target_s: Option<u64>,
+    /// How much later than the stream's clock that of the world is, in ms.
+    pub anchor_ms: i64,
+}
+
+/// A playlist and what it is made of.
+pub(super) struct Rendition {
+    /// The name of the playlist, without its ending.
+    pub name: String,
+    /// The tracks that it has now, pictures first.
+    pub tracks: Vec<Mp4Track>,
+    pub window: Window,
+    period: Option<Period>,
+    /// Whether the next segment follows a break.
+    is_broken: bool,
+    pub rates: Rates,
+}
+
+/// How many bits a second a playlist has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rates {
+    /// Of its greatest segment.
+    pub peak: u64,
+    bytes: u64,
+    ticks: u64,
+    /// Pictures, and for how long, in ticks.
+    frames: (u64, u64),
+}
+
+impl Rates {
+    fn add(&mut self, (ticks, bytes): (i64, usize)) {
+        let (ticks, bytes) = (ticks.unsigned_abs().max(1), bytes as u64);
+        self.bytes += bytes;
+        self.ticks += ticks;
+        self.peak = self.peak.max(bits_a_second(bytes, ticks));
+    }
+
+    /// That of all segments together.
+    pub(super) fn average(&self) -> u64 {
+        bits_a_second(self.bytes, self.ticks.max(1))
+    }
+
+    /// Pictures in 1000 seconds; `None` as long as they are too few.
+    pub(super) fn frame_rate(&self) -> Option<u64> {
+        let (frames, ticks) = self.frames;
+        let second = TICKS_A_SECOND.unsigned_abs();
+        let rate = (ticks >= second / 2).then(|| (frames * 1000 * second + ticks / 2) / ticks)?;
+        // Times in whole milliseconds are no more exact than this.
+        let whole = (rate + 500) / 1000 * 1000;
+        Some(if rate.abs_diff(whole) < 20 {
+            whole
+        } else {
+            rate
+        })
+    }
+}
+
+fn bits_a_second(bytes: u64, ticks: u64) -> u64 {
+    bytes * 8 * TICKS_A_SECOND.unsigned_abs() / ticks
+}
+
+/// Media of one configuration and one clock.
+struct Period {
+    init: Arc<Init>,
+    fragmenter: Fragmenter,
+    /// The track at whose samples parts end.
+    lead: TrackId,
+    clock: Option<Clock>,
+    /// Bytes of samples that are in no part yet.
+    waiting_len: usize,
+    /// When the other track had its last sample.
+    other_at: Option<i64>,
+    /// How far that has gone on since the lead's last sample, less what parts were made of.
+    idle: i64,
+}
+
+/// Where a playlist is, on the clock of its lead, in ticks.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    /// Where the segment begins.
+    segment_at: i64,
+    /// Where the part begins, by what was said of all parts before it.
+    part_at: i64,
+    /// Whether the part begins with a keyframe.
+    is_independent: bool,
+    /// When the lead's last sample is decoded, whether it is a keyframe, and how long after the one
+    /// before.
+    last_at: i64,
+    last_is_sync: bool,
+    interval: i64,
+}
+
+/// What of a segment has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    Nothing,
+    Part,
+    Segment,
+}
+
+impl Rendition {
+    pub(super) fn new(name: String, names: &mut Names) -> Rendition {
+        Rendition {
+            name,
+            tracks: Vec::new(),
+            window: Window::new(names()),
+            period: None,
+            is_broken: false,
+            rates: Rates::default(),
+        }
+    }
+
+    /// Goes on with these tracks, the first of which leads.
+    pub(super) fn begin(&mut self, tracks: Vec<Mp4Track>, names: &mut Names) {
+        let Some(lead) = tracks.first().map(|track| track.id) else {
+            return;
+        };
+        let data = initialization(&tracks, &Movie::default());
+        self.period = Some(Period {
+            init: Arc::new(Init {
+                name: names(),
+                data: data.into(),
+            }),
+            fragmenter: Fragmenter::new(&tracks),
+            lead,
+            clock: None,
+            waiting_len: 0,
+            other_at: None,
+            idle: 0,
+        });
+        self.tracks = tracks;
+    }
+
+    /// Whether samples of a track belong here.
+    pub(super) fn has(&self, track: TrackId) -> bool {
+        self.period.is_some() && self.tracks.iter().any(|own| own.id == track)
+    }
+
+    /// The configuration of its pictures and of its sound.
+    pub(super) fn config(&self, medium: MediaType) -> Option<&Config> {
+        let mut tracks = self.tracks.iter();
+        let track = tracks.find(|track| track.id.medium == medium)?;
+        Some(&track.config)
+    }
+
+    /// Takes a sample of one of its tracks. The target duration is set when the first segment of the
+    /// first playlist ends; until then that of another does not.
+    pub(super) fn push(
+        &mut self,
+        sample: &MediaSample,
+        payload: &Arc<[u8]>,
+        rules: &mut Rules,
+        is_first: bool,
+        names: &mut Names,
+    ) -> Cut {
+        let may_close = is_first || rules.target_s.is_some();
+        let Some(period) = &mut self.period else {
+            return Cut::Nothing;
+        };
+        period.fragmenter.push(sample, payload);
+        period.waiting_len += sample.data.len();
+        let ns = period.fragmenter.last_ns(sample.track);
+        let at = i64::try_from(ns.unwrap_or(sample.time_ns) / 10_000).unwrap_or(i64::MAX);
+        if sample.track == period.lead {
+            self.push_lead(at, sample.is_sync, may_close, rules, names)
+        } else {
+            self.push_other(at, may_close, rules, names)
+        }
+    }
+
+    fn push_lead(
+        &mut self,
+        at: i64,
+        is_sync: bool,
+        may_close: bool,
+        rules: &mut Rules,
+        names: &mut Names,
+    ) -> Cut {
+        let Some(period) = &mut self.period else {
+            return Cut::Nothing;
+        };
+        period.idle = 0;
+        let Some(clock) = &mut period.clock else {
+            period.clock = Some(Clock {
+                segment_at: at,
+                part_at: at,
+                is_independent: is_sync,
+                last_at: at,
+                last_is_sync: is_sync,
+                interval: 0,
+            });
+            self.open_segment(rules, names);
+            return Cut::Nothing;
+        };
+        clock.interval = (at - clock.last_at).max(0);
+        if clock.interval < TICKS_A_SECOND {
+            let (frames, ticks) = &mut self.rates.frames;
+            *frames += 1;
+            *ticks += clock.interval.unsigned_abs();
+        }
+        (clock.last_at, clock.last_is_sync) = (at, is_sync);
+        let clock = *clock;
+        let len = at - clock.part_at;
+        if may_close
+            && is_sync
+            && at - clock.segment_at >= rules.segment - EARLY.min(clock.interval)
+        {
+            self.cut_part(LastSample::Held, rules.grid.last(len), names);
+            if let Some(clock) = self.clock_mut() {
+                // What could not be said of this segment is not owed by the next one.
+                clock.part_at = at;
+            }
+            rules
+                .target_s
+                .get_or_insert(target_s(at - clock.segment_at));
+            self.close_segment(rules, names);
+            return Cut::Segment;
+        }
+        // The next picture would be farther from the grid than this one.
+        let interval = clock.interval.min(rules.grid.usual);
+        let is_due = len + interval / 2 >= rules.grid.usual;
+        let is_large = self.waiting_len() >= PART_LEN_MAX;
+        if !is_due && !is_large {
+            return Cut::Nothing;
+        }
+        let printed = rules.grid.inner(len);
+        if !self.cut_part(LastSample::Held, printed, names) {
+            return Cut::Nothing;
+        }
+        if let Some(clock) = self.clock_mut()
+            && at - clock.part_at > rules.grid.longest
+        {
+            // Nothing came for long: time in the playlist stood still.
+            clock.segment_at += at - clock.part_at;
+            clock.part_at = at;
+        }
+        self.close_if_long(may_close, rules, names)
+    }
+
+    /// A sample of the other track. Where pictures stand still, sound goes on.
+    fn push_other(
+        &mut self,
+        at: i64,
+        may_close: bool,
+        rules: &mut Rules,
+        names: &mut Names,
+    ) -> Cut {
+        let Some(period) = &mut self.period else {
+            return Cut::Nothing;
+        };
+        let step = at - period.other_at.unwrap_or(at);
+        period.other_at = Some(at);
+        period.idle += step.clamp(0, rules.grid.usual);
+        if period.idle < STALL + rules.grid.usual || period.clock.is_none() {
+            return Cut::Nothing;
+        }
+        period.idle -= rules.grid.usual;
+        if !self.cut_part(LastSample::Held, rules.grid.usual, names) {
+            return Cut::Nothing;
+        }
+        self.close_if_long(may_close, rules, names)
+    }
+
+    fn clock_mut(&mut self) -> Option<&mut Clock> {
+        self.period.as_mut()?.clock.as_mut()
+    }
+
+    fn waiting_len(&self) -> usize {
+        self.period.as_ref().map_or(0, |period| period.waiting_len)
+    }
+
+    /// Ends the part. Whether there was anything in it.
+    fn cut_part(&mut self, ending: LastSample, duration: i64, names: &mut Names) -> bool {
+        let Some(period) = &mut self.period else {
+            return false;
+        };
+        let (Some(clock), Some(open)) = (&mut period.clock, &mut self.window.open) else {
+            return false;
+        };
+        let Some(fragment) = period.fragmenter.cut(ending) else {
+            return false;
+        };
+        let mut data = Vec::new();
+        fragment.put(&mut data);
+        period.waiting_len = 0;
+        open.parts.push(Part {
+            name: std::mem::replace(&mut self.window.hint, names()),
+            duration,
+            is_independent: clock.is_independent,
+            data: data.into(),
+        });
+        clock.part_at += duration;
+        // The lead's last sample is the first of the next part.
+        clock.is_independent = clock.last_is_sync;
+        true
+    }
+
+    /// Ends the segment behind its last part if it could become longer than may be said.
+    fn close_if_long(&mut self, may_close: bool, rules: &mut Rules, names: &mut Names) -> Cut {
+        let Some(clock) = self.clock_mut().copied() else {
+            return Cut::Part;
+        };
+        let len = clock.part_at - clock.segment_at;
+        let is_large = self
+            .window
+            .open
+            .as_ref()
+            .is_some_and(|open| open.len() >= SEGMENT_LEN_MAX);
+        let longest = rules.target_s.map_or(FIRST_SEGMENT, |target_s| {
+            target_s.cast_signed() * TICKS_A_SECOND
+        });
+        if !may_close || len + rules.grid.longest <= longest && !is_large {
+            return Cut::Part;
+        }
+        rules.target_s.get_or_insert(target_s(2 * FIRST_SEGMENT));
+        self.close_segment(rules, names);
+        Cut::Segment
+    }
+
+    /// Ends the segment; the next one begins where the next part does.
+    fn close_segment(&mut self, rules: &Rules, names: &mut Names) {
+        let closed = self.window.close(rules.target_s.unwrap_or_default());
+        closed.into_iter().for_each(|closed| self.rates.add(closed));
+        self.open_segment(rules, names);
+    }
+
+    fn open_segment(&mut self, rules: &Rules, names: &mut Names) {
+        let Some(period) = &mut self.period else {
+            return;
+        };
+        let Some(clock) = &mut period.clock else {
+            return;
+        };
+        clock.segment_at = clock.part_at;
+        self.window.open = Some(Segment {
+            name: names(),
+            init: Arc::clone(&period.init),
+            is_discontinuity: std::mem::take(&mut self.is_broken),
+            program_ms: rules.anchor_ms + clock.segment_at / TICKS_A_MS,
+            parts: Vec::new(),
+        });
+    }
+
+    /// Ends part and segment with what there is. What follows, if anything, follows a break.
+    pub(super) fn end_period(&mut self, rules: &mut Rules, names: &mut Names) {
+        let clock = self.clock_mut().copied();
+        if let Some(clock) = clock {
+            let len = clock.last_at + clock.interval - clock.part_at;
+            self.cut_part(LastSample::Guessed, rules.grid.last(len), names);
+        }
+        let open = self.window.open.as_ref();
+        let was_broken = open.is_some_and(|open| open.is_discontinuity && open.parts.is_empty());
+        let len = open.map_or(0, Segment::duration);
+        if len > 0 {
+            rules
+                .target_s
+                .get_or_insert(target_s(len.max(rules.segment)));
+        }
+        let closed = self.window.close(rules.target_s.unwrap_or_default());
+        closed.into_iter().for_each(|closed| self.rates.add(closed));
+        self.is_broken |= was_broken || !self.window.segments.is_empty();
+        self.period = None;
+    }
+}

@@ -1,0 +1,313 @@
+//! What a stream does that is not steady.
+
+use super::listener::{Listener, START_MS};
+use super::stream::{
+    aac_header, avc_header, of_track, other_avc_header, picture, sound, sound_ms, steady,
+};
+use crate::media::mp4_reader::Movie;
+use crate::media::playlist_reader::SECOND;
+use rtmp_server::media::hls::{MEMORY_MAX, Reload, Reply};
+use rtmp_server::rtmp::{Message, MessageType};
+
+fn later(messages: &[Message], ms: u32) -> Vec<Message> {
+    let moved = messages.iter().map(|message| Message {
+        timestamp: message.timestamp.plus(ms),
+        ..message.clone()
+    });
+    moved.collect()
+}
+
+/// The ids of samples of a kind.
+fn ids(movies: &[Movie], handler: &str) -> Vec<u32> {
+    let tracks = movies.iter().flat_map(|movie| &movie.tracks);
+    let tracks = tracks.filter(|track| track.handler == handler);
+    let samples = tracks.flat_map(|track| &track.samples);
+    samples
+        .map(|sample| u32::from_be_bytes(sample.data[..].try_into().expect("an id")))
+        .collect()
+}
+
+#[test]
+fn a_steady_stream_has_equal_parts_and_segments() {
+    for fps in [24, 25, 30, 50, 60] {
+        let mut listener = Listener::new(None);
+        listener.push(&steady(fps, 2 * fps, 40));
+        listener.end();
+        let segments: Vec<_> = listener.history.segments.values().collect();
+        assert_eq!(segments.len(), 20, "{fps}");
+        for segment in &segments {
+            assert!(
+                segment.duration.abs_diff(2 * SECOND) <= 5 * 100_000 / u64::from(fps),
+                "{fps}"
+            );
+            assert!(segment.parts[0].is_independent);
+            assert!((4..=5).contains(&segment.parts.len()), "{fps}: {segment:?}");
+        }
+        let movies = listener.movies();
+        assert_eq!(ids(&movies, "vide"), (0..40 * fps).collect::<Vec<_>>());
+        assert!(
+            listener.drift("vide") <= 100,
+            "{fps}: {}",
+            listener.drift("vide")
+        );
+        // Eight segments are named.
+        assert_eq!(listener.history.last().segments.len(), 8);
+        assert_eq!(listener.history.last().media_sequence, 12);
+    }
+}
+
+#[test]
+fn a_publisher_that_returns_is_a_discontinuity() {
+    let mut listener = Listener::new(Some(1000));
+    let media = steady(30, 30, 5);
+    for turn in 0..12 {
+        listener.begin();
+        listener.push(&later(&media, turn * 7000));
+    }
+    listener.end();
+    let breaks = listener
+        .history
+        .segments
+        .values()
+        .filter(|segment| segment.is_discontinuity);
+    assert_eq!(breaks.count(), 11);
+    let last = listener.history.last();
+    assert!(last.discontinuity_sequence > 5);
+    let movies = listener.movies();
+    assert_eq!(movies.len(), 12);
+    assert_eq!(ids(&movies, "vide").len(), 12 * 150);
+    assert!(movies.iter().all(|movie| movie.tracks.len() == 2));
+}
+
+#[test]
+fn a_new_configuration_is_a_discontinuity_with_a_map() {
+    let mut listener = Listener::new(None);
+    let media = steady(30, 60, 6);
+    listener.push(&media);
+    let mut again = media.clone();
+    again[0] = other_avc_header(0);
+    listener.push(&later(&again, 6000));
+    // The same configuration once more changes nothing.
+    listener.push(&later(&again, 12_000));
+    listener.end();
+    let movies = listener.movies();
+    assert_eq!(movies.len(), 2);
+    assert_ne!(movies[0].tracks[0].entry, movies[1].tracks[0].entry);
+    assert_eq!(ids(&movies, "vide").len(), 3 * 180);
+}
+
+/// Sound comes 4 s after the pictures: these begin without it.
+#[test]
+fn a_late_track_is_a_discontinuity() {
+    let mut listener = Listener::new(Some(2000));
+    let media = steady(30, 60, 10);
+    let is_late =
+        |message: &&Message| message.kind == MessageType::VIDEO || message.timestamp.0 > 4000;
+    let media: Vec<Message> = media.iter().filter(is_late).cloned().collect();
+    let mut late = media.clone();
+    late.insert(121, aac_header(4000));
+    listener.push(&late);
+    listener.end();
+    let movies = listener.movies();
+    let tracks: Vec<usize> = movies.iter().map(|movie| movie.tracks.len()).collect();
+    assert_eq!(tracks, [1, 2]);
+}
+
+/// Pictures stop, and parts go on with sound; after a while pictures are not promised any more. When
+/// they come back, they are.
+#[test]
+fn a_track_that_stops_is_not_waited_for() {
+    let mut listener = Listener::new(Some(1000));
+    let media = steady(30, 30, 30);
+    let is_there = |message: &&Message| {
+        let gone = 10_010..20_000;
+        message.kind == MessageType::AUDIO || !gone.contains(&message.timestamp.0)
+    };
+    let media: Vec<Message> = media.iter().filter(is_there).cloned().collect();
+    listener.push(&media);
+    listener.end();
+    let movies = listener.movies();
+    let tracks: Vec<usize> = movies.iter().map(|movie| movie.tracks.len()).collect();
+    assert_eq!(tracks, [2, 1, 2]);
+    let sounds = ids(&movies, "soun");
+    assert!(
+        sounds.len() > 1285 && sounds.is_sorted(),
+        "{}",
+        sounds.len()
+    );
+}
+
+#[test]
+fn long_groups_of_pictures_are_cut() {
+    // Known beforehand: whole groups as long as they may be.
+    for (keyframes_ms, gop, target) in [(Some(8000), 8, 12), (Some(20_000), 20, 30), (None, 30, 18)]
+    {
+        let mut listener = Listener::new(keyframes_ms);
+        listener.push(&steady(30, 30 * gop, 90));
+        assert_eq!(listener.history.last().target, target, "{gop}");
+        let all = listener.history.segments.values();
+        let independent = all
+            .filter(|segment| segment.parts[0].is_independent)
+            .count() as u32;
+        assert_eq!(independent, 90 / gop, "{gop}");
+        assert_eq!(listener.history.last().is_independent, gop <= 20, "{gop}");
+    }
+    // Longer than expected: cut without a keyframe, and nothing is promised any more.
+    let mut listener = Listener::new(Some(2000));
+    listener.push(&steady(30, 300, 30));
+    assert_eq!(listener.history.last().target, 3);
+    assert!(!listener.history.last().is_independent);
+    listener.end();
+    assert_eq!(
+        ids(&listener.movies(), "vide"),
+        (0..900).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn times_that_jump_are_a_discontinuity_and_those_that_stand_still_are_none() {
+    for (jump, files) in [(8000, 1), (12_000, 2), (36_000_000, 2)] {
+        let mut listener = Listener::new(Some(1000));
+        let media = steady(30, 30, 5);
+        listener.push(&media);
+        listener.push(&later(&media[2..], 5000 + jump));
+        listener.end();
+        assert_eq!(listener.movies().len(), files, "{jump}");
+        assert_eq!(ids(&listener.movies(), "vide").len(), 300, "{jump}");
+    }
+    let mut listener = Listener::new(Some(1000));
+    let media = steady(30, 30, 5);
+    listener.push(&later(&media, 100_000));
+    listener.push(&media[2..]);
+    listener.end();
+    assert_eq!(listener.movies().len(), 2);
+}
+
+#[test]
+fn the_wrap_of_times_is_no_break() {
+    let mut listener = Listener::new(Some(1000));
+    listener.push(&later(&steady(30, 30, 10), u32::MAX - 4000));
+    listener.end();
+    assert_eq!(listener.movies().len(), 1);
+    assert_eq!(ids(&listener.movies(), "vide").len(), 300);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut listener = Listener::new(Some(1000));
+    let mut highest = 0;
+    let media = steady(30, 30, 60);
+    for message in &media {
+        let mut message = message.clone();
+        if message.kind == MessageType::VIDEO && message.payload[1] == 1 {
+            let mut payload = message.payload.to_vec();
+            payload.resize(600_000, 7);
+            message.payload = payload.into();
+        }
+        let now_ms = START_MS + i64::from(message.timestamp.0);
+        listener.packager.push(&[message], now_ms);
+        highest = highest.max(listener.packager.memory());
+    }
+    assert!(
+        highest > MEMORY_MAX / 2 && highest <= MEMORY_MAX,
+        "{highest}"
+    );
+    assert!(listener.packager.has_begun());
+}
+
+#[test]
+fn requests_wait_for_what_is_to_come() {
+    let mut listener = Listener::new(Some(2000));
+    // Two whole segments and three parts of the third.
+    listener.push(&steady(30, 60, 6)[..2 + 166 + 239]);
+    let last = listener.history.last();
+    let (open, parts) = (
+        last.open_sequence(),
+        last.open.as_ref().map_or(0, |open| open.parts.len()),
+    );
+    assert_eq!((open, parts), (2, 3));
+    #[rustfmt::skip]
+    let rows = [
+        (None, None, "now"), (None, Some(0), "never"),
+        (Some(0), None, "now"), (Some(1), None, "now"), (Some(1), Some(3), "now"), (Some(1), Some(99), "now"),
+        (Some(2), None, "later"), (Some(2), Some(0), "now"), (Some(2), Some(2), "now"),
+        (Some(2), Some(3), "later"), (Some(2), Some(8), "later"), (Some(2), Some(9), "never"),
+        (Some(3), None, "later"), (Some(3), Some(0), "later"), (Some(4), None, "never"), (Some(u64::MAX), Some(u64::MAX), "never"),
+    ];
+    let reply = |listener: &Listener, segment, part| match listener.packager.playlist(
+        "stream",
+        Reload { segment, part },
+        "",
+    ) {
+        Reply::Playlist(_) => "now",
+        Reply::Waits => "later",
+        Reply::Impossible => "never",
+        Reply::Unknown => "unknown",
+    };
+    for (segment, part, want) in rows {
+        assert_eq!(
+            reply(&listener, segment, part),
+            want,
+            "{segment:?} {part:?}"
+        );
+    }
+    listener.end();
+    for (segment, part, _) in rows {
+        let want = if (segment, part) == (None, Some(0)) {
+            "never"
+        } else {
+            "now"
+        };
+        assert_eq!(
+            reply(&listener, segment, part),
+            want,
+            "{segment:?} {part:?}"
+        );
+    }
+    assert_eq!(
+        listener.packager.playlist("video0", Reload::default(), ""),
+        Reply::Unknown
+    );
+    assert_eq!(listener.packager.resource("nothing"), None);
+}
+
+/// Of two pictures and two sounds each playlist is strict by itself.
+#[test]
+fn playlists_of_several_tracks_are_strict() {
+    for name in ["video0", "video1", "audio0", "audio1"] {
+        let mut listener = Listener::new(None);
+        listener.name = name.to_owned();
+        let media = steady(30, 45, 30);
+        let both = media
+            .iter()
+            .flat_map(|message| [message.clone(), of_track(message, 1)]);
+        listener.push(&both.collect::<Vec<_>>());
+        listener.end();
+        let movies = listener.movies();
+        assert_eq!((movies.len(), movies[0].tracks.len()), (1, 1));
+        let handler = if name.starts_with("video") {
+            "vide"
+        } else {
+            "soun"
+        };
+        assert!(
+            listener.drift(handler) <= 2500,
+            "{name}: {}",
+            listener.drift(handler)
+        );
+    }
+}
+
+#[test]
+fn what_has_no_place_is_told() {
+    let mut listener = Listener::new(None);
+    let speex = |index: u32| Message {
+        payload: vec![0xb2, 1, 2].into(),
+        ..sound(sound_ms(index), index)
+    };
+    listener.push(&(0..100).map(speex).collect::<Vec<_>>());
+    assert!(listener.packager.is_unplayable());
+    assert_eq!(listener.packager.left_out().len(), 1);
+    listener.push(&[avc_header(3000), picture(3000, true, 1)]);
+    assert!(!listener.packager.is_unplayable());
+}

@@ -1,0 +1,9 @@
+//! HLS without a socket: what a stream becomes, read back by a strict reader of playlists and one of
+//! MP4, and by ffmpeg.
+
+mod breaks;
+mod golden;
+mod listener;
+mod random;
+mod real;
+mod stream;
