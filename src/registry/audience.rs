@@ -7,7 +7,8 @@ use super::media_message::MediaMessage;
 use super::observer::Observer;
 use super::recipient::Notice;
 use super::stats;
-use super::viewer::{SubscriptionId, Viewer};
+use super::subscription_id::SubscriptionId;
+use super::viewer::{Step, Viewer};
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::QUEUE_DEPTHS;
 use std::time::Instant;
@@ -154,8 +155,15 @@ impl Audience {
         let Audience {
             viewers, encoders, ..
         } = self;
-        let straggles = |(index, viewer): (usize, &Viewer)| (!viewer.is_in_step()).then_some(index);
-        let stragglers: Vec<usize> = viewers.iter().enumerate().filter_map(straggles).collect();
+        let mut stragglers = Vec::new();
+        let mut takes_batches = false;
+        for (index, viewer) in viewers.iter().enumerate() {
+            match viewer.step() {
+                Step::Batches => takes_batches = true,
+                Step::Each => stragglers.push(index),
+                Step::Nothing => {}
+            }
+        }
         let mut dropped = 0;
         for media in run {
             cache.note(media);
@@ -163,7 +171,7 @@ impl Audience {
                 dropped += viewers[*index].deliver_one(media, cache, now);
             }
         }
-        if stragglers.len() == viewers.len() {
+        if !takes_batches {
             return dropped;
         }
         let has_first = || viewers.iter().any(Viewer::takes_first_tracks);

@@ -2,7 +2,7 @@
 
 use super::ending::{AtEnd, PublicationStatus};
 use super::streams::Registration;
-use super::viewer::SubscriptionId;
+use super::subscription_id::SubscriptionId;
 use crate::queue::Feed;
 use crate::rtmp::Message;
 use crate::stats::PublicationId;

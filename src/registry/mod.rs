@@ -28,6 +28,7 @@ mod slowness;
 mod stats;
 mod stream;
 mod streams;
+mod subscription_id;
 mod timeline;
 mod viewer;
 
@@ -36,7 +37,9 @@ pub use handles::{Publication, Subscription};
 pub use last_heard::LastHeard;
 pub use observer::Observer;
 pub use publisher::{Origin, Publisher};
-pub use recipient::{Notice, Notices, Recipient, RetainedData, SubscriberKind, SubscriptionEnd};
+pub use recipient::{
+    Notice, Notices, Recipient, RetainedData, SubscriberKind, SubscriptionEnd, Takes,
+};
 pub use refusal::Refusal;
 pub use selection::Selection;
 pub use settings::{SILENT_MAX, StreamSettings};
@@ -49,7 +52,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use streams::Streams;
-use viewer::SubscriptionId;
+use subscription_id::SubscriptionId;
 
 /// All streams. Cloning shares them.
 #[derive(Clone)]

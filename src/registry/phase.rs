@@ -13,11 +13,11 @@ pub(super) enum ViewerPhase {
     Waiting(Instant),
     /// The viewer was told that it plays, and has nothing of this publication yet.
     Starting(KeyframeWait),
-    /// The viewer is sent what comes. Of video only the tracks that have begun, until all have.
-    Playing(Video),
+    /// The viewer is sent what comes.
+    Playing,
 }
 
-/// Which video tracks a viewer is sent.
+/// Which video tracks a viewer who plays is sent: those that have begun, until all have.
 #[derive(Debug)]
 pub(super) enum Video {
     /// All tracks, also those that begin later.

@@ -9,7 +9,9 @@ use crate::rtmp::{Message, StreamId, status};
 pub struct Recipient {
     /// The connection, for the log.
     pub conn_id: String,
-    /// The message stream on which it is sent.
+    /// What it is sent of the stream.
+    pub takes: Takes,
+    /// The message stream on which it is sent messages.
     pub stream: StreamId,
     /// Which tracks it takes.
     pub tracks: Selection,
@@ -24,6 +26,15 @@ pub struct Recipient {
     pub needs_kinds: bool,
     /// What it is told beside the media.
     pub notices: Box<dyn Notices>,
+}
+
+/// What a recipient is sent of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Its messages, as they come.
+    Messages,
+    /// Nothing: it fetches what it wants, and is here to be counted, told and ended.
+    Nothing,
 }
 
 /// What a recipient is counted as, and with it how long it stays.
@@ -93,6 +104,7 @@ impl Recipient {
     ) -> Recipient {
         Recipient {
             conn_id,
+            takes: Takes::Messages,
             stream,
             tracks: Selection::All,
             via: Vec::new(),
@@ -112,6 +124,7 @@ impl Recipient {
     pub fn listener(conn_id: String) -> Recipient {
         Recipient {
             conn_id,
+            takes: Takes::Messages,
             stream: StreamId(1),
             tracks: Selection::First,
             via: Vec::new(),
@@ -122,11 +135,21 @@ impl Recipient {
         }
     }
 
+    /// A client that fetches what it wants by itself: it is one of the audience, and sent nothing.
+    pub fn session(conn_id: String) -> Recipient {
+        Recipient {
+            takes: Takes::Nothing,
+            needs_kinds: false,
+            ..Recipient::listener(conn_id)
+        }
+    }
+
     /// A server that we publish to on message stream `stream`; `end` is what it is told when the
     /// stream is over.
     pub fn server(conn_id: String, stream: StreamId, end: Vec<Message>) -> Recipient {
         Recipient {
             conn_id,
+            takes: Takes::Messages,
             stream,
             tracks: Selection::All,
             via: Vec::new(),

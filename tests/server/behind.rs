@@ -54,31 +54,66 @@ fn picture(number: usize) -> Message {
     Message::untimed(MessageType::VIDEO, StreamId(1), payload)
 }
 
+fn registry(counters: &Arc<Counters>) -> Registry {
+    let settings = StreamSettings {
+        gop_cache: true,
+        takeover: true,
+        grace: Duration::from_secs(90),
+        wait: Duration::ZERO,
+        chunk_size: 4096,
+    };
+    Registry::new(settings, Arc::new(Nobody), Arc::clone(counters))
+}
+
+fn publisher(outbox: Arc<Outbox>) -> Publisher {
+    Publisher {
+        conn_id: "c1".to_owned(),
+        outbox,
+        heard: Arc::new(LastHeard::now()),
+        origin: Origin::Client {
+            stream: StreamId(1),
+            name: "x".to_owned(),
+        },
+        via: Vec::new(),
+    }
+}
+
+/// It is counted, stays while the publisher is lost, and is hung up on when the stream ends.
+#[test]
+fn a_session_is_a_viewer_that_is_sent_nothing() {
+    let counters = Arc::new(Counters::default());
+    let registry = registry(&counters);
+    let key = StreamKey::new("live/x").expect("a key");
+    let (publishing, _publisher) = connection(&counters);
+    let publish = || registry.publish(&key, publisher(publishing.clone()));
+    let publication = publish().expect("published");
+    let (outbox, _viewer) = connection(&counters);
+    let subscription = registry.subscribe(&key, &outbox, Recipient::session("c2".to_owned()));
+    let subscription = subscription.expect("subscribed");
+    let is_open = || outbox.push_reply(Vec::new()) != Offer::Closed;
+    for number in 0..3 {
+        let status = publication.send([picture(number)]);
+        assert_eq!(status, PublicationStatus::Current);
+    }
+    assert_eq!(registry.count(), (1, 1));
+    drop(publication);
+    assert_eq!(registry.count(), (0, 1));
+    let publication = publish().expect("published again");
+    assert_eq!(publication.send([picture(0)]), PublicationStatus::Current);
+    assert_eq!((outbox.media(), outbox.waiting(), is_open()), (0, 0, true));
+    publication.finish();
+    assert!(subscription.is_over() && !is_open());
+}
+
 #[test]
 fn a_viewer_that_has_taken_everything_is_not_behind() {
     for reads in [true, false] {
         let counters = Arc::new(Counters::default());
-        let settings = StreamSettings {
-            gop_cache: true,
-            takeover: true,
-            grace: Duration::from_secs(90),
-            wait: Duration::ZERO,
-            chunk_size: 4096,
-        };
-        let registry = Registry::new(settings, Arc::new(Nobody), Arc::clone(&counters));
+        let registry = registry(&counters);
         let key = StreamKey::new("live/x").expect("a key");
         let (publishing, _publisher) = connection(&counters);
-        let publisher = Publisher {
-            conn_id: "c1".to_owned(),
-            outbox: publishing,
-            heard: Arc::new(LastHeard::now()),
-            origin: Origin::Client {
-                stream: StreamId(1),
-                name: "x".to_owned(),
-            },
-            via: Vec::new(),
-        };
-        let publication = registry.publish(&key, publisher).expect("published");
+        let publication = registry.publish(&key, publisher(publishing));
+        let publication = publication.expect("published");
         let (outbox, mut viewer) = connection(&counters);
         let recipient = Recipient::player("c2".to_owned(), StreamId(1), "x".to_owned(), Vec::new());
         let subscription = registry.subscribe(&key, &outbox, recipient);

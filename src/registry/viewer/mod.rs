@@ -1,0 +1,238 @@
+//! One viewer of a stream: how it joins, stays and leaves. What it is sent is up to its [`Delivery`].
+
+mod messages;
+mod pending;
+mod subscriber;
+
+use super::batches::Batches;
+use super::cache::{Cache, JoinAt};
+use super::keyframe_wait::KeyframeWait;
+use super::media_message::MediaMessage;
+use super::phase::ViewerPhase;
+use super::recipient::{Notice, Recipient, SubscriptionEnd, Takes};
+use super::selection::Selection;
+use super::subscription_id::SubscriptionId;
+use crate::queue::{Cause, Offer, Outbox, Role};
+use messages::MessageDelivery;
+use std::time::Instant;
+use subscriber::Subscriber;
+
+/// A viewer's place in the audience.
+pub(super) struct Viewer {
+    subscriber: Subscriber,
+    delivery: Delivery,
+}
+
+/// What a viewer is sent of a stream.
+enum Delivery {
+    /// Its messages, as they come.
+    Messages(MessageDelivery),
+    /// Nothing: it fetches what it wants, and is here to be counted, told and ended.
+    Nothing,
+}
+
+impl Viewer {
+    /// A viewer who waits for a publisher until `deadline`.
+    pub(super) fn new(
+        id: SubscriptionId,
+        role: Role,
+        recipient: Recipient,
+        deadline: Instant,
+    ) -> Viewer {
+        let delivery = match recipient.takes {
+            Takes::Messages => Delivery::Messages(MessageDelivery::new(recipient.tracks)),
+            Takes::Nothing => Delivery::Nothing,
+        };
+        Viewer {
+            subscriber: Subscriber::new(id, role, recipient, deadline),
+            delivery,
+        }
+    }
+
+    pub(super) fn id(&self) -> SubscriptionId {
+        self.subscriber.id
+    }
+
+    /// The outbox of its connection.
+    pub(super) fn outbox(&self) -> &Outbox {
+        self.subscriber.outbox()
+    }
+
+    /// Whether it is one of the audience: a client that plays or waits.
+    pub(super) fn is_player(&self) -> bool {
+        self.subscriber.recipient.is_player()
+    }
+
+    /// Whether what it is sent goes to one of these servers.
+    pub(super) fn goes_to(&self, servers: &[String]) -> bool {
+        self.subscriber.recipient.goes_to(servers)
+    }
+
+    /// The servers that what it is sent goes to.
+    pub(super) fn via(&self) -> &[String] {
+        &self.subscriber.recipient.via
+    }
+
+    /// Bytes that its connection was sent since the publication began, or since it joined.
+    pub(super) fn bytes_sent(&self) -> u64 {
+        let bytes = self.outbox().bytes();
+        bytes.saturating_sub(self.subscriber.bytes_before)
+    }
+
+    /// Whether the viewer still waits to be told anything, and its time is up.
+    pub(super) fn has_waited_until(&self, now: Instant) -> bool {
+        let phase = &self.subscriber.phase;
+        self.is_player() && matches!(phase, ViewerPhase::Waiting(deadline) if *deadline <= now)
+    }
+
+    /// Whether the viewer was told that it plays.
+    pub(super) fn has_started(&self) -> bool {
+        !matches!(self.subscriber.phase, ViewerPhase::Waiting(_))
+    }
+
+    /// Whether it cannot begin before the tracks are known.
+    pub(super) fn needs_presentation(&self) -> bool {
+        self.subscriber.recipient.needs_kinds
+    }
+
+    /// Whether it takes the first track of each kind only.
+    pub(super) fn takes_first_tracks(&self) -> bool {
+        match &self.delivery {
+            Delivery::Messages(messages) => messages.tracks() == Selection::First,
+            Delivery::Nothing => false,
+        }
+    }
+
+    /// How live messages go to this viewer.
+    pub(super) fn step(&self) -> Step {
+        match &self.delivery {
+            Delivery::Messages(messages) => {
+                let playing = matches!(self.subscriber.phase, ViewerPhase::Playing);
+                match playing && messages.is_whole() {
+                    true => Step::Batches,
+                    false => Step::Each,
+                }
+            }
+            Delivery::Nothing => Step::Nothing,
+        }
+    }
+
+    /// Tells the recipient that it plays, and begins if the stream can.
+    pub(super) fn start(&mut self, cache: &Cache, now: Instant) {
+        let start = self.subscriber.recipient.notices.start();
+        if !start.is_empty() && self.outbox().push_reply(start) == Offer::Full {
+            self.outbox().hang_up(Cause::QueueFull);
+        }
+        self.subscriber.phase = ViewerPhase::Starting(KeyframeWait::since(now));
+        match &mut self.delivery {
+            Delivery::Messages(messages) => {
+                messages.begin(&mut self.subscriber, cache, None, JoinAt::Keyframe);
+            }
+            Delivery::Nothing => {}
+        }
+    }
+
+    /// The stream has another publication now: nothing of the last one counts.
+    pub(super) fn restart(&mut self, now: Instant) {
+        self.subscriber.bytes_before = self.outbox().bytes();
+        if !self.has_started() {
+            return;
+        }
+        self.subscriber.phase = ViewerPhase::Starting(KeyframeWait::since(now));
+        if let Delivery::Messages(messages) = &mut self.delivery {
+            messages.restart();
+        }
+    }
+
+    /// `media` has video tracks that are not in the cache: each of them begins with its own keyframe.
+    pub(super) fn note_new_tracks(&mut self, media: &MediaMessage, cache: &Cache) {
+        if let Delivery::Messages(messages) = &mut self.delivery {
+            messages.note_new_tracks(media, cache);
+        }
+    }
+
+    /// Tells the recipient something that nothing depends on.
+    pub(super) fn notify(&self, notice: Notice) {
+        self.subscriber.notify(notice);
+    }
+
+    /// Ends the subscription: the recipient is told so, and hung up on if it has no other role.
+    pub(super) fn end(self) {
+        let Subscriber {
+            role,
+            recipient,
+            phase,
+            ..
+        } = self.subscriber;
+        let end = match phase {
+            ViewerPhase::Waiting(_) => SubscriptionEnd::NeverBegan,
+            ViewerPhase::Starting(_) | ViewerPhase::Playing => SubscriptionEnd::StreamOver,
+        };
+        role.end(recipient.notices.closing_messages(end));
+    }
+
+    /// Pauses or goes on, which is at the next keyframe.
+    pub(super) fn set_paused(&mut self, paused: bool) {
+        if let Delivery::Messages(messages) = &mut self.delivery {
+            messages.set_paused(paused);
+        }
+    }
+
+    /// Turns audio on or off.
+    pub(super) fn set_audio(&mut self, on: bool) {
+        if let Delivery::Messages(messages) = &mut self.delivery {
+            messages.set_audio(on);
+        }
+    }
+
+    /// Turns video on, from the next keyframe, or off.
+    pub(super) fn set_video(&mut self, on: bool) {
+        if let Delivery::Messages(messages) = &mut self.delivery {
+            messages.set_video(on);
+        }
+    }
+
+    /// Sends live messages to a viewer in step as one batch. Returns how many messages a player was
+    /// not sent.
+    pub(super) fn deliver_batch(
+        &mut self,
+        batches: &Batches,
+        media: &[MediaMessage],
+        cache: &Cache,
+        now: Instant,
+    ) -> u64 {
+        match &mut self.delivery {
+            Delivery::Messages(messages) => {
+                messages.deliver_batch(&mut self.subscriber, batches, media, cache, now)
+            }
+            Delivery::Nothing => 0,
+        }
+    }
+
+    /// Decides on one live message, which is noted in the cache already. Returns how many
+    /// messages a player was not sent.
+    pub(super) fn deliver_one(&mut self, media: &MediaMessage, cache: &Cache, now: Instant) -> u64 {
+        match &mut self.delivery {
+            Delivery::Messages(messages) => {
+                messages.deliver_one(&mut self.subscriber, media, cache, now)
+            }
+            Delivery::Nothing => 0,
+        }
+    }
+
+    /// Looks whether it has been behind for too long.
+    pub(super) fn check_behind(&mut self, now: Instant) {
+        self.subscriber.check_behind(now);
+    }
+}
+
+/// How live messages go to a viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// As they are, in one batch for all such viewers.
+    Batches,
+    /// After a look at each.
+    Each,
+    /// Not at all: it takes nothing.
+    Nothing,
+}
