@@ -1,6 +1,7 @@
 //! The program: flags, signals and exit codes.
 
-use rtmp_server::args::{self, Config, Invocation};
+use rtmp_server::args::{self, Config, Invocation, SignRequest};
+use rtmp_server::auth;
 use rtmp_server::log;
 use rtmp_server::process::group;
 use rtmp_server::server::{self, Load, Server, StartError};
@@ -38,6 +39,10 @@ fn main() -> ExitCode {
                 failure.exit_code()
             }
         },
+        Ok(Invocation::Sign(request)) => {
+            println!("{}", signed_query(&request));
+            ExitCode::SUCCESS
+        }
         Ok(Invocation::Check(config, mut faults)) => {
             faults.extend(server::check(&config));
             match faults.is_empty() {
@@ -53,6 +58,11 @@ fn main() -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
+}
+
+fn signed_query(request: &SignRequest) -> String {
+    let exp = auth::unix_now() + request.lifetime.as_secs();
+    auth::signed_query(request.secret.reveal(), request.action, &request.key, exp)
 }
 
 /// Writes to standard error what is wrong, which may be several lines.

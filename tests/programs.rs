@@ -10,6 +10,7 @@ mod programs {
     mod peers;
     mod program;
     mod rtmps;
+    mod signing;
     mod supervisor;
     mod systemd;
 }

@@ -21,6 +21,7 @@ mod server {
     mod recording;
     mod relay;
     mod returning;
+    mod signed;
     mod slow;
     mod tracks;
 }

@@ -4,7 +4,7 @@ use super::error::{Error, Invalid};
 use super::fault::{Fault, Faults};
 use super::given::Given;
 use super::secret::Secret;
-use crate::auth::AllowedAddresses;
+use crate::auth::{Action, AllowedAddresses, SignedKey};
 use crate::hooks;
 use crate::ip_range::IpRange;
 use crate::log::{Level, LogFormat};
@@ -44,6 +44,8 @@ pub enum Auth {
     Token(Vec<(String, String)>),
     /// The same pairs in a JSON file.
     File(PathBuf),
+    /// Clients with a query that is signed with one of these secrets.
+    Signed(Vec<Secret>),
     /// Clients that a web service lets in: its URL, and how long it may take.
     Callback(String, Duration),
 }
@@ -55,6 +57,7 @@ impl fmt::Debug for Auth {
             Auth::None => "None",
             Auth::Token(_) => "Token",
             Auth::File(_) => "File",
+            Auth::Signed(_) => "Signed",
             Auth::Callback(..) => "Callback",
         })
     }
@@ -174,6 +177,19 @@ impl Config {
     }
 }
 
+/// What a signed query is to let clients do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignRequest {
+    /// To publish or to play.
+    pub action: Action,
+    /// Which streams it is for.
+    pub key: SignedKey,
+    /// For how long from now.
+    pub lifetime: Duration,
+    /// The secret that signs it.
+    pub secret: Secret,
+}
+
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Invocation {
@@ -181,6 +197,8 @@ pub enum Invocation {
     Run(Box<Config>),
     /// Check these settings, and exit. The faults that were found already are those of flags.
     Check(Box<Config>, Faults),
+    /// Print a signed query, and exit.
+    Sign(SignRequest),
     /// Print [`help`](super::help), and exit.
     Help,
     /// Print the version, and exit.

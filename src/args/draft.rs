@@ -1,8 +1,10 @@
 //! The settings while flags are read, before they are checked together.
 
-use super::config::{Auth, Config, Invocation};
+use super::config::{Auth, Config, Invocation, SignRequest};
 use super::error::{Error, Invalid};
 use super::fault::{Fault, Faults, Place};
+use super::secret::Secret;
+use crate::auth::{Action, SignedKey};
 use crate::record::{self, FileFormat, Pattern, Segments};
 use crate::remote::Source;
 use std::path::PathBuf;
@@ -14,6 +16,9 @@ const RECORD_DIR: &str = "recordings";
 /// The default of `-auth-callback-timeout`.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The default of `-sign-for`.
+const SIGN_FOR: Duration = Duration::from_secs(60 * 60);
+
 /// The value of `-auth-mode`; the other flags of authentication need their mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum AuthMode {
@@ -21,6 +26,7 @@ pub(super) enum AuthMode {
     None,
     Token,
     File,
+    Signed,
     Callback,
 }
 
@@ -31,6 +37,7 @@ impl AuthMode {
             AuthMode::None => "auth-mode none",
             AuthMode::Token => "auth-mode token",
             AuthMode::File => "auth-mode file",
+            AuthMode::Signed => "auth-mode signed",
             AuthMode::Callback => "auth-mode callback",
         }
     }
@@ -48,6 +55,9 @@ pub(super) struct Draft {
     pub(super) auth_mode: AuthMode,
     pub(super) auth_tokens: Vec<(String, String)>,
     pub(super) auth_file: Option<PathBuf>,
+    pub(super) auth_secrets: Vec<Secret>,
+    pub(super) sign: Option<(Action, SignedKey)>,
+    pub(super) sign_for: Option<Duration>,
     pub(super) auth_callback: Option<String>,
     pub(super) auth_callback_timeout: Option<Duration>,
     /// As they are written.
@@ -68,6 +78,7 @@ impl Draft {
         if !self.config.proxy_from.is_empty() && self.config.proxy_listen.is_empty() {
             found.push((0, Error::Needs("proxy-from", "proxy-listen")));
         }
+        self.check_signing(&mut found);
         let auth = self.auth();
         self.config.auth = auth.unwrap_or_else(|error| {
             found.push((0, error));
@@ -130,15 +141,40 @@ impl Draft {
         self.record_all.then_some(settings)
     }
 
+    /// The query that is to be signed, if any.
+    pub(super) fn sign_request(&self) -> Option<SignRequest> {
+        let (action, key) = self.sign.clone()?;
+        Some(SignRequest {
+            action,
+            key,
+            lifetime: self.sign_for.unwrap_or(SIGN_FOR),
+            secret: self.auth_secrets.first()?.clone(),
+        })
+    }
+
+    /// Only a secret can sign, and only what is signed has a lifetime.
+    fn check_signing(&self, found: &mut Vec<(usize, Error)>) {
+        if self.sign.is_some() && self.auth_secrets.is_empty() {
+            found.push((0, Error::Needs("sign", "auth-secret")));
+        }
+        if self.sign_for.is_some() && self.sign.is_none() {
+            found.push((0, Error::Needs("sign-for", "sign")));
+        }
+    }
+
     /// Each mode needs its flags, and they need the mode.
     fn auth(&mut self) -> Result<Auth, Error> {
         let (mode, timeout) = (self.auth_mode, self.auth_callback_timeout);
         let timed = timeout.is_some();
         let tokens = std::mem::take(&mut self.auth_tokens);
+        let secrets = std::mem::take(&mut self.auth_secrets);
+        // Those that sign only need no mode.
+        let secret = !secrets.is_empty() && !self.config.given.has("sign");
         let (file, callback) = (self.auth_file.take(), self.auth_callback.take());
         for (flag, of, given) in [
             ("auth-token", AuthMode::Token, !tokens.is_empty()),
             ("auth-file", AuthMode::File, file.is_some()),
+            ("auth-secret", AuthMode::Signed, secret),
             ("auth-callback", AuthMode::Callback, callback.is_some()),
             ("auth-callback-timeout", AuthMode::Callback, timed),
         ] {
@@ -152,6 +188,8 @@ impl Draft {
             AuthMode::Token if tokens.is_empty() => Err(needs("auth-token")),
             AuthMode::Token => Ok(Auth::Token(tokens)),
             AuthMode::File => file.map(Auth::File).ok_or(needs("auth-file")),
+            AuthMode::Signed if secrets.is_empty() => Err(needs("auth-secret")),
+            AuthMode::Signed => Ok(Auth::Signed(secrets)),
             AuthMode::Callback => {
                 let url = callback.ok_or(needs("auth-callback"))?;
                 Ok(Auth::Callback(url, timeout.unwrap_or(CALLBACK_TIMEOUT)))

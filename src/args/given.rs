@@ -15,6 +15,11 @@ impl Given {
         uses.push((value.to_owned(), place.clone()));
     }
 
+    /// Whether `flag` was given, with whatever value.
+    pub(super) fn has(&self, flag: &str) -> bool {
+        self.0.contains_key(flag)
+    }
+
     /// Where `flag` was given last: of a flag that counts once, the place of its value.
     pub fn place(&self, flag: &str) -> Place {
         let last = self.0.get(flag).and_then(|uses| uses.last());

@@ -13,7 +13,7 @@ mod secret;
 mod setting;
 mod values;
 
-pub use config::{Auth, Config, Invocation, LISTEN, OnDuplicate, TrackPolicy};
+pub use config::{Auth, Config, Invocation, LISTEN, OnDuplicate, SignRequest, TrackPolicy};
 pub use error::{Error, Invalid};
 pub use fault::{FAULTS_MAX, Fault, Faults, Place};
 pub use file::CONFIG_LEN_MAX;
@@ -65,14 +65,17 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Invocation, Fault
     for setting in file.iter().chain(&line) {
         setting.apply(&mut draft, &mut faults);
     }
-    let check = draft.check;
+    let (check, sign) = (draft.check, draft.sign_request());
     let config = draft.finish(&mut faults);
     faults.sort();
     if check {
         return Ok(Invocation::Check(Box::new(config), faults));
     }
-    match faults.is_empty() {
-        true => Ok(Invocation::Run(Box::new(config))),
-        false => Err(faults),
+    if !faults.is_empty() {
+        return Err(faults);
     }
+    Ok(match sign {
+        Some(request) => Invocation::Sign(request),
+        None => Invocation::Run(Box::new(config)),
+    })
 }

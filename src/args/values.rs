@@ -1,6 +1,7 @@
 //! Reads the values of flags: text in, checked values out.
 
 use super::error::Invalid;
+use crate::auth::{Action, SignedKey};
 use crate::hooks::EventKind;
 use crate::ip_range::IpRange;
 use std::fmt;
@@ -149,6 +150,19 @@ pub(super) fn token_of_key(value: &str) -> Result<(String, String), Invalid> {
         }
         _ => Err(Invalid::must_be("KEY=TOKEN")),
     }
+}
+
+/// Reads `ACTION:KEY`, with a key or a pattern of keys.
+pub(super) fn signed_key(value: &str) -> Result<(Action, SignedKey), Invalid> {
+    let allowed = || Invalid::must_be("publish:KEY or play:KEY");
+    let (action, key) = value.split_once(':').ok_or_else(allowed)?;
+    let action = match action {
+        "publish" => Action::Publish,
+        "play" => Action::Play,
+        _ => return Err(allowed()),
+    };
+    let key = SignedKey::new(key).map_err(Invalid::because)?;
+    Ok((action, key))
 }
 
 /// Reads any text that is not empty.

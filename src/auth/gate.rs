@@ -86,7 +86,9 @@ impl Gate {
         authenticator.check(action, path, remote_addr)?;
         Ok(match authenticator {
             Authenticator::None => Passed::Open,
-            Authenticator::Token(_) | Authenticator::File(_) => Passed::Checked,
+            Authenticator::Token(_) | Authenticator::File(_) | Authenticator::Signed(_) => {
+                Passed::Checked
+            }
             Authenticator::Callback(_) => Passed::Asked,
         })
     }

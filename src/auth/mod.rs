@@ -1,9 +1,16 @@
 //! Who may publish and play.
 
+mod base64url;
 mod gate;
+mod hmac;
+mod sha256;
+mod signed;
 mod table;
 
 pub use gate::{AllowedAddresses, Gate, Passed, Rules};
+pub use hmac::hmac_sha256;
+pub use sha256::sha256;
+pub use signed::{LIFETIME_MAX_SECS, SKEW_SECS, Secrets, SignatureFault, SignedKey, signed_query};
 pub use table::{Mismatch, TokenTable, same};
 
 use crate::http::client::{Endpoint, PostError};
@@ -16,7 +23,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Largest file of tokens, in bytes.
 pub const FILE_LEN_MAX: u64 = 16 << 20;
@@ -41,6 +48,13 @@ impl Action {
             Action::Play => "play",
         }
     }
+
+    fn other(self) -> Action {
+        match self {
+            Action::Publish => Action::Play,
+            Action::Play => Action::Publish,
+        }
+    }
 }
 
 /// Why a client is refused, for the log and for events. The client is not told the reason.
@@ -52,6 +66,8 @@ pub enum Denied {
     NoToken,
     /// The token does not open the stream.
     Token(Mismatch),
+    /// The query is not signed for this.
+    Signature(SignatureFault),
     /// The web service answered with this status, not with 200.
     Status(u16),
     /// The web service could not be asked.
@@ -66,6 +82,7 @@ impl fmt::Display for Denied {
             Denied::Address => write!(f, "address not allowed"),
             Denied::NoToken => write!(f, "token missing"),
             Denied::Token(mismatch) => write!(f, "{mismatch}"),
+            Denied::Signature(fault) => write!(f, "{fault}"),
             Denied::Status(status) => write!(f, "callback answered {status}"),
             Denied::Failed(error) => write!(f, "callback failed: {error}"),
             Denied::Busy => write!(f, "callback busy with {QUESTIONS_MAX} questions"),
@@ -123,6 +140,8 @@ pub enum Authenticator {
     Token(TokenTable),
     /// The same, with the tokens in a file.
     File(FileTable),
+    /// A client needs a query that is signed with one of the secrets.
+    Signed(Secrets),
     /// A web service decides.
     Callback(Callback),
 }
@@ -184,6 +203,10 @@ impl Authenticator {
                 let table = file.table.read();
                 check_table(&table, action, path, token)
             }
+            Authenticator::Signed(secrets) => {
+                let checked = secrets.check(action, path, remote_addr.ip(), unix_now());
+                checked.map_err(Denied::Signature)
+            }
             Authenticator::Callback(callback) => {
                 let question = JsonValue::Object(vec![
                     ("action".to_owned(), action.name().into()),
@@ -212,6 +235,12 @@ impl Authenticator {
         *file.table.write() = table;
         Ok(true)
     }
+}
+
+/// The time in seconds since 1970.
+pub fn unix_now() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_1970.map_or(0, |since| since.as_secs())
 }
 
 fn check_table(

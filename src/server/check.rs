@@ -2,7 +2,7 @@
 //! for the files that it names.
 
 use crate::args::{Auth, Config, Faults};
-use crate::auth::{Authenticator, Rules, TokenTable};
+use crate::auth::{Authenticator, Rules, Secrets, TokenTable};
 use crate::remote::{self, Scheme};
 use crate::sys;
 use std::path::Path;
@@ -51,6 +51,10 @@ fn authenticator(config: &Config, faults: &mut Faults) -> Option<Authenticator> 
                 }
             }
             return Authenticator::token(tokens).ok();
+        }
+        Auth::Signed(secrets) => {
+            let secrets = secrets.iter().map(|secret| secret.reveal().to_owned());
+            return Some(Authenticator::Signed(Secrets::new(secrets)));
         }
         Auth::File(path) => ("auth-file", Authenticator::file(path)),
         Auth::Callback(url, timeout) => ("auth-callback", Authenticator::callback(url, *timeout)),

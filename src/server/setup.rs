@@ -10,7 +10,7 @@ use super::start_error::StartError;
 use super::watch::Watch;
 use crate::admin::{Access, AdminServer};
 use crate::args::{self, Config, OnDuplicate, Secret, TrackPolicy};
-use crate::auth::{Gate, Rules};
+use crate::auth::{Authenticator, Gate, Rules};
 use crate::capacity::{self, Capacity};
 use crate::hooks::Hooks;
 use crate::ingest::{DemandObserver, Ingest, IngestSettings};
@@ -78,8 +78,21 @@ fn system_capacity(wanted: usize) -> Capacity {
     capacity
 }
 
+/// Says what the rules let happen that nobody may want.
+fn warn_of(rules: &Rules) {
+    if let Authenticator::Signed(secrets) = &rules.authenticator
+        && secrets.has_short()
+    {
+        log!(
+            Warn,
+            "a secret of -auth-secret has fewer than 16 characters and can be found by trying"
+        );
+    }
+}
+
 /// What the server is made of, with nobody connected yet.
 pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartError> {
+    warn_of(&rules);
     let counters = Arc::new(Counters::default());
     let hooks = Hooks::new(&config.hooks, &counters).map_err(StartError::Hooks)?;
     let hooks = Arc::new(hooks);

@@ -3,6 +3,7 @@
 use super::super::draft::AuthMode;
 use super::super::flag::Takes::{Many, ManySecrets, One, OneSecret};
 use super::super::flag::{Flag, add, put};
+use super::super::secret::Secret;
 use super::super::values::{choice, ip_range, positive, token_of_key};
 use std::path::PathBuf;
 
@@ -22,12 +23,13 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag {
         name: "auth-mode",
         takes: One("MODE"),
-        help: "none, token, file or callback: who may publish and play (default none)",
+        help: "none, token, file, signed or callback: who may publish and play (default none)",
         set: |draft, value| {
             let modes = [
                 ("none", AuthMode::None),
                 ("token", AuthMode::Token),
                 ("file", AuthMode::File),
+                ("signed", AuthMode::Signed),
                 ("callback", AuthMode::Callback),
             ];
             put(&mut draft.auth_mode, choice(value, modes))
@@ -44,6 +46,13 @@ pub(super) const FLAGS: &[Flag] = &[
         takes: One("FILE"),
         help: "file mode: a JSON object of keys and tokens, read again on SIGHUP",
         set: |draft, value| put(&mut draft.auth_file, Ok(Some(PathBuf::from(value)))),
+    },
+    Flag {
+        name: "auth-secret",
+        takes: ManySecrets("SECRET"),
+        help: "signed mode, repeatable: a query that is signed with it opens the stream; @FILE reads it\n\
+               from a file",
+        set: |draft, value| add(&mut draft.auth_secrets, Secret::read(value)),
     },
     Flag {
         name: "auth-callback",

@@ -4,7 +4,7 @@ use super::super::config::Invocation;
 use super::super::flag::Takes::{Many, Nothing, One, OneSecret};
 use super::super::flag::{Flag, add, put};
 use super::super::secret::Secret;
-use super::super::values::{address, duration, host_name, number, rtmp_url};
+use super::super::values::{address, duration, host_name, number, positive, rtmp_url, signed_key};
 
 pub(super) const FLAGS: &[Flag] = &[
     Flag {
@@ -73,6 +73,18 @@ pub(super) const FLAGS: &[Flag] = &[
         takes: Nothing,
         help: "check all of this, and the files and programs that it names, and exit",
         set: |draft, _| put(&mut draft.check, Ok(true)),
+    },
+    Flag {
+        name: "sign",
+        takes: One("ACTION:KEY"),
+        help: "print a query that -auth-secret signs, and exit: publish:live/cam1, play:live/*",
+        set: |draft, value| put(&mut draft.sign, signed_key(value).map(Some)),
+    },
+    Flag {
+        name: "sign-for",
+        takes: One("D"),
+        help: "how long that query holds (default 1h)",
+        set: |draft, value| put(&mut draft.sign_for, positive(value).map(Some)),
     },
     Flag {
         name: "version",
