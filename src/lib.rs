@@ -74,6 +74,8 @@ pub mod remote;
 
 mod ingest;
 
+pub mod web;
+
 pub mod server;
 
 pub mod auth;

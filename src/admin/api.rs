@@ -163,6 +163,7 @@ fn connection(connection: &ConnectionStats) -> JsonValue {
         ("id", connection.id.as_str().into()),
         ("addr", connection.addr.to_string().into()),
         ("tls", connection.tls.into()),
+        ("protocol", connection.protocol.name().into()),
         ("role", connection.role.into()),
         ("stream_key", filled(&connection.stream_key)),
         ("flash_ver", connection.flash_ver.as_str().into()),

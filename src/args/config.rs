@@ -140,6 +140,10 @@ with_defaults! {
         pub http_host: Vec<String> = Vec::new(),
         /// `-api-token`: who sends it may end streams and connections.
         pub api_token: Option<Secret> = None,
+        /// `-http-listen`: where media are served over HTTP.
+        pub http_listen: Vec<String> = Vec::new(),
+        /// `-http-origin`: the pages that may use them; `*`: all.
+        pub http_origin: String = "*".to_owned(),
         /// `-reconnect-url`: where clients are sent on SIGUSR1; `None`: to the same address.
         pub reconnect_url: Option<String> = None,
         /// `-shutdown-timeout`: how long a stop may take before it is forced.

@@ -53,6 +53,17 @@ pub(super) fn host_name(value: &str) -> Result<String, Invalid> {
     name.ok_or_else(|| Invalid::must_be("the name or address of a host, without a port"))
 }
 
+/// Reads `*` or the origin of web pages, as browsers name it: `https://HOST:PORT`.
+pub(super) fn origin(value: &str) -> Result<String, Invalid> {
+    let host = value
+        .strip_prefix("https://")
+        .or_else(|| value.strip_prefix("http://"));
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    let is_origin = host.is_some_and(|host| !host.is_empty() && host.chars().all(plain));
+    let origin = (value == "*" || is_origin).then(|| value.to_owned());
+    origin.ok_or_else(|| Invalid::must_be("* or an origin such as https://www.example.org"))
+}
+
 /// Reads `:PORT`, `HOST:PORT` or `[IPV6]:PORT`. Names are looked up when the server starts.
 pub(super) fn address(value: &str) -> Result<String, Invalid> {
     let port = value.rsplit_once(':').map(|(_, port)| port);

@@ -126,12 +126,19 @@ fn of_enhanced_audio(payload: &[u8]) -> Option<TagBody> {
 mod tests {
     use super::*;
 
+    /// A payload, and the tag that it becomes.
+    type Row = (
+        MessageType,
+        &'static [u8],
+        Option<(MessageType, &'static [u8])>,
+    );
+
     #[test]
     fn a_payload_is_as_players_of_flv_know_it() {
         let (audio, video) = (MessageType::AUDIO, MessageType::VIDEO);
         let (data, data3) = (MessageType::DATA, MessageType::DATA_AMF3);
         #[rustfmt::skip]
-        let rows: [(MessageType, &[u8], Option<(MessageType, &[u8])>); 38] = [
+        let rows: [Row; 38] = [
             // Legacy forms stay.
             (video, b"\x17\x01\0\0\x28x", Some((video, b"\x17\x01\0\0\x28x"))),
             (video, b"\x1c\x01\0\0\x28x", Some((video, b"\x1c\x01\0\0\x28x"))),

@@ -1,7 +1,7 @@
 //! What a message stream of a peer is used for, from its beginning to its end.
 
 use super::connections::ConnectionRole;
-use super::events;
+use super::events::{self, PlayInfo};
 use crate::hooks::Hooks;
 use crate::ingest::Publishing;
 use crate::log;
@@ -9,6 +9,7 @@ use crate::queue::Outbox;
 use crate::registry::Subscription;
 use crate::rtmp::session::Medium;
 use crate::rtmp::stream_key::StreamKey;
+use crate::stats::Protocol;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +24,7 @@ pub(super) struct Playing {
     subscription: Subscription,
     key: StreamKey,
     since: Instant,
+    protocol: Protocol,
     /// The way to the viewer.
     outbox: Arc<Outbox>,
     /// Bytes and drops of its connection, when playing began.
@@ -90,21 +92,29 @@ impl Active {
 
 impl Playing {
     /// A playback that begins now.
-    pub(super) fn new(subscription: Subscription, key: StreamKey, outbox: &Arc<Outbox>) -> Playing {
+    pub(super) fn new(
+        subscription: Subscription,
+        key: StreamKey,
+        outbox: &Arc<Outbox>,
+        protocol: Protocol,
+    ) -> Playing {
         Playing {
             subscription,
             key,
             since: Instant::now(),
+            protocol,
             outbox: Arc::clone(outbox),
             before: (outbox.bytes(), outbox.drops()),
         }
     }
 
-    fn end(self, hooks: &Hooks, conn_id: &str, ending: Ending) {
+    /// Ends it, and tells the log and the hooks.
+    pub(super) fn end(self, hooks: &Hooks, conn_id: &str, ending: Ending) {
         let Playing {
             subscription,
             key,
             since,
+            protocol,
             outbox,
             before: (bytes, drops),
         } = self;
@@ -117,6 +127,11 @@ impl Playing {
         log!(Info, "player stopped"; conn_id = conn_id, stream_key = key, how = how,
             duration_sec = log::Seconds(since.elapsed()),
             total_bytes = outbox.bytes() - bytes, dropped = outbox.drops() - drops);
-        hooks.fire(events::play_stopped(conn_id, &key, since.elapsed()));
+        let play = PlayInfo {
+            conn_id,
+            key: &key,
+            protocol,
+        };
+        hooks.fire(events::play_stopped(play, since.elapsed()));
     }
 }

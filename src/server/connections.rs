@@ -7,7 +7,7 @@ use crate::registry::LastHeard;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
 use crate::rtmp::stream_key::StreamKey;
-use crate::stats::{ConnectionStats, Counter};
+use crate::stats::{ConnectionStats, Counter, Protocol};
 use crate::sync::{Member, Mutex, WaitGroup};
 use std::collections::HashMap;
 use std::fmt;
@@ -91,6 +91,7 @@ pub(super) struct Peer {
     pub addr: SocketAddr,
     /// Whether it came by TLS.
     pub tls: bool,
+    protocol: Protocol,
     /// The way to it.
     pub outbox: Arc<Outbox>,
     /// Whether it announced that it can be told to reconnect.
@@ -113,6 +114,7 @@ impl Peer {
             id,
             addr: origin.addr,
             tls: origin.tls,
+            protocol: Protocol::Rtmp,
             outbox,
             can_reconnect: AtomicBool::new(false),
             heard: Arc::new(LastHeard::now()),
@@ -126,6 +128,11 @@ impl Peer {
             asked_ms,
             epoch,
         }
+    }
+
+    /// The same peer, connected by another protocol than RTMP.
+    pub(super) fn by(self, protocol: Protocol) -> Peer {
+        Peer { protocol, ..self }
     }
 
     /// What is known of the client, to be read or changed.
@@ -144,6 +151,7 @@ impl Peer {
             id: self.id.clone(),
             addr: self.addr,
             tls: self.tls,
+            protocol: self.protocol,
             role: role.name(),
             stream_key: stream_key.map_or(String::new(), |key| key.as_str().to_owned()),
             flash_ver,
@@ -163,6 +171,9 @@ impl Peer {
 
     /// Sends a ping if nothing came for long.
     pub(super) fn ping_if_idle(&self) {
+        if self.protocol != Protocol::Rtmp {
+            return;
+        }
         let now = self.epoch.elapsed().as_millis() as u64;
         let asked = self.asked_ms.load(Ordering::Relaxed);
         let since_asked = Duration::from_millis(now.saturating_sub(asked));

@@ -4,6 +4,7 @@ use super::connections::Origin;
 use crate::auth::{Action, Denied};
 use crate::hooks::{Event, EventKind, seconds};
 use crate::rtmp::stream_key::StreamKey;
+use crate::stats::Protocol;
 use std::time::Duration;
 
 pub(super) fn accepted(conn_id: &str, origin: Origin) -> Event {
@@ -25,15 +26,27 @@ pub(super) fn closed(conn_id: &str, role: &str, duration: Duration) -> Event {
         .with("duration_sec", seconds(duration))
 }
 
-pub(super) fn play_started(conn_id: &str, key: &StreamKey, app: &str) -> Event {
-    Event::new(EventKind::PlayStart)
-        .on(conn_id)
-        .of(key.as_str())
-        .with("app", app)
+/// Who plays what, and how.
+#[derive(Clone, Copy)]
+pub(super) struct PlayInfo<'a> {
+    pub(super) conn_id: &'a str,
+    pub(super) key: &'a StreamKey,
+    pub(super) protocol: Protocol,
 }
 
-pub(super) fn play_stopped(conn_id: &str, key: &StreamKey, duration: Duration) -> Event {
-    let event = Event::new(EventKind::PlayStop).on(conn_id).of(key.as_str());
+impl PlayInfo<'_> {
+    fn event(self, kind: EventKind) -> Event {
+        let event = Event::new(kind).on(self.conn_id).of(self.key.as_str());
+        event.with("protocol", self.protocol.name())
+    }
+}
+
+pub(super) fn play_started(play: PlayInfo, app: &str) -> Event {
+    play.event(EventKind::PlayStart).with("app", app)
+}
+
+pub(super) fn play_stopped(play: PlayInfo, duration: Duration) -> Event {
+    let event = play.event(EventKind::PlayStop);
     event.with("duration_sec", seconds(duration))
 }
 

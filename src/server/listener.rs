@@ -155,7 +155,7 @@ impl Newcomer {
 
 /// Counts and logs a connection that is not served. Those that come while the server stops are
 /// dropped without a word.
-fn refuse(counters: &Counters, why: &ConnectionRefusal) {
+pub(super) fn refuse(counters: &Counters, why: &ConnectionRefusal) {
     if let ConnectionRefusal::Limit(Refused::Closed) = why {
         return;
     }

@@ -13,12 +13,14 @@ mod flood;
 mod listener;
 mod pacing;
 mod pull;
+mod refusals;
 mod setup;
 mod start_error;
 mod stop;
 mod ticker;
 mod trim;
 mod watch;
+mod web;
 
 use crate::admin::{AdminServer, AdminSource};
 use crate::args::Config;
@@ -28,15 +30,17 @@ use crate::net::Acceptor;
 use crate::stats::Snapshot;
 use crate::sync;
 use crate::systemd::PassedSockets;
+use crate::web::WebServer;
 use context::Context;
 use listener::AdmitRtmp;
 use setup::Listener;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use stop::Stop;
+use web::WebClients;
 
 pub use check::check;
 pub use start_error::StartError;
@@ -50,7 +54,8 @@ pub struct Server {
     acceptors: Vec<Acceptor>,
     threads: Vec<JoinHandle<()>>,
     /// Stopped when they are dropped.
-    webs: Vec<AdminServer>,
+    admins: Vec<AdminServer>,
+    webs: Vec<WebServer>,
     reconnect_url: Option<String>,
 }
 
@@ -66,13 +71,15 @@ impl Server {
         let listeners = setup::listeners(config, passed.rtmp)?;
         let context = Arc::new(setup::context(config, rules)?);
         let watch = Watch::new(&context, &addrs(&listeners));
-        let webs = setup::webs(config, passed.metrics, &watch)?;
+        let admins = setup::admins(config, passed.metrics, &watch)?;
+        let media = setup::media_listeners(config)?;
         let mut server = Server {
             context,
             watch,
             acceptors: Vec::new(),
             threads: Vec::new(),
-            webs,
+            admins,
+            webs: Vec::new(),
             reconnect_url: config.reconnect_url.clone(),
         };
         // Before anything is logged of those who connect.
@@ -86,6 +93,9 @@ impl Server {
         for addr in server.web_addrs() {
             log!(Info, "serving HTTP"; addr = addr);
         }
+        server
+            .serve_media(media, &config.http_origin)
+            .map_err(StartError::System)?;
         Ok(server)
     }
 
@@ -103,11 +113,22 @@ impl Server {
         Ok(())
     }
 
+    fn serve_media(&mut self, listeners: Vec<TcpListener>, origin: &str) -> io::Result<()> {
+        for listener in listeners {
+            let clients = Arc::new(WebClients(Arc::clone(&self.context)));
+            let web = WebServer::serve(listener, origin, clients)?;
+            log!(Info, "serving media over HTTP"; addr = web.addr());
+            self.webs.push(web);
+        }
+        Ok(())
+    }
+
     /// Stops: accepts nobody any more, tells everyone, and waits until all that is under way is
     /// done, for `limit` at most. `false`: it took longer; exit without them.
-    pub fn stop(self, limit: Duration) -> bool {
+    pub fn stop(mut self, limit: Duration) -> bool {
         let stop = Stop::begin(limit);
         drop(self.acceptors);
+        self.webs.iter_mut().for_each(WebServer::close);
         self.context.connections.close();
         for thread in self.threads {
             // One that has panicked has ended as well.
@@ -115,6 +136,7 @@ impl Server {
         }
         let all_done = stop.run(&self.context, self.reconnect_url.as_deref());
         drop(self.webs);
+        drop(self.admins);
         all_done
     }
 
@@ -146,7 +168,12 @@ impl Server {
 
     /// The addresses that HTTP is served on.
     pub fn web_addrs(&self) -> Vec<SocketAddr> {
-        self.webs.iter().map(AdminServer::addr).collect()
+        self.admins.iter().map(AdminServer::addr).collect()
+    }
+
+    /// The addresses that media are served on over HTTP.
+    pub fn media_addrs(&self) -> Vec<SocketAddr> {
+        self.webs.iter().map(WebServer::addr).collect()
     }
 
     /// Asks all clients that announced it to connect anew; returns how many that were.

@@ -156,8 +156,18 @@ fn ingest_settings(config: &Config) -> IngestSettings {
     }
 }
 
-/// The HTTP servers: on the address of the configuration, and on sockets that were `passed`.
-pub(super) fn webs(
+/// The sockets that media are served on over HTTP.
+pub(super) fn media_listeners(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    let addrs = config.http_listen.iter();
+    let listeners = addrs.map(|addr| net::bind(addr, listener::BACKLOG));
+    listeners
+        .collect::<Result<_, _>>()
+        .map_err(StartError::Listen)
+}
+
+/// The HTTP servers that show the state: on the address of the configuration, and on sockets that
+/// were `passed`.
+pub(super) fn admins(
     config: &Config,
     passed: Vec<TcpListener>,
     watch: &Watch,

@@ -2,10 +2,12 @@
 
 mod counters;
 mod gauges;
+mod protocol;
 mod snapshot;
 
 pub use counters::{COUNTERS, Counter, CounterNames, Counters, Totals};
 pub use gauges::{GAUGES, Gauge};
+pub use protocol::Protocol;
 pub use snapshot::{
     ConnectionStats, LinkState, Metadata, PublicationId, PullStats, QUEUE_DEPTHS, RecordingStats,
     RelayStats, Snapshot, StreamStats,

@@ -1,6 +1,7 @@
 //! The state of a running server at one moment.
 
 use super::counters::Totals;
+use super::protocol::Protocol;
 use crate::media::Codec;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -110,6 +111,8 @@ pub struct ConnectionStats {
     pub addr: SocketAddr,
     /// Whether it came by TLS.
     pub tls: bool,
+    /// How it is connected.
+    pub protocol: Protocol,
     /// `none`, `publisher` or `subscriber`.
     pub role: &'static str,
     /// The stream that it publishes or plays; empty: none.

@@ -137,12 +137,12 @@ fn every_event_of_a_stream_is_told_once_and_in_order() {
     ask(&mut viewer, "play", "x");
     told.expect(&[
         "subscriber_count - live/x count=1",
-        "play_start c000003 live/x app=live",
+        "play_start c000003 live/x app=live protocol=rtmp",
     ]);
     viewer.vanish();
     told.expect(&[
         "subscriber_count - live/x count=0",
-        "play_stop c000003 live/x",
+        "play_stop c000003 live/x protocol=rtmp",
         "connection_close c000003 - role=subscriber",
     ]);
     publisher.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);

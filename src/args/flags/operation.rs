@@ -4,7 +4,9 @@ use super::super::config::Invocation;
 use super::super::flag::Takes::{Many, Nothing, One, OneSecret};
 use super::super::flag::{Flag, add, put};
 use super::super::secret::Secret;
-use super::super::values::{address, duration, host_name, number, positive, rtmp_url, signed_key};
+use super::super::values::{
+    address, duration, host_name, number, origin, positive, rtmp_url, signed_key,
+};
 
 pub(super) const FLAGS: &[Flag] = &[
     Flag {
@@ -28,6 +30,19 @@ pub(super) const FLAGS: &[Flag] = &[
                 number(value, 0, 1_000_000),
             )
         },
+    },
+    Flag {
+        name: "http-listen",
+        takes: Many("ADDR"),
+        help: "serve streams over HTTP on this address, repeatable (default: off)",
+        set: |draft, value| add(&mut draft.config.http_listen, address(value)),
+    },
+    Flag {
+        name: "http-origin",
+        takes: One("ORIGIN"),
+        help: "the web pages that may play streams over HTTP, as https://HOST; * means all\n\
+               (default *)",
+        set: |draft, value| put(&mut draft.config.http_origin, origin(value)),
     },
     Flag {
         name: "metrics-addr",

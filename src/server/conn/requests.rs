@@ -5,7 +5,6 @@ use crate::auth::{Action, Passed};
 use crate::connection::Error;
 use crate::ingest::PublishError;
 use crate::log;
-use crate::log::RateLimit;
 use crate::registry::{Origin, Publisher, Recipient, Refusal, Selection};
 use crate::rtmp::command::HOPS_MAX;
 use crate::rtmp::session::StreamRequest;
@@ -13,14 +12,11 @@ use crate::rtmp::status::code;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::server::access::{self, AccessDenied, Client};
 use crate::server::active::{Active, Playing};
-use crate::server::events;
-use crate::server::flood::flood_limit;
+use crate::server::events::{self, PlayInfo};
 use crate::server::pull::FetchRefused;
-use crate::text::shown;
+use crate::server::refusals;
+use crate::stats::Protocol;
 use std::sync::Arc;
-
-static PULLS_REFUSED: RateLimit = flood_limit();
-static REFUSALS: RateLimit = flood_limit();
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug)]
@@ -133,11 +129,7 @@ impl Conn<'_> {
         if self.is_loop() {
             return Err(RequestRefusal::Loop);
         }
-        let client = Client {
-            conn_id: &self.peer.id,
-            addr: self.peer.addr,
-        };
-        let passed = access::check(self.context, &client, action, &request.path)?;
+        let passed = access::check(self.context, &self.client(), action, &request.path)?;
         let (key, pace) = (&request.path.key, &mut self.pace);
         match self.context.pacing.may_begin(action, key, pace) {
             true => Ok(passed),
@@ -190,10 +182,18 @@ impl Conn<'_> {
             Refusal::Loop => RequestRefusal::Loop,
             Refusal::InUse | Refusal::NotFound => RequestRefusal::NotFound,
         })?;
-        log!(Info, "player started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = path.key);
-        let event = events::play_started(&self.peer.id, &path.key, &self.app);
-        self.context.hooks.fire(event);
-        let playing = Playing::new(subscription, path.key.clone(), self.connection.outbox());
+        log!(Info, "player started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = path.key,
+            protocol = Protocol::Rtmp.name());
+        let play = PlayInfo {
+            conn_id: &self.peer.id,
+            key: &path.key,
+            protocol: Protocol::Rtmp,
+        };
+        self.context
+            .hooks
+            .fire(events::play_started(play, &self.app));
+        let outbox = self.connection.outbox();
+        let playing = Playing::new(subscription, path.key.clone(), outbox, Protocol::Rtmp);
         Ok(self.set_active(*stream, Active::Playing(playing))?)
     }
 
@@ -209,7 +209,9 @@ impl Conn<'_> {
             // The log was told why.
             RequestRefusal::Denied => {}
             RequestRefusal::Loop => self.tell_of_loop(request),
-            RequestRefusal::Pull(full) => self.tell_of_pull(request, full),
+            RequestRefusal::Pull(full) => {
+                refusals::tell_of_pull(self.context, &self.client(), &request.path.key, full);
+            }
             RequestRefusal::TooOften
             | RequestRefusal::NoRoom
             | RequestRefusal::InUse
@@ -224,19 +226,8 @@ impl Conn<'_> {
     }
 
     fn tell_of_loop(&self, request: &StreamRequest) {
-        self.context.counters.requests_refused.add(1);
-        if let Some(more) = REFUSALS.pass() {
-            log!(Warn, "relay loop refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                stream_key = request.path.key, hops = self.via.len(), suppressed = more);
-        }
-    }
-
-    fn tell_of_pull(&self, request: &StreamRequest, full: FetchRefused) {
-        self.context.counters.pulls_refused.add(1);
-        if let Some(more) = PULLS_REFUSED.pass() {
-            log!(Warn, "pull refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                stream_key = request.path.key, error = full, suppressed = more);
-        }
+        let hops = self.via.len();
+        refusals::tell_of_loop(self.context, &self.client(), &request.path.key, hops);
     }
 
     /// Which tracks a player gets: one that knows nothing of several would take a second one's
@@ -251,11 +242,15 @@ impl Conn<'_> {
         }
     }
 
-    pub(super) fn tell_of_refusal(&self, key: Option<&StreamKey>, code: &str, why: &str) {
-        self.context.counters.requests_refused.add(1);
-        if let Some(more) = REFUSALS.pass() {
-            log!(Info, "request refused"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                stream_key = key.map_or("", StreamKey::as_str), code = code, reason = shown(why), suppressed = more);
+    /// The peer, for those who decide on its requests or tell of them.
+    fn client(&self) -> Client<'_> {
+        Client {
+            conn_id: &self.peer.id,
+            addr: self.peer.addr,
         }
+    }
+
+    pub(super) fn tell_of_refusal(&self, key: Option<&StreamKey>, code: &str, why: &str) {
+        refusals::tell_of_request(self.context, &self.client(), key, code, why);
     }
 }

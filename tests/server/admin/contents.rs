@@ -113,6 +113,7 @@ fn connections_are_listed_as_they_are() {
             ("id", stats.id.as_str().into()),
             ("addr", stats.addr.to_string().into()),
             ("tls", stats.tls.into()),
+            ("protocol", stats.protocol.name().into()),
             ("role", stats.role.into()),
             ("stream_key", text(key)),
             ("flash_ver", stats.flash_ver.as_str().into()),

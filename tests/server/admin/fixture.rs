@@ -3,8 +3,8 @@
 use rtmp_server::admin::AdminSource;
 use rtmp_server::media::Codec;
 use rtmp_server::stats::{
-    ConnectionStats, LinkState, Metadata, PublicationId, PullStats, RecordingStats, RelayStats,
-    Snapshot, StreamStats, Totals,
+    ConnectionStats, LinkState, Metadata, Protocol, PublicationId, PullStats, RecordingStats,
+    RelayStats, Snapshot, StreamStats, Totals,
 };
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -106,6 +106,7 @@ fn connection(number: usize, role: &'static str, key: &str) -> ConnectionStats {
         id: format!("c{number:06}"),
         addr: SocketAddr::from(([192, 0, 2, 7], 40_000 + number as u16)),
         tls: number % 2 == 1,
+        protocol: Protocol::HttpFlv,
         role,
         stream_key: key.to_owned(),
         flash_ver: "FMLE/3.0 \"x\"".to_owned(),

@@ -1,0 +1,163 @@
+//! Clients of media over HTTP: their place among all connections, and what is told of them.
+
+use super::access::{self, Client};
+use super::active::{Ending, Playing};
+use super::connections::{Admission, ConnectionRole, Origin, Peer};
+use super::context::Context;
+use super::events::{self, PlayInfo};
+use super::listener::{self, ConnectionRefusal};
+use super::refusals;
+use crate::auth::Action;
+use crate::connection::Error;
+use crate::http::server::NoRoom;
+use crate::log;
+use crate::net::SharedSocket;
+use crate::queue::{self, Cause, Outbox, PeerKind, Transport, Writer};
+use crate::registry::Refusal;
+use crate::rtmp::stream_key::{StreamKey, StreamPath};
+use crate::web::{Outcome, PlayRefusal, Viewing, WebConnection, WebHost};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The server as media over HTTP sees it.
+pub(super) struct WebClients(pub(super) Arc<Context>);
+
+/// A connection by HTTP.
+struct WebClient {
+    context: Arc<Context>,
+    socket: Arc<SharedSocket>,
+    place: Admission,
+    id: String,
+    addr: SocketAddr,
+}
+
+impl WebHost for WebClients {
+    fn admit(
+        &self,
+        socket: &Arc<SharedSocket>,
+        peer: SocketAddr,
+    ) -> Result<Arc<dyn WebConnection>, NoRoom> {
+        let context = &self.0;
+        context.counters.connections.add(1);
+        let admitted = context.connections.admit(socket).and_then(|mut place| {
+            place.count_address(peer.ip())?;
+            Ok(place)
+        });
+        let place = admitted.map_err(|why| {
+            listener::refuse(&context.counters, &ConnectionRefusal::Limit(why));
+            NoRoom
+        })?;
+        Ok(Arc::new(WebClient {
+            context: Arc::clone(context),
+            socket: Arc::clone(socket),
+            id: place.id().to_string(),
+            place,
+            addr: peer,
+        }))
+    }
+}
+
+impl WebClient {
+    fn client(&self) -> Client<'_> {
+        Client {
+            conn_id: &self.id,
+            addr: self.addr,
+        }
+    }
+
+    /// Has the stream fetched from elsewhere, if that is where it comes from.
+    fn want(&self, key: &StreamKey) -> Result<(), PlayRefusal> {
+        let wanted = self.context.pulls.want(key, self.addr.ip(), &[]);
+        wanted.map_err(|full| {
+            refusals::tell_of_pull(&self.context, &self.client(), key, full);
+            PlayRefusal::Busy
+        })
+    }
+
+    /// An outbox in front of the socket, and the viewer as others see it.
+    fn peer(&self, viewing: Viewing) -> (Arc<Peer>, Writer) {
+        let context = &self.context;
+        let transport = Arc::clone(&self.socket) as Arc<dyn Transport>;
+        let (outbox, writer) = queue::outbox(
+            transport,
+            PeerKind::Client,
+            viewing.framing,
+            Arc::clone(&context.counters),
+            Arc::clone(&context.link_settings.budget),
+        );
+        let origin = Origin::direct(self.addr);
+        let peer = Peer::new(self.id.clone(), origin, outbox, context.epoch);
+        let peer = peer.by(viewing.protocol);
+        let mut info = peer.info();
+        info.role = ConnectionRole::Subscriber;
+        info.stream_key = Some(viewing.path.key.clone());
+        info.flash_ver = viewing.user_agent.to_owned();
+        drop(info);
+        (Arc::new(peer), writer)
+    }
+
+    /// Tells the log how the connection of a viewer ended.
+    fn tell_of_end(&self, outbox: &Outbox, began: Instant) {
+        let error = outbox.cause().map_or(Error::HungUp, Error::Cut);
+        if matches!(error, Error::Cut(Cause::TookNothing)) {
+            self.context.counters.zombies.add(1);
+        }
+        let duration_sec = log::Seconds(began.elapsed());
+        match error.is_ordinary() {
+            true => log!(Info, "connection closed"; conn_id = self.id, peer_addr = self.addr,
+                reason = error, duration_sec = duration_sec),
+            false => log!(Warn, "connection failed"; conn_id = self.id, peer_addr = self.addr,
+                layer = error.layer(), error = error, duration_sec = duration_sec),
+        }
+    }
+}
+
+impl WebConnection for WebClient {
+    fn may_play(&self, path: &StreamPath) -> bool {
+        access::check(&self.context, &self.client(), Action::Play, path).is_ok()
+    }
+
+    fn is_published(&self, key: &StreamKey) -> bool {
+        self.context.registry.is_published(key)
+    }
+
+    fn watch(
+        &self,
+        viewing: Viewing,
+        send: &mut dyn FnMut(&Arc<Outbox>, Writer) -> Outcome,
+    ) -> Result<(), PlayRefusal> {
+        let (context, began) = (&self.context, Instant::now());
+        let (path, protocol) = (viewing.path, viewing.protocol);
+        let recipient = (viewing.recipient)(self.id.clone());
+        let (peer, writer) = self.peer(viewing);
+        let outbox = Arc::clone(&peer.outbox);
+        let Some(_known) = self.place.introduce(&peer) else {
+            return Err(PlayRefusal::Stopping);
+        };
+        self.want(&path.key)?;
+        let subscribed = context.registry.subscribe(&path.key, &outbox, recipient);
+        let subscription = subscribed.map_err(|refusal| {
+            let (Refusal::NotFound | Refusal::InUse | Refusal::Loop) = refusal;
+            let why = "nobody publishes it";
+            refusals::tell_of_request(context, &self.client(), Some(&path.key), "404", why);
+            PlayRefusal::NotFound
+        })?;
+        log!(Info, "player started"; conn_id = self.id, peer_addr = self.addr, stream_key = path.key,
+            protocol = protocol.name());
+        let play = PlayInfo {
+            conn_id: &self.id,
+            key: &path.key,
+            protocol,
+        };
+        context.hooks.fire(events::play_started(play, &path.app));
+        let playing = Playing::new(subscription, path.key.clone(), &outbox, protocol);
+        let ending = match send(&outbox, writer) {
+            Outcome::Complete => Ending::Finished,
+            Outcome::Lost => Ending::Lost,
+        };
+        playing.end(&context.hooks, &self.id, ending);
+        self.tell_of_end(&outbox, began);
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! The server behind media over HTTP, as seen from here.
+
+use crate::http::server::NoRoom;
+use crate::net::SharedSocket;
+use crate::queue::{Framing, Outbox, Writer};
+use crate::registry::Recipient;
+use crate::rtmp::stream_key::{StreamKey, StreamPath};
+use crate::stats::Protocol;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The server whose streams are served.
+pub trait WebHost: Send + Sync + 'static {
+    /// Gives a connection its place among all connections of the server.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRoom`]: a limit is reached, and the log was told.
+    fn admit(
+        &self,
+        socket: &Arc<SharedSocket>,
+        peer: SocketAddr,
+    ) -> Result<Arc<dyn WebConnection>, NoRoom>;
+}
+
+/// A connection that has its place as long as this is held.
+pub trait WebConnection: Send + Sync {
+    /// Whether the client may play the stream at `path`. Blocks while a web service is asked.
+    fn may_play(&self, path: &StreamPath) -> bool;
+
+    /// Whether somebody publishes the stream now, or did a moment ago.
+    fn is_published(&self, key: &StreamKey) -> bool;
+
+    /// Makes the connection one of a viewer, who is told of like any other, calls `send` with its
+    /// outbox, and ends the viewing when that returns.
+    ///
+    /// # Errors
+    ///
+    /// [`PlayRefusal`]; `send` was not called then.
+    fn watch(
+        &self,
+        viewing: Viewing,
+        send: &mut dyn FnMut(&Arc<Outbox>, Writer) -> Outcome,
+    ) -> Result<(), PlayRefusal>;
+}
+
+/// What a viewer watches, and how.
+pub struct Viewing<'a> {
+    /// The stream, as the client asked for it.
+    pub path: &'a StreamPath,
+    /// How the stream goes to it.
+    pub protocol: Protocol,
+    /// What the client calls itself.
+    pub user_agent: &'a str,
+    /// How messages become bytes.
+    pub framing: Framing,
+    /// What the connection with this id is to the stream.
+    pub recipient: fn(conn_id: String) -> Recipient,
+}
+
+/// How sending to a viewer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The stream is over for it, and it has everything.
+    Complete,
+    /// The connection ended before.
+    Lost,
+}
+
+/// Why a stream cannot be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlayRefusal {
+    /// Nobody publishes it, and viewers do not wait.
+    NotFound,
+    /// Too many streams are being fetched from other servers.
+    Busy,
+    /// The server is about to stop.
+    Stopping,
+}

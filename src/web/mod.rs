@@ -1,0 +1,88 @@
+//! Media over HTTP: streams for browsers, phones and players that know no RTMP.
+//!
+//! It serves streams and nothing else, to those who may play them. Who is let in, who is counted
+//! and who is told is up to the [`WebHost`]; here is what HTTP asks of a viewer.
+
+mod answer;
+mod flv;
+mod host;
+mod limits;
+mod refusal;
+mod resource;
+mod viewer;
+
+pub use host::{Outcome, PlayRefusal, Viewing, WebConnection, WebHost};
+pub use limits::{BODY_LEN_MAX, HEAD_LEN_MAX, IDLE_LIMIT, READ_LIMIT, WRITE_LIMIT};
+
+use crate::http::server::{
+    Ends, Handler, HttpRequest, HttpServer, HttpSettings, NoRoom, Response, Service,
+};
+use crate::net::SharedSocket;
+use limits::LIMITS;
+use std::borrow::Cow;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+/// A listener for media over HTTP. Dropping it ends all of its connections.
+pub struct WebServer(HttpServer);
+
+impl WebServer {
+    /// Serves the streams of `host` on a socket that listens already. Pages of `origin` may use
+    /// them, of any with `*`.
+    ///
+    /// # Errors
+    ///
+    /// When the socket cannot be set, or a thread cannot be started.
+    pub fn serve(
+        listener: TcpListener,
+        origin: &str,
+        host: Arc<dyn WebHost>,
+    ) -> io::Result<WebServer> {
+        let settings = HttpSettings {
+            limits: LIMITS,
+            headers: vec![
+                ("Access-Control-Allow-Origin", Cow::Owned(origin.to_owned())),
+                ("Access-Control-Expose-Headers", Cow::Borrowed("*")),
+                (
+                    "Cross-Origin-Resource-Policy",
+                    Cow::Borrowed("cross-origin"),
+                ),
+                ("X-Content-Type-Options", Cow::Borrowed("nosniff")),
+            ],
+            error: refusal::error,
+        };
+        let http = HttpServer::start(listener, settings, Arc::new(WebService(host)))?;
+        Ok(WebServer(http))
+    }
+
+    /// The address that it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.0.addr()
+    }
+
+    /// Accepts no connection any more. Those that there are go on.
+    pub fn close(&mut self) {
+        self.0.close();
+    }
+}
+
+struct WebService(Arc<dyn WebHost>);
+
+impl Service for WebService {
+    fn connect(&self, socket: &Arc<SharedSocket>, ends: Ends) -> Result<Box<dyn Handler>, NoRoom> {
+        let connection = self.0.admit(socket, ends.peer)?;
+        Ok(Box::new(WebHandler { connection }))
+    }
+}
+
+/// Answers the requests of one connection.
+struct WebHandler {
+    connection: Arc<dyn WebConnection>,
+}
+
+impl Handler for WebHandler {
+    fn answer(&mut self, request: &HttpRequest) -> Response {
+        answer::answer(&self.connection, request)
+    }
+}
