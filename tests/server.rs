@@ -23,5 +23,6 @@ mod server {
     mod returning;
     mod signed;
     mod slow;
+    mod tap;
     mod tracks;
 }

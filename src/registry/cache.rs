@@ -1,6 +1,7 @@
 //! What a stream keeps for viewers who come later.
 
 use super::gop::Gop;
+use super::keyframes::Keyframes;
 use super::media_message::MediaMessage;
 use super::presentation::Presentation;
 use super::selection::{Selection, Wants};
@@ -46,6 +47,7 @@ pub(super) struct Cache {
     headers: Vec<MediaMessage>,
     gop: Option<Gop>,
     tracks: VideoTracks,
+    keyframes: Keyframes,
     /// Kept once a viewer has needed it.
     presentation: Option<Presentation>,
 }
@@ -85,6 +87,7 @@ impl Cache {
             headers: Vec::new(),
             gop: keep_gop.then(Gop::default),
             tracks: VideoTracks::default(),
+            keyframes: Keyframes::default(),
             presentation: None,
         }
     }
@@ -148,6 +151,9 @@ impl Cache {
         if media.is_header() {
             return self.note_header(media);
         }
+        if media.is_keyframe() {
+            self.keyframes.note(media);
+        }
         let Some(gop) = &mut self.gop else { return };
         if media.is_keyframe() {
             gop.begin(media);
@@ -205,6 +211,17 @@ impl Cache {
             started,
             left_out: headers.filter(left_out).cloned().collect(),
         })
+    }
+
+    /// What stands in front of media that is still to come.
+    pub(super) fn before_media(&self, wants: Wants) -> Vec<Message> {
+        let headers = self.begin_with(wants, Vec::new());
+        self.data().into_iter().chain(headers).collect()
+    }
+
+    /// The time between the last two keyframes, in ms, if there were two.
+    pub(super) fn keyframes_ms(&self) -> Option<u32> {
+        self.keyframes.gap_ms()
     }
 
     /// The pictures, with the sound between them, that a viewer may begin with, and their tracks.

@@ -6,9 +6,10 @@ use super::last_heard::LastHeard;
 use super::media_message::MediaMessage;
 use super::publisher::{Origin, Publisher};
 use super::selection::Selection;
+use super::tap::{Tap, Taps};
 use super::timeline::Timeline;
 use crate::media::Codec;
-use crate::queue::{Feed, Role};
+use crate::queue::{Feed, FeedLimits, Role};
 use crate::rtmp::data::Data;
 use crate::rtmp::{Message, MessageType};
 use crate::stats::{Counters, PublicationId};
@@ -25,6 +26,8 @@ pub(super) struct Live {
     at_end: Option<AtEnd>,
     /// Consumers on this machine.
     feeds: Vec<Feed>,
+    /// Those that came later.
+    taps: Taps,
     cache: Cache,
     figures: Figures,
 }
@@ -57,6 +60,7 @@ impl Live {
             via,
             at_end: None,
             feeds: Vec::new(),
+            taps: Taps::default(),
             cache: Cache::new(keep_gop),
             figures: Figures {
                 publication: id,
@@ -106,6 +110,14 @@ impl Live {
         self.feeds.push(feed);
     }
 
+    /// Gives a consumer what late joiners get, and everything that is sent from now on.
+    pub(super) fn tap(&mut self, limits: FeedLimits, now: Instant) -> Tap {
+        Tap {
+            intake: self.taps.open(&self.cache, limits, now),
+            keyframes_ms: self.cache.keyframes_ms(),
+        }
+    }
+
     /// Whether a consumer takes what is sent.
     pub(super) fn is_recorded(&self) -> bool {
         self.feeds.iter().any(Feed::is_open)
@@ -115,6 +127,7 @@ impl Live {
         for feed in &self.feeds {
             feed.push(run.iter().map(|media| &media.message), now);
         }
+        self.taps.push(run, now);
     }
 
     /// Has `at_end` called when the publication ends.

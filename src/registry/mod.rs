@@ -13,6 +13,7 @@ mod fan_out;
 mod gop;
 mod handles;
 mod keyframe_wait;
+mod keyframes;
 mod last_heard;
 mod live;
 mod media_message;
@@ -29,6 +30,7 @@ mod stats;
 mod stream;
 mod streams;
 mod subscription_id;
+mod tap;
 mod timeline;
 mod viewer;
 
@@ -44,8 +46,9 @@ pub use refusal::Refusal;
 pub use selection::Selection;
 pub use settings::{SILENT_MAX, StreamSettings};
 pub use slowness::BEHIND_MAX;
+pub use tap::Tap;
 
-use crate::queue::Outbox;
+use crate::queue::{FeedLimits, Outbox};
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{Counters, PublicationId, StreamStats};
 use std::sync::Arc;
@@ -114,6 +117,13 @@ impl Registry {
             stream.subscribe(id, outbox, recipient, Instant::now())
         })?;
         Ok(Subscription { registration, id })
+    }
+
+    /// Has the publication of `key` that goes on now pushed into a feed, with the beginning of a late
+    /// joiner in front; `None` if nobody publishes it. The feed ends with the publication.
+    pub fn tap(&self, key: &StreamKey, limits: FeedLimits) -> Option<Tap> {
+        let stream = self.0.streams.get(key)?;
+        stream.lock().tap(limits, Instant::now())
     }
 
     /// The servers that the stream `key` has come through; none if nobody publishes it.

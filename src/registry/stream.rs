@@ -12,9 +12,10 @@ use super::refusal::Refusal;
 use super::settings::SILENT_MAX;
 use super::stats;
 use super::subscription_id::SubscriptionId;
+use super::tap::Tap;
 use super::timeline::Timeline;
 use super::viewer::Viewer;
-use crate::queue::{Feed, Outbox};
+use crate::queue::{Feed, FeedLimits, Outbox};
 use crate::rtmp::Message;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{PublicationId, StreamStats};
@@ -184,6 +185,14 @@ impl Stream {
     pub(super) fn attach(&mut self, id: PublicationId, feed: Feed) {
         if let Some(live) = self.publication(id) {
             live.attach(feed);
+        }
+    }
+
+    /// Gives a consumer the publication at hand; `None` if there is none.
+    pub(super) fn tap(&mut self, limits: FeedLimits, now: Instant) -> Option<Tap> {
+        match &mut self.state {
+            PublishState::Live(live) => Some(live.tap(limits, now)),
+            _ => None,
         }
     }
 

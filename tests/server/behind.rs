@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 const PICTURE_LEN: usize = 256 << 10;
 const PICTURES: usize = 200;
 
-struct Nobody;
+pub struct Nobody;
 
 impl Observer for Nobody {
     fn stream_begins(&self, _: &StreamKey) {}
@@ -31,7 +31,7 @@ impl Observer for Nobody {
 }
 
 /// The way to a peer, with its writer thread, and the peer's socket.
-fn connection(counters: &Arc<Counters>) -> (Arc<Outbox>, TcpStream) {
+pub fn connection(counters: &Arc<Counters>) -> (Arc<Outbox>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let peer = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
     let (socket, _) = listener.accept().expect("accept");

@@ -1,0 +1,48 @@
+//! Consumers on this machine that come while a publication goes on, and need its beginning.
+
+use super::cache::{Cache, JoinAt};
+use super::media_message::MediaMessage;
+use super::selection::{Selection, Wants};
+use crate::queue::{Feed, FeedLimits, Intake, feed};
+use crate::rtmp::Message;
+use std::time::Instant;
+
+/// A publication for a consumer on this machine: what late joiners get, and then all that is sent.
+#[derive(Debug)]
+pub struct Tap {
+    /// Where it comes from, until the publication ends or the consumer is too slow.
+    pub intake: Intake,
+    /// The time between the last two keyframes, in ms, if there were two.
+    pub keyframes_ms: Option<u32>,
+}
+
+/// The consumers of a publication that came late. They do not count as recordings.
+#[derive(Debug, Default)]
+pub(super) struct Taps(Vec<Feed>);
+
+impl Taps {
+    /// A new consumer, with the beginning that `cache` has.
+    pub(super) fn open(&mut self, cache: &Cache, limits: FeedLimits, now: Instant) -> Intake {
+        self.0.retain(Feed::is_open);
+        let (feed, intake) = feed(limits);
+        let wants = Wants {
+            audio: true,
+            video: true,
+            tracks: Selection::All,
+        };
+        let burst = cache.join_burst(wants, None, JoinAt::Keyframe);
+        let beginning: Vec<Message> = match burst {
+            Some(burst) => burst.data.into_iter().chain(burst.messages).collect(),
+            None => cache.before_media(wants),
+        };
+        feed.push(&beginning, now);
+        self.0.push(feed);
+        intake
+    }
+
+    pub(super) fn push(&self, run: &[MediaMessage], now: Instant) {
+        for feed in &self.0 {
+            feed.push(run.iter().map(|media| &media.message), now);
+        }
+    }
+}
