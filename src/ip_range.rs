@@ -61,6 +61,14 @@ impl IpRange {
     }
 }
 
+/// What an address is counted as: one of IPv4, or a network of IPv6, of which a client has all addresses.
+pub fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        ip @ IpAddr::V4(_) => ip,
+        ip @ IpAddr::V6(_) => first_of(ip, 64),
+    }
+}
+
 /// The first address of those that have the leading `bits` of `ip`.
 fn first_of(ip: IpAddr, bits: u8) -> IpAddr {
     match ip {

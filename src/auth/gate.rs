@@ -1,6 +1,6 @@
 //! The rules of a running server, which may change while it runs.
 
-use super::{Action, Authenticator, Denied, Error};
+use super::{Action, Answer, Authenticator, Denied, Error};
 use crate::ip_range::IpRange;
 use crate::rtmp::stream_key::StreamPath;
 use crate::sync::RwLock;
@@ -77,13 +77,14 @@ impl Gate {
         action: Action,
         path: &StreamPath,
         remote_addr: SocketAddr,
+        answer: Answer,
     ) -> Result<Passed, Denied> {
         let rules = self.rules();
         if !rules.allowed.contain(action, remote_addr.ip()) {
             return Err(Denied::Address);
         }
         let authenticator = &rules.authenticator;
-        authenticator.check(action, path, remote_addr)?;
+        authenticator.check(action, path, remote_addr, answer)?;
         Ok(match authenticator {
             Authenticator::None => Passed::Open,
             Authenticator::Token(_) | Authenticator::File(_) | Authenticator::Signed(_) => {

@@ -1,34 +1,40 @@
 //! Who may publish and play.
 
+mod answers;
 mod base64url;
+mod callback;
 mod gate;
 mod hmac;
 mod sha256;
 mod signed;
 mod table;
+mod turns;
 
+pub use answers::{ANSWER_KEPT, ANSWERS_MAX};
+pub use callback::Callback;
 pub use gate::{AllowedAddresses, Gate, Passed, Rules};
 pub use hmac::hmac_sha256;
 pub use sha256::sha256;
 pub use signed::{LIFETIME_MAX_SECS, SKEW_SECS, Secrets, SignatureFault, SignedKey, signed_query};
 pub use table::{Mismatch, TokenTable, same};
 
-use crate::http::client::{Endpoint, PostError};
-use crate::json::{self, JsonValue};
+use crate::http::client::PostError;
+use crate::json;
 use crate::rtmp::stream_key::StreamPath;
-use crate::sync::{Condvar, Mutex, RwLock};
+use crate::sync::RwLock;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Largest file of tokens, in bytes.
 pub const FILE_LEN_MAX: u64 = 16 << 20;
 
-/// How many questions the web service is asked at a time: each of an `https` one is a process.
+/// How many questions the web service is asked at a time: each of an `https` one is a process. An address
+/// may have as many of them as are left for the others.
 pub const QUESTIONS_MAX: usize = 32;
 
 /// What a client asks for.
@@ -57,6 +63,16 @@ impl Action {
     }
 }
 
+/// Which answer of a web service will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// One to a question that is asked now.
+    New,
+    /// One that it gave to the same question within [`ANSWER_KEPT`], for players that open many
+    /// connections.
+    Recent,
+}
+
 /// Why a client is refused, for the log and for events. The client is not told the reason.
 #[derive(Debug)]
 pub enum Denied {
@@ -72,7 +88,7 @@ pub enum Denied {
     Status(u16),
     /// The web service could not be asked.
     Failed(PostError),
-    /// Too many questions were open for as long as an answer may take.
+    /// Too many questions, of the client's address or of all, were open for as long as an answer may take.
     Busy,
 }
 
@@ -85,7 +101,7 @@ impl fmt::Display for Denied {
             Denied::Signature(fault) => write!(f, "{fault}"),
             Denied::Status(status) => write!(f, "callback answered {status}"),
             Denied::Failed(error) => write!(f, "callback failed: {error}"),
-            Denied::Busy => write!(f, "callback busy with {QUESTIONS_MAX} questions"),
+            Denied::Busy => write!(f, "callback busy with other questions"),
         }
     }
 }
@@ -143,7 +159,7 @@ pub enum Authenticator {
     /// A client needs a query that is signed with one of the secrets.
     Signed(Secrets),
     /// A web service decides.
-    Callback(Callback),
+    Callback(Box<Callback>),
 }
 
 impl Authenticator {
@@ -173,13 +189,8 @@ impl Authenticator {
     ///
     /// [`Error::Callback`].
     pub fn callback(url: &str, timeout: Duration) -> Result<Authenticator, Error> {
-        let endpoint = Endpoint::new(url).map_err(Error::Callback)?;
-        Ok(Authenticator::Callback(Callback {
-            endpoint,
-            timeout,
-            asked: Mutex::default(),
-            answered: Condvar::new(),
-        }))
+        let callback = Callback::new(url, timeout).map_err(Error::Callback)?;
+        Ok(Authenticator::Callback(Box::new(callback)))
     }
 
     /// Whether a client at `remote_addr` may do `action` to the stream at `path`. Blocks for as long
@@ -193,6 +204,7 @@ impl Authenticator {
         action: Action,
         path: &StreamPath,
         remote_addr: SocketAddr,
+        answer: Answer,
     ) -> Result<(), Denied> {
         let token = path.query("token").unwrap_or_default();
         let token = token.as_str();
@@ -207,18 +219,7 @@ impl Authenticator {
                 let checked = secrets.check(action, path, remote_addr.ip(), unix_now());
                 checked.map_err(Denied::Signature)
             }
-            Authenticator::Callback(callback) => {
-                let question = JsonValue::Object(vec![
-                    ("action".to_owned(), action.name().into()),
-                    ("app".to_owned(), path.app.as_str().into()),
-                    ("stream_name".to_owned(), path.name.as_str().into()),
-                    ("stream_key".to_owned(), path.key.as_str().into()),
-                    ("token".to_owned(), token.into()),
-                    ("query".to_owned(), path.whole_query().into()),
-                    ("remote_addr".to_owned(), remote_addr.to_string().into()),
-                ]);
-                callback.ask(&question)
-            }
+            Authenticator::Callback(callback) => callback.check(action, path, remote_addr, answer),
         }
     }
 
@@ -271,53 +272,4 @@ fn read_table(path: &Path) -> Result<TokenTable, Error> {
         return Err(Error::TooLarge(path.to_owned()));
     }
     TokenTable::from_json(&text)
-}
-
-/// A web service that is asked about each client.
-#[derive(Debug)]
-pub struct Callback {
-    endpoint: Endpoint,
-    timeout: Duration,
-    /// The number of questions that are being asked.
-    asked: Mutex<usize>,
-    /// A question has been answered.
-    answered: Condvar,
-}
-
-impl Callback {
-    fn ask(&self, question: &JsonValue) -> Result<(), Denied> {
-        let (began, question) = (Instant::now(), question.to_string());
-        let _turn = self.turn().ok_or(Denied::Busy)?;
-        let left = self.timeout.saturating_sub(began.elapsed());
-        let headers = [("Content-Type", "application/json")];
-        match self.endpoint.post(&headers, &question, left) {
-            Ok(reply) if reply.status == 200 => Ok(()),
-            Ok(reply) => Err(Denied::Status(reply.status)),
-            Err(error) => Err(Denied::Failed(error)),
-        }
-    }
-
-    /// Waits until one more question may be asked. `None`: not within the time for an answer.
-    fn turn(&self) -> Option<Question<'_>> {
-        let asked = self.asked.lock();
-        let all_taken = |asked: &mut usize| *asked >= QUESTIONS_MAX;
-        let mut asked = self
-            .answered
-            .wait_timeout_while(asked, self.timeout, all_taken);
-        if *asked >= QUESTIONS_MAX {
-            return None;
-        }
-        *asked += 1;
-        Some(Question(self))
-    }
-}
-
-/// A question that is being asked, one of [`QUESTIONS_MAX`].
-struct Question<'a>(&'a Callback);
-
-impl Drop for Question<'_> {
-    fn drop(&mut self) {
-        *self.0.asked.lock() -= 1;
-        self.0.answered.notify_one();
-    }
 }

@@ -188,6 +188,9 @@ fn tokens(key: &str, value: &JsonValue) -> Result<Tokens, Error> {
         };
         *place = Some(checked(key, token)?);
     }
+    if members.is_empty() {
+        return Err(entry(key, "object has neither a publish nor a play string"));
+    }
     Ok(tokens)
 }
 
@@ -273,6 +276,10 @@ mod tests {
             (
                 r#"{"a":{"publish":"hunter2","paly":"x"}}"#,
                 "entry a: value is neither",
+            ),
+            (
+                r#"{"b":"hunter2","a":{}}"#,
+                "entry a: object has neither a publish nor a play string",
             ),
             (r#"{"a":{"publish":7}}"#, "entry a: value is neither"),
             (r#"{"a*":"hunter2"}"#, "entry a*: a * may only be"),

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::events;
 use super::flood::flood_limit;
-use crate::auth::{Action, Passed};
+use crate::auth::{Action, Answer, Passed};
 use crate::log;
 use crate::log::RateLimit;
 use crate::rtmp::stream_key::StreamPath;
@@ -33,10 +33,11 @@ pub(super) fn check(
     client: &Client<'_>,
     action: Action,
     path: &StreamPath,
+    answer: Answer,
 ) -> Result<Passed, AccessDenied> {
     let Client { conn_id, addr } = *client;
     let counters = &context.counters;
-    match context.gate.check(action, path, addr) {
+    match context.gate.check(action, path, addr, answer) {
         Ok(passed) => {
             if passed != Passed::Open {
                 counters.auth_successes.add(1);

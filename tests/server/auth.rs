@@ -5,7 +5,7 @@ use crate::support::{TestServer, wait_until};
 use rtmp_server::admin::AdminSource;
 use rtmp_server::amf0::Value;
 use rtmp_server::auth::{
-    Action, AllowedAddresses, Authenticator, Gate, Passed, QUESTIONS_MAX, Rules,
+    Action, AllowedAddresses, Answer, Authenticator, Gate, Passed, QUESTIONS_MAX, Rules,
 };
 use rtmp_server::json;
 use rtmp_server::rtmp::stream_key::StreamPath;
@@ -15,9 +15,19 @@ use std::time::{Duration, Instant};
 
 /// What comes of asking for `name` in `live`; empty: allowed.
 fn ask(auth: &Authenticator, action: Action, name: &str) -> String {
+    ask_from(auth, action, name, "192.0.2.1:5000", Answer::New)
+}
+
+/// The same for a client at an address.
+fn ask_from(
+    auth: &Authenticator,
+    action: Action,
+    name: &str,
+    from: &str,
+    answer: Answer,
+) -> String {
     let address = StreamPath::new("live", name).unwrap();
-    let from: SocketAddr = "192.0.2.1:5000".parse().unwrap();
-    match auth.check(action, &address, from) {
+    match auth.check(action, &address, from.parse().unwrap(), answer) {
         Ok(()) => String::new(),
         Err(denied) => denied.to_string(),
     }
@@ -175,13 +185,21 @@ fn a_hanging_web_service_blocks_only_who_is_asked_about() {
     }
 }
 
+/// The address of one of many clients, each in a network of its own.
+fn address_of(client: usize) -> String {
+    format!("198.51.{}.{}:5000", client / 256, client % 256)
+}
+
 /// Has three times as many clients ask at once as may; what each was told, and how many asked.
 fn ask_in_a_crowd(manner: Manner, timeout: Duration) -> (Vec<String>, usize) {
     let web = WebService::start(manner);
     let auth = Authenticator::callback(&web.url("/"), timeout).unwrap();
     let told = std::thread::scope(|scope| {
-        let ask = || ask(&auth, Action::Play, "cam");
-        let clients: Vec<_> = (0..3 * QUESTIONS_MAX).map(|_| scope.spawn(ask)).collect();
+        let ask =
+            |client: usize| ask_from(&auth, Action::Play, "cam", &address_of(client), Answer::New);
+        let clients: Vec<_> = (0..3 * QUESTIONS_MAX)
+            .map(|client| scope.spawn(move || ask(client)))
+            .collect();
         let told = clients.into_iter().map(|client| client.join().unwrap());
         told.collect()
     });
@@ -202,9 +220,10 @@ fn a_crowd_is_asked_about_a_few_at_a_time() {
     let auth = Authenticator::callback(&web.url("/"), Duration::from_secs(1)).unwrap();
     let began = Instant::now();
     std::thread::scope(|scope| {
-        for _ in 0..3 * QUESTIONS_MAX {
-            scope.spawn(|| {
-                let told = ask(&auth, Action::Play, "cam");
+        for client in 0..3 * QUESTIONS_MAX {
+            let auth = &auth;
+            scope.spawn(move || {
+                let told = ask_from(auth, Action::Play, "cam", &address_of(client), Answer::New);
                 assert!(told.starts_with("callback "), "{told}");
             });
         }
@@ -253,7 +272,7 @@ fn addresses_are_asked_before_anything_else() {
     ];
     for (action, addr, name, want) in rows {
         let path = StreamPath::new("live", name).unwrap();
-        let checked = gate.check(action, &path, addr.parse().unwrap());
+        let checked = gate.check(action, &path, addr.parse().unwrap(), Answer::New);
         let got = checked.map_or_else(|denied| denied.to_string(), |_| String::new());
         assert_eq!(got, want, "{action:?} {addr} {name}");
     }
@@ -281,7 +300,7 @@ fn rules_are_replaced_while_a_service_is_asked() {
     let gate = Gate::new(rules(callback));
     let path = StreamPath::new("live", "cam?token=t").unwrap();
     let from: SocketAddr = "192.0.2.1:5000".parse().unwrap();
-    let check = || gate.check(Action::Play, &path, from);
+    let check = || gate.check(Action::Play, &path, from, Answer::New);
     std::thread::scope(|scope| {
         let asked = scope.spawn(check);
         web.request();
@@ -295,6 +314,71 @@ fn rules_are_replaced_while_a_service_is_asked() {
     gate.replace(rules(Authenticator::None));
     assert_eq!(check().ok(), Some(Passed::Open));
     assert_eq!(gate.reload().ok(), Some(false));
+}
+
+/// A service that hangs is asked about a crowd of one address; others are still asked about at once.
+#[test]
+fn one_address_does_not_keep_others_waiting() {
+    let web = WebService::start(Manner::Hangs);
+    let auth = Authenticator::callback(&web.url("/"), Duration::from_millis(700)).unwrap();
+    let ask = |from: &str| ask_from(&auth, Action::Play, "cam", from, Answer::New);
+    std::thread::scope(|scope| {
+        for port in 1..=3 * QUESTIONS_MAX {
+            scope.spawn(move || ask(&format!("192.0.2.1:{port}")));
+        }
+        for _ in 0..QUESTIONS_MAX / 2 {
+            web.request();
+        }
+        let more = web.requests.recv_timeout(Duration::from_millis(100));
+        assert!(more.is_err(), "more than half of the questions");
+        scope.spawn(|| ask("192.0.2.2:1"));
+        let (_, body) = web.request();
+        assert!(body.contains("192.0.2.2:1"), "{body}");
+    });
+}
+
+/// Each row: what is asked for, and whether the service was asked. Players that open many connections
+/// take an answer of a moment ago, if everything but the port is the same.
+#[test]
+fn answers_are_kept_for_those_that_ask_often() {
+    let (publish, play) = (Action::Publish, Action::Play);
+    let rows = [
+        (play, "cam?token=t", "192.0.2.1:1", Answer::Recent, true),
+        (play, "cam?token=t", "192.0.2.1:2", Answer::Recent, false),
+        (
+            play,
+            "/cam?token=t",
+            "[::ffff:192.0.2.1]:3",
+            Answer::Recent,
+            false,
+        ),
+        (play, "cam?token=t", "192.0.2.1:4", Answer::New, true),
+        (play, "cam?token=u", "192.0.2.1:5", Answer::Recent, true),
+        (play, "cam?token=t&x=1", "192.0.2.1:5", Answer::Recent, true),
+        (play, "cam2?token=t", "192.0.2.1:5", Answer::Recent, true),
+        (play, "cam?token=t", "192.0.2.2:5", Answer::Recent, true),
+        (publish, "cam?token=t", "192.0.2.1:6", Answer::Recent, true),
+        (publish, "cam?token=t", "192.0.2.1:7", Answer::New, true),
+        (play, "cam?token=t", "192.0.2.1:8", Answer::Recent, false),
+    ];
+    for status in [200, 403] {
+        let web = WebService::start(Manner::Status(status));
+        let auth = Authenticator::callback(&web.url("/"), Duration::from_secs(5)).unwrap();
+        for (action, name, from, answer, want) in rows {
+            let told = ask_from(&auth, action, name, from, answer);
+            assert_eq!(told.is_empty(), status == 200, "{name} {from}: {told}");
+            let asked = web.requests.try_recv().is_ok();
+            assert_eq!(asked, want, "{action:?} {name} {from} {answer:?}");
+        }
+    }
+    // A failure is not an answer.
+    let web = WebService::start(Manner::Closes);
+    let auth = Authenticator::callback(&web.url("/"), Duration::from_secs(5)).unwrap();
+    for _ in 0..2 {
+        let told = ask_from(&auth, play, "cam", "192.0.2.1:1", Answer::Recent);
+        assert!(told.starts_with("callback failed"), "{told}");
+        web.request();
+    }
 }
 
 /// A client leaves, or is hung up on, while the service is asked whether it may publish.

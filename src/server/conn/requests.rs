@@ -1,7 +1,7 @@
 //! What a client asks for: to publish or to play, and whether it may.
 
 use super::client::Conn;
-use crate::auth::{Action, Passed};
+use crate::auth::{Action, Answer, Passed};
 use crate::connection::Error;
 use crate::ingest::PublishError;
 use crate::log;
@@ -129,7 +129,8 @@ impl Conn<'_> {
         if self.is_loop() {
             return Err(RequestRefusal::Loop);
         }
-        let passed = access::check(self.context, &self.client(), action, &request.path)?;
+        let client = self.client();
+        let passed = access::check(self.context, &client, action, &request.path, Answer::New)?;
         let (key, pace) = (&request.path.key, &mut self.pace);
         match self.context.pacing.may_begin(action, key, pace) {
             true => Ok(passed),

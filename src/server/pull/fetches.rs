@@ -1,10 +1,11 @@
 //! How many streams are fetched from other servers because somebody wants them, and for whom.
 
+use crate::ip_range::network;
 use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -146,17 +147,6 @@ impl Drop for Fetch {
         state.all -= 1;
         if let Some(address) = pending {
             state.cooling.push_back((Instant::now(), address));
-        }
-    }
-}
-
-/// What an address is counted as.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => {
-            let bits = ip.to_bits() >> 64 << 64;
-            IpAddr::V6(Ipv6Addr::from_bits(bits))
         }
     }
 }
