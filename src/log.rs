@@ -1,6 +1,7 @@
 //! Log lines: a fixed phrase, then fields. Each line is one write to standard output.
 //!
-//! Format and lowest level belong to the process; [`init`] sets them once, at the start.
+//! Format and lowest level belong to the process; [`init`] sets them once, at the start, and
+//! [`set_lowest`] changes the level later.
 
 use crate::json;
 use crate::sys;
@@ -77,9 +78,14 @@ pub fn init(lowest: Level, format: LogFormat) {
         LogFormat::Json => true,
         LogFormat::Auto => !journal && !io::stdout().is_terminal(),
     };
-    LOWEST.store(lowest as u8, Ordering::Relaxed);
+    set_lowest(lowest);
     JSON.store(json, Ordering::Relaxed);
     JOURNAL.store(journal, Ordering::Relaxed);
+}
+
+/// Leaves out lines below `lowest` from now on.
+pub fn set_lowest(lowest: Level) {
+    LOWEST.store(lowest as u8, Ordering::Relaxed);
 }
 
 /// Whether `output` goes to the journal: `JOURNAL_STREAM` names the file that does (systemd.exec(5)).

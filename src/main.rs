@@ -18,11 +18,14 @@ use std::{fmt, io};
 /// Exit code of a server that could not start or was forced to stop.
 const FAILED: u8 = 1;
 
+/// How many faults of a configuration that is read again are logged one by one.
+const FAULTS_LOGGED_MAX: usize = 20;
+
 /// Exit code of a wrong command line.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    match args::parse(std::env::args().skip(1)) {
+    match args::parse(command_line()) {
         Ok(Invocation::Help) => {
             print!("{}", args::help());
             ExitCode::SUCCESS
@@ -31,7 +34,7 @@ fn main() -> ExitCode {
             println!("rtmp-server {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        Ok(Invocation::Run(config)) => match run(&config) {
+        Ok(Invocation::Run(config)) => match run(*config) {
             Ok(ServerEnding::Complete) => ExitCode::SUCCESS,
             Ok(ServerEnding::Forced) => ExitCode::from(FAILED),
             Err(failure) => {
@@ -117,13 +120,13 @@ impl fmt::Display for Failure {
 impl Error for Failure {}
 
 /// Serves until a signal ends it.
-fn run(config: &Config) -> Result<ServerEnding, Failure> {
+fn run(mut config: Config) -> Result<ServerEnding, Failure> {
     log::init(config.log_level, config.log_format);
     let signals = signals().map_err(Failure::Signals)?;
     let passed = systemd::passed_listeners().map_err(Failure::Passed)?;
     let serves_http = !passed.metrics.is_empty();
     config.check_passed(serves_http).map_err(Failure::Usage)?;
-    let server = Server::start(config, passed).map_err(Failure::Start)?;
+    let server = Server::start(&config, passed).map_err(Failure::Start)?;
     let notifier = Arc::new(Notifier::from_env());
     notifier.ready();
     let _heartbeat = Heartbeat::start(&notifier, status(&server)).map_err(Failure::Thread)?;
@@ -131,7 +134,11 @@ fn run(config: &Config) -> Result<ServerEnding, Failure> {
     while let Ok(signal) = signals.recv() {
         match signal {
             Signal::Stop => break,
-            Signal::Reload => reload(&server, &notifier),
+            Signal::Reload => {
+                notifier.reloading();
+                reload(&server, &mut config);
+                notifier.ready();
+            }
             Signal::Reconnect => {
                 let asked = server.ask_to_reconnect();
                 log!(Info, "asked clients to reconnect"; clients = asked);
@@ -169,13 +176,31 @@ fn signals() -> io::Result<Receiver<Signal>> {
     Ok(receiver)
 }
 
-fn reload(server: &Server, notifier: &Notifier) {
-    notifier.reloading();
-    match server.reload() {
-        Ok(any) => log!(Info, "reloaded"; anything = any),
-        Err(error) => log!(Warn, "cannot reload, the old state stays"; error = error),
+/// The arguments of this process, which it reads again with the file that they name.
+fn command_line() -> impl Iterator<Item = String> {
+    std::env::args().skip(1)
+}
+
+/// Reads the configuration again and changes to it; if anything is wrong with it, nothing changes.
+fn reload(server: &Server, config: &mut Config) {
+    let read = match args::parse(command_line()) {
+        Ok(Invocation::Run(read)) => server.reload(&read).map(|()| read),
+        // The command line has asked to run a server, and cannot change.
+        Ok(_) => return,
+        Err(faults) => Err(faults),
+    };
+    match read {
+        Ok(read) => *config = *read,
+        Err(faults) => {
+            for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
+                log!(Warn, "cannot reload, the old state stays"; error = fault);
+            }
+            let more = faults.iter().count().saturating_sub(FAULTS_LOGGED_MAX) + faults.more();
+            if more > 0 {
+                log!(Warn, "cannot reload, the old state stays"; more_faults = more);
+            }
+        }
     }
-    notifier.ready();
 }
 
 /// Tells in one line what the server is doing.

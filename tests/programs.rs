@@ -9,6 +9,7 @@ mod programs {
     mod interop;
     mod peers;
     mod program;
+    mod reload;
     mod rtmps;
     mod signing;
     mod supervisor;

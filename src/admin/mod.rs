@@ -14,11 +14,10 @@ mod state;
 mod vars;
 
 pub use rates::WINDOW;
-pub use state::AdminSource;
+pub use state::{Access, AdminSource};
 
 use crate::http::server::{
-    Ends, Handler, HostNames, HttpLimits, HttpRequest, HttpServer, HttpSettings, NoRoom, Response,
-    Service,
+    Ends, Handler, HttpLimits, HttpRequest, HttpServer, HttpSettings, NoRoom, Response, Service,
 };
 use crate::net::{self, ListenError, SharedSocket};
 use crate::sync;
@@ -95,19 +94,10 @@ impl Handler for AdminHandler {
     }
 }
 
-/// Which requests are served, and which may end streams and connections.
-#[derive(Clone, Default)]
-pub struct Access {
-    /// Lets its bearer end streams and connections from anywhere. Requests from this machine need
-    /// none.
-    pub token: Option<String>,
-    /// Names that requests may be for, beside `localhost` and the addresses that they come in on.
-    pub hosts: Vec<String>,
-}
-
 /// A running HTTP server; dropping it stops it.
 pub struct AdminServer {
     http: HttpServer,
+    state: Arc<AdminState>,
     /// Stopped when it is dropped.
     _sampler: Sampler,
 }
@@ -142,10 +132,10 @@ impl AdminServer {
     /// When the socket cannot be set, or a thread not be started.
     pub fn serve(
         listener: TcpListener,
-        Access { token, hosts }: Access,
+        access: Access,
         source: Arc<dyn AdminSource>,
     ) -> io::Result<AdminServer> {
-        let state = Arc::new(AdminState::new(source, token, HostNames(hosts)));
+        let state = Arc::new(AdminState::new(source, access));
         let sampler = Sampler::start(Arc::clone(&state))?;
         let settings = HttpSettings {
             limits: LIMITS,
@@ -154,8 +144,10 @@ impl AdminServer {
                 .into(),
             error: Response::error,
         };
+        let service = Arc::new(AdminService(Arc::clone(&state)));
         Ok(AdminServer {
-            http: HttpServer::start(listener, settings, Arc::new(AdminService(state)))?,
+            http: HttpServer::start(listener, settings, service)?,
+            state,
             _sampler: sampler,
         })
     }
@@ -163,6 +155,11 @@ impl AdminServer {
     /// The address that it listens on, with the port that the system chose if 0 was asked for.
     pub fn addr(&self) -> SocketAddr {
         self.http.addr()
+    }
+
+    /// Sets which requests are served from now on, and which may end streams and connections.
+    pub fn set_access(&self, access: Access) {
+        self.state.set_access(access);
     }
 
     /// Stops: closes the socket and all connections, and waits for their threads.

@@ -67,7 +67,9 @@ pub(super) fn answer(
     request: &HttpRequest,
     Ends { peer, local }: Ends,
 ) -> Response {
-    if !state.hosts.include(request.host.as_deref(), local.ip()) {
+    let access = state.access();
+    let (token, hosts) = &*access;
+    if !hosts.include(request.host.as_deref(), local.ip()) {
         if let Some(more) = FOREIGN_HOSTS.pass() {
             log!(Warn, "HTTP request for a foreign host refused"; peer_addr = peer,
                 host = text::shown(request.host.as_deref().unwrap_or("")), suppressed = more);
@@ -80,7 +82,7 @@ pub(super) fn answer(
     match (request.method, &resource) {
         (Method::Get | Method::Head, _) => show(state, &resource),
         (Method::Delete, Resource::Stream(_) | Resource::Connection(_)) => {
-            if may_hang_up(state.token.as_deref(), peer.ip(), request) {
+            if may_hang_up(token.as_deref(), peer.ip(), request) {
                 hang_up(state, &resource, peer)
             } else {
                 let what = "only from this machine itself, or with the token of -api-token";

@@ -3,7 +3,7 @@
 use super::rates::Rates;
 use crate::http::server::HostNames;
 use crate::stats::Snapshot;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, RwLock};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -25,29 +25,44 @@ pub trait AdminSource: Send + Sync {
     fn is_stopping(&self) -> bool;
 }
 
+/// Which requests are served, and which may end streams and connections.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// Lets its bearer end streams and connections from anywhere. Requests from this machine need
+    /// none.
+    pub token: Option<String>,
+    /// Names that requests may be for, beside `localhost` and the addresses that they come in on.
+    pub hosts: Vec<String>,
+}
+
 /// What all HTTP connections share: how to look at the server, and what was seen of it last.
 pub(super) struct AdminState {
     pub(super) source: Arc<dyn AdminSource>,
-    pub(super) token: Option<String>,
-    pub(super) hosts: HostNames,
+    /// The token of [`Access`], and its names.
+    access: RwLock<Arc<(Option<String>, HostNames)>>,
     rates: Mutex<Rates>,
     /// The last snapshot and when it was taken.
     last: Mutex<Option<(Instant, Arc<Snapshot>)>>,
 }
 
 impl AdminState {
-    pub(super) fn new(
-        source: Arc<dyn AdminSource>,
-        token: Option<String>,
-        hosts: HostNames,
-    ) -> AdminState {
+    pub(super) fn new(source: Arc<dyn AdminSource>, access: Access) -> AdminState {
         AdminState {
             source,
-            token,
-            hosts,
+            access: RwLock::new(Arc::new((access.token, HostNames(access.hosts)))),
             rates: Mutex::default(),
             last: Mutex::default(),
         }
+    }
+
+    /// The token that lets its bearer end streams, and the names that requests may be for.
+    pub(super) fn access(&self) -> Arc<(Option<String>, HostNames)> {
+        Arc::clone(&self.access.read())
+    }
+
+    /// Sets what requests may do from now on.
+    pub(super) fn set_access(&self, access: Access) {
+        *self.access.write() = Arc::new((access.token, HostNames(access.hosts)));
     }
 
     /// A snapshot at most as old as [`FRESH`]. Threads that ask while one is taken share it.

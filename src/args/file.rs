@@ -1,5 +1,6 @@
 //! The configuration file: flags, one a line.
 
+use super::effect;
 use super::error::{Error, Invalid};
 use super::fault::{Fault, Faults, Place};
 use super::flag::{Flag, Takes};
@@ -11,9 +12,6 @@ use std::sync::Arc;
 
 /// Longest configuration file, in bytes.
 pub const CONFIG_LEN_MAX: u64 = 1 << 20;
-
-/// Flags that say what the program is to do, and so have no place in a file.
-const NOT_IN_FILE: [&str; 5] = ["config", "check", "sign", "version", "help"];
 
 /// Reads the flags that are in the file at `path`; lines that cannot be read go to `faults`.
 pub(super) fn read(path: &str, faults: &mut Faults) -> Vec<Setting> {
@@ -86,7 +84,7 @@ fn setting(line: &[u8]) -> Result<Option<(&'static Flag, String)>, Error> {
         return Err(Error::Line("does not begin with the name of a flag"));
     }
     let flag = find(name)?;
-    if NOT_IN_FILE.contains(&flag.name) {
+    if effect::is_on_command_line_only(flag.name) {
         return Err(Error::NotInFile(flag.name));
     }
     let value = match (flag.takes, value) {

@@ -54,6 +54,11 @@ impl Takes {
         }
     }
 
+    /// Whether all values of the flag count.
+    pub(super) fn is_repeatable(self) -> bool {
+        matches!(self, Takes::Many(_) | Takes::ManySecrets(_))
+    }
+
     fn is_secret(self) -> bool {
         matches!(self, OneSecret(_) | ManySecrets(_))
     }

@@ -10,8 +10,12 @@ use std::fmt;
 pub struct Given(BTreeMap<&'static str, Vec<(String, Place)>>);
 
 impl Given {
-    pub(super) fn add(&mut self, flag: &'static str, value: &str, place: &Place) {
+    /// Takes note of another use of `flag`. Unless it is `repeatable`, it takes the place of the last.
+    pub(super) fn add(&mut self, flag: &'static str, repeatable: bool, value: &str, place: &Place) {
         let uses = self.0.entry(flag).or_default();
+        if !repeatable {
+            uses.clear();
+        }
         uses.push((value.to_owned(), place.clone()));
     }
 

@@ -3,6 +3,7 @@
 
 mod config;
 mod draft;
+mod effect;
 mod error;
 mod fault;
 mod file;
@@ -14,6 +15,7 @@ mod setting;
 mod values;
 
 pub use config::{Auth, Config, Invocation, LISTEN, OnDuplicate, SignRequest, TrackPolicy};
+pub use effect::{EFFECTS, Effect};
 pub use error::{Error, Invalid};
 pub use fault::{FAULTS_MAX, Fault, Faults, Place};
 pub use file::CONFIG_LEN_MAX;

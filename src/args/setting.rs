@@ -31,7 +31,8 @@ impl Setting {
     /// Reads the value into the draft; a wrong one goes to `faults`.
     pub(super) fn apply(&self, draft: &mut Draft, faults: &mut Faults) {
         let Setting { flag, value, place } = self;
-        draft.config.given.add(flag.name, value, place);
+        let repeatable = flag.takes.is_repeatable();
+        draft.config.given.add(flag.name, repeatable, value, place);
         if let Err(error) = flag.set(draft, value) {
             let place = place.clone();
             faults.add(Fault { place, error });

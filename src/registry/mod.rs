@@ -81,6 +81,12 @@ impl Registry {
         }))
     }
 
+    /// Changes the settings, but for the size of chunks. They hold for what begins, ends or is asked
+    /// for from now on.
+    pub fn set_settings(&self, settings: StreamSettings) {
+        self.0.streams.context().set_settings(settings);
+    }
+
     /// Makes `publisher` the publisher of `key`.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ impl Stream {
     pub(super) fn new(key: StreamKey, context: Arc<StreamContext>) -> Stream {
         Stream {
             key,
-            audience: Audience::new(context.settings.chunk_size),
+            audience: Audience::new(context.settings().chunk_size),
             context,
             state: PublishState::Vacant,
             timeline: Timeline::default(),
@@ -133,7 +133,7 @@ impl Stream {
             return Err(Refusal::Loop);
         }
         if let Some(live) = self.live() {
-            let gives_way = self.context.settings.takeover || live.silence() >= SILENT_MAX;
+            let gives_way = self.context.settings().takeover || live.silence() >= SILENT_MAX;
             if !gives_way || publisher.origin.is_server() {
                 return Err(Refusal::InUse);
             }
@@ -143,7 +143,7 @@ impl Stream {
     }
 
     fn replace_publication(&mut self, id: PublicationId, publisher: Publisher) {
-        let mut live = Live::new(id, publisher, self.context.settings.gop_cache);
+        let mut live = Live::new(id, publisher, self.context.settings().gop_cache);
         if self.audience.needs_presentation() {
             live.cache_mut().present();
         }
@@ -262,7 +262,7 @@ impl Stream {
 
     /// The publisher of publication `id` is gone without a word. Viewers stay for a while.
     pub(super) fn lose(&mut self, id: PublicationId, now: Instant) {
-        let grace = self.context.settings.grace;
+        let grace = self.context.settings().grace;
         let stays = !self.audience.is_empty() && !grace.is_zero();
         let Some(live) = self.publication(id) else {
             return;
@@ -334,7 +334,7 @@ impl Stream {
         recipient: Recipient,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let settings = self.context.settings;
+        let settings = self.context.settings();
         let is_missing = match recipient.kind {
             SubscriberKind::Player => !self.is_live() && settings.wait.is_zero(),
             SubscriberKind::Server => self.is_vacant(),

@@ -42,12 +42,13 @@ impl Streams {
     ) -> Streams {
         Streams {
             map: Mutex::default(),
-            context: Arc::new(StreamContext {
-                observer,
-                settings,
-                counters,
-            }),
+            context: Arc::new(StreamContext::new(settings, observer, counters)),
         }
+    }
+
+    /// What all streams share.
+    pub(super) fn context(&self) -> &StreamContext {
+        &self.context
     }
 
     /// The stream `key`, if there is one.

@@ -224,16 +224,22 @@ impl std::error::Error for Refused {}
 /// All connections. A connection is admitted as long as it holds an [`Admission`].
 pub(super) struct Connections {
     peers: Mutex<Peers>,
-    max: usize,
-    max_per_ip: Option<NonZeroUsize>,
     capacity: Arc<Capacity>,
     /// Those that are admitted.
     group: WaitGroup,
     next_number: AtomicU64,
 }
 
-#[derive(Default)]
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConnectionLimits {
+    pub(super) total: usize,
+    /// Of one address; `None`: as many as in total.
+    pub(super) per_address: Option<NonZeroUsize>,
+}
+
 struct Peers {
+    limits: ConnectionLimits,
     /// The server stops: nobody is let in any more.
     closed: bool,
     /// Connections by number; those that still shake hands are not here.
@@ -257,17 +263,18 @@ impl Peers {
 }
 
 impl Connections {
-    /// Room for `max` connections, `max_per_ip` of one address, and for no more threads than
-    /// `capacity` has room for.
-    pub(super) fn new(
-        max: usize,
-        max_per_ip: Option<NonZeroUsize>,
-        capacity: Arc<Capacity>,
-    ) -> Connections {
+    /// Room for as many connections as `limits` says, and for no more threads than `capacity` has
+    /// room for.
+    pub(super) fn new(limits: ConnectionLimits, capacity: Arc<Capacity>) -> Connections {
         Connections {
-            peers: Mutex::default(),
-            max,
-            max_per_ip,
+            peers: Mutex::new(Peers {
+                limits,
+                closed: false,
+                known: HashMap::new(),
+                total: 0,
+                per_ip: HashMap::new(),
+                sockets: HashMap::new(),
+            }),
             capacity,
             group: WaitGroup::default(),
             next_number: AtomicU64::new(1),
@@ -276,6 +283,11 @@ impl Connections {
 
     fn lock(&self) -> MutexGuard<'_, Peers> {
         self.peers.lock()
+    }
+
+    /// Changes how many newcomers find room. Those that are here stay.
+    pub(super) fn set_limits(&self, limits: ConnectionLimits) {
+        self.lock().limits = limits;
     }
 
     /// Takes a place among all connections, unless there is none left. Those that are refused are
@@ -291,7 +303,7 @@ impl Connections {
         if peers.closed {
             return Err(Refused::Closed);
         }
-        if peers.total >= self.max {
+        if peers.total >= peers.limits.total {
             return Err(Refused::Total);
         }
         let share = self.capacity.connection().map_err(Refused::System)?;
@@ -388,8 +400,8 @@ impl Admission {
         if let Some(before) = self.address.take() {
             peers.forget_address(before);
         }
+        let max = peers.limits.per_address;
         let of_ip = peers.per_ip.entry(ip).or_default();
-        let max = self.connections.max_per_ip;
         if max.is_some_and(|max| *of_ip >= max.get()) {
             return Err(Refused::Address);
         }

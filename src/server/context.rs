@@ -9,7 +9,9 @@ use crate::ingest::Ingest;
 use crate::registry::Registry;
 use crate::remote::LinkSettings;
 use crate::stats::Counters;
+use crate::sync::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// What all connections share.
@@ -26,7 +28,9 @@ pub(super) struct Context {
     /// For connections in both directions.
     pub link_settings: LinkSettings,
     /// Whether players get all tracks, even if they did not announce that they can take them.
-    pub all_tracks: bool,
+    pub all_tracks: AtomicBool,
+    /// Where clients are sent when they are asked to connect anew; `None`: to where they are.
+    pub reconnect_url: Mutex<Option<String>>,
     /// Where the server's clock starts.
     pub epoch: Instant,
     /// Makes the handshakes of this run differ from those of others.
@@ -34,6 +38,11 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// Where clients are sent when they are asked to connect anew.
+    pub(super) fn reconnect_url(&self) -> Option<String> {
+        self.reconnect_url.lock().clone()
+    }
+
     /// The server's clock, in ms.
     pub(super) fn clock_ms(&self) -> u32 {
         self.epoch.elapsed().as_millis() as u32

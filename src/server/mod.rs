@@ -14,6 +14,7 @@ mod listener;
 mod pacing;
 mod pull;
 mod refusals;
+mod reload;
 mod setup;
 mod start_error;
 mod stop;
@@ -23,8 +24,7 @@ mod watch;
 mod web;
 
 use crate::admin::{AdminServer, AdminSource};
-use crate::args::Config;
-use crate::auth;
+use crate::args::{Config, Faults};
 use crate::log;
 use crate::net::Acceptor;
 use crate::stats::Snapshot;
@@ -33,6 +33,7 @@ use crate::systemd::PassedSockets;
 use crate::web::WebServer;
 use context::Context;
 use listener::AdmitRtmp;
+use reload::Applied;
 use setup::Listener;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -56,7 +57,7 @@ pub struct Server {
     /// Stopped when they are dropped.
     admins: Vec<AdminServer>,
     webs: Vec<WebServer>,
-    reconnect_url: Option<String>,
+    applied: Applied,
 }
 
 impl Server {
@@ -80,7 +81,7 @@ impl Server {
             threads: Vec::new(),
             admins,
             webs: Vec::new(),
-            reconnect_url: config.reconnect_url.clone(),
+            applied: Applied::new(config),
         };
         // Before anything is logged of those who connect.
         for addr in addrs(&listeners) {
@@ -134,7 +135,7 @@ impl Server {
             // One that has panicked has ended as well.
             let _ = thread.join();
         }
-        let all_done = stop.run(&self.context, self.reconnect_url.as_deref());
+        let all_done = stop.run(&self.context);
         drop(self.webs);
         drop(self.admins);
         all_done
@@ -178,21 +179,22 @@ impl Server {
 
     /// Asks all clients that announced it to connect anew; returns how many that were.
     pub fn ask_to_reconnect(&self) -> usize {
-        let url = self.reconnect_url.as_deref();
+        let url = self.context.reconnect_url();
         let peers = self.context.connections.peers();
         peers
             .iter()
-            .filter(|peer| peer.ask_to_reconnect(url, "Please connect again."))
+            .filter(|peer| peer.ask_to_reconnect(url.as_deref(), "Please connect again."))
             .count()
     }
 
-    /// Reads again what can be read again: the file of tokens.
+    /// Changes to another configuration, as far as that is possible while the server runs. What
+    /// cannot change is told in the log. Reads the files of the configuration again.
     ///
     /// # Errors
     ///
-    /// What is wrong with it; everything stays as it was.
-    pub fn reload(&self) -> Result<bool, auth::Error> {
-        self.context.gate.reload()
+    /// All [`Faults`]: then nothing has changed.
+    pub fn reload(&self, config: &Config) -> Result<(), Faults> {
+        self.applied.change(config, &self.context, &self.admins)
     }
 }
 

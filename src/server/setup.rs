@@ -1,6 +1,6 @@
 //! From a configuration to what the server is made of.
 
-use super::connections::Connections;
+use super::connections::{ConnectionLimits, Connections};
 use super::context::Context;
 use super::entrance::Entrance;
 use super::listener;
@@ -21,11 +21,13 @@ use crate::queue::Budget;
 use crate::registry::StreamSettings;
 use crate::remote::LinkSettings;
 use crate::stats::Counters;
+use crate::sync::Mutex;
 use crate::sys;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The part of the memory that what waits for all peers may take together: a quarter.
@@ -127,29 +129,51 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         registry: ingest.registry.clone(),
         ingest,
         pulls,
-        connections: Arc::new(Connections::new(
-            config.max_connections,
-            NonZeroUsize::new(config.max_connections_per_ip),
-            capacity,
-        )),
+        connections: Arc::new(Connections::new(connection_limits(config), capacity)),
         pacing: Pacing::new(Arc::clone(&counters)),
         counters,
         link_settings,
-        all_tracks: config.tracks == TrackPolicy::All,
+        reconnect_url: Mutex::new(config.reconnect_url.clone()),
+        all_tracks: AtomicBool::new(all_tracks(config)),
         epoch: Instant::now(),
         seed: since_1970.as_nanos() as u64,
     })
 }
 
+pub(super) fn stream_settings(config: &Config) -> StreamSettings {
+    StreamSettings {
+        gop_cache: config.gop_cache,
+        takeover: config.on_duplicate == OnDuplicate::Takeover,
+        grace: config.grace,
+        wait: config.wait_stream,
+        chunk_size: config.chunk_size,
+    }
+}
+
+pub(super) fn connection_limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        total: config.max_connections,
+        per_address: NonZeroUsize::new(config.max_connections_per_ip),
+    }
+}
+
+/// Whether players get all tracks unasked.
+pub(super) fn all_tracks(config: &Config) -> bool {
+    config.tracks == TrackPolicy::All
+}
+
+/// Which HTTP requests are answered, and which may end streams.
+pub(super) fn access(config: &Config) -> Access {
+    let token = config.api_token.as_ref().map(Secret::reveal);
+    Access {
+        token: token.map(str::to_owned),
+        hosts: config.http_host.clone(),
+    }
+}
+
 fn ingest_settings(config: &Config) -> IngestSettings {
     IngestSettings {
-        streams: StreamSettings {
-            gop_cache: config.gop_cache,
-            takeover: config.on_duplicate == OnDuplicate::Takeover,
-            grace: config.grace,
-            wait: config.wait_stream,
-            chunk_size: config.chunk_size,
-        },
+        streams: stream_settings(config),
         record: config.record.clone(),
         relay_to: config.relay_to.clone(),
         run_on_publish: config.run_on_publish.clone(),
@@ -172,11 +196,7 @@ pub(super) fn admins(
     passed: Vec<TcpListener>,
     watch: &Watch,
 ) -> Result<Vec<AdminServer>, StartError> {
-    let token = config.api_token.as_ref().map(Secret::reveal);
-    let access = || Access {
-        token: token.map(str::to_owned),
-        hosts: config.http_host.clone(),
-    };
+    let access = || access(config);
     let source = || Arc::new(watch.clone());
     let mut webs = Vec::new();
     for listener in passed {

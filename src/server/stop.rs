@@ -33,11 +33,12 @@ impl Stop {
     /// Tells everyone and waits until all that is under way is done; nobody is accepted any more
     /// by now. `false`: not all of it was done in time.
     #[must_use]
-    pub(super) fn run(&self, context: &Context, reconnect_url: Option<&str>) -> bool {
+    pub(super) fn run(&self, context: &Context) -> bool {
         self.step(true, "no more connections are accepted");
         let peers = context.connections.peers();
+        let reconnect_url = context.reconnect_url();
         for peer in &peers {
-            peer.ask_to_reconnect(reconnect_url, WHY);
+            peer.ask_to_reconnect(reconnect_url.as_deref(), WHY);
         }
         context.ingest.relays.close();
         context.pulls.close();

@@ -5,6 +5,7 @@ mod rules;
 mod source;
 
 use graph::{Edge, Graph};
+use rtmp_server::args::{EFFECTS, Effect};
 use rules::Broken;
 use source::Source;
 use std::collections::BTreeSet;
@@ -229,6 +230,21 @@ fn the_readme_shows_the_flags_as_the_help_does() {
     let differing = differing.map(|line| format!("README.md: flags: not as in -help: {line}"));
     report(differing.collect());
     assert_eq!(shown, help, "README.md: flags: more than -help has");
+}
+
+/// Which flags take effect when: the rows of the README's table.
+#[test]
+fn the_readme_says_when_each_flag_takes_effect() {
+    let readme = read(&root().join("README.md"));
+    let rows = EFFECTS
+        .iter()
+        .filter(|(effect, _)| *effect != Effect::Never);
+    let missing = rows.filter_map(|(effect, flags)| {
+        let flags: Vec<String> = flags.iter().map(|flag| format!("`-{flag}`")).collect();
+        let row = format!("\n| {effect} | {} |\n", flags.join(" "));
+        (!readme.contains(&row)).then(|| format!("README.md: effects: no row {row}"))
+    });
+    report(missing.collect());
 }
 
 /// A unit as the README shows it once it is installed.

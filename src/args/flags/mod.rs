@@ -21,7 +21,7 @@ const TABLES: [&[Flag]; 5] = [
 ];
 
 /// All flags, in the order of `-help`.
-fn all() -> impl Iterator<Item = &'static Flag> {
+pub(super) fn all() -> impl Iterator<Item = &'static Flag> {
     TABLES.into_iter().flatten()
 }
 

@@ -17,6 +17,7 @@ use crate::server::pull::FetchRefused;
 use crate::server::refusals;
 use crate::stats::Protocol;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug)]
@@ -234,7 +235,7 @@ impl Conn<'_> {
     /// Which tracks a player gets: one that knows nothing of several would take a second one's
     /// pictures or sound for the first's.
     fn selection(&self, path: &StreamPath) -> Selection {
-        let wants_all = self.context.all_tracks
+        let wants_all = self.context.all_tracks.load(Ordering::Relaxed)
             || self.session.takes_multitrack()
             || path.query("tracks").as_deref() == Some("all");
         match wants_all {

@@ -1,0 +1,78 @@
+//! The change of a running server to another configuration, without disturbing anyone.
+
+use super::check;
+use super::context::Context;
+use super::setup;
+use crate::admin::AdminServer;
+use crate::args::{Config, Effect, Faults};
+use crate::log;
+use crate::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+/// The configurations that the server has had.
+pub(super) struct Applied(Mutex<AppliedState>);
+
+struct AppliedState {
+    /// That of the start, which holds for everything that needs a restart.
+    first: Config,
+    /// That of the last change.
+    last: Config,
+}
+
+impl Applied {
+    /// Only the one that the server starts with.
+    pub(super) fn new(config: &Config) -> Applied {
+        Applied(Mutex::new(AppliedState {
+            first: config.clone(),
+            last: config.clone(),
+        }))
+    }
+
+    /// Changes to `config` what can change.
+    ///
+    /// # Errors
+    ///
+    /// All [`Faults`]: then nothing has changed.
+    pub(super) fn change(
+        &self,
+        config: &Config,
+        context: &Context,
+        admins: &[AdminServer],
+    ) -> Result<(), Faults> {
+        let mut applied = self.0.lock();
+        config.check_passed(!admins.is_empty())?;
+        let rules = check::prepare(config)?;
+        // The only step that may fail comes first.
+        let replaced = context.hooks.replace(&config.hooks);
+        replaced.map_err(|error| config.fault("hook-concurrency", None, error))?;
+        context.gate.replace(rules);
+        log::set_lowest(config.log_level);
+        context
+            .registry
+            .set_settings(setup::stream_settings(config));
+        context
+            .connections
+            .set_limits(setup::connection_limits(config));
+        let all_tracks = setup::all_tracks(config);
+        context.all_tracks.store(all_tracks, Ordering::Relaxed);
+        for admin in admins {
+            admin.set_access(setup::access(config));
+        }
+        *context.reconnect_url.lock() = config.reconnect_url.clone();
+        tell(&applied, config);
+        applied.last = config.clone();
+        Ok(())
+    }
+}
+
+/// Logs what has changed, and what would need a restart, unless that was told before.
+fn tell(applied: &AppliedState, config: &Config) {
+    let AppliedState { first, last } = applied;
+    let changed = config.changed(last, |effect| effect != Effect::Restart);
+    log!(Info, "reloaded"; changed = changed.join(" "));
+    let needs_restart = |other: &Config| config.changed(other, |effect| effect == Effect::Restart);
+    let pending = needs_restart(first);
+    if !pending.is_empty() && !needs_restart(last).is_empty() {
+        log!(Warn, "changed flags need a restart"; flags = pending.join(" "));
+    }
+}

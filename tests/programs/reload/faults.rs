@@ -1,0 +1,61 @@
+//! Configurations that are wrong, and flags that cannot change.
+
+use super::Changing;
+
+#[test]
+fn a_faulty_configuration_changes_nothing_and_all_of_it_is_told() {
+    let mut changing = Changing::start("wait-stream 0");
+    #[rustfmt::skip]
+    let rows: [(&str, &[&str]); 5] = [
+        ("grace 5", &["f:4: -grace \\\"5\\\": must be"]),
+        ("grace 5\nmerge x", &["f:4: -grace", "f:5: -merge"]),
+        ("wait-stream 0\nauth-mode file\nauth-file DIR/none", &["f:6: -auth-file: cannot read"]),
+        ("auth-mode token\nauth-token a*b=x\nhook-webhook play_start=ftp://h/", &["f:5: -auth-token", "f:6: -hook-webhook"]),
+        ("api-token x", &["f:4: -api-token needs -metrics-addr"]),
+    ];
+    for (lines, want) in rows {
+        changing.send(lines);
+        for want in want {
+            let line = changing.server.wait_for_line("reload");
+            assert!(
+                line.contains("cannot reload, the old state stays"),
+                "{line}"
+            );
+            assert!(line.contains(want), "{line}");
+        }
+        changing.step();
+    }
+    assert_eq!(changing.change("wait-stream 0"), "", "nothing has changed");
+    changing.step();
+}
+
+#[test]
+fn what_needs_a_restart_is_told_once() {
+    let mut changing = Changing::start("");
+    #[rustfmt::skip]
+    let rows = [
+        ("chunk-size 5000", Some("chunk-size")),
+        ("chunk-size 5000\ngrace 5s", None),
+        ("chunk-size 5000\nlog-format json", None),
+        ("chunk-size 5001", Some("chunk-size")),
+        ("chunk-size 5001\nlisten 127.0.0.1:0", Some("listen chunk-size")),
+        ("", None),
+        ("chunk-size 5001", Some("chunk-size")),
+    ];
+    for (lines, want) in rows {
+        changing.change(lines);
+        // What comes next in the log is this, or the next reload.
+        if let Some(want) = want {
+            let line = changing.server.wait_for_line("\"level\"");
+            assert!(
+                line.contains("changed flags need a restart"),
+                "{lines}: {line}"
+            );
+            assert!(
+                line.contains(&format!("\"flags\":\"{want}\"")),
+                "{lines}: {line}"
+            );
+        }
+        changing.step();
+    }
+}
