@@ -43,6 +43,10 @@ pub(super) fn status(snapshot: &Snapshot, rates: &Rates, stopping: bool) -> Json
             "listening",
             list(&snapshot.listening, |addr| addr.to_string().into()),
         ),
+        (
+            "http_listening",
+            list(&snapshot.http_listening, |addr| addr.to_string().into()),
+        ),
         ("connections", snapshot.connections.len().into()),
         ("streams", snapshot.streams.len().into()),
         ("publishers", snapshot.publishers().into()),

@@ -8,6 +8,7 @@ use crate::http::server::{Ends, HttpRequest, Method, Response};
 use crate::json::JsonValue;
 use crate::log;
 use crate::log::RateLimit;
+use crate::stats::Snapshot;
 use crate::text;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,11 +16,11 @@ use std::time::Duration;
 /// The page that shows everything. It asks for the rest of what it needs under `/api/`.
 const PAGE: &str = include_str!("page.html");
 
-/// What the page may do: run its own script, use its own style, ask this server. The digests are
-/// those of the text between the tags.
+/// What the page may do: run its own script, use its own style, ask this server, and show the
+/// player pages that [`page_policy`] adds. The digests are those of the text between the tags.
 const PAGE_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-jXtqcg0xp92gl5KIDYmSaiNaBGdSe6B1Bee07eJWlGk='; \
-    style-src 'sha256-hfiKYvUrJmmumlgOz8dHwiYFE4MMfGI+Bzh8PV/CMW0='; \
+    script-src 'sha256-5wiHBZpCd5Xjp4h1bSwbcw+UQz9dtuxuyicn6XsdUaU='; \
+    style-src 'sha256-uTjnGJ8jN+NFQUcL4qMWla/aAuFTB0TUcWEZmlSntHQ='; \
     connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -102,7 +103,7 @@ fn show(state: &AdminState, resource: &Resource) -> Response {
     const JSON: &str = "application/json; charset=utf-8";
     match resource {
         Resource::Page => Response::found("text/html; charset=utf-8", PAGE)
-            .with_header("Content-Security-Policy", PAGE_POLICY)
+            .with_header("Content-Security-Policy", page_policy(&state.snapshot()))
             .with_header("Referrer-Policy", "no-referrer"),
         Resource::Health => health(state),
         Resource::Vars => Response::found(JSON, vars::render(&state.snapshot())),
@@ -125,6 +126,17 @@ fn show(state: &AdminState, resource: &Resource) -> Response {
             let value = api::connection_of(&state.snapshot(), id);
             found(value, "no such connection")
         }
+    }
+}
+
+/// The page asks for players at the name by which the browser knows this machine, so that only the
+/// ports are known here.
+fn page_policy(snapshot: &Snapshot) -> String {
+    let ports = snapshot.http_listening.iter().map(|addr| addr.port());
+    let players: String = ports.map(|port| format!(" *:{port}")).collect();
+    match players.is_empty() {
+        true => PAGE_POLICY.to_owned(),
+        false => format!("{PAGE_POLICY}; frame-src{players}"),
     }
 }
 

@@ -71,9 +71,10 @@ impl Server {
         let rules = check::prepare(config).map_err(StartError::Config)?;
         let listeners = setup::listeners(config, passed.rtmp)?;
         let context = Arc::new(setup::context(config, rules)?);
-        let watch = Watch::new(&context, &addrs(&listeners));
-        let admins = setup::admins(config, passed.metrics, &watch)?;
         let media = setup::media_listeners(config)?;
+        let media_addrs: Vec<_> = media.iter().flat_map(TcpListener::local_addr).collect();
+        let watch = Watch::new(&context, &addrs(&listeners), &media_addrs);
+        let admins = setup::admins(config, passed.metrics, &watch)?;
         let mut server = Server {
             context,
             watch,

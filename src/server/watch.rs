@@ -28,13 +28,19 @@ pub struct Load {
 pub struct Watch {
     context: Arc<Context>,
     listening: Arc<[SocketAddr]>,
+    http_listening: Arc<[SocketAddr]>,
 }
 
 impl Watch {
-    pub(super) fn new(context: &Arc<Context>, listening: &[SocketAddr]) -> Watch {
+    pub(super) fn new(
+        context: &Arc<Context>,
+        listening: &[SocketAddr],
+        http_listening: &[SocketAddr],
+    ) -> Watch {
         Watch {
             context: Arc::clone(context),
             listening: Arc::from(listening),
+            http_listening: Arc::from(http_listening),
         }
     }
 
@@ -62,6 +68,7 @@ impl AdminSource for Watch {
         Snapshot {
             uptime: context.epoch.elapsed(),
             listening: self.listening.to_vec(),
+            http_listening: self.http_listening.to_vec(),
             totals: context.counters.totals(),
             streams: context.registry.stats(),
             connections,

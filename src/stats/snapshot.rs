@@ -13,6 +13,8 @@ pub struct Snapshot {
     pub uptime: Duration,
     /// Where clients are waited for.
     pub listening: Vec<SocketAddr>,
+    /// Where streams are served over HTTP.
+    pub http_listening: Vec<SocketAddr>,
     /// The counters since the start.
     pub totals: Totals,
     /// Published streams, sorted by key.

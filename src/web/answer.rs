@@ -2,6 +2,7 @@
 
 use super::flv;
 use super::host::WebConnection;
+use super::page;
 use super::refusal::{error, not_found};
 use super::resource::{NoResource, Resource};
 use crate::http::server::{HttpRequest, Method, Response};
@@ -29,9 +30,8 @@ pub(super) fn answer(connection: &Arc<dyn WebConnection>, request: &HttpRequest)
     };
     match resource {
         Resource::Flv(path) => guarded(connection, request, path, flv::response),
-        Resource::Mp4(_) | Resource::Playlist(_) | Resource::HlsFile(..) | Resource::Page(_) => {
-            not_found()
-        }
+        Resource::Page(_) => page::response(),
+        Resource::Mp4(_) | Resource::Playlist(_) | Resource::HlsFile(..) => not_found(),
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod notation;
 pub mod other_server;
+pub mod page;
 pub mod process;
 pub mod render;
 pub mod web_service;

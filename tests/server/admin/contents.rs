@@ -141,6 +141,10 @@ fn the_status_sums_up() {
             ("uptime_sec", JsonValue::Int(93_784)),
             ("stopping", false.into()),
             ("listening", JsonValue::Array(vec!["192.0.2.1:1936".into()])),
+            (
+                "http_listening",
+                JsonValue::Array(vec!["0.0.0.0:8080".into()]),
+            ),
             ("connections", JsonValue::Int(11)),
             ("streams", JsonValue::Int(5)),
             ("publishers", JsonValue::Int(4)),

@@ -211,6 +211,7 @@ pub fn busy(streams: usize) -> Snapshot {
     let mut snapshot = Snapshot {
         uptime: Duration::from_millis(93_784_900),
         listening: vec![([192, 0, 2, 1], 1936).into()],
+        http_listening: vec![([0, 0, 0, 0], 8080).into()],
         totals: totals(),
         streams: streams.map(|(number, key)| stream(number, key)).collect(),
         connections: connections.collect(),

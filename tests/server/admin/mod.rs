@@ -1,6 +1,6 @@
 //! The HTTP server over real sockets: what it answers, what it shows, and what it withstands.
 
-mod client;
+pub mod client;
 mod contents;
 mod fixture;
 mod http;

@@ -2,31 +2,8 @@
 
 use super::Site;
 use super::fixture::{Fixture, busy, keys};
-use std::io::Write;
+use crate::support::page::{digest, inside};
 use std::process::{Command, Stdio};
-
-/// What stands between the tags, which occur once.
-fn inside<'a>(page: &'a str, tag: &str) -> &'a str {
-    let (_, rest) = page.split_once(&format!("<{tag}>")).expect("the tag");
-    let (text, after) = rest.split_once(&format!("</{tag}>")).expect("its end");
-    assert!(!after.contains(&format!("<{tag}")), "one {tag}");
-    text
-}
-
-/// The digest as a policy holds it, by another program.
-fn digest(text: &str) -> String {
-    let mut child = Command::new("sh")
-        .args(["-c", "openssl dgst -sha256 -binary | openssl base64 -A"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("openssl");
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin.write_all(text.as_bytes()).expect("to write");
-    drop(stdin);
-    let output = child.wait_with_output().expect("openssl");
-    String::from_utf8(output.stdout).expect("text")
-}
 
 #[test]
 fn the_page_needs_nothing_else_and_may_do_nothing_else() {
@@ -52,6 +29,7 @@ fn the_page_needs_nothing_else_and_may_do_nothing_else() {
         assert!(policy.contains(&want), "{want} in {policy}");
     }
     assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    assert!(policy.ends_with("; frame-src *:8080"), "{policy}");
     assert!(!policy.contains("unsafe"), "{policy}");
 }
 
@@ -126,7 +104,7 @@ fn a_browser_shows_the_numbers() {
         document.contains("<title>rtmp-server</title>"),
         "no key became a tag"
     );
-    assert!(names[3].ends_with("publisher lost") && names[0].contains("rec"));
+    assert!(names[3].ends_with("publisher lostwatchpreview") && names[0].contains("rec"));
     let streams = &told.streams;
     let counts = |count: fn(&rtmp_server::stats::StreamStats) -> u64| {
         let counts = streams.iter().map(count);
@@ -185,6 +163,32 @@ fn a_browser_shows_that_there_is_nothing_and_that_it_is_over() {
         let want = format!("no streams; publish to {place}");
         assert!(text.contains(&want), "{want} in {text}");
         assert_eq!(by_id(&document, "notice"), "The server is stopping.");
+    }
+}
+
+#[test]
+fn a_stream_can_be_watched_from_the_page() {
+    // Where streams are served, and where the page says they are.
+    for (addrs, want) in [
+        (&["0.0.0.0:8080"][..], "http://127.0.0.1:8080"),
+        (&["[::]:8080"], "http://127.0.0.1:8080"),
+        (&["192.0.2.1:80"], "http://192.0.2.1:80"),
+        (&["127.0.0.1:81", "192.0.2.1:80"], "http://127.0.0.1:81"),
+        (&[], ""),
+    ] {
+        let mut fixture = Fixture::new(busy(1));
+        let snapshot = fixture.snapshot.get_mut().unwrap();
+        snapshot.streams[0].key = "live/a b?".to_owned();
+        snapshot.http_listening = addrs
+            .iter()
+            .map(|addr| addr.parse().expect("an address"))
+            .collect();
+        let document = document(&Site::telling(fixture));
+        let link = format!("href=\"{want}/live/a%20b%3F\"");
+        assert_eq!(document.contains(&link), !want.is_empty(), "{document}");
+        assert_eq!(document.contains(">watch<"), !want.is_empty(), "{addrs:?}");
+        // Nothing is played before it is asked for.
+        assert!(!document.contains("<iframe"), "{addrs:?}");
     }
 }
 
