@@ -23,6 +23,7 @@
 //! nothing.
 
 mod conn;
+mod http;
 mod media;
 mod micro;
 mod publish;
@@ -30,6 +31,7 @@ mod scenario;
 mod server;
 mod viewers;
 
+use http::Format;
 use scenario::{COLUMNS, Row, Scenario};
 use server::Which;
 use std::fs;
@@ -40,7 +42,7 @@ use std::time::Duration;
 const ROUNDS: u64 = 3;
 const SECONDS: u64 = 6;
 
-const SCENARIOS: [Scenario; 4] = [
+const SCENARIOS: [Scenario; 7] = [
     Scenario {
         name: "fan-out",
         title: "300 viewers of 1 stream, 1 Mbit/s",
@@ -50,6 +52,7 @@ const SCENARIOS: [Scenario; 4] = [
         probes: 10,
         slow: 0,
         slow_rate: 0,
+        format: None,
     },
     Scenario {
         name: "streams",
@@ -60,6 +63,7 @@ const SCENARIOS: [Scenario; 4] = [
         probes: 10,
         slow: 0,
         slow_rate: 0,
+        format: None,
     },
     Scenario {
         name: "high-rate",
@@ -70,6 +74,7 @@ const SCENARIOS: [Scenario; 4] = [
         probes: 10,
         slow: 0,
         slow_rate: 0,
+        format: None,
     },
     Scenario {
         name: "slow",
@@ -80,6 +85,40 @@ const SCENARIOS: [Scenario; 4] = [
         probes: 10,
         slow: 10,
         slow_rate: 20_000,
+        format: None,
+    },
+    Scenario {
+        name: "http-flv",
+        title: "300 viewers of 1 stream by HTTP-FLV, 1 Mbit/s",
+        streams: 1,
+        rate: 1_000_000,
+        viewers: 300,
+        probes: 10,
+        slow: 0,
+        slow_rate: 0,
+        format: Some(Format::Flv),
+    },
+    Scenario {
+        name: "http-mp4",
+        title: "300 viewers of 1 stream by live MP4, 1 Mbit/s",
+        streams: 1,
+        rate: 1_000_000,
+        viewers: 300,
+        probes: 10,
+        slow: 0,
+        slow_rate: 0,
+        format: Some(Format::Mp4),
+    },
+    Scenario {
+        name: "http-hls",
+        title: "300 viewers of 1 stream by Low-Latency HLS, 1 Mbit/s",
+        streams: 1,
+        rate: 1_000_000,
+        viewers: 300,
+        probes: 10,
+        slow: 0,
+        slow_rate: 0,
+        format: Some(Format::Hls),
     },
 ];
 
@@ -157,16 +196,20 @@ fn compare(scenario: &Scenario, options: &Options) -> Result<(), String> {
     println!("{}: {}", scenario.name, scenario.title);
     let heads: Vec<String> = COLUMNS.iter().map(|name| format!("{name:>10}")).collect();
     println!("{:<14}{}", "", heads.concat());
-    let mut rows: Vec<Vec<Row>> = vec![Vec::new(); options.servers.len()];
+    let servers = options.servers.iter();
+    let servers: Vec<&Which> = servers
+        .filter(|server| scenario.format.is_none() || server.has_http())
+        .collect();
+    let mut rows: Vec<Vec<Row>> = vec![Vec::new(); servers.len()];
     for round in 1..=options.rounds {
-        for (server, rows) in options.servers.iter().zip(&mut rows) {
+        for (server, rows) in servers.iter().zip(&mut rows) {
             let row = scenario.run(server, &options.dir, options.window)?;
             print_row(&format!("{} {round}", server.name()), &row);
             rows.push(row);
         }
     }
     let medians: Vec<Row> = rows.iter().map(|rows| median(rows)).collect();
-    for (server, median) in options.servers.iter().zip(&medians) {
+    for (server, median) in servers.iter().zip(&medians) {
         print_row(&format!("{} median", server.name()), median);
     }
     if let [ours, peer] = &medians[..] {

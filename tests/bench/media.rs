@@ -28,7 +28,7 @@ const AUDIO_HEADER: [u8; 4] = *b"\xaf\x00\x11\x90";
 const MAGIC: [u8; 8] = *b"benchmsg";
 
 /// Magic, stream, number, time and hash.
-const STAMP_LEN: usize = 36;
+pub const STAMP_LEN: usize = 36;
 
 /// The time of this run, on which publishers and viewers agree.
 #[derive(Clone, Copy)]
@@ -84,15 +84,31 @@ pub fn inspect(message: &Message) -> Found {
     if stamp[..8] != MAGIC || u64::from_be_bytes(*hash) != hash_of(body) {
         return Found::Damaged;
     }
+    Found::Whole(stamp_of(stamp))
+}
+
+/// The first stamp in `bytes` behind `from` that is there whole, and where it ends. For containers that
+/// do not keep messages as they were.
+pub fn find_stamp(bytes: &[u8], from: usize) -> Option<(usize, Stamp)> {
+    let rest = bytes.get(from..)?;
+    // Whether the first byte is right says nearly all, and is quick to see.
+    let mut starts =
+        (0..rest.len().saturating_sub(STAMP_LEN - 1)).filter(|at| rest[*at] == MAGIC[0]);
+    let start = starts.find(|at| rest[*at..].starts_with(&MAGIC))?;
+    let stamp = rest[start..].first_chunk::<{ STAMP_LEN - 8 }>()?;
+    Some((from + start + STAMP_LEN, stamp_of(stamp)))
+}
+
+fn stamp_of(bytes: &[u8; STAMP_LEN - 8]) -> Stamp {
     let number = |at: usize, len: usize| {
-        let bytes = stamp[at..at + len].iter();
+        let bytes = bytes[at..at + len].iter();
         bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
     };
-    Found::Whole(Stamp {
+    Stamp {
         stream: number(8, 4) as u32,
         number: number(12, 8),
         sent_ns: number(20, 8),
-    })
+    }
 }
 
 /// Whether a message is the first picture that a viewer can show.

@@ -1,5 +1,6 @@
 //! One run of one scenario against one server, and what came of it.
 
+use crate::http::Format;
 use crate::media::Clock;
 use crate::publish::{Publishers, Sent};
 use crate::server::{Server, Usage, Which, own_cpu_seconds};
@@ -23,8 +24,14 @@ const WARMUP_SLOW: Duration = Duration::from_secs(8);
 /// From the end of the window to the end of the run, for what is still under way.
 const GRACE: Duration = Duration::from_millis(700);
 
+/// The same for viewers of HLS, who are behind by some parts.
+const GRACE_HLS: Duration = Duration::from_millis(2500);
+
 /// A viewer that got less than this part of what was published counts as short.
 const SHORT: f64 = 0.95;
+
+/// The same for viewers of HLS, who get half a second at a time.
+const SHORT_HLS: f64 = 0.8;
 
 /// Who publishes and who watches.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +52,8 @@ pub struct Scenario {
     pub slow: u32,
     /// Bytes per second that those take.
     pub slow_rate: u64,
+    /// What viewers watch streams as; `None`: RTMP.
+    pub format: Option<Format>,
 }
 
 /// What is printed of a run, in this order.
@@ -76,6 +85,7 @@ struct Edge {
 
 /// All that is known when a run is over.
 struct Record {
+    format: Option<Format>,
     seats: Vec<Seat>,
     rss_before_kb: u64,
     edges: [Edge; 2],
@@ -86,13 +96,17 @@ struct Record {
 impl Scenario {
     /// Runs it once, with `window` measured, against a server that is started for it.
     pub fn run(&self, which: &Which, dir: &Path, window: Duration) -> Result<Row, String> {
-        let server = Server::start(which, dir)?;
+        let server = Server::start(which, dir, self.format.is_some())?;
         let clock = Clock::start();
         let stop = Arc::new(AtomicBool::new(false));
         let publishers = Publishers::open(server.addr, self.streams, self.rate)?;
         let over = Arc::clone(&stop);
         let publishing = thread::spawn(move || publishers.run(clock, &over));
-        let audience = Audience::new(server.addr, clock, Arc::clone(&stop));
+        let addr = match self.format {
+            Some(_) => server.http_addr.ok_or("no HTTP")?,
+            None => server.addr,
+        };
+        let audience = Audience::new(addr, self.format, clock, Arc::clone(&stop));
         let watched = self.watch(&server, clock, &audience, window);
         stop.store(true, Ordering::Relaxed);
         let sent = publishing.join();
@@ -102,6 +116,7 @@ impl Scenario {
         drop(publishers);
         let (rss_before_kb, seats, edges) = watched?;
         let record = Record {
+            format: self.format,
             seats,
             rss_before_kb,
             edges,
@@ -130,7 +145,10 @@ impl Scenario {
         let first = edge(server, clock, &counters)?;
         thread::sleep(window.saturating_sub(began.elapsed()));
         let last = edge(server, clock, &counters)?;
-        thread::sleep(GRACE);
+        thread::sleep(match self.format {
+            Some(Format::Hls) => GRACE_HLS,
+            _ => GRACE,
+        });
         let seats = counters.iter().map(|(seat, _)| *seat).collect();
         Ok((before.rss_kb, seats, [first, last]))
     }
@@ -227,9 +245,13 @@ impl Record {
     /// Messages that were damaged, repeated or out of order, and viewers who were hung up on.
     fn bad(&self) -> u64 {
         let bad = self.accounts.iter().map(|account| {
-            let numbers = account.seen.windows(2);
-            let backward = |pair: &&[_]| matches!(pair, [a, b] if !is_after(a, b));
-            let backward = numbers.filter(backward).count() as u64;
+            let mut numbers: Vec<u64> = account.seen.iter().map(|seen| seen.stamp.number).collect();
+            if matches!(self.format, Some(Format::Mp4 | Format::Hls)) {
+                // A fragment has the pictures first, and then the sound between them.
+                numbers.sort_unstable();
+            }
+            let backward = |pair: &&[u64]| matches!(pair, [a, b] if b <= a);
+            let backward = numbers.windows(2).filter(backward).count() as u64;
             let hung_up = u64::from(account.failure.is_some());
             account.damaged + backward + hung_up
         });
@@ -239,6 +261,10 @@ impl Record {
     /// Viewers who take everything and got less than they should have.
     fn short(&self) -> u64 {
         let [first, last] = &self.edges;
+        let enough = match self.format {
+            Some(Format::Hls) => SHORT_HLS,
+            _ => SHORT,
+        };
         let viewers = self
             .seats
             .iter()
@@ -246,7 +272,7 @@ impl Record {
         let short = viewers.filter(|(seat, (last, first))| {
             let wanted: usize = self.sent_in_window(seat.stream).map(|sent| sent.len).sum();
             let slow = matches!(seat.kind, Kind::Slow(_));
-            !slow && ((*last - *first) as f64) < SHORT * wanted as f64
+            !slow && ((*last - *first) as f64) < enough * wanted as f64
         });
         short.count() as u64
     }
@@ -267,10 +293,6 @@ impl Record {
         let seconds = (last.at_ns - first.at_ns) as f64 / 1e9;
         ((machine - server - own) / seconds * 100.0).max(0.0)
     }
-}
-
-fn is_after(a: &crate::viewers::Seen, b: &crate::viewers::Seen) -> bool {
-    b.stamp.number > a.stamp.number
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {

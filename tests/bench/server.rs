@@ -43,6 +43,11 @@ impl Which {
         }
     }
 
+    /// Whether it serves streams over HTTP as well.
+    pub fn has_http(&self) -> bool {
+        matches!(self, Which::Build { .. })
+    }
+
     /// Its name in what is printed.
     pub fn name(&self) -> &str {
         match self {
@@ -57,6 +62,8 @@ pub struct Server {
     child: Child,
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Where it serves media over HTTP, if it does.
+    pub http_addr: Option<SocketAddr>,
 }
 
 /// What a server has used so far.
@@ -73,19 +80,28 @@ pub struct Usage {
 }
 
 impl Server {
-    /// Starts a server and waits until it listens. What it writes goes to `dir`.
-    pub fn start(which: &Which, dir: &Path) -> Result<Server, String> {
+    /// Starts a server and waits until it listens. What it writes goes to `dir`. With `http`, it serves
+    /// media over HTTP too.
+    pub fn start(which: &Which, dir: &Path, http: bool) -> Result<Server, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", which.name());
         let addr = free_address().map_err(failed)?;
+        let http_addr = match http {
+            true => Some(free_address().map_err(failed)?),
+            false => None,
+        };
         let mut command = match which {
-            Which::Build { program, .. } => build_command(program, addr),
+            Which::Build { program, .. } => build_command(program, addr, http_addr),
             Which::Nginx => nginx_command(dir, addr).map_err(failed)?,
         };
         let log = dir.join(format!("{}.log", which.name()));
         let out = File::create(&log).map_err(failed)?;
         command.stdout(out.try_clone().map_err(failed)?).stderr(out);
         let child = command.stdin(Stdio::null()).spawn().map_err(failed)?;
-        let mut server = Server { child, addr };
+        let mut server = Server {
+            child,
+            addr,
+            http_addr,
+        };
         let end = Instant::now() + START_LIMIT;
         while TcpStream::connect(addr).is_err() {
             let ended = server.child.try_wait().map_err(failed)?;
@@ -145,9 +161,12 @@ pub fn own_cpu_seconds() -> f64 {
     cpu_seconds(&fs::read_to_string("/proc/self/stat").unwrap_or_default())
 }
 
-fn build_command(program: &Path, addr: SocketAddr) -> Command {
+fn build_command(program: &Path, addr: SocketAddr, http: Option<SocketAddr>) -> Command {
     let mut command = Command::new(program);
     command.arg("-listen").arg(addr.to_string());
+    if let Some(http) = http {
+        command.arg("-http-listen").arg(http.to_string());
+    }
     command.args(["-log-format", "text", "-log-level", "warn"]);
     command
 }

@@ -1,6 +1,7 @@
 //! The viewers of a run: probes, which look at everything, and the crowd, which is only there.
 
 use crate::conn::Conn;
+use crate::http::{Format, HttpConn};
 use crate::media::{self, Clock, Found, Stamp};
 use crate::publish;
 use rtmp_server::rtmp::client::Purpose;
@@ -78,9 +79,15 @@ pub struct Account {
 /// What a viewer has received so far, in bytes, while the run goes on.
 pub type Counter = (Seat, Arc<AtomicU64>);
 
+/// A viewer's way to the server.
+enum Line {
+    Rtmp(Box<Conn>),
+    Http(Box<HttpConn>),
+}
+
 struct Viewer {
     seat: Seat,
-    conn: Conn,
+    line: Line,
     /// When it came.
     since: Instant,
     seen: Vec<Seen>,
@@ -91,6 +98,8 @@ struct Viewer {
 /// Where viewers go when they are set up.
 struct Hall {
     addr: SocketAddr,
+    /// What streams are watched as; `None`: RTMP.
+    format: Option<Format>,
     clock: Clock,
     stop: Arc<AtomicBool>,
     crowd: Mutex<Vec<Viewer>>,
@@ -105,10 +114,17 @@ pub struct Audience {
 }
 
 impl Audience {
-    /// An audience of nobody yet, which goes home at `stop`.
-    pub fn new(addr: SocketAddr, clock: Clock, stop: Arc<AtomicBool>) -> Audience {
+    /// An audience of nobody yet, which goes home at `stop`. It will connect to `addr`, by HTTP if it
+    /// watches streams in a `format`.
+    pub fn new(
+        addr: SocketAddr,
+        format: Option<Format>,
+        clock: Clock,
+        stop: Arc<AtomicBool>,
+    ) -> Audience {
         let hall = Arc::new(Hall {
             addr,
+            format,
             clock,
             stop,
             crowd: Mutex::default(),
@@ -154,12 +170,11 @@ impl Audience {
 impl Hall {
     /// Sets up one viewer.
     fn seat(self: &Arc<Self>, seat: Seat) -> Result<(), String> {
-        let mut conn = Conn::open(self.addr, Purpose::Play, &publish::name(seat.stream))?;
-        conn.start()?;
-        lock(&self.counters).push((seat, Arc::clone(&conn.received)));
+        let line = Line::open(self.addr, self.format, &publish::name(seat.stream))?;
+        lock(&self.counters).push((seat, Arc::clone(line.received())));
         let mut viewer = Viewer {
             seat,
-            conn,
+            line,
             since: Instant::now(),
             seen: Vec::new(),
             damaged: 0,
@@ -173,7 +188,7 @@ impl Hall {
             return Ok(());
         }
         viewer.await_keyframe()?;
-        viewer.conn.set_patience(None)?;
+        viewer.line.set_patience(None)?;
         lock(&self.crowd).push(viewer);
         Ok(())
     }
@@ -202,13 +217,13 @@ impl Viewer {
     fn await_keyframe(&mut self) -> Result<(), String> {
         let mut buffer = vec![0; PROBE_BUFFER_LEN];
         let end = self.since + FIRST_KEYFRAME;
-        while self.conn.first_keyframe.is_none() {
+        while self.line.first().is_none() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            self.conn.set_patience(Some(left))?;
-            self.conn.read(&mut buffer, |_| {})?;
+            self.line.set_patience(Some(left))?;
+            self.line.read(&mut buffer, |_| {})?;
         }
         Ok(())
     }
@@ -216,16 +231,16 @@ impl Viewer {
     /// Looks at everything until the stop.
     fn probe(mut self, hall: &Hall) -> Account {
         let mut buffer = vec![0; PROBE_BUFFER_LEN];
-        let mut result = self.conn.set_patience(Some(PROBE_PATIENCE)).map(|()| 0);
+        let mut result = self.line.set_patience(Some(PROBE_PATIENCE)).map(|()| 0);
         while !hall.is_over() && result.is_ok() {
             let Viewer {
-                conn,
+                line,
                 seen,
                 damaged,
                 seat,
                 ..
             } = &mut self;
-            result = conn.read(&mut buffer, |message| match media::inspect(&message) {
+            result = line.read(&mut buffer, |found| match found {
                 Found::Whole(stamp) if stamp.stream == seat.stream => {
                     let arrived_ns = hall.clock.ns();
                     seen.push(Seen { stamp, arrived_ns });
@@ -246,7 +261,7 @@ impl Viewer {
         let room = match self.seat.kind {
             Kind::Slow(bytes_per_second) => {
                 let may = self.since.elapsed().as_secs_f64() * bytes_per_second as f64;
-                let has = self.conn.received.load(Ordering::Relaxed);
+                let has = self.line.received().load(Ordering::Relaxed);
                 (may as u64).saturating_sub(has).min(buffer.len() as u64) as usize
             }
             _ => buffer.len(),
@@ -255,21 +270,79 @@ impl Viewer {
             return;
         }
         // Once it has its keyframe, nobody asks what it gets.
-        let taken = match self.conn.first_keyframe {
-            None => self.conn.read(&mut buffer[..room], |_| {}),
-            Some(_) => self.conn.discard(&mut buffer[..room]),
+        let taken = match self.line.first() {
+            None => self.line.read(&mut buffer[..room], |_| {}),
+            Some(_) => self.line.discard(&mut buffer[..room]),
         };
         self.failure = taken.err();
     }
 
     fn account(self) -> Account {
-        let times = self.conn.played.zip(self.conn.first_keyframe);
+        let times = self.line.played().zip(self.line.first());
         Account {
             seat: self.seat,
             first_keyframe: times.map(|(played, came)| came.saturating_duration_since(played)),
             seen: self.seen,
             damaged: self.damaged,
             failure: self.failure,
+        }
+    }
+}
+
+impl Line {
+    /// Connects and asks for the stream `name`.
+    fn open(addr: SocketAddr, format: Option<Format>, name: &str) -> Result<Line, String> {
+        if let Some(format) = format {
+            return HttpConn::open(addr, format, name)
+                .map(Box::new)
+                .map(Line::Http);
+        }
+        let mut conn = Conn::open(addr, Purpose::Play, name)?;
+        conn.start()?;
+        Ok(Line::Rtmp(Box::new(conn)))
+    }
+
+    fn received(&self) -> &Arc<AtomicU64> {
+        match self {
+            Line::Rtmp(conn) => &conn.received,
+            Line::Http(conn) => &conn.received,
+        }
+    }
+
+    /// When it asked for the media.
+    fn played(&self) -> Option<Instant> {
+        match self {
+            Line::Rtmp(conn) => conn.played,
+            Line::Http(conn) => Some(conn.played),
+        }
+    }
+
+    /// When the first keyframe had arrived, with which every viewer begins.
+    fn first(&self) -> Option<Instant> {
+        match self {
+            Line::Rtmp(conn) => conn.first_keyframe,
+            Line::Http(conn) => conn.first_message,
+        }
+    }
+
+    fn set_patience(&self, patience: Option<Duration>) -> Result<(), String> {
+        match self {
+            Line::Rtmp(conn) => conn.set_patience(patience),
+            Line::Http(conn) => conn.set_patience(patience),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8], mut take: impl FnMut(Found)) -> Result<usize, String> {
+        match self {
+            Line::Rtmp(conn) => conn.read(buffer, |message| take(media::inspect(&message))),
+            Line::Http(conn) => conn.read(buffer, |stamp| take(Found::Whole(stamp))),
+        }
+    }
+
+    fn discard(&mut self, buffer: &mut [u8]) -> Result<usize, String> {
+        match self {
+            Line::Rtmp(conn) => conn.discard(buffer),
+            Line::Http(conn) => conn.discard(buffer),
         }
     }
 }
