@@ -6,7 +6,7 @@ use crate::net::{DeadlineReader, Merge, Socket};
 use crate::queue::{Cause, Outbox, QueueFull};
 use crate::rtmp::chunk::Decoder;
 use crate::rtmp::flow::Flow;
-use crate::rtmp::{Message, handshake};
+use crate::rtmp::{Message, MessageType, handshake};
 use crate::sys;
 use std::convert::Infallible;
 use std::io::{self, Read};
@@ -171,7 +171,7 @@ impl<'a> Connection<'a> {
     }
 
     /// The peer sends media, which waits for more as `merge` says.
-    pub(crate) fn merge_input(&mut self, merge: Option<Merge>) {
+    pub(crate) fn merge_input(&mut self, merge: Merge) {
         self.reader.gather(merge);
     }
 
@@ -223,10 +223,15 @@ impl<'a> Connection<'a> {
 
     /// The next whole message in `input`, if there is one and it matters.
     fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
-        match self.input {
-            Input::Handled => Ok(self.decoder.decode(input)?),
-            Input::Ignored => Ok(None),
+        if self.input == Input::Ignored {
+            return Ok(None);
         }
+        let message = self.decoder.decode(input)?;
+        if let Some(message) = &message {
+            let is_picture = message.kind == MessageType::VIDEO;
+            self.reader.note_message(is_picture, message.payload.len());
+        }
+        Ok(message)
     }
 
     /// There is nothing more to read: who ended the connection, and why.

@@ -1,6 +1,7 @@
 //! Reads with deadlines that hold however slowly bytes trickle in, and reads that wait for more.
 
 use super::Socket;
+use super::merge::{Gather, Merge, Pictures};
 use crate::sys;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -14,49 +15,15 @@ enum ReadLimit {
     Idle(Duration),
 }
 
-/// How long received bytes may wait for more, to be handled together.
-///
-/// Each message by itself wakes a thread and takes one system call for each viewer, whatever its
-/// size: that is nearly all that a stream costs. Sound can wait for the picture that follows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Merge {
-    /// This many bytes do not wait any longer.
-    bytes: u32,
-    /// No byte waits longer than this.
-    limit: Duration,
-}
-
-impl Merge {
-    /// In bytes: less than nearly all pictures have, and more than sound.
-    const PICTURE_LEN: u32 = 1024;
-
-    /// More than the time between two pictures at 24 a second.
-    const FRAME_TIME: Duration = Duration::from_millis(45);
-
-    /// Bytes wait as long as `limit`; without one, sound waits for the next picture. `None`: the
-    /// limit is zero, and nothing waits.
-    pub fn new(limit: Option<Duration>) -> Option<Merge> {
-        let Some(limit) = limit else {
-            return Some(Merge {
-                bytes: Self::PICTURE_LEN,
-                limit: Self::FRAME_TIME,
-            });
-        };
-        (!limit.is_zero()).then_some(Merge {
-            bytes: u32::MAX,
-            limit,
-        })
-    }
-}
-
 /// A socket whose reads have a deadline.
 #[derive(Debug)]
 pub struct DeadlineReader<'a> {
     socket: &'a Socket,
     limit: ReadLimit,
-    merge: Option<Merge>,
-    /// Whether the socket is set to wait for more bytes now; it is not while nothing comes at all.
-    gathers: bool,
+    merge: Merge,
+    pictures: Pictures,
+    /// What the socket is set to wait for now; `None` while nothing comes at all.
+    gathers: Option<Gather>,
 }
 
 impl<'a> DeadlineReader<'a> {
@@ -65,8 +32,9 @@ impl<'a> DeadlineReader<'a> {
         DeadlineReader {
             socket,
             limit: ReadLimit::Until(end),
-            merge: None,
-            gathers: false,
+            merge: Merge::Off,
+            pictures: Pictures::default(),
+            gathers: None,
         }
     }
 
@@ -77,8 +45,8 @@ impl<'a> DeadlineReader<'a> {
     /// When the socket cannot be set.
     pub fn set_end(&mut self, end: Instant) -> io::Result<()> {
         self.limit = ReadLimit::Until(end);
-        self.merge = None;
-        self.gathers = false;
+        self.merge = Merge::Off;
+        self.gathers = None;
         sys::set_receive_low_water(self.socket, 1)
     }
 
@@ -93,22 +61,30 @@ impl<'a> DeadlineReader<'a> {
     }
 
     /// Bytes wait for more from now on, as `merge` says.
-    pub fn gather(&mut self, merge: Option<Merge>) {
+    pub fn gather(&mut self, merge: Merge) {
         self.merge = merge;
+    }
+
+    /// Takes note of a message that has come, of so many bytes.
+    pub fn note_message(&mut self, is_picture: bool, len: usize) {
+        match is_picture {
+            true => self.pictures.note_picture(len),
+            false => self.pictures.note_other(),
+        }
     }
 
     /// Waits for the first byte, however long.
     fn rest(&mut self, limit: Duration) -> io::Result<()> {
-        self.gathers = false;
+        self.gathers = None;
         sys::set_receive_low_water(self.socket, 1)?;
         self.socket.set_read_timeout(Some(limit))
     }
 
     /// Waits for many bytes, but not long.
-    fn start_gathering(&mut self, merge: Merge) -> io::Result<()> {
-        self.gathers = true;
-        sys::set_receive_low_water(self.socket, merge.bytes)?;
-        self.socket.set_read_timeout(Some(merge.limit))
+    fn start_gathering(&mut self, gather: Gather) -> io::Result<()> {
+        self.gathers = Some(gather);
+        sys::set_receive_low_water(self.socket, gather.bytes)?;
+        self.socket.set_read_timeout(Some(gather.limit))
     }
 
     fn read_once(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -137,15 +113,23 @@ impl Read for DeadlineReader<'_> {
                 self.read_once(out)
             }
             ReadLimit::Idle(limit) => {
+                let gather = self.merge.gather(&self.pictures);
+                match gather {
+                    None if self.gathers.is_some() => self.rest(limit)?,
+                    Some(gather) if self.gathers.is_some_and(|now| now != gather) => {
+                        self.start_gathering(gather)?;
+                    }
+                    _ => {}
+                }
                 let mut result = self.read_once(out);
-                if self.gathers
+                if self.gathers.is_some()
                     && matches!(&result, Err(error) if error.kind() == io::ErrorKind::TimedOut)
                 {
                     self.rest(limit)?;
                     result = self.read_once(out);
                 }
-                if let (Some(merge), false, Ok(1..)) = (self.merge, self.gathers, &result) {
-                    self.start_gathering(merge)?;
+                if let (Some(gather), None, Ok(1..)) = (gather, self.gathers, &result) {
+                    self.start_gathering(gather)?;
                 }
                 result
             }
@@ -156,9 +140,11 @@ impl Read for DeadlineReader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Workload;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
 
     /// Two ends of a connection, of each kind.
     fn pairs() -> [(Socket, Socket); 2] {
@@ -199,8 +185,9 @@ mod tests {
         for (near, far) in pairs() {
             let mut reader = DeadlineReader::until(&far, Instant::now());
             reader.set_each(Duration::from_secs(10)).unwrap();
-            let limit = Duration::from_millis(300);
-            reader.gather(Some(Merge { bytes: 1000, limit }));
+            let limit = Duration::from_millis(45);
+            reader.gather(Merge::new(None, &busy()));
+            reader.note_message(true, 5000);
             let mut buffer = [0; 4096];
             (&near).write_all(&[0; 10]).unwrap();
             assert_eq!(
@@ -211,7 +198,7 @@ mod tests {
 
             (&near).write_all(&[0; 10]).unwrap();
             let writer = std::thread::spawn(move || {
-                std::thread::sleep(Duration::from_millis(50));
+                std::thread::sleep(Duration::from_millis(10));
                 (&near).write_all(&[0; 20]).unwrap();
                 near
             });
@@ -229,11 +216,44 @@ mod tests {
     }
 
     #[test]
+    fn nothing_waits_once_the_server_is_not_busy() {
+        for (near, far) in pairs() {
+            let mut reader = DeadlineReader::until(&far, Instant::now());
+            reader.set_each(Duration::from_secs(10)).unwrap();
+            let workload = busy();
+            reader.gather(Merge::new(None, &workload));
+            reader.note_message(true, 5000);
+            let mut buffer = [0; 64];
+            let mut reads_after = |wait: Duration| {
+                (&near).write_all(&[0; 10]).unwrap();
+                let began = Instant::now();
+                assert_eq!(reader.read(&mut buffer).unwrap(), 10, "{far:?}");
+                let took = began.elapsed();
+                assert!(took >= wait, "{far:?} waited only {took:?}");
+                took
+            };
+            reads_after(Duration::ZERO);
+            reads_after(Duration::from_millis(45));
+            workload.note(Duration::from_secs(2), Duration::from_secs(1));
+            let at_once = (0..10).map(|_| reads_after(Duration::ZERO)).min();
+            assert!(at_once < Some(Duration::from_millis(45)), "{far:?}");
+        }
+    }
+
+    fn busy() -> Arc<Workload> {
+        let workload = Workload::default();
+        workload.note(Duration::ZERO, Duration::ZERO);
+        workload.note(Duration::from_secs(1), Duration::from_secs(1));
+        Arc::new(workload)
+    }
+
+    #[test]
     fn silence_ends_only_at_the_limit_of_silence() {
         for (near, far) in pairs() {
             let mut reader = DeadlineReader::until(&far, Instant::now());
             reader.set_each(Duration::from_millis(400)).unwrap();
-            reader.gather(Merge::new(None));
+            reader.gather(Merge::new(None, &busy()));
+            reader.note_message(true, 5000);
             (&near).write_all(&[0; 10]).unwrap();
             let mut buffer = [0; 64];
             assert_eq!(reader.read(&mut buffer).unwrap(), 10, "{far:?}");

@@ -5,13 +5,17 @@ mod acceptor;
 mod deadline;
 mod dial;
 mod listen;
+mod merge;
 pub mod proxy;
 mod socket;
 mod transport;
+mod workload;
 
 pub(crate) use acceptor::{AcceptError, Acceptor, Admit};
-pub use deadline::{DeadlineReader, Merge};
+pub use deadline::DeadlineReader;
 pub use dial::{DialError, HostPort, HostPortError, dial};
 pub use listen::{ListenError, bind};
+pub use merge::Merge;
 pub use socket::Socket;
 pub use transport::{SharedSocket, send_all};
+pub use workload::Workload;

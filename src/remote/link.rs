@@ -34,7 +34,7 @@ pub(crate) struct LinkSettings {
     /// Bytes per chunk that we send.
     pub chunk_size: u32,
     /// How long media that comes may wait for more.
-    pub merge: Option<Merge>,
+    pub merge: Merge,
     /// What is sent to destinations is counted there.
     pub counters: Arc<Counters>,
     /// What waits for all peers counts against it.
@@ -318,7 +318,8 @@ impl LinkConn<'_> {
         let outbox = self.connection.outbox();
         self.user.start(stream, outbox, self.client.end())?;
         self.connection.limit_silence()?;
-        self.connection.merge_input(self.link.link_settings.merge);
+        let merge = self.link.link_settings.merge.clone();
+        self.connection.merge_input(merge);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use super::pull::Pulls;
 use crate::auth::Gate;
 use crate::hooks::Hooks;
 use crate::ingest::Ingest;
+use crate::net::Workload;
 use crate::registry::Registry;
 use crate::remote::LinkSettings;
 use crate::stats::Counters;
@@ -25,6 +26,8 @@ pub(super) struct Context {
     pub connections: Arc<Connections>,
     pub pacing: Pacing,
     pub counters: Arc<Counters>,
+    /// How busy the server is.
+    pub workload: Arc<Workload>,
     /// For connections in both directions.
     pub link_settings: LinkSettings,
     /// Whether players get all tracks, even if they did not announce that they can take them.

@@ -16,7 +16,7 @@ use crate::hooks::Hooks;
 use crate::ingest::{DemandObserver, Ingest, IngestSettings};
 use crate::ip_range::IpRange;
 use crate::log;
-use crate::net::{self, Merge};
+use crate::net::{self, Merge, Workload};
 use crate::queue::Budget;
 use crate::registry::StreamSettings;
 use crate::remote::LinkSettings;
@@ -98,9 +98,10 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
     let counters = Arc::new(Counters::default());
     let hooks = Hooks::new(&config.hooks, &counters).map_err(StartError::Hooks)?;
     let hooks = Arc::new(hooks);
+    let workload = Arc::<Workload>::default();
     let link_settings = LinkSettings {
         chunk_size: config.chunk_size,
-        merge: Merge::new(config.merge),
+        merge: Merge::new(config.merge, &workload),
         counters: Arc::clone(&counters),
         budget: Arc::new(Budget::new(capacity::memory() / QUEUE_MEMORY_SHARE)),
         name: format!("{:016x}", RandomState::new().hash_one(0)),
@@ -132,6 +133,7 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         connections: Arc::new(Connections::new(connection_limits(config), capacity)),
         pacing: Pacing::new(Arc::clone(&counters)),
         counters,
+        workload,
         link_settings,
         reconnect_url: Mutex::new(config.reconnect_url.clone()),
         all_tracks: AtomicBool::new(all_tracks(config)),

@@ -28,6 +28,9 @@ pub(super) fn run(context: &Context) {
             return;
         }
         thread::sleep(TICK);
+        context
+            .workload
+            .note(sys::monotonic(), sys::processor_time());
         context.registry.expire(Instant::now());
         context.pulls.expire(Instant::now());
         if context.link_settings.budget.relieve() {

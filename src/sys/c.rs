@@ -50,6 +50,7 @@ pub(super) const POLLOUT: i16 = 4;
 pub(super) const POLLRDHUP: i16 = 0x2000;
 
 pub(super) const CLOCK_MONOTONIC: c_int = 1;
+pub(super) const CLOCK_PROCESS_CPUTIME_ID: c_int = 2;
 
 pub(super) const RLIMIT_NOFILE: c_int = 7;
 
@@ -207,13 +208,22 @@ pub(super) fn trim_memory() {
 
 /// clock_gettime(2) of the monotonic clock.
 pub(super) fn monotonic_time() -> Timespec {
+    time_of(CLOCK_MONOTONIC)
+}
+
+/// clock_gettime(2) of the processor time of this process.
+pub(super) fn processor_time() -> Timespec {
+    time_of(CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn time_of(clock: c_int) -> Timespec {
     let mut time = Timespec {
         seconds: 0,
         nanoseconds: 0,
     };
     // SAFETY: `time` is a live `struct timespec` that the kernel fills in.
-    let result = unsafe { libc::clock_gettime(CLOCK_MONOTONIC, &mut time) };
-    debug_assert_eq!(result, 0, "every Linux has this clock");
+    let result = unsafe { libc::clock_gettime(clock, &mut time) };
+    debug_assert_eq!(result, 0, "every Linux has these clocks");
     time
 }
 

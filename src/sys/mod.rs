@@ -19,5 +19,5 @@ pub use socket::{
     connect_until, inherited, is_tcp_listener, send_now, set_backlog, set_receive_low_water,
     unacknowledged,
 };
-pub use time::{LocalTime, local_time, monotonic};
+pub use time::{LocalTime, local_time, monotonic, processor_time};
 pub use wait::{Woken, is_hung_up, wait_for_either, wait_for_room, wait_readable};

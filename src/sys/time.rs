@@ -1,11 +1,19 @@
-//! The monotonic clock and local time.
+//! The monotonic clock, processor time, and local time.
 
 use super::c;
 use std::time::Duration;
 
 /// The time since the system started, on the clock that nobody can set.
 pub fn monotonic() -> Duration {
-    let time = c::monotonic_time();
+    duration(c::monotonic_time())
+}
+
+/// The processor time that all threads of this process have used, in the system's calls too.
+pub fn processor_time() -> Duration {
+    duration(c::processor_time())
+}
+
+fn duration(time: c::Timespec) -> Duration {
     Duration::new(time.seconds as u64, time.nanoseconds as u32)
 }
 

@@ -67,8 +67,8 @@ pub(super) const FLAGS: &[Flag] = &[
         name: "merge",
         takes: One("D"),
         help: "how long a publisher's messages may wait for others, to be sent on together:\n\
-               a duration, 0 for not at all, or auto: sound waits for the next picture,\n\
-               45ms at most (default auto)",
+               a duration, 0 for not at all, or auto: while the server is busy, sound waits\n\
+               for the next picture, 45ms at most (default auto)",
         set: |draft, value| {
             let merge = match value {
                 "auto" => Ok(None),

@@ -161,8 +161,8 @@ impl Conn<'_> {
         let publishing = claim.begin(&self.app, name);
         self.connection.reply(self.session.accept(*stream));
         self.set_active(*stream, Active::Publishing(publishing))?;
-        self.connection
-            .merge_input(self.context.link_settings.merge);
+        let merge = self.context.link_settings.merge.clone();
+        self.connection.merge_input(merge);
         Ok(self.connection.send_replies()?)
     }
 
