@@ -26,4 +26,5 @@ mod server {
     mod slow;
     mod tap;
     mod tracks;
+    mod web;
 }

@@ -4,6 +4,8 @@
 #![allow(dead_code)] // each binary uses its own part
 
 pub mod browser;
+pub mod flv;
+pub mod http;
 pub mod notation;
 pub mod other_server;
 pub mod page;
@@ -52,6 +54,11 @@ impl TestServer {
             server: Some(server),
             addr,
         }
+    }
+
+    /// Where it serves media over HTTP: it was started with `-http-listen`.
+    pub fn media_addr(&self) -> SocketAddr {
+        self.server().media_addrs()[0]
     }
 
     pub fn server(&self) -> &Server {

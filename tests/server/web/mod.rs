@@ -1,0 +1,95 @@
+//! Media over HTTP.
+
+mod flv;
+mod requests;
+mod viewers;
+
+use crate::support::flv::FlvReader;
+use crate::support::http::{HttpBody, HttpReply};
+use crate::support::{Client, TestServer, describe, media};
+use rtmp_server::amf0::Value;
+use rtmp_server::rtmp::Message;
+
+/// AVC of 16 by 16 pixels, and AAC of 44.1 kHz: what the server must understand.
+const AVC_CONFIG: &[u8] =
+    b"\x01\x42\xc0\x0a\xff\xe1\0\x0a\x67\x42\xc0\x0a\xdd\x34\x2c\x08\0\x08\x01\0\
+    \x04\x68\xce\x3c\x80";
+const AAC_CONFIG: &[u8] = b"\x12\x10";
+
+/// A server with media over HTTP.
+fn start(flags: &str) -> TestServer {
+    TestServer::start(&format!("-http-listen 127.0.0.1:0 {flags}"))
+}
+
+/// A message in the notation of [`media`], with a configuration in headers that can be read.
+fn real(line: &str) -> Message {
+    let message = media(line);
+    let config = match line.get(..6) {
+        Some("V head") => AVC_CONFIG,
+        Some("A head") => AAC_CONFIG,
+        _ => return message,
+    };
+    let (number, front) = message.payload.split_last().expect("a number");
+    let payload = [front, config, &[*number]].concat();
+    Message {
+        payload: payload.into(),
+        ..message
+    }
+}
+
+fn send(publisher: &mut Client, lines: &[&str]) {
+    lines.iter().for_each(|line| publisher.send(&real(line)));
+}
+
+fn finish(publisher: &mut Client) {
+    publisher.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+}
+
+/// Waits until the server has dealt with all that was sent.
+fn settle(publisher: &mut Client) {
+    publisher.call(0, "settle", 9.0, vec![]);
+    publisher.lines_until("_error 9");
+}
+
+/// A viewer of FLV.
+struct FlvViewer(FlvReader<HttpBody>);
+
+impl FlvViewer {
+    /// Plays what is at `path`, once there is something.
+    fn playing(server: &TestServer, path: &str) -> FlvViewer {
+        FlvViewer::of(HttpReply::get(server.media_addr(), path))
+    }
+
+    fn of(reply: HttpReply) -> FlvViewer {
+        assert_eq!(reply.status, 200);
+        FlvViewer(FlvReader::new(reply.body))
+    }
+
+    fn flags(&self) -> u8 {
+        self.0.flags
+    }
+
+    fn receive(&mut self) -> Message {
+        self.0.next().expect("a tag").expect("another tag")
+    }
+
+    fn expect(&mut self, lines: &[&str]) {
+        for line in lines {
+            assert_eq!(describe(&self.receive()), *line);
+        }
+    }
+
+    /// The response is complete, and the connection closed.
+    fn expect_end(mut self) {
+        assert_eq!(self.0.next().expect("a whole response"), None);
+        self.0.into_inner().expect_closed();
+    }
+
+    /// The connection ends, and the response is not complete.
+    fn expect_cut(mut self) {
+        while self.0.next().is_ok_and(|tag| {
+            assert!(tag.is_some(), "the response is complete");
+            true
+        }) {}
+    }
+}
