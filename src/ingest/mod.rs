@@ -69,7 +69,9 @@ impl fmt::Display for PublishError {
         match self {
             PublishError::NoRoom(limit) => write!(f, "the system has no room: {limit}"),
             PublishError::Refused(Refusal::InUse) => write!(f, "stream is published here"),
-            PublishError::Refused(Refusal::NotFound) => write!(f, "stream not found"),
+            PublishError::Refused(Refusal::NotFound | Refusal::TooManyChoices) => {
+                write!(f, "stream not found")
+            }
             PublishError::Refused(Refusal::Loop) => write!(f, "stream would come back"),
         }
     }

@@ -4,6 +4,7 @@ use super::batch::Batch;
 use super::budget::HeldMessages;
 use super::framing::{Body, Framing, FramingKind, MessageClass, Progress};
 use super::limits::{MESSAGE_COST, PIECE_LEN, message_cost};
+use super::shared_run::WaitingRun;
 use crate::rtmp::{Message, StreamId};
 use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub(super) enum Item {
     Messages(Box<Remaining>),
     /// Live messages that other viewers get as well, to be sent as messages of `stream`.
     Live { batch: Arc<Batch>, stream: StreamId },
+    /// Bytes that other viewers get as well.
+    Shared(Box<WaitingRun>),
     /// Nothing to send; the writer is to look whether the connection closes.
     Wake,
 }
@@ -46,6 +49,7 @@ impl Item {
         let (bytes, replies) = match self {
             Item::CommonRest { batch, .. } | Item::Live { batch, .. } => (batch.cost(), 0),
             Item::Messages(rest) => (rest.cost(), rest.replies()),
+            Item::Shared(run) => (run.cost(), 0),
             Item::Wake => (0, 0),
         };
         Weight {

@@ -19,6 +19,8 @@ mod offer;
 mod outbox;
 mod peer_kind;
 mod role;
+mod shared_bytes;
+mod shared_run;
 mod transport;
 mod writer;
 
@@ -33,5 +35,6 @@ pub use offer::{Offer, QueueFull};
 pub use outbox::Outbox;
 pub use peer_kind::PeerKind;
 pub use role::Role;
+pub(crate) use shared_bytes::SharedBytes;
 pub use transport::Transport;
 pub use writer::{Done, Writer, outbox};

@@ -9,6 +9,8 @@ use super::item::{Encoding, Item, QueuedItem, Remaining, Weight};
 use super::limits::{PIECE_LEN, QUEUE_BYTES_MAX, REPLIES_MAX, REPLY_WAIT};
 use super::offer::{Offer, QueueFull};
 use super::peer_kind::PeerKind;
+use super::shared_bytes::SharedBytes;
+use super::shared_run::SharedRun;
 use super::transport::Transport;
 use crate::media::flv::Flags;
 use crate::rtmp::{Message, StreamId};
@@ -141,6 +143,46 @@ impl Outbox {
                 Err(closed) => return closed,
             }
         }
+    }
+
+    /// Offers bytes that other viewers get as well, as one item, behind a head that names their media
+    /// type if that was not sent yet. Never waits. Only peers with a framing for it take anything.
+    pub(crate) fn offer_shared(&self, content_type: &str, parts: &[Arc<SharedBytes>]) -> Offer {
+        let mut egress = self.lock();
+        let offer = self.send_or_enqueue_shared(&mut egress, content_type, parts);
+        if matches!(offer, Offer::Sent | Offer::Queued) {
+            if let Some(body) = egress.framing.as_body() {
+                body.begin();
+            }
+            self.count_messages(parts.len());
+            self.sent.media.add(parts.len() as u64);
+        }
+        offer
+    }
+
+    fn send_or_enqueue_shared(
+        &self,
+        egress: &mut Egress,
+        content_type: &str,
+        parts: &[Arc<SharedBytes>],
+    ) -> Offer {
+        let is_open = matches!(egress.closing, Closing::Open);
+        let Some(body) = egress.framing.as_body().filter(|_| is_open) else {
+            return Offer::Closed;
+        };
+        let mut run = SharedRun::new(body.head(content_type), parts, body.is_chunked());
+        if egress.waiting.items > 0 && !self.has_room(egress) {
+            return Offer::Full;
+        }
+        if egress.waiting.items == 0 {
+            match run.send(|bytes| self.send(egress, bytes)) {
+                Ok(true) => return Offer::Sent,
+                Ok(false) => {}
+                Err(closed) => return closed,
+            }
+        }
+        let run = run.wait(&self.budget);
+        self.enqueue(egress, Item::Shared(Box::new(run)))
     }
 
     /// Whether media may be queued behind what waits.

@@ -235,6 +235,10 @@ impl Writer {
                 }
                 Ok(())
             }
+            Item::Shared(run) => {
+                let mut pieces = run.pieces();
+                pieces.try_for_each(|bytes| self.take_bytes(bytes, piece, socket))
+            }
             Item::Wake => Ok(()),
         }
     }

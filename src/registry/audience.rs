@@ -4,11 +4,15 @@ use super::batches::Encoders;
 use super::cache::Cache;
 use super::fan_out;
 use super::media_message::MediaMessage;
+use super::muxer::Muxer;
+use super::muxers::Muxers;
 use super::observer::Observer;
 use super::recipient::Notice;
+use super::refusal::Refusal;
 use super::stats;
 use super::subscription_id::SubscriptionId;
 use super::viewer::{Step, Viewer};
+use crate::media::mp4::live::LiveEvent;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::QUEUE_DEPTHS;
 use std::time::Instant;
@@ -18,8 +22,30 @@ pub(super) struct Audience {
     viewers: Vec<Viewer>,
     /// Makes what all viewers in step are sent, also across publications.
     encoders: Encoders,
+    /// Makes what viewers of fragments are sent, also across publications.
+    muxers: Muxers,
     /// What the observer was told last.
     announced: PlayerCount,
+}
+
+/// Has a muxer take note of an event, and its viewers sent what follows from it. Returns as
+/// [`Audience::deliver`].
+fn pass_on(
+    event: LiveEvent,
+    muxer: &mut Muxer,
+    viewers: &mut [Viewer],
+    key: &StreamKey,
+    now: Instant,
+) -> u64 {
+    let Some(event) = muxer.apply(event, key) else {
+        return 0;
+    };
+    let muxer = &*muxer;
+    let takes = |viewer: &&Viewer| viewer.choice() == Some(muxer.choice());
+    let count = viewers.iter().filter(takes).count();
+    fan_out::each(viewers, &[], count, |viewer| {
+        viewer.deliver_fragment(&event, muxer, now)
+    })
 }
 
 /// The number of players of a stream.
@@ -36,6 +62,7 @@ impl Audience {
         Audience {
             viewers: Vec::new(),
             encoders: Encoders::new(chunk_size),
+            muxers: Muxers::default(),
             announced: PlayerCount::default(),
         }
     }
@@ -88,8 +115,26 @@ impl Audience {
         self.viewers.iter_mut().find(|viewer| viewer.id() == id)
     }
 
-    pub(super) fn join(&mut self, viewer: Viewer) {
+    /// Adds a viewer, which begins if the stream can: that has `live` at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::TooManyChoices`].
+    pub(super) fn join(
+        &mut self,
+        mut viewer: Viewer,
+        key: &StreamKey,
+        live: Option<&Cache>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        if let Some(choice) = viewer.choice() {
+            self.muxers.add(choice, live, key)?;
+        }
+        if let Some(cache) = live {
+            viewer.start(cache, &self.muxers, now);
+        }
         self.viewers.push(viewer);
+        Ok(())
     }
 
     /// Removes a viewer that leaves by itself, if it is still here.
@@ -127,14 +172,64 @@ impl Audience {
     /// A publication begins at `now`: viewers who play go on with it and are told `notice`, those
     /// who wait begin.
     pub(super) fn begin(&mut self, cache: &Cache, now: Instant, notice: Option<Notice>) {
+        self.muxers.iter_mut().for_each(Muxer::restart);
         for viewer in &mut self.viewers {
             if viewer.has_started() {
                 viewer.restart(now);
                 notice.into_iter().for_each(|notice| viewer.notify(notice));
             } else {
-                viewer.start(cache, now);
+                viewer.start(cache, &self.muxers, now);
             }
         }
+    }
+
+    /// Sends what is made of messages to those who take fragments. Returns as
+    /// [`deliver`](Self::deliver).
+    pub(super) fn deliver_fragments(
+        &mut self,
+        run: &[MediaMessage],
+        key: &StreamKey,
+        now: Instant,
+    ) -> u64 {
+        let viewers = &mut self.viewers;
+        let mut dropped = 0;
+        for muxer in self.muxers.iter_mut() {
+            for media in run {
+                for event in muxer.push(media) {
+                    dropped += pass_on(event, muxer, viewers, key, now);
+                }
+            }
+        }
+        dropped
+    }
+
+    /// Sends what is left of a publication that has ended to those who take fragments.
+    pub(super) fn flush_fragments(&mut self, key: &StreamKey, now: Instant) {
+        for muxer in self.muxers.iter_mut() {
+            if let Some(event) = muxer.flush() {
+                pass_on(event, muxer, &mut self.viewers, key, now);
+            }
+        }
+    }
+
+    /// Ends the viewers who cannot be sent what the stream has now. Returns how many bytes they were
+    /// sent, if there were any.
+    pub(super) fn end_unplayable(&mut self) -> Option<u64> {
+        let sent = |viewer: &Viewer| viewer.is_unplayable().then(|| viewer.bytes_sent());
+        let bytes = self
+            .viewers
+            .iter()
+            .filter_map(sent)
+            .reduce(|sum, more| sum + more)?;
+        self.end_where(Viewer::is_unplayable);
+        Some(bytes)
+    }
+
+    /// Forgets choices of tracks that nobody has watched for a while.
+    pub(super) fn expire_muxers(&mut self, now: Instant) {
+        let viewers = &self.viewers;
+        let is_watched = |choice| viewers.iter().any(|viewer| viewer.choice() == Some(choice));
+        self.muxers.expire(now, is_watched);
     }
 
     /// Tells all viewers something that nothing depends on.
@@ -176,8 +271,9 @@ impl Audience {
         }
         let has_first = || viewers.iter().any(Viewer::takes_first_tracks);
         let batches = encoders.batches(run, has_first);
+        let count = viewers.len();
         dropped
-            + fan_out::each(viewers, &stragglers, |viewer| {
+            + fan_out::each(viewers, &stragglers, count, |viewer| {
                 viewer.deliver_batch(&batches, run, cache, now)
             })
     }

@@ -98,11 +98,14 @@ impl Cache {
             return;
         }
         let mut presentation = Presentation::default();
-        let kept = self.data.iter().chain(&self.headers);
-        let pictures = self.gop.iter().flat_map(Gop::messages);
-        kept.chain(pictures)
-            .for_each(|media| presentation.note(media));
+        self.kept().for_each(|media| presentation.note(media));
         self.presentation = Some(presentation);
+    }
+
+    /// All that is kept: data, headers, and the pictures and sound that go with them.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &MediaMessage> {
+        let pictures = self.gop.iter().flat_map(Gop::messages);
+        self.data.iter().chain(&self.headers).chain(pictures)
     }
 
     /// The tracks of the publication, once a viewer has needed them.

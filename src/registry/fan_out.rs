@@ -16,14 +16,15 @@ const SHARE: usize = 128;
 /// Stack of a thread that helps; it calls nothing deep.
 const STACK_LEN: usize = 128 << 10;
 
-/// Does `act` for all viewers but those whose index is in `except`, which is sorted. Returns the sum
-/// of what it returned.
+/// Does `act` for all viewers but those whose index is in `except`, which is sorted; of the others
+/// about `count` are sent something. Returns the sum of what it returned.
 pub(super) fn each(
     viewers: &mut [Viewer],
     except: &[usize],
+    count: usize,
     act: impl Fn(&mut Viewer) -> u64 + Sync,
 ) -> u64 {
-    let helpers = if viewers.len() < WIDE_AUDIENCE {
+    let helpers = if count < WIDE_AUDIENCE {
         0
     } else {
         cores() - 1

@@ -25,6 +25,11 @@ impl KeyframeWait {
         }
     }
 
+    /// Whether it is over by the clock at `now`.
+    pub(super) fn has_passed(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= KEYFRAME_WAIT
+    }
+
     /// Whether it is over when `media` passes at `now`.
     pub(super) fn is_over(&mut self, media: &MediaMessage, now: Instant) -> bool {
         let waited = now.saturating_duration_since(self.since);

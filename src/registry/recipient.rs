@@ -1,6 +1,7 @@
 //! Who is sent a stream, and what it is told beside the media.
 
 use super::selection::Selection;
+use crate::media::mp4::live::{LiveEnd, TrackChoice};
 use crate::rtmp::control::UserControl;
 use crate::rtmp::data::set_data_frame;
 use crate::rtmp::{Message, StreamId, status};
@@ -33,6 +34,8 @@ pub struct Recipient {
 pub enum Takes {
     /// Its messages, as they come.
     Messages,
+    /// Fragments of MP4 that are made of them, with these tracks.
+    Fragments(TrackChoice),
     /// Nothing: it fetches what it wants, and is here to be counted, told and ended.
     Nothing,
 }
@@ -73,6 +76,8 @@ pub enum SubscriptionEnd {
     StreamOver,
     /// The stream did not begin while the recipient waited.
     NeverBegan,
+    /// The recipient cannot be sent what the stream has now.
+    Unplayable(LiveEnd),
 }
 
 /// What a recipient is told beside the media, in messages of its protocol. By default nothing.
@@ -132,6 +137,16 @@ impl Recipient {
             retained_data: RetainedData::Plain,
             needs_kinds: true,
             notices: Box::new(NoNotices),
+        }
+    }
+
+    /// A client that gets fragments of MP4 with these tracks; `notices` are told how that ends.
+    pub fn fragments(conn_id: String, choice: TrackChoice, notices: Box<dyn Notices>) -> Recipient {
+        Recipient {
+            takes: Takes::Fragments(choice),
+            needs_kinds: false,
+            notices,
+            ..Recipient::listener(conn_id)
         }
     }
 
@@ -208,7 +223,9 @@ impl Notices for PlayNotices {
 
     fn closing_messages(self: Box<Self>, end: SubscriptionEnd) -> Vec<Message> {
         match end {
-            SubscriptionEnd::StreamOver => status::play_end(self.stream, &self.name).into(),
+            SubscriptionEnd::StreamOver | SubscriptionEnd::Unplayable(_) => {
+                status::play_end(self.stream, &self.name).into()
+            }
             SubscriptionEnd::NeverBegan => vec![status::not_found(self.stream, &self.name)],
         }
     }

@@ -9,4 +9,6 @@ pub enum Refusal {
     NotFound,
     /// The stream would go to a server that it has come through.
     Loop,
+    /// Too many choices of its tracks are asked for at once.
+    TooManyChoices,
 }

@@ -148,6 +148,7 @@ impl Stream {
             live.cache_mut().present();
         }
         self.report_end(Reason::TakenOver);
+        self.audience.flush_fragments(&self.key, Instant::now());
         let last = std::mem::replace(&mut self.state, PublishState::Vacant);
         if let PublishState::Live(last) = &last {
             last.dismiss_publisher("was taken over by another publisher.");
@@ -251,12 +252,17 @@ impl Stream {
                 observer.codec_appears(&self.key, live.conn_id(), kind, codec);
             }
             if live.shows_new_track(&media) {
-                deliver(std::mem::take(&mut run), live, &mut self.audience, now);
+                let run = std::mem::take(&mut run);
+                deliver(run, live, &mut self.audience, &self.key, now);
                 self.audience.note_new_tracks(&media, live.cache());
             }
             run.push(media);
         }
-        deliver(run, live, &mut self.audience, now);
+        deliver(run, live, &mut self.audience, &self.key, now);
+        if let Some(bytes) = self.audience.end_unplayable() {
+            live.figures_mut().bytes_departed += bytes;
+            self.announce_audience();
+        }
         PublicationStatus::Current
     }
 
@@ -271,6 +277,7 @@ impl Stream {
             return self.end(Reason::Lost);
         }
         let figures = *live.figures();
+        self.audience.flush_fragments(&self.key, now);
         self.report_end(Reason::Lost);
         self.state = PublishState::Lost {
             until: now + grace,
@@ -309,6 +316,7 @@ impl Stream {
         }
         self.report_end(reason);
         let last = std::mem::replace(&mut self.state, PublishState::Vacant);
+        self.audience.flush_fragments(&self.key, Instant::now());
         self.audience.end_started();
         self.announce_audience();
         self.context.observer.stream_ends(&self.key);
@@ -345,18 +353,22 @@ impl Stream {
         if recipient.goes_to(self.via()) {
             return Err(Refusal::Loop);
         }
-        if recipient.is_player() {
+        let is_player = recipient.is_player();
+        let deadline = now + settings.wait;
+        let viewer = Viewer::new(id, outbox.take_role(), recipient, deadline);
+        let cache = match &mut self.state {
+            PublishState::Live(live) => {
+                if viewer.needs_presentation() {
+                    live.cache_mut().present();
+                }
+                Some(live.cache())
+            }
+            _ => None,
+        };
+        self.audience.join(viewer, &self.key, cache, now)?;
+        if is_player {
             self.context.counters.subscribers.add(1);
         }
-        let deadline = now + settings.wait;
-        let mut viewer = Viewer::new(id, outbox.take_role(), recipient, deadline);
-        if let PublishState::Live(live) = &mut self.state {
-            if viewer.needs_presentation() {
-                live.cache_mut().present();
-            }
-            viewer.start(live.cache(), now);
-        }
-        self.audience.join(viewer);
         self.announce_audience();
         Ok(())
     }
@@ -424,16 +436,24 @@ impl Stream {
             self.announce_audience();
         }
         self.audience.check_behind(now);
+        self.audience.expire_muxers(now);
         self.is_vacant() && self.audience.is_empty()
     }
 }
 
 /// Passes messages of a publication on to its consumers and the audience.
-fn deliver(run: Vec<MediaMessage>, live: &mut Live, audience: &mut Audience, now: Instant) {
+fn deliver(
+    run: Vec<MediaMessage>,
+    live: &mut Live,
+    audience: &mut Audience,
+    key: &StreamKey,
+    now: Instant,
+) {
     if run.is_empty() {
         return;
     }
     live.push_to_feeds(&run, now);
     let dropped = audience.deliver(&run, live.cache_mut(), now);
+    let dropped = dropped + audience.deliver_fragments(&run, key, now);
     live.figures_mut().traffic.dropped += dropped;
 }

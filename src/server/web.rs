@@ -13,7 +13,7 @@ use crate::http::server::NoRoom;
 use crate::log;
 use crate::net::SharedSocket;
 use crate::queue::{self, Cause, Outbox, PeerKind, Transport, Writer};
-use crate::registry::Refusal;
+use crate::registry::{Recipient, Refusal};
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::web::{Outcome, PlayRefusal, Viewing, WebConnection, WebHost};
 use std::net::SocketAddr;
@@ -75,8 +75,8 @@ impl WebClient {
         })
     }
 
-    /// An outbox in front of the socket, and the viewer as others see it.
-    fn peer(&self, viewing: Viewing) -> (Arc<Peer>, Writer) {
+    /// An outbox in front of the socket, and the viewer as others and as the stream see it.
+    fn peer(&self, viewing: Viewing) -> (Arc<Peer>, Writer, Recipient) {
         let context = &self.context;
         let transport = Arc::clone(&self.socket) as Arc<dyn Transport>;
         let (outbox, writer) = queue::outbox(
@@ -94,7 +94,8 @@ impl WebClient {
         info.stream_key = Some(viewing.path.key.clone());
         info.flash_ver = viewing.user_agent.to_owned();
         drop(info);
-        (Arc::new(peer), writer)
+        let recipient = (viewing.recipient)(self.id.clone());
+        (Arc::new(peer), writer, recipient)
     }
 
     /// Tells the log how the connection of a viewer ended.
@@ -131,8 +132,7 @@ impl WebConnection for WebClient {
     ) -> Result<(), PlayRefusal> {
         let (context, began) = (&self.context, Instant::now());
         let (path, protocol) = (viewing.path, viewing.protocol);
-        let recipient = (viewing.recipient)(self.id.clone());
-        let (peer, writer) = self.peer(viewing);
+        let (peer, writer, recipient) = self.peer(viewing);
         let outbox = Arc::clone(&peer.outbox);
         let Some(_known) = self.place.introduce(&peer) else {
             return Err(PlayRefusal::Stopping);
@@ -140,10 +140,18 @@ impl WebConnection for WebClient {
         self.want(&path.key)?;
         let subscribed = context.registry.subscribe(&path.key, &outbox, recipient);
         let subscription = subscribed.map_err(|refusal| {
-            let (Refusal::NotFound | Refusal::InUse | Refusal::Loop) = refusal;
-            let why = "nobody publishes it";
-            refusals::tell_of_request(context, &self.client(), Some(&path.key), "404", why);
-            PlayRefusal::NotFound
+            let (refusal, code, why) = match refusal {
+                Refusal::NotFound | Refusal::InUse | Refusal::Loop => {
+                    (PlayRefusal::NotFound, "404", "nobody publishes it")
+                }
+                Refusal::TooManyChoices => (
+                    PlayRefusal::TooManyChoices,
+                    "503",
+                    "too many choices of tracks",
+                ),
+            };
+            refusals::tell_of_request(context, &self.client(), Some(&path.key), code, why);
+            refusal
         })?;
         log!(Info, "player started"; conn_id = self.id, peer_addr = self.addr, stream_key = path.key,
             protocol = protocol.name());

@@ -2,6 +2,7 @@
 
 use super::flv;
 use super::host::WebConnection;
+use super::mp4;
 use super::page;
 use super::refusal::{error, not_found};
 use super::resource::{NoResource, Resource};
@@ -30,8 +31,9 @@ pub(super) fn answer(connection: &Arc<dyn WebConnection>, request: &HttpRequest)
     };
     match resource {
         Resource::Flv(path) => guarded(connection, request, path, flv::response),
+        Resource::Mp4(path) => guarded(connection, request, path, mp4::response),
         Resource::Page(_) => page::response(),
-        Resource::Mp4(_) | Resource::Playlist(_) | Resource::HlsFile(..) => not_found(),
+        Resource::Playlist(_) | Resource::HlsFile(..) => not_found(),
     }
 }
 

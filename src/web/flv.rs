@@ -1,6 +1,7 @@
 //! Streams as FLV, which mpegts.js, ffmpeg and VLC play.
 
 use super::host::WebConnection;
+use super::refusal::not_found;
 use super::viewer::LiveViewer;
 use crate::http::server::{HttpRequest, Response, StreamFraming};
 use crate::queue::Framing;
@@ -21,7 +22,8 @@ pub(super) fn response(
         protocol: Protocol::HttpFlv,
         user_agent: request.user_agent.clone(),
         framing: |head, framing| Framing::flv(head, framing == StreamFraming::Chunked),
-        recipient: Recipient::listener,
+        recipient: Box::new(Recipient::listener),
+        instead: Box::new(not_found),
     };
     viewer.response("video/x-flv")
 }

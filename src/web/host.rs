@@ -55,7 +55,7 @@ pub struct Viewing<'a> {
     /// How messages become bytes.
     pub framing: Framing,
     /// What the connection with this id is to the stream.
-    pub recipient: fn(conn_id: String) -> Recipient,
+    pub recipient: Box<dyn FnOnce(String) -> Recipient>,
 }
 
 /// How sending to a viewer ended.
@@ -74,6 +74,8 @@ pub enum PlayRefusal {
     NotFound,
     /// Too many streams are being fetched from other servers.
     Busy,
+    /// Too many choices of the stream's tracks are watched.
+    TooManyChoices,
     /// The server is about to stop.
     Stopping,
 }

@@ -7,6 +7,7 @@ mod answer;
 mod flv;
 mod host;
 mod limits;
+mod mp4;
 mod page;
 mod refusal;
 mod resource;

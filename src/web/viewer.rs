@@ -21,7 +21,9 @@ pub(super) struct LiveViewer {
     pub(super) user_agent: String,
     /// How messages become bytes, behind the head of the response.
     pub(super) framing: fn(head: Vec<u8>, framing: StreamFraming) -> Framing,
-    pub(super) recipient: fn(conn_id: String) -> Recipient,
+    pub(super) recipient: Box<dyn FnOnce(String) -> Recipient + Send>,
+    /// What is answered if the stream ends before anything was sent.
+    pub(super) instead: Box<dyn FnOnce() -> Response + Send>,
 }
 
 impl LiveViewer {
@@ -41,19 +43,24 @@ impl LiveBody for LiveViewer {
             head,
             framing,
         } = connection;
-        let mut end = LiveEnd::CutShort;
+        let LiveViewer {
+            recipient, instead, ..
+        } = *self;
+        let (mut end, mut instead) = (LiveEnd::CutShort, Some(instead));
         let viewing = Viewing {
             path: &self.path,
             protocol: self.protocol,
             user_agent: &self.user_agent,
             framing: (self.framing)(head, framing),
-            recipient: self.recipient,
+            recipient,
         };
         let watched = self.connection.watch(viewing, &mut |outbox, writer| {
             let outcome = send(socket, &writer);
             end = match outcome {
                 // Not even the head.
-                Outcome::Complete if outbox.bytes() == 0 => LiveEnd::Instead(not_found()),
+                Outcome::Complete if outbox.bytes() == 0 => {
+                    LiveEnd::Instead(instead.take().map_or_else(not_found, |instead| instead()))
+                }
                 Outcome::Complete => LiveEnd::Complete,
                 Outcome::Lost => LiveEnd::CutShort,
             };
@@ -64,6 +71,9 @@ impl LiveBody for LiveViewer {
             Err(PlayRefusal::NotFound) => LiveEnd::Instead(not_found()),
             Err(PlayRefusal::Busy) => {
                 LiveEnd::Instead(error(503, "too many streams are being fetched"))
+            }
+            Err(PlayRefusal::TooManyChoices) => {
+                LiveEnd::Instead(error(503, "too many choices of tracks are watched"))
             }
             Err(PlayRefusal::Stopping) => LiveEnd::Instead(error(503, "the server stops")),
         }

@@ -3,11 +3,11 @@
 //! A tag says nothing of those before it, so the common bytes of a batch are right for every peer
 //! that has begun. They are made when the first of these takes them.
 
+use super::body::{CHUNK_END, LAST_CHUNK, put_chunk_len};
 use crate::media::flv::{Flags, put_header};
 use crate::media::tag_body::TagBody;
 use crate::queue::budget::{Budget, Held};
 use crate::rtmp::{Message, MessageType};
-use std::io::Write;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -73,16 +73,6 @@ impl Tag<'_> {
         ((TAG_HEADER_LEN + self.body_len()) as u32).to_be_bytes()
     }
 }
-
-/// Appends the line before a chunk of this length.
-fn put_chunk_len(len: usize, out: &mut Vec<u8>) {
-    let _ = write!(out, "{len:x}\r\n"); // to a Vec: cannot fail
-}
-
-const CHUNK_END: &[u8] = b"\r\n";
-
-/// The chunk that says that the body is complete.
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 impl FlvFraming {
     /// For a peer that is to be sent `head` and an FLV header before the first tag.

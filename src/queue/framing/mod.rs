@@ -6,6 +6,7 @@
 //! Nothing else in this crate knows which bytes a viewer is sent. A further framing is a variant of
 //! [`Framing`], [`FramingKind`] and [`Body`], and a field of [`Leaders`] and [`CommonBytes`].
 
+mod body;
 mod chunks;
 mod flv;
 
@@ -13,10 +14,12 @@ use super::budget::Budget;
 use crate::media::flv::Flags;
 use crate::rtmp::chunk::{Chunks, Encoder};
 use crate::rtmp::{Message, StreamId};
+use body::BodyFraming;
 use chunks::CommonChunks;
 use flv::{FlvBatch, FlvFraming, FlvRest};
 use std::sync::{Arc, OnceLock};
 
+pub(super) use body::{CHUNK_END, put_chunk_len};
 pub(super) use chunks::COMMON_STREAM;
 
 /// How messages become bytes for one peer, and what that peer was sent until now.
@@ -26,6 +29,8 @@ pub enum Framing {
     Chunks(Encoder),
     /// FLV tags, in the body of an HTTP response.
     Flv(FlvFraming),
+    /// The body of an HTTP response that is made elsewhere; no messages.
+    Body(BodyFraming),
 }
 
 /// The name of a framing.
@@ -33,6 +38,7 @@ pub enum Framing {
 pub(super) enum FramingKind {
     Chunks,
     Flv { chunked: bool },
+    Body,
 }
 
 /// What messages are to the peer that is sent them.
@@ -75,10 +81,24 @@ impl Framing {
         Framing::Flv(FlvFraming::new(head, chunked))
     }
 
+    /// A body that is made elsewhere, for a peer that is sent `head` first, in which another media
+    /// type takes the place of `content_type`. The body goes in chunks or not.
+    pub fn body(head: Vec<u8>, content_type: &'static str, chunked: bool) -> Framing {
+        Framing::Body(BodyFraming::new(head, content_type, chunked))
+    }
+
+    /// The state of a peer that is sent a body which is made elsewhere.
+    pub(super) fn as_body(&mut self) -> Option<&mut BodyFraming> {
+        match self {
+            Framing::Body(body) => Some(body),
+            Framing::Chunks(_) | Framing::Flv(_) => None,
+        }
+    }
+
     /// Sets the kinds of media that the peer is told of before the first message, if it is.
     pub(super) fn set_kinds(&mut self, kinds: Flags) {
         match self {
-            Framing::Chunks(_) => {}
+            Framing::Chunks(_) | Framing::Body(_) => {}
             Framing::Flv(flv) => flv.set_kinds(kinds),
         }
     }
@@ -89,6 +109,7 @@ impl Framing {
             Framing::Flv(flv) => FramingKind::Flv {
                 chunked: flv.is_chunked(),
             },
+            Framing::Body(_) => FramingKind::Body,
         }
     }
 
@@ -108,6 +129,7 @@ impl Framing {
             Framing::Chunks(encoder) => Body::Chunks(encoder.begin_as(stream, message, out)),
             Framing::Flv(_) if class == MessageClass::Reply => Body::None,
             Framing::Flv(flv) => Body::Flv(flv.begin(message, out)),
+            Framing::Body(_) => Body::None,
         }
     }
 
@@ -122,6 +144,7 @@ impl Framing {
         match self {
             Framing::Chunks(_) => {}
             Framing::Flv(flv) => flv.end(out),
+            Framing::Body(body) => body.end(out),
         }
     }
 
@@ -136,6 +159,7 @@ impl Framing {
         match self {
             Framing::Chunks(encoder) => common.chunks.take(stream, encoder),
             Framing::Flv(flv) => flv.take_common(common.flv(messages)),
+            Framing::Body(_) => Some(&[]),
         }
     }
 }
@@ -199,6 +223,7 @@ impl CommonBytes {
         match framing {
             FramingKind::Chunks => self.chunks.bytes(),
             FramingKind::Flv { chunked } => self.flv.get().map_or(&[], |flv| flv.bytes(chunked)),
+            FramingKind::Body => &[],
         }
     }
 

@@ -1,5 +1,6 @@
 //! One viewer of a stream: how it joins, stays and leaves. What it is sent is up to its [`Delivery`].
 
+mod fragments;
 mod messages;
 mod pending;
 mod subscriber;
@@ -8,11 +9,15 @@ use super::batches::Batches;
 use super::cache::{Cache, JoinAt};
 use super::keyframe_wait::KeyframeWait;
 use super::media_message::MediaMessage;
+use super::muxer::{Muxer, MuxerEvent};
+use super::muxers::Muxers;
 use super::phase::ViewerPhase;
 use super::recipient::{Notice, Recipient, SubscriptionEnd, Takes};
 use super::selection::Selection;
 use super::subscription_id::SubscriptionId;
+use crate::media::mp4::live::TrackChoice;
 use crate::queue::{Cause, Offer, Outbox, Role};
+use fragments::FragmentDelivery;
 use messages::MessageDelivery;
 use std::time::Instant;
 use subscriber::Subscriber;
@@ -27,6 +32,8 @@ pub(super) struct Viewer {
 enum Delivery {
     /// Its messages, as they come.
     Messages(MessageDelivery),
+    /// Fragments of MP4 that are made of them.
+    Fragments(FragmentDelivery),
     /// Nothing: it fetches what it wants, and is here to be counted, told and ended.
     Nothing,
 }
@@ -41,6 +48,7 @@ impl Viewer {
     ) -> Viewer {
         let delivery = match recipient.takes {
             Takes::Messages => Delivery::Messages(MessageDelivery::new(recipient.tracks)),
+            Takes::Fragments(choice) => Delivery::Fragments(FragmentDelivery::new(choice)),
             Takes::Nothing => Delivery::Nothing,
         };
         Viewer {
@@ -99,8 +107,21 @@ impl Viewer {
     pub(super) fn takes_first_tracks(&self) -> bool {
         match &self.delivery {
             Delivery::Messages(messages) => messages.tracks() == Selection::First,
-            Delivery::Nothing => false,
+            Delivery::Fragments(_) | Delivery::Nothing => false,
         }
+    }
+
+    /// The tracks whose fragments it takes, if it takes any.
+    pub(super) fn choice(&self) -> Option<TrackChoice> {
+        match &self.delivery {
+            Delivery::Fragments(fragments) => Some(fragments.choice()),
+            Delivery::Messages(_) | Delivery::Nothing => None,
+        }
+    }
+
+    /// Whether it cannot be sent what the stream has now.
+    pub(super) fn is_unplayable(&self) -> bool {
+        matches!(&self.delivery, Delivery::Fragments(fragments) if fragments.end().is_some())
     }
 
     /// How live messages go to this viewer.
@@ -113,12 +134,12 @@ impl Viewer {
                     false => Step::Each,
                 }
             }
-            Delivery::Nothing => Step::Nothing,
+            Delivery::Fragments(_) | Delivery::Nothing => Step::Nothing,
         }
     }
 
     /// Tells the recipient that it plays, and begins if the stream can.
-    pub(super) fn start(&mut self, cache: &Cache, now: Instant) {
+    pub(super) fn start(&mut self, cache: &Cache, muxers: &Muxers, now: Instant) {
         let start = self.subscriber.recipient.notices.start();
         if !start.is_empty() && self.outbox().push_reply(start) == Offer::Full {
             self.outbox().hang_up(Cause::QueueFull);
@@ -127,6 +148,12 @@ impl Viewer {
         match &mut self.delivery {
             Delivery::Messages(messages) => {
                 messages.begin(&mut self.subscriber, cache, None, JoinAt::Keyframe);
+            }
+            Delivery::Fragments(fragments) => {
+                let muxer = muxers.get(fragments.choice());
+                muxer
+                    .into_iter()
+                    .for_each(|muxer| fragments.begin(&mut self.subscriber, muxer));
             }
             Delivery::Nothing => {}
         }
@@ -164,9 +191,14 @@ impl Viewer {
             phase,
             ..
         } = self.subscriber;
-        let end = match phase {
-            ViewerPhase::Waiting(_) => SubscriptionEnd::NeverBegan,
-            ViewerPhase::Starting(_) | ViewerPhase::Playing => SubscriptionEnd::StreamOver,
+        let unplayable = match &self.delivery {
+            Delivery::Fragments(fragments) => fragments.end(),
+            Delivery::Messages(_) | Delivery::Nothing => None,
+        };
+        let end = match (unplayable, phase) {
+            (Some(why), _) => SubscriptionEnd::Unplayable(why),
+            (None, ViewerPhase::Waiting(_)) => SubscriptionEnd::NeverBegan,
+            (None, ViewerPhase::Starting(_) | ViewerPhase::Playing) => SubscriptionEnd::StreamOver,
         };
         role.end(recipient.notices.closing_messages(end));
     }
@@ -205,7 +237,7 @@ impl Viewer {
             Delivery::Messages(messages) => {
                 messages.deliver_batch(&mut self.subscriber, batches, media, cache, now)
             }
-            Delivery::Nothing => 0,
+            Delivery::Fragments(_) | Delivery::Nothing => 0,
         }
     }
 
@@ -216,7 +248,30 @@ impl Viewer {
             Delivery::Messages(messages) => {
                 messages.deliver_one(&mut self.subscriber, media, cache, now)
             }
-            Delivery::Nothing => 0,
+            Delivery::Fragments(_) | Delivery::Nothing => 0,
+        }
+    }
+
+    /// Sends what has come of a muxer, if it is the one for this viewer. Returns how many fragments a
+    /// player was not sent.
+    pub(super) fn deliver_fragment(
+        &mut self,
+        event: &MuxerEvent,
+        muxer: &Muxer,
+        now: Instant,
+    ) -> u64 {
+        let fragments = match &mut self.delivery {
+            Delivery::Fragments(fragments) if fragments.choice() == muxer.choice() => fragments,
+            _ => return 0,
+        };
+        match event {
+            MuxerEvent::Fragment(fragment) => {
+                fragments.deliver(&mut self.subscriber, fragment, muxer, now)
+            }
+            MuxerEvent::Ends(end) => {
+                fragments.set_end(&self.subscriber, *end);
+                0
+            }
         }
     }
 

@@ -155,7 +155,9 @@ impl Conn<'_> {
         let claim = claim.map_err(|error| match error {
             PublishError::NoRoom(_) => RequestRefusal::NoRoom,
             PublishError::Refused(Refusal::Loop) => RequestRefusal::Loop,
-            PublishError::Refused(Refusal::InUse | Refusal::NotFound) => RequestRefusal::InUse,
+            PublishError::Refused(Refusal::InUse | Refusal::NotFound | Refusal::TooManyChoices) => {
+                RequestRefusal::InUse
+            }
         })?;
         log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = path.key);
         let publishing = claim.begin(&self.app, name);
@@ -182,7 +184,9 @@ impl Conn<'_> {
         let subscription = registry.subscribe(&path.key, self.connection.outbox(), recipient);
         let subscription = subscription.map_err(|refusal| match refusal {
             Refusal::Loop => RequestRefusal::Loop,
-            Refusal::InUse | Refusal::NotFound => RequestRefusal::NotFound,
+            Refusal::InUse | Refusal::NotFound | Refusal::TooManyChoices => {
+                RequestRefusal::NotFound
+            }
         })?;
         log!(Info, "player started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = path.key,
             protocol = Protocol::Rtmp.name());

@@ -84,6 +84,7 @@ pub fn responses(choice: TrackChoice, stream: &[Option<Message>]) -> Vec<Respons
                 let sound = sound.as_ref().map(bytes);
                 response.fragments.push((fragment.entry(), whole, sound));
             }
+            LiveEvent::LeftOut(_) => {}
             LiveEvent::Ends(end) => match responses.last_mut() {
                 Some(response) if response.end.is_none() => response.end = Some(end.to_string()),
                 _ => responses.push(Response {

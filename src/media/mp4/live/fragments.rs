@@ -31,6 +31,7 @@ pub enum Entry {
 pub struct LiveFragment {
     fragment: Fragment,
     entry: Entry,
+    time_ms: u64,
     /// Which of the tracks is the sound.
     sound: Option<usize>,
 }
@@ -39,6 +40,11 @@ impl LiveFragment {
     /// What a player can do with it.
     pub fn entry(&self) -> Entry {
         self.entry
+    }
+
+    /// When its last sample is due, in ms.
+    pub fn time_ms(&self) -> u64 {
+        self.time_ms
     }
 
     /// The fragment with all of its tracks.
@@ -162,6 +168,7 @@ impl LiveFragments {
         Some(LiveFragment {
             fragment,
             entry,
+            time_ms: self.last_ns.iter().max().map_or(0, |ns| ns / 1_000_000),
             sound: self.position(MediaType::Audio),
         })
     }

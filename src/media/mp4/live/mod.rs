@@ -18,7 +18,7 @@ pub use choice::TrackChoice;
 pub use end::LiveEnd;
 pub use fragments::{Entry, LiveFragment};
 
-use super::{Movie, Mp4Track, initialization};
+use super::{Movie, Mp4Track, initialization, is_supported};
 use crate::media::flv;
 use crate::media::sample::MediaType;
 use crate::media::tracks::{StreamTracks, TrackEvent};
@@ -37,6 +37,9 @@ pub enum LiveEvent {
     Begins(Beginning),
     /// This is what they go on with.
     Fragment(LiveFragment),
+    /// A track of this codec is left out of all responses: MP4 has no place for it, or it cannot be
+    /// read.
+    LeftOut(String),
     /// Responses that have begun are over, or there is nothing for any to begin with. Others may
     /// begin later.
     Ends(LiveEnd),
@@ -126,6 +129,7 @@ impl LiveMp4 {
             self.check_tracks(out);
         }
         for event in events {
+            out.extend(self.left_out(&event).map(LiveEvent::LeftOut));
             match (event, &mut self.pending) {
                 (TrackEvent::Sample(sample), Some(pending)) => pending.hold(sample, payload),
                 (TrackEvent::Sample(sample), None) => self.put((sample, Arc::clone(payload)), out),
@@ -134,6 +138,20 @@ impl LiveMp4 {
             }
         }
         self.begin_if_due(out);
+    }
+
+    /// The codec of the track that an event names, if there is no place for it.
+    fn left_out(&self, event: &TrackEvent) -> Option<String> {
+        match event {
+            TrackEvent::Unsupported(_, codec) | TrackEvent::Unreadable(_, codec) => {
+                Some(codec.to_string())
+            }
+            TrackEvent::Known(track) => {
+                let format = self.tracks.config(*track)?.format;
+                (!is_supported(format)).then(|| format!("{format:?}").to_uppercase())
+            }
+            _ => None,
+        }
     }
 
     /// Ends the responses if they are of other tracks than those that are chosen now.

@@ -1,0 +1,149 @@
+//! One choice of a stream's tracks as live MP4, made once for all viewers of it.
+
+use super::cache::Cache;
+use super::kept_fragments::KeptFragments;
+use super::media_message::MediaMessage;
+use crate::log;
+use crate::media::mp4::Fragment;
+use crate::media::mp4::live::{
+    Beginning, Entry, LiveEnd, LiveEvent, LiveFragment, LiveMp4, TrackChoice,
+};
+use crate::queue::SharedBytes;
+use crate::rtmp::stream_key::StreamKey;
+use std::sync::{Arc, OnceLock};
+
+/// Makes the bytes of a choice of tracks, and keeps what a viewer begins with.
+pub(super) struct Muxer {
+    choice: TrackChoice,
+    live: LiveMp4,
+    beginning: Option<SharedBeginning>,
+    kept: KeptFragments,
+}
+
+/// What each response begins with.
+pub(super) struct SharedBeginning {
+    pub(super) content_type: String,
+    pub(super) initialization: Arc<SharedBytes>,
+}
+
+/// What viewers are sent next, or what becomes of them.
+pub(super) enum MuxerEvent {
+    Fragment(SharedFragment),
+    Ends(LiveEnd),
+}
+
+/// A fragment for all viewers.
+pub(super) struct SharedFragment {
+    pub(super) entry: Entry,
+    pub(super) whole: Arc<SharedBytes>,
+    fragment: LiveFragment,
+    /// Made when a viewer first needs it.
+    sound: OnceLock<Option<Arc<SharedBytes>>>,
+}
+
+fn shared(fragment: &Fragment) -> Arc<SharedBytes> {
+    SharedBytes::new(fragment.size(), |out| fragment.put(out))
+}
+
+impl SharedFragment {
+    fn new(fragment: LiveFragment) -> SharedFragment {
+        SharedFragment {
+            entry: fragment.entry(),
+            whole: shared(fragment.whole()),
+            fragment,
+            sound: OnceLock::new(),
+        }
+    }
+
+    /// The fragment with its sound alone, if it has any.
+    pub(super) fn sound(&self) -> Option<&Arc<SharedBytes>> {
+        let make = || self.fragment.sound().as_ref().map(shared);
+        self.sound.get_or_init(make).as_ref()
+    }
+}
+
+impl Muxer {
+    /// Of a stream that has this in its cache, if it is published.
+    pub(super) fn new(choice: TrackChoice, cache: Option<&Cache>, key: &StreamKey) -> Muxer {
+        let mut muxer = Muxer {
+            choice,
+            live: LiveMp4::new(choice),
+            beginning: None,
+            kept: KeptFragments::default(),
+        };
+        for media in cache.into_iter().flat_map(Cache::kept) {
+            for event in muxer.push(media) {
+                muxer.apply(event, key);
+            }
+        }
+        muxer
+    }
+
+    pub(super) fn choice(&self) -> TrackChoice {
+        self.choice
+    }
+
+    /// What a viewer begins with, once the tracks are known.
+    pub(super) fn beginning(&self) -> Option<&SharedBeginning> {
+        self.beginning.as_ref()
+    }
+
+    /// The fragments since the last one that a player can begin with.
+    pub(super) fn kept(&self) -> &[Arc<SharedBytes>] {
+        self.kept.all()
+    }
+
+    /// Another publication begins: what comes of it can be gone on with, if it has the same tracks.
+    pub(super) fn restart(&mut self) {
+        self.live.restart();
+        self.kept.clear();
+    }
+
+    /// Takes the next message of the stream; what is returned is to be applied.
+    pub(super) fn push(&mut self, media: &MediaMessage) -> Vec<LiveEvent> {
+        let mut events = Vec::new();
+        self.live.push(&media.message, &mut events);
+        events
+    }
+
+    /// What is left of a publication that has ended, to be applied.
+    pub(super) fn flush(&mut self) -> Option<LiveEvent> {
+        self.live.flush().map(LiveEvent::Fragment)
+    }
+
+    /// Takes note of an event; returns what it is to viewers.
+    pub(super) fn apply(&mut self, event: LiveEvent, key: &StreamKey) -> Option<MuxerEvent> {
+        match event {
+            LiveEvent::Begins(beginning) => {
+                let Beginning {
+                    initialization,
+                    content_type,
+                } = beginning;
+                let len = initialization.len();
+                self.kept.clear();
+                self.beginning = Some(SharedBeginning {
+                    content_type,
+                    initialization: SharedBytes::new(len, |out| {
+                        out.extend_from_slice(&initialization)
+                    }),
+                });
+                None
+            }
+            LiveEvent::Fragment(fragment) => {
+                let time_ms = fragment.time_ms();
+                let fragment = SharedFragment::new(fragment);
+                self.kept.push(&fragment.whole, fragment.entry, time_ms);
+                Some(MuxerEvent::Fragment(fragment))
+            }
+            LiveEvent::LeftOut(codec) => {
+                log!(Info, "track left out"; stream_key = key, format = "mp4", codec = codec);
+                None
+            }
+            LiveEvent::Ends(end) => {
+                self.beginning = None;
+                self.kept.clear();
+                Some(MuxerEvent::Ends(end))
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The choices of a stream's tracks that are made into live MP4, for as long as somebody watches.
+
+use super::cache::Cache;
+use super::muxer::Muxer;
+use super::refusal::Refusal;
+use crate::media::mp4::live::TrackChoice;
+use crate::rtmp::stream_key::StreamKey;
+use std::time::{Duration, Instant};
+
+/// Most choices of a stream's tracks at a time: each takes memory and work of its own.
+pub(super) const CHOICES_MAX: usize = 4;
+
+/// How long a choice stays that nobody watches any more: most who come back do so at once.
+pub(super) const CHOICE_LINGER: Duration = Duration::from_secs(10);
+
+/// The muxers of a stream.
+#[derive(Default)]
+pub(super) struct Muxers(Vec<Place>);
+
+struct Place {
+    muxer: Muxer,
+    /// Since when nobody has watched it.
+    unwatched: Option<Instant>,
+}
+
+impl Muxers {
+    /// Makes the muxer of a choice if it is not there, of a stream that has this in its cache.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::TooManyChoices`] if [`CHOICES_MAX`] others are watched.
+    pub(super) fn add(
+        &mut self,
+        choice: TrackChoice,
+        cache: Option<&Cache>,
+        key: &StreamKey,
+    ) -> Result<(), Refusal> {
+        if let Some(place) = self.place(choice) {
+            place.unwatched = None;
+            return Ok(());
+        }
+        if self.0.len() >= CHOICES_MAX {
+            let unwatched = self.0.iter().position(|place| place.unwatched.is_some());
+            self.0.remove(unwatched.ok_or(Refusal::TooManyChoices)?);
+        }
+        self.0.push(Place {
+            muxer: Muxer::new(choice, cache, key),
+            unwatched: None,
+        });
+        Ok(())
+    }
+
+    fn place(&mut self, choice: TrackChoice) -> Option<&mut Place> {
+        let mut places = self.0.iter_mut();
+        places.find(|place| place.muxer.choice() == choice)
+    }
+
+    /// The muxer of a choice that was added.
+    pub(super) fn get(&self, choice: TrackChoice) -> Option<&Muxer> {
+        let mut muxers = self.0.iter().map(|place| &place.muxer);
+        muxers.find(|muxer| muxer.choice() == choice)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Muxer> {
+        self.0.iter_mut().map(|place| &mut place.muxer)
+    }
+
+    /// Ends those that nobody has watched for [`CHOICE_LINGER`].
+    pub(super) fn expire(&mut self, now: Instant, is_watched: impl Fn(TrackChoice) -> bool) {
+        self.0.retain_mut(|place| {
+            if is_watched(place.muxer.choice()) {
+                place.unwatched = None;
+                return true;
+            }
+            let since = *place.unwatched.get_or_insert(now);
+            now.saturating_duration_since(since) < CHOICE_LINGER
+        });
+    }
+}
