@@ -6,7 +6,7 @@ use super::fault::{Fault, Faults, Place};
 use super::secret::Secret;
 use crate::auth::{Action, SignedKey};
 use crate::record::{self, FileFormat, Pattern, Segments};
-use crate::remote::Source;
+use crate::remote::{DestinationError, Source};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -114,8 +114,16 @@ impl Draft {
         let sources = self.pull.iter().enumerate();
         // What is wrong in any case was told when it was read.
         let sources = sources.filter(|(_, text)| Source::parse(text, true).is_ok());
+        let mut filters = Vec::new();
         let sources = sources.filter_map(|(index, text)| {
-            let source = Source::parse(text, on_demand);
+            let source = Source::parse(text, on_demand).and_then(|source| {
+                let twice = filters.contains(&source.filter);
+                filters.push(source.filter.clone());
+                match twice {
+                    true => Err(DestinationError::SecondSource(source.filter.to_string())),
+                    false => Ok(source),
+                }
+            });
             let source = source.map_err(|error| Error::Invalid {
                 flag: "pull",
                 value: None,

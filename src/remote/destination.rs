@@ -16,6 +16,12 @@ pub enum DestinationError {
     Star(String),
     /// There is no `KEY=` in front.
     NoKey,
+    /// The URL has a placeholder that does not exist.
+    Placeholder(String),
+    /// A stream would go to the same place twice: the URL, as it may be shown.
+    Repeated(String),
+    /// Two sources are given for the same streams.
+    SecondSource(String),
     /// A pattern needs `-pull-on-demand`: nobody can tell which streams there are.
     Pattern(String),
 }
@@ -29,6 +35,13 @@ impl fmt::Display for DestinationError {
                 write!(f, "{filter}: a * may only be the whole last segment")
             }
             DestinationError::NoKey => write!(f, "must be KEY=rtmp://HOST/APP/NAME"),
+            DestinationError::Placeholder(name) => {
+                write!(f, "{name} is none of {{app}}, {{name}} and {{key}}")
+            }
+            DestinationError::Repeated(url) => {
+                write!(f, "{url} would get the same stream twice")
+            }
+            DestinationError::SecondSource(filter) => write!(f, "{filter} is given twice"),
             DestinationError::Pattern(filter) => {
                 write!(f, "{filter}: a pattern needs -pull-on-demand")
             }
@@ -83,6 +96,46 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// A stream that both take, if there is one.
+    fn common(&self, other: &Filter) -> Option<StreamKey> {
+        let below = |prefix: &str| StreamKey::new(&format!("{prefix}/{ANY_NAME}")).ok();
+        match (self, other) {
+            (Filter::One(key), filter) | (filter, Filter::One(key)) => {
+                filter.rest(key).map(|_| key.clone())
+            }
+            (Filter::All, Filter::All) => below(ANY_NAME),
+            (Filter::All, Filter::Below(prefix)) | (Filter::Below(prefix), Filter::All) => {
+                below(prefix.as_str())
+            }
+            (Filter::Below(a), Filter::Below(b)) => {
+                let (short, long) = if a.as_str().len() < b.as_str().len() {
+                    (a, b)
+                } else {
+                    (b, a)
+                };
+                let inside = long.as_str().strip_prefix(short.as_str());
+                let inside = inside.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+                inside.then(|| below(long.as_str())).flatten()
+            }
+        }
+    }
+}
+
+/// As it was given.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Filter::All => write!(f, "*"),
+            Filter::One(key) => write!(f, "{key}"),
+            Filter::Below(prefix) => write!(f, "{prefix}/*"),
+        }
+    }
+}
+
+/// Stands for any name where two destinations are compared; nobody calls a stream so.
+const ANY_NAME: &str = "(any name)";
+
 /// Where `-relay-to` has streams go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
@@ -107,6 +160,7 @@ impl Destination {
         // The URL first: what stands before a `=` is a filter, which may be shown, only if it is one.
         let url = RtmpUrl::parse(url).map_err(DestinationError::RtmpUrl)?;
         let filter = filter.map_or(Ok(Filter::All), Filter::parse)?;
+        check_placeholders(&url)?;
         Ok(Destination {
             filter,
             url,
@@ -115,11 +169,27 @@ impl Destination {
     }
 
     /// The same, to be told from `others` in lists.
-    pub fn among(mut self, others: &[Destination]) -> Destination {
+    ///
+    /// # Errors
+    ///
+    /// [`DestinationError::Repeated`]: some stream goes there by one of them.
+    pub fn among(mut self, others: &[Destination]) -> Result<Destination, DestinationError> {
         let shown = self.url.to_string();
+        if others.iter().any(|other| self.repeats(other)) {
+            return Err(DestinationError::Repeated(shown));
+        }
         let twins = others.iter().filter(|other| other.url.to_string() == shown);
         self.twins = twins.count();
-        self
+        Ok(self)
+    }
+
+    /// Whether a stream goes to the same place by both.
+    fn repeats(&self, other: &Destination) -> bool {
+        let Some(key) = self.filter.common(&other.filter) else {
+            return false;
+        };
+        let (ours, theirs) = (self.target(&key, vec![]), other.target(&key, vec![]));
+        self.url.is_of_server(&other.url) && (ours.app, ours.name) == (theirs.app, theirs.name)
     }
 
     /// Whether streams called so go there.
@@ -136,6 +206,13 @@ impl Destination {
             false => self.url.with_name(split_key(key).1, via),
         }
     }
+}
+
+fn check_placeholders(url: &RtmpUrl) -> Result<(), DestinationError> {
+    let unknown = url.unknown_placeholder();
+    unknown.map_or(Ok(()), |name| {
+        Err(DestinationError::Placeholder(name.to_owned()))
+    })
 }
 
 /// Without what may be secret.
@@ -174,6 +251,7 @@ impl Source {
         if !on_demand && !matches!(filter, Filter::One(_)) {
             return Err(DestinationError::Pattern(key.to_owned()));
         }
+        check_placeholders(&url)?;
         Ok(Source { filter, url })
     }
 
@@ -245,10 +323,37 @@ mod tests {
             "rtmp://h/b?x",
             "x=rtmp://h/a/other?t=1",
         ] {
-            all.push(Destination::parse(text).unwrap().among(&all));
+            all.push(Destination::parse(text).unwrap().among(&all).unwrap());
         }
         let shown: Vec<String> = all.iter().map(Destination::to_string).collect();
         assert_eq!(shown, ["rtmp://h/a", "rtmp://h/b", "rtmp://h/a#2"]);
+    }
+
+    #[test]
+    fn no_stream_goes_to_the_same_place_twice() {
+        let rows = [
+            ("rtmp://h/app", "rtmp://h/app", true),
+            ("rtmp://h/app", "rtmp://h:1935/app/", true),
+            ("rtmp://h/app", "live/*=rtmp://h/app", true),
+            ("live/*=rtmp://h/app", "live/a/*=rtmp://h/app", true),
+            ("live/*=rtmp://h/app", "lives/*=rtmp://h/app", false),
+            ("live/*=rtmp://h/app", "live/cam=rtmp://h/app", true),
+            ("live/cam=rtmp://h/app", "live/*=rtmp://h/app", true),
+            ("live/cam=rtmp://h/app", "live/two=rtmp://h/app", false),
+            ("live/cam=rtmp://h/a/k", "live/cam=rtmp://h/a/k", true),
+            ("live/cam=rtmp://h/a/k", "live/cam=rtmp://h/a/l", false),
+            ("live/cam=rtmp://h/a/k", "rtmp://h/a/k", false),
+            ("rtmp://h/app", "rtmp://h/{app}/{name}", false),
+            ("rtmp://h/x/{name}", "rtmp://h/x", true),
+            ("rtmp://h/app?t=1", "rtmp://h/app?t=2", false),
+            ("rtmp://h/app", "rtmps://h/app", false),
+            ("rtmp://h/app", "rtmp://h:1936/app", false),
+        ];
+        for (first, second, repeated) in rows {
+            let all = [Destination::parse(first).unwrap()];
+            let second_one = Destination::parse(second).unwrap().among(&all);
+            assert_eq!(second_one.is_err(), repeated, "{first} {second}");
+        }
     }
 
     #[test]

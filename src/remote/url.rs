@@ -137,10 +137,22 @@ impl RtmpUrl {
         })
     }
 
+    /// Whether `other` is spoken to in the same way at the same place.
+    pub(super) fn is_of_server(&self, other: &RtmpUrl) -> bool {
+        (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
+    }
+
     /// Whether it has places for parts of a stream's key.
     pub fn has_placeholders(&self) -> bool {
         let within = |text: &str| PLACEHOLDERS.iter().any(|name| text.contains(name));
         within(&self.path) || self.query.as_deref().is_some_and(within)
+    }
+
+    /// The first text in braces that looks like a placeholder and is none.
+    pub(super) fn unknown_placeholder(&self) -> Option<&str> {
+        let query = self.query.as_deref().unwrap_or_default();
+        let mut braced = [self.path.as_str(), query].into_iter().flat_map(braced);
+        braced.find(|text| !PLACEHOLDERS.contains(text))
     }
 
     /// Whether it has a name behind the application.
@@ -180,6 +192,16 @@ fn with_query(text: &str, query: Option<&str>) -> String {
         Some(query) => format!("{text}?{query}"),
         None => text.to_owned(),
     }
+}
+
+/// The texts of letters in braces, with the braces.
+fn braced(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices('{').filter_map(|(at, _)| {
+        let len = text[at..].find('}')? + 1;
+        let word = &text[at + 1..at + len - 1];
+        let letters = |c: char| c.is_ascii_alphabetic() || c == '_' || c == '-';
+        (!word.is_empty() && word.chars().all(letters)).then(|| &text[at..at + len])
+    })
 }
 
 /// Fills in the placeholders from left to right; what is filled in is not looked at again.

@@ -198,7 +198,7 @@ fn valid_line() -> impl Strategy<Value = String> {
         (1_u32..1000).prop_map(|n| format!("grace {n}ms")),
         (1_u16..).prop_map(|port| format!("listen :{port}")),
         (128_u32..65536).prop_map(|n| format!("chunk-size {n}")),
-        "[a-z]{1,8}".prop_map(|name| format!("relay-to {name}=rtmp://h/{name}?x={name}")),
+        "[a-z]{7,9}".prop_map(|name| format!("relay-to {name}=rtmp://h/{name}?x={name}")),
         "[!-~][ -~]{0,20}[!-~]".prop_map(|command| format!("run-on-publish {command}")),
         Just("record-all yes".to_owned()),
         Just(String::new()),

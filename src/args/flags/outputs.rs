@@ -15,10 +15,10 @@ pub(super) const FLAGS: &[Flag] = &[
         help: "send every stream, or those that KEY names, to another server, repeatable:\n\
                rtmp://HOST/APP, or a URL with {app}, {name}, {key} in it",
         set: |draft, value| {
-            let destination = Destination::parse(value).map_err(Invalid::because);
             let all = &mut draft.config.relay_to;
-            let destination = destination.map(|destination| destination.among(all));
-            add(all, destination)
+            let destination = Destination::parse(value);
+            let destination = destination.and_then(|destination| destination.among(all));
+            add(all, destination.map_err(Invalid::because))
         },
     },
     Flag {
