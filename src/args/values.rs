@@ -182,6 +182,13 @@ pub(super) fn filled(value: &str, allowed: &str) -> Result<String, Invalid> {
     text.ok_or_else(|| Invalid::must_be(allowed))
 }
 
+/// Reads a duration of at most `max`, which is whole seconds.
+pub(super) fn up_to(value: &str, max: Duration) -> Result<Duration, Invalid> {
+    let duration = duration(value)?;
+    let bounded = (duration <= max).then_some(duration);
+    bounded.ok_or_else(|| Invalid::must_be(format!("{}s at most", max.as_secs())))
+}
+
 /// Reads a duration that is longer than 0.
 pub(super) fn positive(value: &str) -> Result<Duration, Invalid> {
     let duration = duration(value)?;

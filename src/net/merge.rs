@@ -51,6 +51,15 @@ impl Merge {
         }
     }
 
+    /// How long messages may be waiting now; `None`: they never wait.
+    pub fn longest(&self) -> Option<Duration> {
+        match self {
+            Merge::Off => None,
+            Merge::For(limit) => Some(*limit),
+            Merge::WhileBusy(_) => Some(FRAME_TIME),
+        }
+    }
+
     /// What the next read waits for; `None`: for the first byte.
     pub(super) fn gather(&self, pictures: &Pictures) -> Option<Gather> {
         match self {

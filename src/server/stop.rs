@@ -8,10 +8,14 @@ use crate::record::Recorder;
 use crate::rtmp::StreamId;
 use crate::rtmp::status::{self, StatusLevel};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// What clients are told.
 const WHY: &str = "The server is shutting down.";
+
+/// How long input may take to be passed on once it does not wait any more.
+const INPUT_TIME: Duration = Duration::from_millis(10);
 
 /// A stop that is under way.
 pub(super) struct Stop {
@@ -40,6 +44,7 @@ impl Stop {
         for peer in &peers {
             peer.ask_to_reconnect(reconnect_url.as_deref(), WHY);
         }
+        self.await_input(context);
         context.ingest.relays.close();
         context.pulls.close();
         context.registry.close();
@@ -64,6 +69,17 @@ impl Stop {
         let told = context.hooks.close(self.end);
         self.step(told, "hooks are told of everything");
         linked && gone && recorded && ended && told
+    }
+
+    /// Waits until what publishers have sent by now is passed on: it may be waiting for more.
+    fn await_input(&self, context: &Context) {
+        let (publishers, _) = context.registry.count();
+        if let Some(longest) = context.link_settings.merge.longest()
+            && publishers > 0
+        {
+            let left = self.end.saturating_duration_since(Instant::now());
+            thread::sleep((longest + INPUT_TIME).min(left / 2));
+        }
     }
 
     /// Logs how a step ended; returns `done`.

@@ -28,6 +28,18 @@ fn settle(client: &mut Client) {
 }
 
 #[test]
+fn what_waits_for_more_is_sent_before_a_stop() {
+    let mut server = TestServer::start("-merge 400ms");
+    let mut publisher = server.publisher("cam");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    let mut viewer = server.playing("cam");
+    viewer.expect(&["V head 1 @0", "V key 1 @0"]);
+    publisher.send_media(&["V inter 2 @40"]);
+    assert!(server.stop(Duration::from_secs(5)));
+    viewer.expect(&["V inter 2 @40"]);
+}
+
+#[test]
 fn publishing_again_is_no_suicide() {
     let server = TestServer::start("");
     let mut publisher = server.publisher("x");

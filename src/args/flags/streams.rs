@@ -4,8 +4,12 @@ use super::super::config::{OnDuplicate, TrackPolicy};
 use super::super::error::Invalid;
 use super::super::flag::Takes::{Many, One};
 use super::super::flag::{Flag, add, put};
-use super::super::values::{address, boolean, choice, duration, ip_range, number};
+use super::super::values::{address, boolean, choice, duration, ip_range, number, up_to};
 use crate::log::{Level, LogFormat};
+use std::time::Duration;
+
+/// The longest `-merge`: viewers are behind by as much, and so long does a stop wait for what is held back.
+const MERGE_MAX: Duration = Duration::from_secs(2);
 
 pub(super) const FLAGS: &[Flag] = &[
     Flag {
@@ -67,12 +71,12 @@ pub(super) const FLAGS: &[Flag] = &[
         name: "merge",
         takes: One("D"),
         help: "how long a publisher's messages may wait for others, to be sent on together:\n\
-               a duration, 0 for not at all, or auto: while the server is busy, sound waits\n\
-               for the next picture, 45ms at most (default auto)",
+               a duration up to 2s, 0 for not at all, or auto: while the server is busy, sound\n\
+               waits for the next picture, 45ms at most (default auto)",
         set: |draft, value| {
             let merge = match value {
                 "auto" => Ok(None),
-                _ => duration(value).map(Some),
+                _ => up_to(value, MERGE_MAX).map(Some),
             };
             put(&mut draft.config.merge, merge)
         },
