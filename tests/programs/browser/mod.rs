@@ -1,5 +1,6 @@
 //! What browsers make of what is served to them. The programs come from `make tools`.
 
+mod page;
 mod publisher;
 
 use crate::support::TestServer;

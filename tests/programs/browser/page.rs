@@ -1,7 +1,139 @@
 //! The player page in Chromium.
 
+use super::Site;
 use super::publisher::{Clip, End, LivePublisher};
-use super::{PLAYS, Site};
 use crate::support::browser::Browser;
-use crate::support::page::{digest, inside};
+use std::path::Path;
 use std::sync::Arc;
+
+/// What the contract promises, from the publisher's write to the picture shown.
+const AGE_MAX_MS: f64 = 500.0;
+
+/// That the picture, or the sound, goes on.
+const PLAYS: &str = "document.getElementById('sign').hidden \
+    && !video.paused && video.currentTime > (window.before ??= video.currentTime) + 0.3";
+
+fn clip() -> Arc<Clip> {
+    Arc::new(Clip::new(20, "640x360", 2))
+}
+
+/// Opens the page of `live/cam`, with this query.
+fn open(site: &Site, query: &str) -> Browser {
+    Browser::open(&site.url(&format!("/live/cam{query}")))
+}
+
+/// Waits until media is shown that was not when this was called.
+fn wait_until_it_plays(browser: &mut Browser) {
+    browser.run("window.before = undefined");
+    browser.wait_for(PLAYS);
+}
+
+/// Waits until the page says this.
+fn wait_for_words(browser: &mut Browser, words: &str) {
+    browser.wait_for(&format!("document.body.innerText.includes('{words}')"));
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[test]
+fn the_page_plays_close_to_the_publisher_and_says_how_close() {
+    let site = Site::start("");
+    let publisher = LivePublisher::start(site.server.addr, "cam", &clip());
+    let mut browser = open(&site, "");
+    wait_until_it_plays(&mut browser);
+    let ages: Vec<f64> = (0..100)
+        .map(|_| publisher.age_of_picture(&mut browser))
+        .collect();
+    let age = median(ages.clone());
+    println!("player page, picture sent to picture shown: {age:.0} ms");
+    assert!(age < AGE_MAX_MS, "{ages:.0?}");
+    browser.press("i");
+    let facts = browser.text("document.getElementById('facts').innerText");
+    for want in ["640 × 360", "H.264 + AAC", "MP4", " pictures"] {
+        assert!(facts.contains(want), "{want} in {facts}");
+    }
+    // Sound needs a gesture, and one is enough.
+    assert_eq!(browser.text("String(video.muted)"), "true");
+    browser.click("#sound");
+    assert_eq!(browser.text("String(video.muted)"), "false");
+    browser.press("m");
+    assert_eq!(browser.text("String(video.muted)"), "true");
+    browser.press(" ");
+    wait_for_words(&mut browser, "Paused");
+    site.server.wait_for_count((1, 1, 0));
+    browser.press(" ");
+    wait_until_it_plays(&mut browser);
+    assert_eq!(browser.errors(), [""; 0]);
+}
+
+#[test]
+fn the_page_goes_on_when_the_stream_does() {
+    let site = Site::start("-wait-stream 0");
+    let clip = clip();
+    let mut browser = open(&site, "");
+    wait_for_words(&mut browser, "Waiting for the stream");
+    let publisher = LivePublisher::start(site.server.addr, "cam", &clip);
+    wait_until_it_plays(&mut browser);
+    publisher.end(End::Lost);
+    wait_for_words(&mut browser, "The stream has stopped");
+    let sessions = browser.number("reconnects");
+    let publisher = LivePublisher::start(site.server.addr, "cam", &clip);
+    wait_until_it_plays(&mut browser);
+    assert_eq!(
+        browser.number("reconnects"),
+        sessions,
+        "the response went on"
+    );
+    // Another configuration, from another publisher that takes the stream over.
+    let small = Arc::new(Clip::new(20, "320x240", 2));
+    let second = LivePublisher::start(site.server.addr, "cam", &small);
+    browser.wait_for("video.videoWidth === 320");
+    wait_until_it_plays(&mut browser);
+    drop(publisher);
+    second.end(End::Properly);
+    wait_for_words(&mut browser, "The stream has ended");
+    let _third = LivePublisher::start(site.server.addr, "cam", &clip);
+    browser.wait_for("video.videoWidth === 640");
+    wait_until_it_plays(&mut browser);
+}
+
+#[test]
+fn the_page_says_what_this_browser_cannot_play() {
+    let site = Site::start("");
+    let new = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/interop/ffmpeg");
+    let video = "-f lavfi -i testsrc2=s=320x180:r=25 -c:v libx265 -preset ultrafast \
+                 -x265-params log-level=none:keyint=25";
+    let make = |more: &str| {
+        let args = format!("-f lavfi -i sine {video} -t 15 {more}");
+        Arc::new(Clip::made_by(new.to_str().expect("a path"), &args))
+    };
+    let publisher = LivePublisher::start(site.server.addr, "cam", &make("-c:a aac"));
+    let mut browser = open(&site, "");
+    wait_for_words(
+        &mut browser,
+        "This browser has no decoder for HEVC: only the sound plays.",
+    );
+    wait_until_it_plays(&mut browser);
+    assert_eq!(browser.number("video.videoWidth"), 0.0);
+    publisher.end(End::Properly);
+    let _publisher = LivePublisher::start(site.server.addr, "cam", &make("-an"));
+    wait_for_words(&mut browser, "This browser has no decoder for HEVC\\n");
+    let href = "document.querySelector('#words a').href";
+    assert_eq!(browser.text(href), site.url("/live/cam/index.m3u8"));
+}
+
+#[test]
+fn the_page_plays_sound_alone_to_those_who_may_listen() {
+    let site = Site::start("-auth-mode token -auth-token live/cam=s3cret");
+    let sound = Arc::new(Clip::made_by("ffmpeg", "-f lavfi -i sine -t 15 -c:a aac"));
+    let name = "cam?token=s3cret";
+    let _publisher = LivePublisher::start(site.server.addr, name, &sound);
+    let mut browser = open(&site, "?token=wrong");
+    wait_for_words(&mut browser, "You may not watch this stream");
+    browser.go_to(&site.url("/live/cam?token=s3cret"));
+    wait_until_it_plays(&mut browser);
+    browser.wait_for("document.querySelector('#listen').checkVisibility()");
+}

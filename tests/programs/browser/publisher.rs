@@ -2,7 +2,8 @@
 
 use crate::support::Client;
 use crate::support::browser::Browser;
-use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
+use rtmp_server::amf0::Value;
+use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, status};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -114,12 +115,16 @@ impl LivePublisher {
                 if stopping.load(Ordering::Relaxed) {
                     break;
                 }
-                client.send(&Message {
+                let sent = client.try_send(&Message {
                     timestamp: Timestamp(*time),
                     kind: *kind,
                     stream: StreamId(1),
                     payload: payload.clone().into(),
                 });
+                // Another publisher may have taken the stream over.
+                if sent.is_err() {
+                    break;
+                }
             }
             client
         };
@@ -150,12 +155,9 @@ impl LivePublisher {
         };
         let mut client = client;
         if how == End::Properly {
-            client.call(
-                1,
-                "deleteStream",
-                0.0,
-                vec![rtmp_server::amf0::Value::Number(1.0)],
-            );
+            let number = vec![Value::Number(1.0)];
+            let call = status::call(StreamId(1), "deleteStream", 0.0, Value::Null, number);
+            let _ = client.try_send(&call);
         }
         client.vanish();
     }
