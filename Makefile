@@ -16,9 +16,10 @@ build:
 	@ldd $(BINARY) 2>&1 | grep -E 'statically linked|not a dynamic executable'
 	@echo $(BINARY)
 
-# Starts the server on port 1935; more flags in ARGS.
+# Starts the server on port 1935, with streams in browsers and the status page for this machine
+# alone; more flags in ARGS.
 run:
-	cargo run --release -- $(ARGS)
+	cargo run --release -- -http-listen 127.0.0.1:8080 -metrics-addr 127.0.0.1:9090 $(ARGS)
 
 # Puts the server and its units below PREFIX, or below DESTDIR/PREFIX for a package. It is built
 # before, unless this machine has no compiler: then run `build` on one that has.
