@@ -7,7 +7,7 @@ mod media {
     mod flv_reader;
     mod hls;
     mod mp4;
-    mod mp4_reader;
+    use crate::support::mp4_reader;
     mod playlist_reader;
     mod recorder;
 }

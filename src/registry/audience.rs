@@ -128,7 +128,9 @@ impl Audience {
         now: Instant,
     ) -> Result<(), Refusal> {
         if let Some(choice) = viewer.choice() {
-            self.muxers.add(choice, live, key)?;
+            let viewers = &self.viewers;
+            let is_watched = |choice| viewers.iter().any(|viewer| viewer.choice() == Some(choice));
+            self.muxers.add(choice, live, key, is_watched)?;
         }
         if let Some(cache) = live {
             viewer.start(cache, &self.muxers, now);
@@ -172,7 +174,10 @@ impl Audience {
     /// A publication begins at `now`: viewers who play go on with it and are told `notice`, those
     /// who wait begin.
     pub(super) fn begin(&mut self, cache: &Cache, now: Instant, notice: Option<Notice>) {
-        self.muxers.iter_mut().for_each(Muxer::restart);
+        // If nobody has seen anything, times begin anew.
+        let goes_on = self.has_started();
+        let muxers = self.muxers.iter_mut();
+        muxers.for_each(|muxer| muxer.restart(goes_on));
         for viewer in &mut self.viewers {
             if viewer.has_started() {
                 viewer.restart(now);

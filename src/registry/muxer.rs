@@ -93,10 +93,16 @@ impl Muxer {
         self.kept.all()
     }
 
-    /// Another publication begins: what comes of it can be gone on with, if it has the same tracks.
-    pub(super) fn restart(&mut self) {
-        self.live.restart();
+    /// Another publication begins. If the times go on, so can responses, with the same tracks.
+    pub(super) fn restart(&mut self, goes_on: bool) {
         self.kept.clear();
+        match goes_on {
+            true => self.live.restart(),
+            false => {
+                self.live = LiveMp4::new(self.choice);
+                self.beginning = None;
+            }
+        }
     }
 
     /// Takes the next message of the stream; what is returned is to be applied.

@@ -25,6 +25,7 @@ struct Place {
 
 impl Muxers {
     /// Makes the muxer of a choice if it is not there, of a stream that has this in its cache.
+    /// `is_watched` tells of others.
     ///
     /// # Errors
     ///
@@ -34,13 +35,15 @@ impl Muxers {
         choice: TrackChoice,
         cache: Option<&Cache>,
         key: &StreamKey,
+        is_watched: impl Fn(TrackChoice) -> bool,
     ) -> Result<(), Refusal> {
         if let Some(place) = self.place(choice) {
             place.unwatched = None;
             return Ok(());
         }
         if self.0.len() >= CHOICES_MAX {
-            let unwatched = self.0.iter().position(|place| place.unwatched.is_some());
+            let mut choices = self.0.iter().map(|place| place.muxer.choice());
+            let unwatched = choices.position(|choice| !is_watched(choice));
             self.0.remove(unwatched.ok_or(Refusal::TooManyChoices)?);
         }
         self.0.push(Place {

@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod flv;
 pub mod http;
+pub mod mp4_reader;
 pub mod notation;
 pub mod other_server;
 pub mod page;

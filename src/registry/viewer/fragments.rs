@@ -101,6 +101,8 @@ impl FragmentDelivery {
         now: Instant,
     ) -> u64 {
         match &subscriber.phase {
+            // What comes behind an end is of another response.
+            _ if self.end.is_some() => 0,
             ViewerPhase::Waiting(_) => 0,
             ViewerPhase::Starting(wait) => {
                 let has_waited = wait.has_passed(now);
