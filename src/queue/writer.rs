@@ -18,9 +18,6 @@ use std::time::Duration;
 /// How long a peer is given to close its side after we closed ours.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How often a peer to which nothing has to be sent is looked after.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
 /// The receiving end of an outbox.
 pub struct Writer {
     outbox: Weak<Outbox>,
@@ -74,17 +71,13 @@ impl Writer {
     }
 
     /// As [`run`](Writer::run), on a thread that keeps the outbox alive: ends also when the
-    /// connection was hung up on, and looks from time to time whether the peer `is_there`.
+    /// connection was hung up on. It does not see that the peer is gone while nothing is sent.
     ///
     /// # Errors
     ///
-    /// As [`run`](Writer::run); `BrokenPipe` when the peer is gone.
-    pub fn run_attended(
-        &self,
-        mut socket: impl Write,
-        is_there: impl FnMut() -> bool,
-    ) -> io::Result<Done> {
-        let result = self.send_all_attended(&mut socket, is_there);
+    /// As [`run`](Writer::run).
+    pub fn run_holding(&self, mut socket: impl Write) -> io::Result<Done> {
+        let result = self.send_all_holding(&mut socket);
         self.report(&result);
         result
     }
@@ -122,27 +115,17 @@ impl Writer {
         Ok(Done::Abandoned)
     }
 
-    fn send_all_attended(
-        &self,
-        socket: &mut impl Write,
-        mut is_there: impl FnMut() -> bool,
-    ) -> io::Result<Done> {
-        loop {
-            match self.items.recv_timeout(LOOK_INTERVAL) {
-                Ok(item) => {
-                    if let Some(done) = self.send_waiting(item, socket)? {
-                        return Ok(done);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) if is_there() => {}
-                Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::BrokenPipe.into()),
-                Err(RecvTimeoutError::Disconnected) => return Ok(Done::Abandoned),
+    fn send_all_holding(&self, socket: &mut impl Write) -> io::Result<Done> {
+        while let Ok(item) = self.items.recv() {
+            if let Some(done) = self.send_waiting(item, socket)? {
+                return Ok(done);
             }
             let outbox = self.outbox.upgrade();
             if outbox.is_none_or(|outbox| outbox.cause().is_some()) {
                 return Ok(Done::HungUp);
             }
         }
+        Ok(Done::Abandoned)
     }
 
     /// Sends an item and all that is behind it. `Some`: the connection closes.

@@ -2,17 +2,19 @@
 
 use crate::capacity::{Capacity, Running, Share};
 use crate::net::SharedSocket;
-use crate::queue::Outbox;
+use crate::queue::{Cause, Outbox};
 use crate::registry::LastHeard;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{ConnectionStats, Counter, Protocol};
 use crate::sync::{Member, Mutex, WaitGroup};
+use crate::sys;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
@@ -92,6 +94,8 @@ pub(super) struct Peer {
     /// Whether it came by TLS.
     pub tls: bool,
     protocol: Protocol,
+    /// Its socket, if nobody reads from that: then it has to be looked at whether the client is there.
+    unread: Option<Arc<SharedSocket>>,
     /// The way to it.
     pub outbox: Arc<Outbox>,
     /// Whether it announced that it can be told to reconnect.
@@ -115,6 +119,7 @@ impl Peer {
             addr: origin.addr,
             tls: origin.tls,
             protocol: Protocol::Rtmp,
+            unread: None,
             outbox,
             can_reconnect: AtomicBool::new(false),
             heard: Arc::new(LastHeard::now()),
@@ -133,6 +138,23 @@ impl Peer {
     /// The same peer, connected by another protocol than RTMP.
     pub(super) fn by(self, protocol: Protocol) -> Peer {
         Peer { protocol, ..self }
+    }
+
+    /// The same peer, from whose socket nobody reads.
+    pub(super) fn unread(self, socket: &Arc<SharedSocket>) -> Peer {
+        Peer {
+            unread: Some(Arc::clone(socket)),
+            ..self
+        }
+    }
+
+    /// Hangs up on a client that has left, if nobody would notice otherwise.
+    pub(super) fn hang_up_if_gone(&self) {
+        let is_gone = |socket: &Arc<SharedSocket>| sys::is_hung_up(socket.0.as_fd());
+        let gone = self.unread.as_ref().map(is_gone);
+        if gone.is_some_and(|gone| gone.unwrap_or(false)) {
+            self.outbox.hang_up(Cause::PeerGone);
+        }
     }
 
     /// What is known of the client, to be read or changed.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// The time between two looks at time limits.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Ticks between two looks for idle peers.
+/// Ticks between two looks for idle peers, and for those who have left without a word.
 const TICKS_PER_PING: u32 = 10;
 
 /// Ticks between two looks whether memory can be given back.
@@ -39,7 +39,10 @@ pub(super) fn run(context: &Context) {
         context.connections.look_at_system();
         if ticks.is_multiple_of(TICKS_PER_PING) {
             let peers = context.connections.peers();
-            peers.iter().for_each(|peer| peer.ping_if_idle());
+            for peer in peers {
+                peer.ping_if_idle();
+                peer.hang_up_if_gone();
+            }
         }
         if ticks.is_multiple_of(TICKS_PER_TRIM) && peak.has_halved(context.connections.total()) {
             sys::give_back_memory();

@@ -88,7 +88,7 @@ impl WebClient {
         );
         let origin = Origin::direct(self.addr);
         let peer = Peer::new(self.id.clone(), origin, outbox, context.epoch);
-        let peer = peer.by(viewing.protocol);
+        let peer = peer.by(viewing.protocol).unread(&self.socket);
         let mut info = peer.info();
         info.role = ConnectionRole::Subscriber;
         info.stream_key = Some(viewing.path.key.clone());

@@ -9,8 +9,6 @@ use crate::queue::{Done, Framing, Writer};
 use crate::registry::Recipient;
 use crate::rtmp::stream_key::StreamPath;
 use crate::stats::Protocol;
-use crate::sys;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 /// One who is let in and waits for the stream, or is sent it.
@@ -85,8 +83,7 @@ fn send(socket: &SharedSocket, writer: &Writer) -> Outcome {
     if socket.0.set_write_timeout(Some(WRITE_LIMIT)).is_err() {
         return Outcome::Lost;
     }
-    let is_there = || !sys::is_hung_up(socket.0.as_fd()).unwrap_or(false);
-    match writer.run_attended(&socket.0, is_there) {
+    match writer.run_holding(&socket.0) {
         Ok(Done::Drained) => Outcome::Complete,
         Ok(Done::Abandoned | Done::HungUp) | Err(_) => Outcome::Lost,
     }
