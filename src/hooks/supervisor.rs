@@ -43,7 +43,8 @@ pub struct Supervisor(Arc<SupervisorShared>);
 
 #[derive(Debug)]
 struct SupervisorShared {
-    command: String,
+    /// That of programs that are started from now on.
+    command: Mutex<Arc<str>>,
     state: Mutex<SupervisorState>,
     /// Programs that are looked after.
     children: WaitGroup,
@@ -96,13 +97,18 @@ impl Supervisor {
     /// of it when the shell has ended is killed.
     pub fn new(command: &str, counters: Arc<Counters>) -> Supervisor {
         Supervisor(Arc::new(SupervisorShared {
-            command: command.to_owned(),
+            command: Mutex::new(Arc::from(command)),
             state: Mutex::default(),
             children: WaitGroup::default(),
             closed: AtomicBool::new(false),
             halt: AtomicBool::new(false),
             counters,
         }))
+    }
+
+    /// Sets the command of streams that are published from now on.
+    pub fn set_command(&self, command: &str) {
+        *self.0.command.lock() = Arc::from(command);
     }
 
     /// Has the program run, with the environment that `event` gives to scripts, until what is
@@ -118,8 +124,9 @@ impl Supervisor {
             return none;
         };
         let shared = Arc::clone(&self.0);
+        let command = Arc::clone(&self.0.command.lock());
         let spawned = sync::spawn(NAME, STACK_LEN, move || {
-            shared.look_after(&fired, &stopped);
+            shared.look_after(&command, &fired, &stopped);
             drop(member);
         });
         match spawned {
@@ -185,14 +192,14 @@ impl SupervisorShared {
     }
 
     /// Keeps the program of a stream running until it is to end.
-    fn look_after(&self, fired: &Fired, stopped: &Receiver<()>) {
+    fn look_after(&self, command: &str, fired: &Fired, stopped: &Receiver<()>) {
         let Some(_turn) = self.turn(&fired.event.stream_key, stopped) else {
             return;
         };
         let mut backoff = Backoff::new(STEADY);
         loop {
             let began = Instant::now();
-            let End::Itself(why) = self.run(fired, stopped) else {
+            let End::Itself(why) = self.run(command, fired, stopped) else {
                 return;
             };
             let pause = backoff.pause(began.elapsed());
@@ -217,8 +224,8 @@ impl SupervisorShared {
     }
 
     /// Runs the program once.
-    fn run(&self, fired: &Fired, stopped: &Receiver<()>) -> End {
-        let (mut group, output) = match self.spawn(fired) {
+    fn run(&self, command: &str, fired: &Fired, stopped: &Receiver<()>) -> End {
+        let (mut group, output) = match spawn(command, fired) {
             Ok(started) => started,
             Err(error) => return End::Itself(HookFailure::Start(error)),
         };
@@ -241,15 +248,15 @@ impl SupervisorShared {
         output.finish(HALT_GRACE);
         End::Itself(HookFailure::Exit(status))
     }
+}
 
-    fn spawn(&self, fired: &Fired) -> io::Result<(ProcessGroup, Output)> {
-        let mut journal = Journal::new(NAME, fired);
-        let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(&self.command).stdin(Stdio::null());
-        set_env(&mut command, fired);
-        let output = Output::capture(&mut command, move |line| journal.line(line))?;
-        Ok((ProcessGroup::spawn(command)?, output))
-    }
+fn spawn(command: &str, fired: &Fired) -> io::Result<(ProcessGroup, Output)> {
+    let mut journal = Journal::new(NAME, fired);
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command).stdin(Stdio::null());
+    set_env(&mut shell, fired);
+    let output = Output::capture(&mut shell, move |line| journal.line(line))?;
+    Ok((ProcessGroup::spawn(shell)?, output))
 }
 
 #[cfg(test)]

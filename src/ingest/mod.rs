@@ -16,9 +16,9 @@ use crate::record::{self, RecordSettings, Recorder};
 use crate::registry::{
     Ended, Publication, PublicationStatus, Publisher, Refusal, Registry, StreamSettings,
 };
-use crate::remote::{self, Destination, LinkSettings, Relays, Scheme};
+use crate::remote::{self, Destination, LinkSettings, Relays, Room, Scheme};
 use crate::rtmp::stream_key::StreamKey;
-use crate::stats::Counters;
+use crate::sync::Mutex;
 use observers::{DemandSlot, RecordEvents, RelayEvents, StreamEvents};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -46,13 +46,34 @@ pub(crate) struct IngestSettings {
 pub(crate) struct Ingest {
     pub(crate) registry: Registry,
     pub(crate) relays: Relays,
-    pub(crate) recorder: Option<Recorder>,
-    pub(crate) supervisor: Option<Supervisor>,
+    pub(crate) recorder: Recorder,
+    pub(crate) supervisor: Supervisor,
+    /// What those have beside them that begin from now on.
+    beside: Mutex<BesideSettings>,
     hooks: Arc<Hooks>,
     demand: Arc<DemandSlot>,
     capacity: Arc<Capacity>,
-    /// Threads and processes that a publication has beside its connection, at most.
+}
+
+/// What a publication has beside it.
+#[derive(Clone, Copy)]
+struct BesideSettings {
+    /// Whether it is recorded.
+    records: bool,
+    /// Whether a program runs.
+    runs: bool,
+    /// Threads and processes beside its connection, at most.
     threads: usize,
+}
+
+impl BesideSettings {
+    fn new(settings: &IngestSettings) -> BesideSettings {
+        BesideSettings {
+            records: settings.record.is_some(),
+            runs: settings.run_on_publish.is_some(),
+            threads: threads_beside(settings),
+        }
+    }
 }
 
 /// Why a stream cannot be published.
@@ -87,10 +108,10 @@ impl Ingest {
         link_settings: LinkSettings,
         capacity: Arc<Capacity>,
     ) -> Ingest {
-        let threads = threads_beside(&settings);
+        let beside = BesideSettings::new(&settings);
         let counters = Arc::clone(&link_settings.counters);
         let listener = Arc::new(RelayEvents(Arc::clone(&hooks)));
-        let relays = Relays::new(settings.relay_to, link_settings, listener);
+        let relays = Relays::new(&settings.relay_to, link_settings, listener);
         let demand = Arc::<DemandSlot>::default();
         let observer = StreamEvents {
             hooks: Arc::clone(&hooks),
@@ -98,19 +119,39 @@ impl Ingest {
             demand: Arc::clone(&demand),
         };
         let registry = Registry::new(settings.streams, Arc::new(observer), Arc::clone(&counters));
-        let record = |settings| recorder(settings, &hooks, &counters);
+        let listener = Arc::new(RecordEvents(Arc::clone(&hooks)));
+        let record = settings.record.unwrap_or_default();
+        let command = settings.run_on_publish.unwrap_or_default();
         Ingest {
             registry,
             relays,
-            recorder: settings.record.map(record),
-            supervisor: settings
-                .run_on_publish
-                .map(|command| Supervisor::new(&command, Arc::clone(&counters))),
+            recorder: Recorder::new(record, listener, Arc::clone(&counters)),
+            supervisor: Supervisor::new(&command, counters),
+            beside: Mutex::new(beside),
             hooks,
             demand,
             capacity,
-            threads,
         }
+    }
+
+    /// Changes the settings. Recordings and programs of publications that there are go on as they
+    /// are, and so do relays to destinations that are still wanted.
+    pub(crate) fn replace(&self, settings: IngestSettings) {
+        self.registry.set_settings(settings.streams);
+        let mut beside = self.beside.lock();
+        *beside = BesideSettings::new(&settings);
+        if let Some(record) = settings.record {
+            self.recorder.set_settings(record);
+        }
+        if let Some(command) = &settings.run_on_publish {
+            self.supervisor.set_command(command);
+        }
+        drop(beside);
+        let room = |to: &Destination| -> Result<Room, &'static str> {
+            Ok(Box::new(self.capacity.beside(threads_of_relay(to))?))
+        };
+        self.relays
+            .replace(&settings.relay_to, &self.registry, room);
     }
 
     /// Has `observer` told of the streams' viewers for as long as it lives; the first one stays.
@@ -137,7 +178,8 @@ impl Ingest {
         key: &StreamKey,
         publisher: Publisher,
     ) -> Result<Claim<'_>, PublishError> {
-        let share = self.capacity.beside(self.threads);
+        let beside = *self.beside.lock();
+        let share = self.capacity.beside(beside.threads);
         let share = share.map_err(PublishError::NoRoom)?;
         let conn_id = publisher.conn_id.clone();
         let publication = self.registry.publish(key, publisher);
@@ -146,6 +188,7 @@ impl Ingest {
             publication: publication.map_err(PublishError::Refused)?,
             key: key.clone(),
             conn_id,
+            beside,
             share,
         })
     }
@@ -157,16 +200,15 @@ fn threads_beside(settings: &IngestSettings) -> usize {
         .run_on_publish
         .as_ref()
         .map_or(0, |_| PROGRAM_THREADS);
-    let relay = |to: &Destination| match to.url.scheme {
-        Scheme::Rtmp => RELAY_THREADS,
-        Scheme::Rtmps => RELAY_THREADS + remote::TLS_TASKS,
-    };
-    recording + program + settings.relay_to.iter().map(relay).sum::<usize>()
+    let relays = settings.relay_to.iter().map(threads_of_relay);
+    recording + program + relays.sum::<usize>()
 }
 
-fn recorder(settings: RecordSettings, hooks: &Arc<Hooks>, counters: &Arc<Counters>) -> Recorder {
-    let listener = Arc::new(RecordEvents(Arc::clone(hooks)));
-    Recorder::new(settings, listener, Arc::clone(counters))
+fn threads_of_relay(to: &Destination) -> usize {
+    match to.url.scheme {
+        Scheme::Rtmp => RELAY_THREADS,
+        Scheme::Rtmps => RELAY_THREADS + remote::TLS_TASKS,
+    }
 }
 
 /// A publication that nobody has been told of yet.
@@ -176,6 +218,7 @@ pub(crate) struct Claim<'a> {
     publication: Publication,
     key: StreamKey,
     conn_id: String,
+    beside: BesideSettings,
     share: Share,
 }
 
@@ -188,18 +231,19 @@ impl Claim<'_> {
             publication,
             key,
             conn_id,
+            beside: settings,
             share,
         } = self;
         let event = events::publish_started(&conn_id, &key, app, name);
         let status = publication.begin(|| {
-            let beside = Beside::start(ingest, &key, event, share);
+            let beside = Beside::start(ingest, settings.runs, &key, event, share);
             Box::new(move |ended| beside.end(&ended))
         });
         if status == PublicationStatus::Current {
-            if let Some(recorder) = &ingest.recorder {
+            if settings.records {
                 let (feed, intake) = queue::feed(record::FEED_LIMITS);
                 publication.attach(feed);
-                recorder.start(&key, intake);
+                ingest.recorder.start(&key, intake);
             }
             ingest.relays.start(&key, &ingest.registry);
         }
@@ -234,16 +278,15 @@ struct Beside {
 }
 
 impl Beside {
-    fn start(ingest: &Ingest, key: &StreamKey, event: Event, share: Share) -> Beside {
+    fn start(ingest: &Ingest, runs: bool, key: &StreamKey, event: Event, share: Share) -> Beside {
         ingest.hooks.fire(event.clone());
         let conn_id = event.conn_id.clone();
-        let supervisor = ingest.supervisor.as_ref();
         Beside {
             hooks: Arc::clone(&ingest.hooks),
             conn_id,
             key: key.clone(),
             since: Instant::now(),
-            child: supervisor.map(|supervisor| supervisor.start(event)),
+            child: runs.then(|| ingest.supervisor.start(event)),
             share,
         }
     }

@@ -60,12 +60,17 @@ impl Recorder {
         counters: Arc<Counters>,
     ) -> Recorder {
         Recorder(Arc::new(RecorderShared {
-            settings,
+            settings: Mutex::new(Arc::new(settings)),
             listener,
             counters,
             state: Mutex::default(),
             threads: WaitGroup::default(),
         }))
+    }
+
+    /// Sets where recordings go, and in what files, that begin from now on.
+    pub fn set_settings(&self, settings: RecordSettings) {
+        *self.0.settings.lock() = Arc::new(settings);
     }
 
     /// Records the messages of `intake`, which belongs to one publication of `key`, until it

@@ -13,7 +13,7 @@ pub const FEED_LIMITS: FeedLimits = FeedLimits {
 };
 
 /// Where recordings go, and in what files.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordSettings {
     /// The directory; made when it is first needed.
     pub dir: PathBuf,

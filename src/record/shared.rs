@@ -9,7 +9,8 @@ use std::sync::{Arc, MutexGuard};
 
 /// What a recorder and its recordings share.
 pub(super) struct RecorderShared {
-    pub(super) settings: RecordSettings,
+    /// Those of recordings that begin from now on.
+    pub(super) settings: Mutex<Arc<RecordSettings>>,
     pub(super) listener: Arc<dyn RecordingObserver>,
     pub(super) counters: Arc<Counters>,
     pub(super) state: Mutex<RecorderState>,
@@ -28,6 +29,11 @@ pub(super) struct RecorderState {
 impl RecorderShared {
     pub(super) fn lock(&self) -> MutexGuard<'_, RecorderState> {
         self.state.lock()
+    }
+
+    /// The settings of a recording that begins now.
+    pub(super) fn settings(&self) -> Arc<RecordSettings> {
+        Arc::clone(&self.settings.lock())
     }
 
     pub(super) fn count(&self, failed: bool) {

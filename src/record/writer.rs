@@ -22,6 +22,7 @@ use crate::sys;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{mem, thread};
 
@@ -59,6 +60,7 @@ enum Current {
 /// The state of a recording.
 pub(super) struct RecordingWriter<'a> {
     shared: &'a RecorderShared,
+    settings: Arc<RecordSettings>,
     id: u64,
     key: &'a StreamKey,
     beginning: FileHeader,
@@ -80,14 +82,16 @@ impl<'a> RecordingWriter<'a> {
         id: u64,
         key: &'a StreamKey,
     ) -> RecordingWriter<'a> {
-        let segments = shared.settings.segments.as_ref();
+        let settings = shared.settings();
+        let segments = settings.segments.as_ref();
         RecordingWriter {
             shared,
             id,
             key,
             beginning: FileHeader::default(),
             cutter: Cutter::new(segments.map(|segments| segments.duration)),
-            format: shared.settings.format,
+            format: settings.format,
+            settings,
             format_reason: None,
             file: Current::None,
             number: 0,
@@ -143,7 +147,7 @@ impl<'a> RecordingWriter<'a> {
     /// That failure, if it ends the recording.
     fn give_up(&mut self, failure: RecordError) -> Result<(), RecordError> {
         let is_of_file = matches!(failure, RecordError::Create(..) | RecordError::Write(_));
-        if self.shared.settings.segments.is_none() || !is_of_file {
+        if self.settings.segments.is_none() || !is_of_file {
             return Err(failure);
         }
         match self.file {
@@ -287,7 +291,7 @@ impl<'a> RecordingWriter<'a> {
 
     fn open_flv(&mut self, flags: Flags) -> Result<(), RecordError> {
         let disk = self.create()?;
-        let room = room(&self.shared.settings, flags.video);
+        let room = room(&self.settings, flags.video);
         let properties = self.beginning.properties().clone();
         let file = FlvFile::new(disk, flags, properties, room);
         self.file = Current::Open(Box::new(file));
@@ -343,7 +347,7 @@ impl<'a> RecordingWriter<'a> {
 
     /// Creates the file, and says so in the log.
     fn create(&self) -> Result<Disk, RecordError> {
-        let (path, file) = create(&self.shared.settings, self.key, self.number, self.format)?;
+        let (path, file) = create(&self.settings, self.key, self.number, self.format)?;
         log!(Info, "recording started"; stream_key = self.key, path = path.display());
         Ok(Disk::new(file, path))
     }

@@ -160,6 +160,13 @@ impl Registry {
         stream.is_some_and(|stream| !stream.lock().is_vacant())
     }
 
+    /// The streams that somebody publishes now.
+    pub fn live_keys(&self) -> Vec<StreamKey> {
+        let streams = self.0.streams.snapshot().into_iter();
+        let live = streams.filter(|(_, stream)| stream.lock().is_live());
+        live.map(|(key, _)| key).collect()
+    }
+
     /// Ends a stream: its publisher and its viewers are told and hung up on.
     ///
     /// # Errors

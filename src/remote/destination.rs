@@ -142,8 +142,8 @@ pub struct Destination {
     filter: Filter,
     /// The server and the application there.
     pub url: RtmpUrl,
-    /// How many before it show themselves the same way.
-    twins: usize,
+    /// Tells it from others that show themselves the same way: 0 for the first.
+    twin: usize,
 }
 
 impl Destination {
@@ -164,7 +164,7 @@ impl Destination {
         Ok(Destination {
             filter,
             url,
-            twins: 0,
+            twin: 0,
         })
     }
 
@@ -173,14 +173,25 @@ impl Destination {
     /// # Errors
     ///
     /// [`DestinationError::Repeated`]: some stream goes there by one of them.
-    pub fn among(mut self, others: &[Destination]) -> Result<Destination, DestinationError> {
-        let shown = self.url.to_string();
-        if others.iter().any(|other| self.repeats(other)) {
-            return Err(DestinationError::Repeated(shown));
+    pub fn among(self, others: &[Destination]) -> Result<Destination, DestinationError> {
+        match others.iter().any(|other| self.repeats(other)) {
+            true => Err(DestinationError::Repeated(self.url.to_string())),
+            false => Ok(self.told_from(others.iter())),
         }
-        let twins = others.iter().filter(|other| other.url.to_string() == shown);
-        self.twins = twins.count();
-        Ok(self)
+    }
+
+    /// The same, with a number if one of `others` shows itself the same way.
+    pub(super) fn told_from<'a>(
+        mut self,
+        others: impl Iterator<Item = &'a Destination>,
+    ) -> Destination {
+        let shown = self.url.to_string();
+        let twins = others.filter(|other| other.url.to_string() == shown);
+        let taken: Vec<usize> = twins.map(|other| other.twin).collect();
+        self.twin = (0..taken.len())
+            .find(|twin| !taken.contains(twin))
+            .unwrap_or(taken.len());
+        self
     }
 
     /// Whether a stream goes to the same place by both.
@@ -190,6 +201,11 @@ impl Destination {
         };
         let (ours, theirs) = (self.target(&key, vec![]), other.target(&key, vec![]));
         self.url.is_of_server(&other.url) && (ours.app, ours.name) == (theirs.app, theirs.name)
+    }
+
+    /// Whether the same streams go to the same place there.
+    pub(super) fn is_same(&self, other: &Destination) -> bool {
+        self.filter == other.filter && self.url == other.url
     }
 
     /// Whether streams called so go there.
@@ -218,9 +234,9 @@ fn check_placeholders(url: &RtmpUrl) -> Result<(), DestinationError> {
 /// Without what may be secret.
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self.twins {
+        match self.twin {
             0 => write!(f, "{}", self.url),
-            twins => write!(f, "{}#{}", self.url, twins + 1),
+            twin => write!(f, "{}#{}", self.url, twin + 1),
         }
     }
 }

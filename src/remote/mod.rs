@@ -4,6 +4,7 @@
 //! same queue with the same patience as any viewer, so whatever its server does, nobody waits for it.
 
 mod destination;
+mod destinations;
 mod error;
 mod link;
 mod pool;
@@ -19,7 +20,7 @@ pub(crate) use error::LinkError;
 pub(crate) use link::{Link, LinkHandler, LinkSettings};
 pub(crate) use pool::{LinkPool, PooledLink};
 pub(crate) use reconnect::{Attempt, Next, Reconnect, keep_connected};
-pub(crate) use relay::{RelayObserver, Relays};
+pub(crate) use relay::{RelayObserver, Relays, Room};
 pub(crate) use stop::StopTarget;
 pub(crate) use tls::{TLS_TASKS, find as find_tls};
 pub(crate) use url::split_key;

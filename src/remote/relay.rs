@@ -2,6 +2,7 @@
 //! connection and a queue of its own, as long as the stream lasts.
 
 use super::destination::Destination;
+use super::destinations::Destinations;
 use super::error::LinkError;
 use super::link::{Link, LinkHandler, LinkSettings};
 use super::pool::{LinkPool, PooledLink};
@@ -14,6 +15,7 @@ use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::RelayStats;
+use crate::sync::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,28 +31,40 @@ pub(crate) trait RelayObserver: Send + Sync {
 /// All relays. Cloning shares them.
 #[derive(Clone)]
 pub(crate) struct Relays {
-    destinations: Arc<[Destination]>,
+    /// Relays are started and given up under this lock, so that none is started for a destination
+    /// that is not wanted any more.
+    destinations: Arc<Mutex<Destinations>>,
     link_settings: LinkSettings,
     observer: Arc<dyn RelayObserver>,
-    /// By stream and index of the destination.
+    /// By stream and number of the destination.
     pool: LinkPool<(StreamKey, usize), Relay>,
 }
 
 /// One stream on its way to one destination.
 struct Relay {
     key: StreamKey,
+    number: usize,
     destination: Destination,
+    /// While the destination takes the stream: the way there, and what it is told at the end.
+    way: Mutex<Option<(Arc<Outbox>, Vec<Message>)>>,
+    /// Room in the system for its threads, unless the publication has that.
+    _room: Option<Room>,
 }
+
+/// Room in the system that is given back when this is dropped.
+pub(crate) type Room = Box<dyn Send + Sync>;
 
 impl Relays {
     /// Relays to these destinations; `observer` will be told of them.
     pub(crate) fn new(
-        destinations: Vec<Destination>,
+        list: &[Destination],
         link_settings: LinkSettings,
         observer: Arc<dyn RelayObserver>,
     ) -> Relays {
+        let mut destinations = Destinations::default();
+        destinations.replace(list, |_| false);
         Relays {
-            destinations: Arc::from(destinations),
+            destinations: Arc::new(Mutex::new(destinations)),
             link_settings,
             observer,
             pool: LinkPool::new("relay"),
@@ -60,9 +74,49 @@ impl Relays {
     /// The stream `key` is published: it is relayed to each destination that takes it, unless it
     /// is already.
     pub(crate) fn start(&self, key: &StreamKey, registry: &Registry) {
-        for (index, destination) in self.destinations.iter().enumerate() {
+        let destinations = self.destinations.lock();
+        for (number, destination) in destinations.wanted() {
             if destination.takes(key) {
-                self.start_one(key, index, destination, registry);
+                self.start_one(key, number, destination, registry, None);
+            }
+        }
+    }
+
+    /// Streams go to the destinations of `list` from now on. Relays to those that are still wanted
+    /// go on. New ones are started for the streams of `registry`, if there is `room`, and the others
+    /// take leave of their destinations.
+    pub(crate) fn replace(
+        &self,
+        list: &[Destination],
+        registry: &Registry,
+        room: impl Fn(&Destination) -> Result<Room, &'static str>,
+    ) {
+        let mut destinations = self.destinations.lock();
+        let links = self.pool.list();
+        let ending = |number| links.iter().any(|link| link.purpose.number == number);
+        let difference = destinations.replace(list, ending);
+        for link in &links {
+            if difference.gone.contains(&link.purpose.number) {
+                link.stop.turn_off();
+                link.purpose.take_leave();
+            }
+        }
+        let come = |number: &usize| difference.come.contains(number);
+        let new = destinations.wanted().filter(|(number, _)| come(number));
+        let new: Vec<_> = new.collect();
+        let live = if new.is_empty() {
+            Vec::new()
+        } else {
+            registry.live_keys()
+        };
+        for (number, destination) in new {
+            for key in live.iter().filter(|key| destination.takes(key)) {
+                match room(destination) {
+                    Ok(room) => self.start_one(key, number, destination, registry, Some(room)),
+                    Err(limit) => {
+                        log!(Error, "no room for relay"; stream_key = key, destination = destination, limit = limit);
+                    }
+                }
             }
         }
     }
@@ -70,13 +124,17 @@ impl Relays {
     fn start_one(
         &self,
         key: &StreamKey,
-        index: usize,
+        number: usize,
         destination: &Destination,
         registry: &Registry,
+        room: Option<Room>,
     ) {
         let relay = Relay {
             key: key.clone(),
+            number,
             destination: destination.clone(),
+            way: Mutex::default(),
+            _room: room,
         };
         let (settings, observer) = (self.link_settings.clone(), Arc::clone(&self.observer));
         let registry = registry.clone();
@@ -89,7 +147,7 @@ impl Relays {
             };
             keep_connected(&link.stop, &link.progress, &relaying);
         };
-        if let Err(error) = self.pool.start((key.clone(), index), relay, run) {
+        if let Err(error) = self.pool.start((key.clone(), number), relay, run) {
             log!(Error, "cannot start relay"; stream_key = key, destination = destination, error = error);
         }
     }
@@ -113,6 +171,15 @@ impl Relays {
     /// Waits until all are gone. `false`: not by `deadline`.
     pub(crate) fn wait_gone(&self, deadline: Instant) -> bool {
         self.pool.wait_gone(deadline)
+    }
+}
+
+impl Relay {
+    /// Tells the destination that nothing more comes, if it takes the stream.
+    fn take_leave(&self) {
+        if let Some((outbox, end)) = self.way.lock().take() {
+            outbox.drain_and_close(end);
+        }
     }
 }
 
@@ -148,7 +215,9 @@ impl Reconnect for Relaying<'_> {
     }
 
     fn connect(&self) -> Attempt {
-        let Relay { key, destination } = &self.link.purpose;
+        let Relay {
+            key, destination, ..
+        } = &self.link.purpose;
         let mut sender = Sender {
             link: self.link,
             observer: self.observer,
@@ -178,7 +247,9 @@ impl Reconnect for Relaying<'_> {
     }
 
     fn failed(&self, error: &LinkError, retry_in: Duration) {
-        let Relay { key, destination } = &self.link.purpose;
+        let Relay {
+            key, destination, ..
+        } = &self.link.purpose;
         self.link_settings.counters.relay_failures.add(1);
         log!(Warn, "relay failed"; stream_key = key, destination = destination,
             layer = error.layer(), error = error, retry_in_sec = log::Seconds(retry_in));
@@ -216,6 +287,11 @@ impl LinkHandler for Sender<'_> {
         end: Vec<Message>,
     ) -> Result<(), LinkError> {
         let (key, to) = (&self.link.purpose.key, &self.link.purpose.destination);
+        *self.link.purpose.way.lock() = Some((Arc::clone(outbox), end.clone()));
+        // Those who give it up do so first, and then look for the way.
+        if !self.link.is_running() {
+            return Err(LinkError::Stopped);
+        }
         let recipient = Recipient::server(format!("relay to {to}"), stream, end);
         let subscription = self.registry.subscribe(key, outbox, recipient);
         self.phase = RelayPhase::Up {
@@ -242,15 +318,17 @@ impl LinkHandler for Sender<'_> {
     }
 
     fn end(&mut self, error: &LinkError) {
+        *self.link.purpose.way.lock() = None;
         if let RelayPhase::Up {
             subscription,
             since,
         } = &self.phase
         {
-            let over = subscription.is_over() || matches!(error, LinkError::Stopped);
+            let is_over = subscription.is_over();
+            let over = is_over || matches!(error, LinkError::Stopped);
             let worked = since.elapsed();
             self.phase = RelayPhase::Down { worked, over };
-            let why = match over {
+            let why = match is_over {
                 true => "stream over".to_owned(),
                 false => error.to_string(),
             };

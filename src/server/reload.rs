@@ -47,9 +47,7 @@ impl Applied {
         replaced.map_err(|error| config.fault("hook-concurrency", None, error))?;
         context.gate.replace(rules);
         log::set_lowest(config.log_level);
-        context
-            .registry
-            .set_settings(setup::stream_settings(config));
+        context.ingest.replace(setup::ingest_settings(config));
         context
             .connections
             .set_limits(setup::connection_limits(config));

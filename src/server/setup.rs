@@ -142,16 +142,6 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
     })
 }
 
-pub(super) fn stream_settings(config: &Config) -> StreamSettings {
-    StreamSettings {
-        gop_cache: config.gop_cache,
-        takeover: config.on_duplicate == OnDuplicate::Takeover,
-        grace: config.grace,
-        wait: config.wait_stream,
-        chunk_size: config.chunk_size,
-    }
-}
-
 pub(super) fn connection_limits(config: &Config) -> ConnectionLimits {
     ConnectionLimits {
         total: config.max_connections,
@@ -173,9 +163,15 @@ pub(super) fn access(config: &Config) -> Access {
     }
 }
 
-fn ingest_settings(config: &Config) -> IngestSettings {
+pub(super) fn ingest_settings(config: &Config) -> IngestSettings {
     IngestSettings {
-        streams: stream_settings(config),
+        streams: StreamSettings {
+            gop_cache: config.gop_cache,
+            takeover: config.on_duplicate == OnDuplicate::Takeover,
+            grace: config.grace,
+            wait: config.wait_stream,
+            chunk_size: config.chunk_size,
+        },
         record: config.record.clone(),
         relay_to: config.relay_to.clone(),
         run_on_publish: config.run_on_publish.clone(),

@@ -2,9 +2,7 @@
 
 use super::connections::Peer;
 use super::context::Context;
-use crate::hooks::Supervisor;
 use crate::log;
-use crate::record::Recorder;
 use crate::rtmp::StreamId;
 use crate::rtmp::status::{self, StatusLevel};
 use std::sync::Arc;
@@ -55,16 +53,10 @@ impl Stop {
         self.step(linked, "connections to other servers are closed");
         let gone = context.connections.wait_gone(self.end);
         self.step(gone, "clients have what was queued for them and are gone");
-        let record =
-            |recorder: &Recorder| self.step(recorder.close(self.end), "recordings are complete");
-        let recorded = context.ingest.recorder.as_ref().is_none_or(record);
-        let supervise = |supervisor: &Supervisor| {
-            self.step(
-                supervisor.close(self.end),
-                "programs beside streams have ended",
-            )
-        };
-        let ended = context.ingest.supervisor.as_ref().is_none_or(supervise);
+        let recorded = context.ingest.recorder.close(self.end);
+        self.step(recorded, "recordings are complete");
+        let ended = context.ingest.supervisor.close(self.end);
+        self.step(ended, "programs beside streams have ended");
         // The last events are fired by now; they are still delivered.
         let told = context.hooks.close(self.end);
         self.step(told, "hooks are told of everything");

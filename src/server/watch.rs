@@ -2,9 +2,7 @@
 
 use super::context::Context;
 use crate::admin::AdminSource;
-use crate::hooks::Supervisor;
 use crate::queue::Cause;
-use crate::record::Recorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::Snapshot;
 use std::net::SocketAddr;
@@ -60,8 +58,6 @@ impl AdminSource for Watch {
     fn snapshot(&self) -> Snapshot {
         let context = &self.context;
         let ingest = &context.ingest;
-        let supervisor = ingest.supervisor.as_ref();
-        let recorder = ingest.recorder.as_ref();
         let peers = context.connections.peers();
         let mut connections: Vec<_> = peers.iter().map(|peer| peer.stats()).collect();
         connections.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
@@ -74,9 +70,9 @@ impl AdminSource for Watch {
             connections,
             relays: ingest.relays.stats(),
             pulls: context.pulls.stats(),
-            recordings: recorder.map(Recorder::snapshot).unwrap_or_default(),
+            recordings: ingest.recorder.snapshot(),
             hooks_waiting: context.hooks.waiting(),
-            children: supervisor.map_or(0, Supervisor::children),
+            children: ingest.supervisor.children(),
         }
     }
 

@@ -3,17 +3,22 @@
 mod access;
 mod bystanders;
 mod faults;
+mod outputs;
 
-use crate::support::process::ServerProcess;
+use crate::support::process::{ServerProcess, fact};
 use crate::support::web_service::Dir;
 use bystanders::Bystanders;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
 /// A server whose configuration file changes, with others that must not notice.
 struct Changing {
     server: ServerProcess,
+    /// Where it answers HTTP.
+    http: SocketAddr,
     dir: Dir,
-    bystanders: Option<Bystanders>,
+    bystanders: Bystanders,
 }
 
 /// A change: the flags that it is about, the lines before and after, and what shows which of both hold.
@@ -25,30 +30,28 @@ type Row = (
 );
 
 impl Changing {
-    /// Starts one with these lines in its file, where `DIR` is a directory of its own.
+    /// Starts one with these lines in its file, where `DIR` is a directory of its own and `OTHER` the
+    /// address of another server.
     fn start(lines: &str) -> Changing {
         let dir = Dir::new("change");
-        let bystanders = Bystanders::new(&dir);
-        let path = write(&dir, &bystanders.flags, lines);
-        let server = ServerProcess::start(&format!("-merge 0 -config {path}"));
-        let mut changing = Changing {
+        let mut bystanders = Bystanders::new(&dir);
+        let path = write(&dir, &bystanders, lines);
+        let flags = format!("-merge 0 -metrics-addr 127.0.0.1:0 -config {path}");
+        let server = ServerProcess::start(&flags);
+        let line = server.wait_for_line("serving HTTP");
+        let http = fact(&line, "addr").and_then(|addr| addr.parse().ok());
+        bystanders.begin(server.addr);
+        Changing {
             server,
+            http: http.expect("an address"),
             dir,
-            bystanders: Some(bystanders),
-        };
-        if let Some(bystanders) = &mut changing.bystanders {
-            bystanders.begin(changing.server.addr);
+            bystanders,
         }
-        changing
     }
 
     /// Writes these lines in place of those that were given last, and has the server read them.
     fn send(&self, lines: &str) {
-        let flags = self
-            .bystanders
-            .as_ref()
-            .map(|bystanders| &*bystanders.flags);
-        write(&self.dir, flags.unwrap_or_default(), lines);
+        write(&self.dir, &self.bystanders, lines);
         hang_up(&self.server);
     }
 
@@ -63,8 +66,23 @@ impl Changing {
 
     /// Those who must not notice anything get another picture, and nothing else.
     fn step(&mut self) {
-        let bystanders = self.bystanders.as_mut();
-        bystanders.expect("bystanders").step();
+        self.bystanders.step();
+    }
+
+    /// The response to a request, given by its first line and further headers.
+    fn request(&self, request: &str, headers: &str) -> String {
+        let mut socket = TcpStream::connect(self.http).expect("connect");
+        let text = format!("{request} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n\r\n");
+        socket.write_all(text.as_bytes()).expect("send");
+        let mut response = String::new();
+        socket.read_to_string(&mut response).expect("a response");
+        response
+    }
+
+    /// What the API says of the stream `live/NAME`, as JSON.
+    fn stream(&self, name: &str) -> String {
+        let path = format!("GET /api/streams/live/{name}");
+        self.request(&path, "Host: localhost")
     }
 }
 
@@ -80,16 +98,14 @@ fn see(rows: &[Row]) {
         holds(&changing, true);
         changing.step();
     }
-    let bystanders = changing.bystanders.take();
-    bystanders.expect("bystanders").end(&changing.dir);
+    changing.bystanders.end(&changing.dir);
 }
 
-fn write(dir: &Dir, flags: &str, lines: &str) -> String {
-    let text = format!("{flags}\n{lines}\n");
-    dir.write(
-        "f",
-        &text.replace("DIR", &dir.as_ref().display().to_string()),
-    )
+fn write(dir: &Dir, bystanders: &Bystanders, lines: &str) -> String {
+    let other = bystanders.other.addr.to_string();
+    let lines = lines.replace("OTHER", &other);
+    let lines = lines.replace("DIR", &dir.as_ref().display().to_string());
+    dir.write("f", &format!("{}\n{lines}\n", bystanders.flags))
 }
 
 fn hang_up(server: &ServerProcess) {

@@ -11,7 +11,7 @@ fn a_faulty_configuration_changes_nothing_and_all_of_it_is_told() {
         ("grace 5\nmerge x", &["f:4: -grace", "f:5: -merge"]),
         ("wait-stream 0\nauth-mode file\nauth-file DIR/none", &["f:6: -auth-file: cannot read"]),
         ("auth-mode token\nauth-token a*b=x\nhook-webhook play_start=ftp://h/", &["f:5: -auth-token", "f:6: -hook-webhook"]),
-        ("api-token x", &["f:4: -api-token needs -metrics-addr"]),
+        ("auth-token x=y", &["f:4: -auth-token needs -auth-mode token"]),
     ];
     for (lines, want) in rows {
         changing.send(lines);
