@@ -26,7 +26,8 @@
 //! the handshake, the loop that reads, and the thread that writes, for both roles. [`remote`] connects
 //! to other servers: a relay is a viewer, and a pull a publisher, whose connection the server has
 //! opened itself. `ingest` is a publication with its recording, its relays and the program beside it.
-//! [`server`] accepts connections, runs a thread for each direction of each, and stops in order.
+//! [`server`] accepts connections, runs a thread for each direction of each, and stops in order;
+//! [`tls`] has HAProxy speak TLS in front of it.
 //! `capacity` knows how many threads the system has room for, `pace` how often something may begin, and
 //! `ip_range` which addresses are meant.
 //!
@@ -77,6 +78,7 @@ mod ingest;
 pub mod web;
 
 pub mod server;
+pub mod tls;
 
 pub mod auth;
 pub mod hooks;

@@ -126,6 +126,10 @@ fn run(mut config: Config) -> Result<ServerEnding, Failure> {
     let passed = systemd::passed_listeners().map_err(Failure::Passed)?;
     let serves_http = !passed.metrics.is_empty();
     config.check_passed(serves_http).map_err(Failure::Usage)?;
+    let serves_tls = !passed.rtmps.is_empty();
+    config
+        .check_passed_tls(serves_tls)
+        .map_err(Failure::Usage)?;
     let server = Server::start(&config, passed).map_err(Failure::Start)?;
     let notifier = Arc::new(Notifier::from_env());
     notifier.ready();

@@ -14,4 +14,5 @@ mod programs {
     mod signing;
     mod supervisor;
     mod systemd;
+    mod tls;
 }

@@ -4,13 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
-<<<<<<< HEAD
-    nginx libnginx-mod-rtmp ffmpeg rtmpdump vlc-bin vlc-plugin-base python3 python3-pip curl openssl procps util-linux
-    chromium npm
-=======
     nginx libnginx-mod-rtmp ffmpeg rtmpdump haproxy vlc-bin vlc-plugin-base python3 python3-pip curl openssl procps util-linux
-    chromium
->>>>>>> 574819d (remote: relay to and pull from rtmps servers)
+    chromium npm
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 )
 
@@ -18,11 +13,7 @@ packages=(
 missing() {
     local name
     for name in ffmpeg ffprobe rtmpdump vlc python3 gst-launch-1.0 gst-inspect-1.0 \
-<<<<<<< HEAD
-        curl openssl ps setpriv prlimit chromium npm nginx; do
-=======
-        curl openssl ps setpriv prlimit chromium nginx haproxy; do
->>>>>>> 574819d (remote: relay to and pull from rtmps servers)
+        curl openssl ps setpriv prlimit chromium npm nginx haproxy; do
         command -v "$name" >/dev/null || echo "$name"
     done
     if ! python3 -m pip --version >/dev/null 2>&1; then

@@ -4,7 +4,8 @@ use super::rates::Rates;
 use crate::json::JsonValue;
 use crate::media::Codec;
 use crate::stats::{
-    COUNTERS, ConnectionStats, PullStats, RecordingStats, RelayStats, Snapshot, StreamStats, Totals,
+    COUNTERS, ConnectionStats, PullStats, RecordingStats, RelayStats, Snapshot, StreamStats,
+    TlsStats, Totals,
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -55,6 +56,7 @@ pub(super) fn status(snapshot: &Snapshot, rates: &Rates, stopping: bool) -> Json
         ("bitrate_out_bps", rate.sent.into()),
         ("hooks_waiting", snapshot.hooks_waiting.into()),
         ("children", snapshot.children.into()),
+        ("tls", snapshot.tls.as_ref().map_or(JsonValue::Null, tls)),
         ("totals", totals(&snapshot.totals)),
         ("relays", list(&snapshot.relays, relay)),
         ("pulls", list(&snapshot.pulls, pull)),
@@ -160,6 +162,23 @@ fn stream_members<'a>(
             JsonValue::Array(recordings.map(recording).collect()),
         ),
     ]
+}
+
+/// The program that speaks TLS; null without TLS.
+fn tls(tls: &TlsStats) -> JsonValue {
+    let listening = tls.listening.iter();
+    let listening = listening.map(|addr| addr.to_string().into()).collect();
+    object([
+        ("listening", JsonValue::Array(listening)),
+        ("state", tls.state.name().into()),
+        (
+            "pid",
+            tls.pid.map_or(JsonValue::Null, |pid| u64::from(pid).into()),
+        ),
+        ("draining", tls.draining.into()),
+        ("restarts", tls.restarts.into()),
+        ("last_error", filled(&tls.last_error)),
+    ])
 }
 
 fn connection(connection: &ConnectionStats) -> JsonValue {

@@ -5,7 +5,7 @@ use super::rates::Rates;
 use crate::media::Codec;
 use crate::stats::{
     COUNTERS, GAUGES, LinkState, PullStats, QUEUE_DEPTHS, RecordingStats, RelayStats, Snapshot,
-    StreamStats, Totals,
+    StreamStats, TlsState, Totals,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
@@ -19,6 +19,7 @@ type Labels<'a> = [(&'a str, &'a str)];
 pub(super) fn render(snapshot: &Snapshot, rates: &Rates) -> String {
     let mut text = Text(String::new());
     server(&mut text, snapshot);
+    tls(&mut text, snapshot);
     counters(&mut text, &snapshot.totals);
     streams(&mut text, snapshot);
     rates_of_streams(&mut text, snapshot, rates);
@@ -96,6 +97,18 @@ fn server(text: &mut Text, snapshot: &Snapshot) {
     for gauge in &GAUGES {
         text.single(gauge.metric, "gauge", gauge.help, &(gauge.get)(snapshot));
     }
+}
+
+/// Only of a server that serves TLS.
+#[rustfmt::skip]
+fn tls(text: &mut Text, snapshot: &Snapshot) {
+    let Some(tls) = &snapshot.tls else {
+        return;
+    };
+    let running = u8::from(tls.state == TlsState::Running);
+    text.single("rtmp_tls_helper_up", "gauge", "Whether the program that speaks TLS runs.", &running);
+    let help = "Processes of it that only have connections from before a renewal of the certificate.";
+    text.single("rtmp_tls_helper_draining", "gauge", help, &tls.draining);
 }
 
 fn counters(text: &mut Text, totals: &Totals) {

@@ -63,6 +63,15 @@ impl fmt::Debug for Auth {
     }
 }
 
+/// The files that TLS needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and the chain up to an authority that clients know.
+    pub cert: PathBuf,
+    /// The key of the certificate.
+    pub key: PathBuf,
+}
+
 /// Declares a struct whose fields have their defaults beside them.
 macro_rules! with_defaults {
     (
@@ -108,6 +117,10 @@ with_defaults! {
         pub record: Option<record::RecordSettings> = None,
         /// `-listen`. If it is empty and no sockets were passed, the server listens on [`LISTEN`].
         pub listen: Vec<String> = Vec::new(),
+        /// `-tls-listen`: where RTMPS is served.
+        pub tls_listen: Vec<String> = Vec::new(),
+        /// `-tls-cert` and `-tls-key`; `None`: no TLS.
+        pub tls: Option<TlsFiles> = None,
         /// `-proxy-listen`: where proxies connect, which tell of their clients.
         pub proxy_listen: Vec<String> = Vec::new(),
         /// `-proxy-from`: proxies that are believed; if it is empty, those of this machine.
@@ -162,6 +175,25 @@ impl Config {
         let (value, why) = (None, Invalid::because(why));
         let error = Error::Invalid { flag, value, why };
         Fault { place, error }
+    }
+
+    /// Applies the rules of TLS. `passed`: sockets named rtmps were passed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Needs`] if there is a certificate and nothing that it is for, or the reverse.
+    pub fn check_passed_tls(&self, passed: bool) -> Result<(), Fault> {
+        let needs = |flag, other| {
+            let place = self.given.place(flag);
+            let error = Error::Needs(flag, other);
+            Err(Fault { place, error })
+        };
+        let serves = passed || !self.tls_listen.is_empty();
+        match &self.tls {
+            Some(_) if !serves => needs("tls-cert", "tls-listen, or a passed socket named rtmps"),
+            None if passed => needs("tls-listen, or a passed socket named rtmps,", "tls-cert"),
+            _ => Ok(()),
+        }
     }
 
     /// Applies the rules that depend on passed sockets. `serves_http`: one of them is for HTTP.

@@ -1,6 +1,6 @@
 //! The settings while flags are read, before they are checked together.
 
-use super::config::{Auth, Config, Invocation, SignRequest};
+use super::config::{Auth, Config, Invocation, SignRequest, TlsFiles};
 use super::error::{Error, Invalid};
 use super::fault::{Fault, Faults, Place};
 use super::secret::Secret;
@@ -62,6 +62,8 @@ pub(super) struct Draft {
     pub(super) auth_callback_timeout: Option<Duration>,
     /// As they are written.
     pub(super) pull: Vec<String>,
+    pub(super) tls_cert: Option<PathBuf>,
+    pub(super) tls_key: Option<PathBuf>,
     pub(super) record_all: bool,
     pub(super) record_dir: Option<PathBuf>,
     pub(super) record_format: FileFormat,
@@ -75,6 +77,7 @@ impl Draft {
         let mut found = Vec::new();
         self.config.pull = self.pull(&mut found);
         self.config.record = self.record();
+        self.config.tls = self.tls(&mut found);
         if !self.config.proxy_from.is_empty() && self.config.proxy_listen.is_empty() {
             found.push((0, Error::Needs("proxy-from", "proxy-listen")));
         }
@@ -99,6 +102,19 @@ impl Draft {
             faults.add(Fault { place, error });
         }
         self.config
+    }
+
+    /// A certificate and its key go together.
+    fn tls(&mut self, found: &mut Vec<(usize, Error)>) -> Option<TlsFiles> {
+        let mut needs = |flag, other| found.push((0, Error::Needs(flag, other)));
+        match (self.tls_cert.take(), self.tls_key.take()) {
+            (Some(cert), Some(key)) => return Some(TlsFiles { cert, key }),
+            (Some(_), None) => needs("tls-cert", "tls-key"),
+            (None, Some(_)) => needs("tls-key", "tls-cert"),
+            (None, None) if self.config.tls_listen.is_empty() => {}
+            (None, None) => needs("tls-listen", "tls-cert and -tls-key"),
+        }
+        None
     }
 
     /// What `-pull` means depends on whether it is on demand.

@@ -14,7 +14,9 @@ mod secret;
 mod setting;
 mod values;
 
-pub use config::{Auth, Config, Invocation, LISTEN, OnDuplicate, SignRequest, TrackPolicy};
+pub use config::{
+    Auth, Config, Invocation, LISTEN, OnDuplicate, SignRequest, TlsFiles, TrackPolicy,
+};
 pub use effect::{EFFECTS, Effect};
 pub use error::{Error, Invalid};
 pub use fault::{FAULTS_MAX, Fault, Faults, Place};

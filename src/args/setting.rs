@@ -7,18 +7,11 @@ use super::flag::{Flag, Takes};
 use super::flags;
 use super::values::boolean;
 
-const INSTEAD_OF_TLS: &str =
-    "put a TLS terminator in front, such as stunnel or HAProxy, that connects to -listen";
 const INSTEAD_OF_SRT: &str = "have ffmpeg receive it and publish here: ffmpeg -i \
     'srt://:PORT?mode=listener' -c copy -f flv rtmp://127.0.0.1/live/NAME";
 
-/// Flags of servers that speak TLS or SRT themselves, and what to use instead.
-const NOT_SERVED: [(&str, &str); 4] = [
-    ("tls-listen", INSTEAD_OF_TLS),
-    ("tls-cert", INSTEAD_OF_TLS),
-    ("tls-key", INSTEAD_OF_TLS),
-    ("srt-listen", INSTEAD_OF_SRT),
-];
+/// Flags of servers that speak SRT themselves, and what to use instead.
+const NOT_SERVED: [(&str, &str); 1] = [("srt-listen", INSTEAD_OF_SRT)];
 
 /// A flag with its value, and where it was given.
 pub(super) struct Setting {

@@ -6,6 +6,7 @@ use crate::hooks::EventKind;
 use crate::ip_range::IpRange;
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -174,6 +175,11 @@ pub(super) fn signed_key(value: &str) -> Result<(Action, SignedKey), Invalid> {
     };
     let key = SignedKey::new(key).map_err(Invalid::because)?;
     Ok((action, key))
+}
+
+/// Reads the name of a file.
+pub(super) fn file(value: &str) -> Result<PathBuf, Invalid> {
+    filled(value, "a file").map(PathBuf::from)
 }
 
 /// Reads any text that is not empty.

@@ -242,6 +242,11 @@ impl ProcessGroup {
         }
     }
 
+    /// Sends SIGUSR1, for programs that finish what they have begun and take on nothing new then.
+    pub fn finish(&mut self) {
+        self.signal(GroupSignal::User);
+    }
+
     /// Kills the processes that the child has left behind in its group. Has to be called right
     /// after it ended, before another group can have its number.
     pub fn kill_rest(&mut self) {

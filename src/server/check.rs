@@ -1,10 +1,11 @@
 //! What may be wrong with a configuration on this machine. Nothing is opened or started to find out, but
-//! for the files that it names.
+//! for the files that it names, and HAProxy to look at a certificate.
 
-use crate::args::{Auth, Config, Faults};
+use crate::args::{Auth, Config, Faults, TlsFiles};
 use crate::auth::{Authenticator, Rules, Secrets, TokenTable};
 use crate::remote::{self, Scheme};
 use crate::sys;
+use crate::tls;
 use std::path::Path;
 use std::{fs, io};
 
@@ -27,6 +28,7 @@ pub(super) fn prepare(config: &Config) -> Result<Rules, Faults> {
     let rules = rules(config, &mut faults);
     webhooks(config, &mut faults);
     tls_program(config, &mut faults);
+    certificate(config, &mut faults);
     faults.sort();
     rules.filter(|_| faults.is_empty()).ok_or(faults)
 }
@@ -82,6 +84,15 @@ fn tls_program(config: &Config, faults: &mut Faults) {
         if url.scheme == Scheme::Rtmps {
             faults.add(config.fault(flag, Some(index), error));
         }
+    }
+}
+
+/// The program that speaks TLS says whether it can use the certificate.
+fn certificate(config: &Config, faults: &mut Faults) {
+    if let Some(TlsFiles { cert, key }) = &config.tls
+        && let Err(error) = tls::check(cert, key)
+    {
+        faults.add(config.fault(error.flag(), None, error));
     }
 }
 

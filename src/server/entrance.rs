@@ -25,6 +25,9 @@ pub(super) enum Entrance {
     Direct,
     /// Proxies, from addresses in these ranges only.
     Proxied(Vec<IpRange>),
+    /// The program that we have started for TLS. Its headers have this word, so that nobody else on
+    /// the machine can speak for clients.
+    Tls(String),
 }
 
 /// Why the word of a proxy is not taken.
@@ -32,6 +35,8 @@ pub(super) enum Entrance {
 pub(super) enum HeaderRefusal {
     /// The peer is not among those that are believed.
     Untrusted,
+    /// The header does not have the word of our own program.
+    Foreign,
     Malformed(HeaderError),
     /// The peer closed in the middle of the header.
     Cut,
@@ -46,6 +51,7 @@ impl fmt::Display for HeaderRefusal {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             HeaderRefusal::Untrusted => write!(f, "not an address of -proxy-from"),
+            HeaderRefusal::Foreign => write!(f, "not from the TLS helper"),
             HeaderRefusal::Malformed(error) => write!(f, "{error}"),
             HeaderRefusal::Cut => write!(f, "ends inside the PROXY header"),
             HeaderRefusal::Late => write!(f, "timed out waiting for the PROXY header"),
@@ -99,17 +105,31 @@ impl Entrance {
             return Ok(None);
         };
         let header = proxy::parse(&bytes).map_err(HeaderRefusal::Malformed)?;
-        match header {
-            Header::Local => {
+        match (self, header) {
+            (Entrance::Tls(word), Header::Client(client)) if same(&client.unique_id, word) => {
+                Ok(Some(Origin {
+                    addr: client.addr.unwrap_or(peer),
+                    tls: client.tls,
+                }))
+            }
+            (Entrance::Tls(_), _) => Err(HeaderRefusal::Foreign),
+            (_, Header::Local) => {
                 let heard = has_more(socket, end)?;
                 Ok(heard.then_some(Origin::direct(peer)))
             }
-            Header::Client(client) => Ok(Some(Origin {
+            (_, Header::Client(client)) => Ok(Some(Origin {
                 addr: client.addr.unwrap_or(peer),
                 tls: client.tls,
             })),
         }
     }
+}
+
+/// Whether it is the word. Takes as long for any that is as long.
+fn same(given: &[u8], word: &str) -> bool {
+    let differ = given.iter().zip(word.as_bytes());
+    let differ = differ.fold(0, |all, (a, b)| all | (a ^ b));
+    given.len() == word.len() && differ == 0
 }
 
 /// The bytes of the header. `None`: the peer closed without a byte.

@@ -30,6 +30,7 @@ use crate::net::Acceptor;
 use crate::stats::Snapshot;
 use crate::sync;
 use crate::systemd::PassedSockets;
+use crate::tls::TlsFront;
 use crate::web::WebServer;
 use context::Context;
 use listener::AdmitRtmp;
@@ -53,6 +54,9 @@ pub struct Server {
     watch: Watch,
     /// Accepting stops when they are dropped.
     acceptors: Vec<Acceptor>,
+    /// Where the program connects that speaks TLS.
+    tls_acceptor: Option<Acceptor>,
+    tls: Option<Arc<TlsFront>>,
     threads: Vec<JoinHandle<()>>,
     /// Stopped when they are dropped.
     admins: Vec<AdminServer>,
@@ -70,15 +74,21 @@ impl Server {
     pub fn start(config: &Config, passed: PassedSockets) -> Result<Server, StartError> {
         let rules = check::prepare(config).map_err(StartError::Config)?;
         let listeners = setup::listeners(config, passed.rtmp)?;
+        let tls = setup::tls(config, passed.rtmps)?;
         let context = Arc::new(setup::context(config, rules)?);
+        let tls = tls.map(|tls| tls.start(config.max_connections, &context.counters));
+        let tls = tls.transpose()?;
+        let (tls, inner) = tls.unzip();
         let media = setup::media_listeners(config)?;
         let media_addrs: Vec<_> = media.iter().flat_map(TcpListener::local_addr).collect();
-        let watch = Watch::new(&context, &addrs(&listeners), &media_addrs);
+        let watch = Watch::new(&context, &addrs(&listeners), &media_addrs, tls.as_ref());
         let admins = setup::admins(config, passed.metrics, &watch)?;
         let mut server = Server {
             context,
             watch,
             acceptors: Vec::new(),
+            tls_acceptor: None,
+            tls,
             threads: Vec::new(),
             admins,
             webs: Vec::new(),
@@ -88,8 +98,11 @@ impl Server {
         for addr in addrs(&listeners) {
             log!(Info, "listening"; addr = addr);
         }
+        for addr in server.tls_addrs() {
+            log!(Info, "listening for TLS"; addr = addr);
+        }
         server
-            .spawn_threads(listeners)
+            .spawn_threads(listeners, inner)
             .map_err(StartError::System)?;
         server.context.pulls.start();
         for addr in server.web_addrs() {
@@ -101,12 +114,20 @@ impl Server {
         Ok(server)
     }
 
-    fn spawn_threads(&mut self, listeners: Vec<Listener>) -> io::Result<()> {
-        for (listener, entrance) in listeners {
-            let admit = AdmitRtmp::new(&self.context, &entrance);
-            let acceptor = Acceptor::start(listener, "listener", admit)?;
-            self.acceptors.push(acceptor);
+    fn spawn_threads(
+        &mut self,
+        listeners: Vec<Listener>,
+        inner: Option<Listener>,
+    ) -> io::Result<()> {
+        let context = Arc::clone(&self.context);
+        let accept = |(listener, entrance): Listener| {
+            let admit = AdmitRtmp::new(&context, &entrance);
+            Acceptor::start(listener, "listener", admit)
+        };
+        for listener in listeners {
+            self.acceptors.push(accept(listener)?);
         }
+        self.tls_acceptor = inner.map(accept).transpose()?;
         let context = Arc::clone(&self.context);
         self.threads
             .push(sync::spawn("ticker", sync::STACK_LEN, move || {
@@ -129,14 +150,18 @@ impl Server {
     /// done, for `limit` at most. `false`: it took longer; exit without them.
     pub fn stop(mut self, limit: Duration) -> bool {
         let stop = Stop::begin(limit);
+        if let Some(tls) = &self.tls {
+            tls.stop_accepting();
+        }
         drop(self.acceptors);
         self.webs.iter_mut().for_each(WebServer::close);
+        drop(self.tls_acceptor);
         self.context.connections.close();
         for thread in self.threads {
             // One that has panicked has ended as well.
             let _ = thread.join();
         }
-        let all_done = stop.run(&self.context);
+        let all_done = stop.run(&self.context, self.tls.as_deref());
         drop(self.webs);
         drop(self.admins);
         all_done
@@ -145,6 +170,14 @@ impl Server {
     /// The addresses that RTMP is served on.
     pub fn addrs(&self) -> Vec<SocketAddr> {
         self.acceptors.iter().map(Acceptor::addr).collect()
+    }
+
+    /// The addresses that RTMPS is served on.
+    pub fn tls_addrs(&self) -> Vec<SocketAddr> {
+        self.tls
+            .iter()
+            .flat_map(|tls| tls.addrs().to_vec())
+            .collect()
     }
 
     /// How many connections, published streams and viewers there are.
@@ -195,7 +228,13 @@ impl Server {
     ///
     /// All [`Faults`]: then nothing has changed.
     pub fn reload(&self, config: &Config) -> Result<(), Faults> {
-        self.applied.change(config, &self.context, &self.admins)
+        self.applied.change(config, &self.context, &self.admins)?;
+        if let (Some(front), Some(files)) = (&self.tls, &config.tls)
+            && let Err(error) = front.renew(&files.cert, &files.key, config.max_connections)
+        {
+            log!(Warn, "cannot renew the certificate, the old one stays"; error = error);
+        }
+        Ok(())
     }
 }
 

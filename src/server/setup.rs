@@ -9,7 +9,7 @@ use super::pull::Pulls;
 use super::start_error::StartError;
 use super::watch::Watch;
 use crate::admin::{Access, AdminServer};
-use crate::args::{self, Config, OnDuplicate, Secret, TrackPolicy};
+use crate::args::{self, Config, OnDuplicate, Secret, TlsFiles, TrackPolicy};
 use crate::auth::{Authenticator, Gate, Rules};
 use crate::capacity::{self, Capacity};
 use crate::hooks::Hooks;
@@ -23,6 +23,7 @@ use crate::remote::LinkSettings;
 use crate::stats::Counters;
 use crate::sync::Mutex;
 use crate::sys;
+use crate::tls::{self, TlsFront, TlsSetup};
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
@@ -63,6 +64,58 @@ pub(super) fn listeners(
         all.push((bind(addr)?, Arc::clone(&proxied)));
     }
     Ok(all)
+}
+
+/// Where TLS is served, and how its connections come to us.
+pub(super) struct TlsParts {
+    files: TlsFiles,
+    setup: TlsSetup,
+    /// The program connects here.
+    pub(super) inner: Listener,
+}
+
+/// The sockets for TLS: those of the configuration and those that were `passed`. `None`: there is no
+/// TLS.
+pub(super) fn tls(
+    config: &Config,
+    passed: Vec<TcpListener>,
+) -> Result<Option<TlsParts>, StartError> {
+    let Some(files) = config.tls.clone() else {
+        return Ok(None);
+    };
+    let bind = |addr: &str| net::bind(addr, listener::BACKLOG).map_err(StartError::Listen);
+    let mut listeners = passed;
+    for addr in &config.tls_listen {
+        listeners.push(bind(addr)?);
+    }
+    let word = tls::new_word().map_err(StartError::System)?;
+    let inner = bind("127.0.0.1:0")?;
+    let to = inner.local_addr().map_err(StartError::System)?;
+    let setup = TlsSetup {
+        listeners,
+        to,
+        word: word.clone(),
+    };
+    let inner = (inner, Arc::new(Entrance::Tls(word)));
+    Ok(Some(TlsParts {
+        files,
+        setup,
+        inner,
+    }))
+}
+
+impl TlsParts {
+    /// Starts the program, and gives the socket that it connects to.
+    pub(super) fn start(
+        self,
+        max_connections: usize,
+        counters: &Arc<Counters>,
+    ) -> Result<(Arc<TlsFront>, Listener), StartError> {
+        let TlsFiles { cert, key } = &self.files;
+        let front = TlsFront::start(cert, key, max_connections, self.setup, counters);
+        let front = front.map_err(StartError::Tls)?;
+        Ok((Arc::new(front), self.inner))
+    }
 }
 
 /// What the system has room for, once the limit of open files is raised. Says so if that is less

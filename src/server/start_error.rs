@@ -4,6 +4,7 @@ use crate::args::Faults;
 use crate::hooks;
 use crate::net::ListenError;
 use crate::process::program;
+use crate::tls::TlsError;
 use std::{error, fmt, io};
 
 /// The reason that a configuration cannot be served on this machine.
@@ -19,6 +20,8 @@ pub enum StartError {
     Config(Faults),
     /// A program that the configuration needs is not on `PATH`.
     Program(program::NotFound),
+    /// TLS cannot be served.
+    Tls(TlsError),
     /// The system refuses a socket or a thread.
     System(io::Error),
 }
@@ -33,6 +36,7 @@ impl fmt::Display for StartError {
             StartError::Hooks(error) => write!(f, "hooks: {error}"),
             StartError::Config(faults) => write!(f, "{faults}"),
             StartError::Program(error) => write!(f, "{error}"),
+            StartError::Tls(error) => write!(f, "-{}: {error}", error.flag()),
             StartError::System(error) => write!(f, "cannot start: {error}"),
         }
     }

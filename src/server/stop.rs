@@ -5,6 +5,7 @@ use super::context::Context;
 use crate::log;
 use crate::rtmp::StreamId;
 use crate::rtmp::status::{self, StatusLevel};
+use crate::tls::TlsFront;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ impl Stop {
     /// Tells everyone and waits until all that is under way is done; nobody is accepted any more
     /// by now. `false`: not all of it was done in time.
     #[must_use]
-    pub(super) fn run(&self, context: &Context) -> bool {
+    pub(super) fn run(&self, context: &Context, tls: Option<&TlsFront>) -> bool {
         self.step(true, "no more connections are accepted");
         let peers = context.connections.peers();
         let reconnect_url = context.reconnect_url();
@@ -53,6 +54,8 @@ impl Stop {
         self.step(linked, "connections to other servers are closed");
         let gone = context.connections.wait_gone(self.end);
         self.step(gone, "clients have what was queued for them and are gone");
+        let close = |tls: &TlsFront| self.step(tls.close(self.end), "TLS has ended");
+        let closed = tls.is_none_or(close);
         let recorded = context.ingest.recorder.close(self.end);
         self.step(recorded, "recordings are complete");
         let ended = context.ingest.supervisor.close(self.end);
@@ -60,7 +63,7 @@ impl Stop {
         // The last events are fired by now; they are still delivered.
         let told = context.hooks.close(self.end);
         self.step(told, "hooks are told of everything");
-        linked && gone && recorded && ended && told
+        linked && gone && closed && recorded && ended && told
     }
 
     /// Waits until what publishers have sent by now is passed on: it may be waiting for more.

@@ -5,6 +5,7 @@ use crate::admin::AdminSource;
 use crate::queue::Cause;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::Snapshot;
+use crate::tls::TlsFront;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub struct Watch {
     context: Arc<Context>,
     listening: Arc<[SocketAddr]>,
     http_listening: Arc<[SocketAddr]>,
+    tls: Option<Arc<TlsFront>>,
 }
 
 impl Watch {
@@ -34,11 +36,13 @@ impl Watch {
         context: &Arc<Context>,
         listening: &[SocketAddr],
         http_listening: &[SocketAddr],
+        tls: Option<&Arc<TlsFront>>,
     ) -> Watch {
         Watch {
             context: Arc::clone(context),
             listening: Arc::from(listening),
             http_listening: Arc::from(http_listening),
+            tls: tls.cloned(),
         }
     }
 
@@ -73,6 +77,7 @@ impl AdminSource for Watch {
             recordings: ingest.recorder.snapshot(),
             hooks_waiting: context.hooks.waiting(),
             children: ingest.supervisor.children(),
+            tls: self.tls.as_ref().map(|tls| tls.stats()),
         }
     }
 

@@ -151,6 +151,8 @@ counters! {
     hook_drops: metric "rtmp_hook_dropped_events_total";
     /// Runs of hooks that failed.
     hook_failures: metric "rtmp_hook_failures_total";
+    /// Times that the program for TLS ended and was started again.
+    tls_restarts: metric "rtmp_tls_helper_restarts_total";
     /// Programs beside streams that were started again.
     child_restarts: metric "rtmp_child_restarts_total";
 }

@@ -10,5 +10,5 @@ pub use gauges::{GAUGES, Gauge};
 pub use protocol::Protocol;
 pub use snapshot::{
     ConnectionStats, LinkState, Metadata, PublicationId, PullStats, QUEUE_DEPTHS, RecordingStats,
-    RelayStats, Snapshot, StreamStats,
+    RelayStats, Snapshot, StreamStats, TlsState, TlsStats,
 };

@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub hooks_waiting: usize,
     /// Programs that run beside streams.
     pub children: usize,
+    /// The program that speaks TLS; `None`: TLS is not served.
+    pub tls: Option<TlsStats>,
 }
 
 impl Snapshot {
@@ -131,6 +133,48 @@ pub struct ConnectionStats {
     pub drops: u64,
     /// Items that wait for it.
     pub queue: usize,
+}
+
+/// The program that speaks TLS with clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsStats {
+    /// The addresses that clients connect to.
+    pub listening: Vec<SocketAddr>,
+    /// How far it is.
+    pub state: TlsState,
+    /// Of the process that accepts clients, if there is one.
+    pub pid: Option<u32>,
+    /// Processes that only have connections from before a renewal of the certificate.
+    pub draining: usize,
+    /// How many times it ended and was started again.
+    pub restarts: u64,
+    /// Why it last ended; empty: never.
+    pub last_error: String,
+}
+
+/// How far the program is that speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsState {
+    /// It runs and accepts clients.
+    Running,
+    /// It ended and will be started again; clients wait.
+    Waiting,
+    /// It accepts nobody any more.
+    Stopping,
+    /// It has ended for good.
+    Stopped,
+}
+
+impl TlsState {
+    /// The name, as `/api/status` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            TlsState::Running => "running",
+            TlsState::Waiting => "waiting",
+            TlsState::Stopping => "stopping",
+            TlsState::Stopped => "stopped",
+        }
+    }
 }
 
 /// How far a connection to another server is.

@@ -4,7 +4,7 @@
 //! references, slices and borrowed descriptors, and each block says why it is sound.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_ulong};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -38,6 +38,9 @@ pub(super) const AF_INET6: c_int = 10;
 pub(super) const F_SETFD: c_int = 2;
 pub(super) const F_DUPFD_CLOEXEC: c_int = 1030;
 pub(super) const FD_CLOEXEC: c_int = 1;
+
+/// Children do not inherit a file of memfd_create(2).
+const MFD_CLOEXEC: c_uint = 1;
 
 /// Asks how much a socket has not sent yet, `SIOCOUTQ` of Linux.
 pub(super) const SIOCOUTQ: c_ulong = 0x5411;
@@ -128,7 +131,7 @@ pub(super) struct PollFd {
 
 mod libc {
     use super::{PollFd, Rlimit, SignalSet, SockAddr, Timespec, Tm};
-    use std::ffi::{c_char, c_int, c_ulong};
+    use std::ffi::{c_char, c_int, c_uint, c_ulong};
 
     unsafe extern "C" {
         pub(super) fn localtime_r(seconds: *const i64, tm: *mut Tm) -> *mut Tm;
@@ -146,6 +149,7 @@ mod libc {
             mode: c_int,
             flags: c_int,
         ) -> c_int;
+        pub(super) fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
         pub(super) fn prctl(option: c_int, ...) -> c_int;
         pub(super) fn send(socket: c_int, buffer: *const u8, len: usize, flags: c_int) -> isize;
         pub(super) fn setsockopt(
@@ -373,6 +377,25 @@ pub(super) fn duplicate(number: c_int) -> io::Result<OwnedFd> {
 pub(super) fn close_on_exec(number: c_int) -> io::Result<()> {
     // SAFETY: takes integers and touches no memory of ours; the descriptor stays whose it is.
     checked(unsafe { libc::fcntl(number, F_SETFD, FD_CLOEXEC) }).map(drop)
+}
+
+/// Has the process that `command` starts inherit `fd`, under its number. The descriptor stays open as
+/// long as the command.
+pub(super) fn inherit(command: &mut Command, fd: OwnedFd) {
+    let keep = move || {
+        // SAFETY: takes integers and touches no memory of ours; the closure owns the descriptor.
+        checked(unsafe { libc::fcntl(fd.as_raw_fd(), F_SETFD, 0 as c_int) }).map(drop)
+    };
+    // SAFETY: between fork and exec the closure makes one system call and takes no lock and no memory.
+    unsafe { command.pre_exec(keep) };
+}
+
+/// memfd_create(2): a file that only its descriptors lead to, which children do not inherit.
+pub(super) fn memory_file(name: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: the name is a live C string that the kernel only reads.
+    let fd = checked(unsafe { libc::memfd_create(name.as_ptr(), MFD_CLOEXEC) })?;
+    // SAFETY: a moment ago the kernel made it for us, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// poll(2); returns how many of `fds` are ready.

@@ -3,6 +3,7 @@
 use super::c::{self, ESRCH, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGXFSZ};
 use std::ffi::c_int;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -84,11 +85,18 @@ pub fn kill_with_parent(command: &mut Command) {
     c::signal_at_end_of_parent(command, SIGKILL);
 }
 
+/// Has the process that `command` starts inherit `fd`, under its number.
+pub fn keep_open(command: &mut Command, fd: OwnedFd) {
+    c::inherit(command, fd);
+}
+
 /// A signal to a process group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupSignal {
     /// No signal: only asks whether the group exists.
     Probe,
+    /// SIGUSR1: what a program does then is its own affair.
+    User,
     /// SIGTERM: its processes may clean up, then end.
     Terminate,
     /// SIGKILL: its processes end at once.
@@ -100,6 +108,7 @@ pub enum GroupSignal {
 pub fn signal_group(leader: u32, signal: GroupSignal) -> bool {
     let signum = match signal {
         GroupSignal::Probe => 0,
+        GroupSignal::User => SIGUSR1,
         GroupSignal::Terminate => SIGTERM,
         GroupSignal::Kill => SIGKILL,
     };

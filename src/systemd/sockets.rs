@@ -12,11 +12,16 @@ const FIRST: i32 = 3;
 /// The name of the sockets for HTTP: `FileDescriptorName=` of their unit.
 const METRICS: &str = "metrics";
 
+/// The name of the sockets for RTMPS.
+const RTMPS: &str = "rtmps";
+
 /// The passed sockets. Systemd holds them too, so they must never be shut down.
 #[derive(Debug, Default)]
 pub struct PassedSockets {
     /// Sockets named `metrics`, for the HTTP server of `-metrics-addr`.
     pub metrics: Vec<TcpListener>,
+    /// Sockets named `rtmps`, which TLS is spoken on.
+    pub rtmps: Vec<TcpListener>,
     /// All other sockets, for RTMP.
     pub rtmp: Vec<TcpListener>,
 }
@@ -76,6 +81,7 @@ pub fn passed_listeners() -> Result<PassedSockets, PassedError> {
         })?;
         match name {
             METRICS => passed.metrics.push(listener),
+            RTMPS => passed.rtmps.push(listener),
             _ => passed.rtmp.push(listener),
         }
     }

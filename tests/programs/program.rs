@@ -47,7 +47,7 @@ fn what_cannot_be_is_one_line_on_standard_error() {
             2,
             "-api-token needs -metrics-addr",
         ),
-        (&["-tls-cert", "x"], 2, "-tls-cert is not served"),
+        (&["-tls-cert", "x"], 2, "-tls-cert needs -tls-key"),
         (&["-listen", &addr], 1, "cannot listen on"),
         (
             &["-auth-mode", "file", "-auth-file", "/nonexistent"],

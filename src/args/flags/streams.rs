@@ -4,7 +4,7 @@ use super::super::config::{OnDuplicate, TrackPolicy};
 use super::super::error::Invalid;
 use super::super::flag::Takes::{Many, One};
 use super::super::flag::{Flag, add, put};
-use super::super::values::{address, boolean, choice, duration, ip_range, number, up_to};
+use super::super::values::{address, boolean, choice, duration, file, ip_range, number, up_to};
 use crate::log::{Level, LogFormat};
 use std::time::Duration;
 
@@ -17,6 +17,24 @@ pub(super) const FLAGS: &[Flag] = &[
         takes: Many("ADDR"),
         help: "address to listen on, repeatable; :PORT means all addresses (default :1935)",
         set: |draft, value| add(&mut draft.config.listen, address(value)),
+    },
+    Flag {
+        name: "tls-listen",
+        takes: Many("ADDR"),
+        help: "address to serve RTMPS on, repeatable; needs the program haproxy",
+        set: |draft, value| add(&mut draft.config.tls_listen, address(value)),
+    },
+    Flag {
+        name: "tls-cert",
+        takes: One("FILE"),
+        help: "its certificate with the chain, PEM; read again on SIGHUP",
+        set: |draft, value| put(&mut draft.tls_cert, file(value).map(Some)),
+    },
+    Flag {
+        name: "tls-key",
+        takes: One("FILE"),
+        help: "the key of the certificate, PEM; may be the same file",
+        set: |draft, value| put(&mut draft.tls_key, file(value).map(Some)),
     },
     Flag {
         name: "proxy-listen",

@@ -30,7 +30,7 @@ impl Dir {
     }
 
     /// Makes an authority and its certificate.
-    fn authority(&self, name: &str) {
+    pub fn authority(&self, name: &str) {
         self.openssl(&format!(
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
              -subj /CN={name} -keyout {name}.key -out {name}.pem"
@@ -38,7 +38,7 @@ impl Dir {
     }
 
     /// Has `authority` sign a certificate for these names, and writes it with its key to `NAME.both`.
-    fn certificate(&self, name: &str, authority: &str, names: &str, days: i32) {
+    pub fn certificate(&self, name: &str, authority: &str, names: &str, days: i32) {
         std::fs::write(self.path("names"), format!("subjectAltName={names}\n")).expect("names");
         self.openssl(&format!(
             "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={name} \
@@ -172,6 +172,11 @@ impl Drop for Terminator {
 
 /// The programs called `openssl` that process `parent` has started and that run.
 pub fn openssls(parent: u32) -> Vec<u32> {
+    children(parent, "openssl")
+}
+
+/// The programs of this name that process `parent` has started and that run.
+pub fn children(parent: u32, program: &str) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").expect("proc").flatten();
     let stats =
         processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
@@ -179,7 +184,7 @@ pub fn openssls(parent: u32) -> Vec<u32> {
         let (begin, rest) = stat.rsplit_once(") ")?;
         let (pid, name) = begin.split_once(" (")?;
         let fields: Vec<&str> = rest.split(' ').collect();
-        let ours = name == "openssl" && fields[0] != "Z" && fields[1] == parent.to_string();
+        let ours = name == program && fields[0] != "Z" && fields[1] == parent.to_string();
         ours.then(|| pid.parse().ok())?
     });
     found.collect()

@@ -153,6 +153,17 @@ fn the_status_sums_up() {
             ("children", JsonValue::Int(6)),
         ],
     );
+    expect(
+        status.get("tls").expect("tls"),
+        &[
+            ("listening", JsonValue::Array(vec!["192.0.2.1:443".into()])),
+            ("state", "waiting".into()),
+            ("pid", JsonValue::Null),
+            ("draining", JsonValue::Int(2)),
+            ("restarts", JsonValue::Int(3)),
+            ("last_error", "signal: 9 (SIGKILL)".into()),
+        ],
+    );
     let totals = status.get("totals").expect("totals");
     let members = totals.as_object().expect("an object");
     assert_eq!(members.len(), COUNTERS.len(), "all counters");

@@ -4,7 +4,7 @@ use rtmp_server::admin::AdminSource;
 use rtmp_server::media::Codec;
 use rtmp_server::stats::{
     ConnectionStats, LinkState, Metadata, Protocol, PublicationId, PullStats, RecordingStats,
-    RelayStats, Snapshot, StreamStats, Totals,
+    RelayStats, Snapshot, StreamStats, TlsState, TlsStats, Totals,
 };
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -220,6 +220,14 @@ pub fn busy(streams: usize) -> Snapshot {
         recordings: recordings.collect(),
         hooks_waiting: 5,
         children: 6,
+        tls: Some(TlsStats {
+            listening: vec![([192, 0, 2, 1], 443).into()],
+            state: TlsState::Waiting,
+            pid: None,
+            draining: 2,
+            restarts: 3,
+            last_error: "signal: 9 (SIGKILL)".to_owned(),
+        }),
     };
     let idle = connection(999, "none", "");
     snapshot.connections.push(idle);
