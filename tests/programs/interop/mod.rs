@@ -8,6 +8,7 @@
 //! The programs come from `make tools`. `make interop` runs only this and prints a table.
 
 mod compare;
+mod http;
 mod media;
 mod players;
 mod process;
@@ -110,24 +111,36 @@ rows! {
 
 /// Runs a row, reports it, and fails with all that was wrong.
 fn check(row: &Row) {
-    let begun = Instant::now();
-    let dir = fresh_dir(row.name);
-    let outcomes = run(row, &dir).unwrap_or_else(|error| {
-        let failed = row.players.iter().map(|_| Err(error.clone()));
+    let (begun, dir) = (Instant::now(), fresh_dir(row.name));
+    let outcomes = run(row, &dir);
+    let of = (&row.publisher, row.source, row.players);
+    report_all(row.name, of, outcomes, begun, &dir);
+}
+
+/// Adds a row that began at `begun` to the report, and fails with all that was wrong.
+fn report_all(
+    name: &str,
+    (publisher, source, players): (&Publisher, Source, &[Player]),
+    outcomes: Result<Vec<Outcome>, String>,
+    begun: Instant,
+    dir: &Path,
+) {
+    let outcomes = outcomes.unwrap_or_else(|error| {
+        let failed = players.iter().map(|_| Err(error.clone()));
         failed.collect()
     });
     let elapsed = begun.elapsed();
-    let pairs = row.players.iter().zip(outcomes);
+    let pairs = players.iter().zip(outcomes);
     let lines: Vec<_> = pairs
         .map(|(player, outcome)| report::Line {
-            publisher: row.publisher.name(),
+            publisher: publisher.name(),
             player: player.name(),
-            source: row.source.name(),
+            source: source.name(),
             outcome,
             elapsed,
         })
         .collect();
-    report::add(row.name, &lines);
+    report::add(name, &lines);
     let wrong = lines.iter().filter_map(|line| {
         let error = line.outcome.as_ref().err()?;
         Some(format!("{}: {error}", line.player))

@@ -23,6 +23,12 @@ pub enum Player {
     Rtmp2src,
     /// VLC, remuxing to a transport stream.
     Vlc,
+    /// GStreamer's client of HTTP.
+    Souphttpsrc,
+    /// curl, by HTTP/1.1.
+    Curl,
+    /// curl, by HTTP/1.0.
+    Curl10,
 }
 
 /// A player at work.
@@ -37,6 +43,8 @@ impl Player {
         let suffix = match self {
             Player::RtmpdumpLive => " --live",
             Player::Rtmp2src => " rtmp2src",
+            Player::Souphttpsrc => " souphttpsrc",
+            Player::Curl10 => " --http1.0",
             _ => "",
         };
         [self.tool().version(), suffix].concat()
@@ -47,18 +55,24 @@ impl Player {
             Player::Ffmpeg => Tool::Ffmpeg,
             Player::FfmpegNew => Tool::FfmpegNew,
             Player::Rtmpdump | Player::RtmpdumpLive => Tool::Rtmpdump,
-            Player::Rtmp2src => Tool::Gst,
+            Player::Rtmp2src | Player::Souphttpsrc => Tool::Gst,
+            Player::Curl | Player::Curl10 => Tool::Curl,
             Player::Vlc => Tool::Vlc,
         }
     }
 
     /// Plays `live/x` from `server` into a file in `dir`.
     pub fn start(self, server: SocketAddr, dir: &Path) -> Result<Playback, String> {
+        self.play(&format!("rtmp://{server}/live/x"), dir)
+    }
+
+    /// Plays what is at `url` into a file in `dir`.
+    pub fn play(self, url: &str, dir: &Path) -> Result<Playback, String> {
         let name = format!("{self:?}");
         // VLC runs as somebody who may not write here, so it writes to its standard output.
         let extension = if self == Player::Vlc { "out" } else { "flv" };
         let file = dir.join(format!("{name}.{extension}"));
-        let mut command = self.command(&format!("rtmp://{server}/live/x"), &file);
+        let mut command = self.command(url, &file);
         let program = Program::start(&name, &mut command, dir)?;
         Ok(Playback { program, file })
     }
@@ -73,8 +87,14 @@ impl Player {
             }
             Player::Rtmpdump => drop(command.args(["-r", url, "-o"]).arg(file)),
             Player::RtmpdumpLive => drop(command.args(["-r", url, "--live", "-o"]).arg(file)),
-            Player::Rtmp2src => {
-                command.arg("rtmp2src").arg(format!("location={url}"));
+            Player::Curl => drop(command.args(["-sf", url, "-o"]).arg(file)),
+            Player::Curl10 => drop(command.args(["-sf0", url, "-o"]).arg(file)),
+            Player::Rtmp2src | Player::Souphttpsrc => {
+                let source = match self {
+                    Player::Rtmp2src => "rtmp2src",
+                    _ => "souphttpsrc",
+                };
+                command.arg(source).arg(format!("location={url}"));
                 command
                     .args(["!", "filesink"])
                     .arg(format!("location={}", file.display()));

@@ -17,17 +17,20 @@ pub struct Server {
     program: Program,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it serves media over HTTP.
+    pub media: SocketAddr,
 }
 
 impl Server {
     /// Starts the server and waits until it accepts connections. Its log is `server.log` in `dir`,
     /// or `server.out` if it logs to standard output.
     pub fn start(dir: &Path) -> Result<Server, String> {
-        let address = free_addr();
+        let (address, media) = (free_addr(), free_addr());
         let binary =
             std::env::var_os(OVERRIDE).unwrap_or_else(|| env!("CARGO_BIN_EXE_rtmp-server").into());
         let mut command = Command::new(binary);
         command.arg("-listen").arg(address.to_string());
+        command.arg("-http-listen").arg(media.to_string());
         command.args(["-log-format", "text", "-log-level", "debug"]);
         // No player of these announces that it takes several tracks of a kind.
         command.args(["-tracks", "all"]);
@@ -37,13 +40,18 @@ impl Server {
             if let Some(status) = program.ended() {
                 return Some(Err(format!("server ended with {status}")));
             }
-            TcpStream::connect(address).ok().map(|_| Ok(()))
+            let accepts = |addr| TcpStream::connect(addr).is_ok();
+            (accepts(address) && accepts(media)).then_some(Ok(()))
         });
         let words = program.last_words();
         reached
             .and_then(|outcome| outcome)
             .map_err(|error| format!("{error}: {words}"))?;
-        Ok(Server { program, address })
+        Ok(Server {
+            program,
+            address,
+            media,
+        })
     }
 
     /// That the server still runs, and has not panicked on the way.

@@ -22,6 +22,8 @@ pub enum Tool {
     Gst,
     /// VLC.
     Vlc,
+    /// A client of HTTP.
+    Curl,
 }
 
 impl Tool {
@@ -37,12 +39,13 @@ impl Tool {
                 command
             }
             Tool::Vlc => vlc(),
+            Tool::Curl => Command::new("curl"),
         }
     }
 
     /// Name and version, found out once.
     pub fn version(self) -> &'static str {
-        static VERSIONS: [OnceLock<String>; 5] = [const { OnceLock::new() }; 5];
+        static VERSIONS: [OnceLock<String>; 6] = [const { OnceLock::new() }; 6];
         VERSIONS[self as usize].get_or_init(|| self.ask_version())
     }
 
@@ -52,6 +55,7 @@ impl Tool {
             Tool::Rtmpdump => ("rtmpdump", self.command(), "-h"),
             Tool::Gst => ("GStreamer", Command::new("gst-launch-1.0"), "--version"),
             Tool::Vlc => ("VLC", self.command(), "--version"),
+            Tool::Curl => ("curl", self.command(), "--version"),
         };
         let output = command.arg(flag).output().unwrap_or_else(|error| {
             panic!("{name}: {error}: run `make tools`, which brings all programs")
