@@ -3,7 +3,7 @@
 use rtmp_server::args::{self, Config, Invocation, SignRequest};
 use rtmp_server::auth;
 use rtmp_server::log;
-use rtmp_server::process::group;
+use rtmp_server::process::{group, launcher};
 use rtmp_server::server::{self, Load, Server, StartError};
 use rtmp_server::sync;
 use rtmp_server::sys::{Signal, Signals};
@@ -25,6 +25,7 @@ const FAULTS_LOGGED_MAX: usize = 20;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    launcher::become_if_asked();
     match args::parse(command_line()) {
         Ok(Invocation::Help) => {
             print!("{}", args::help());

@@ -1,4 +1,5 @@
 //! Programs that run beside the server.
 
 pub mod group;
+pub mod launcher;
 pub mod program;

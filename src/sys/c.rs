@@ -282,22 +282,25 @@ pub(super) fn kill(pid: c_int, signum: c_int) -> io::Result<()> {
     checked(unsafe { libc::kill(pid, signum) }).map(drop)
 }
 
-/// Has the process that `command` starts get `signum` when the thread that starts it ends, in whatever
-/// way. It does not start if our process has ended before it could ask for that.
+/// Has this process get `signum` when the thread that started it ends, in whatever way. It fails if
+/// `parent`, the process of that thread, has ended before.
+pub(super) fn ask_for_signal_at_end_of(parent: u32, signum: c_int) -> io::Result<()> {
+    // SAFETY: both take integers and touch no memory of ours.
+    let (asked, now) = unsafe {
+        let signum = c_ulong::from(signum.unsigned_abs());
+        (libc::prctl(PR_SET_PDEATHSIG, signum), libc::getppid())
+    };
+    checked(asked)?;
+    match u32::try_from(now) == Ok(parent) {
+        true => Ok(()),
+        false => Err(io::Error::from_raw_os_error(ESRCH)),
+    }
+}
+
+/// The same for the process that `command` will start.
 pub(super) fn signal_at_end_of_parent(command: &mut Command, signum: c_int) {
     let parent = process::id();
-    let ask = move || {
-        // SAFETY: both take integers and touch no memory of ours.
-        let (asked, now) = unsafe {
-            let signum = c_ulong::from(signum.unsigned_abs());
-            (libc::prctl(PR_SET_PDEATHSIG, signum), libc::getppid())
-        };
-        checked(asked)?;
-        match u32::try_from(now) == Ok(parent) {
-            true => Ok(()),
-            false => Err(io::Error::from_raw_os_error(ESRCH)),
-        }
-    };
+    let ask = move || ask_for_signal_at_end_of(parent, signum);
     // SAFETY: between fork and exec the closure makes two system calls and takes no lock and no memory.
     unsafe { command.pre_exec(ask) };
 }

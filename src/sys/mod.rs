@@ -14,7 +14,9 @@ mod wait;
 pub use access::may_write_in;
 pub use limits::{descriptor_limit, raise_descriptor_limit};
 pub use memory::{give_back_memory, memory_file};
-pub use signals::{GroupSignal, Signal, Signals, keep_open, kill_with_parent, signal_group};
+pub use signals::{
+    GroupSignal, Signal, Signals, be_killed_with_parent, keep_open, kill_with_parent, signal_group,
+};
 pub use socket::{
     connect_until, inherited, is_tcp_listener, send_now, set_backlog, set_receive_low_water,
     unacknowledged,

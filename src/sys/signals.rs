@@ -90,6 +90,15 @@ pub fn keep_open(command: &mut Command, fd: OwnedFd) {
     c::inherit(command, fd);
 }
 
+/// Has this process killed when the thread that started it ends.
+///
+/// # Errors
+///
+/// When `parent`, the process of that thread, has ended before.
+pub fn be_killed_with_parent(parent: u32) -> io::Result<()> {
+    c::ask_for_signal_at_end_of(parent, SIGKILL)
+}
+
 /// A signal to a process group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupSignal {

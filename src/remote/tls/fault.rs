@@ -1,5 +1,6 @@
 //! Why there is no TLS connection, read from what `openssl` says.
 
+use crate::process::launcher::CANNOT_BECOME;
 use crate::process::program::NotFound;
 use crate::text::shown;
 use std::os::unix::process::ExitStatusExt;
@@ -122,6 +123,9 @@ pub(super) enum Ending {
 pub(super) fn diagnose(words: &str, ending: Ending) -> Option<TlsFault> {
     let killed = match ending {
         Ending::Itself(status) if status.signal().is_some() => Some(TlsFault::Ended(status)),
+        Ending::Itself(status) if status.code() == Some(CANNOT_BECOME) => {
+            Some(TlsFault::Start(io::Error::other(shown(words.trim()))))
+        }
         _ => None,
     };
     if let Some(fault) = certificate_fault(words) {
@@ -283,6 +287,12 @@ mod tests {
             check(words, exit(1), want);
         }
         check("", Ending::Killed, "timed out");
+        let start = "Permission denied (os error 13)\n";
+        check(
+            start,
+            exit(127),
+            &format!("cannot start openssl: {}", start.trim()),
+        );
     }
 
     #[test]

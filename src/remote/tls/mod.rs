@@ -9,6 +9,7 @@ mod fault;
 pub(crate) use fault::TlsFault;
 
 use crate::process::group::{self, ProcessGroup};
+use crate::process::launcher;
 use crate::process::program::{self, NotFound};
 use fault::{Ending, diagnose};
 use std::env;
@@ -17,7 +18,6 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Tasks of the system that a connection takes for TLS: a process with one thread.
@@ -82,7 +82,7 @@ impl TlsClient {
     ) -> io::Result<(UnixStream, TlsClient)> {
         let (ours, theirs) = UnixStream::pair()?;
         let (words, stderr) = io::pipe()?;
-        let mut command = Command::new(openssl);
+        let mut command = launcher::bound_command(openssl);
         let environment = ENVIRONMENT.iter();
         command
             .args(arguments(host, port))
@@ -92,7 +92,7 @@ impl TlsClient {
             .stdout(OwnedFd::from(theirs))
             .stderr(stderr);
         let client = TlsClient {
-            group: ProcessGroup::spawn_bound(command)?,
+            group: ProcessGroup::spawn(command)?,
             words,
             grace: Duration::ZERO,
         };
