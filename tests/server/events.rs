@@ -2,7 +2,8 @@
 
 use crate::support::{Client, PATIENCE, free_addr};
 use rtmp_server::amf0::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
@@ -152,6 +153,18 @@ fn every_event_of_a_stream_is_told_once_and_in_order() {
 }
 
 const PUBLISH_STOP: &str = "publish_stop c000002 live/x audio_codec=AAC audio_packets=2 total_bytes=24 video_codec=H264 video_packets=3";
+
+#[test]
+fn a_viewer_by_http_is_told_of_as_one() {
+    let media = free_addr();
+    let told = ServerWithEvents::start(&format!("-http-listen {media}"));
+    let get = "GET /live/x.flv HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut viewer = TcpStream::connect(media).expect("connect");
+    viewer.write_all(get.as_bytes()).expect("send");
+    told.expect(&["play_start c000002 live/x app=live protocol=http-flv"]);
+    drop(viewer);
+    told.expect(&["play_stop c000002 live/x protocol=http-flv"]);
+}
 
 #[test]
 fn a_stream_whose_publisher_comes_back_is_one_stream() {

@@ -2,7 +2,8 @@
 
 use super::{FlvViewer, finish, send, settle, start};
 use crate::support::http::HttpReply;
-use crate::support::{SILENCE, TestServer, wait_until};
+use crate::support::process::ServerProcess;
+use crate::support::{SILENCE, TestServer, free_addr, wait_until};
 use rtmp_server::admin::AdminSource;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use rtmp_server::stats::Protocol;
@@ -224,4 +225,57 @@ fn a_viewer_that_takes_nothing_is_hung_up_on() {
         began.elapsed()
     );
     drop(stuck);
+}
+
+/// A stream that comes from elsewhere for those who watch is fetched for a viewer by HTTP too.
+#[test]
+fn a_viewer_has_its_stream_fetched() {
+    let origin = TestServer::start("");
+    let mut publisher = origin.publisher("x");
+    send(&mut publisher, &BEGINNING);
+    let edge = start(&format!(
+        "-pull live/*=rtmp://{}/live -pull-on-demand",
+        origin.addr
+    ));
+    let viewer = viewer(&edge);
+    assert_eq!(edge.server().snapshot().pulls.len(), 1);
+    finish(&mut publisher);
+    viewer.expect_end();
+}
+
+/// Without the cache a viewer begins at the next keyframe, all the same with a header first.
+#[test]
+fn a_viewer_begins_at_a_keyframe_without_the_cache() {
+    let server = start("-gop-cache false");
+    let mut publisher = server.publisher("x");
+    send(&mut publisher, &BEGINNING);
+    settle(&mut publisher);
+    let addr = server.media_addr();
+    let joining = std::thread::spawn(move || HttpReply::get(addr, "/live/x.flv"));
+    server.wait_for_count((2, 1, 1));
+    send(&mut publisher, &["V inter 2 @40", "V key 3 @80"]);
+    let mut viewer = FlvViewer::of(joining.join().expect("a response"));
+    viewer.expect(&["V head 1 @80", "V key 3 @80"]);
+}
+
+#[test]
+fn viewers_that_take_nothing_take_a_bounded_amount_of_memory() {
+    let media = free_addr();
+    let server = ServerProcess::start(&format!("-merge 0 -http-listen {media}"));
+    let mut publisher = server.publisher("x");
+    send(&mut publisher, &["V head 1 @0"]);
+    publisher.send(&picture(0));
+    settle(&mut publisher);
+    let stuck = [(); 10].map(|()| FlvViewer::of(HttpReply::get(media, "/live/x.flv")));
+    let players = [(); 10].map(|()| server.playing("x"));
+    let before = server.memory_kb();
+    // Each is a keyframe: the one kind of picture that a viewer who is behind may still get.
+    for number in 1..600 {
+        publisher.send(&picture(number * GROUP_LEN));
+    }
+    settle(&mut publisher);
+    let grown = server.memory_kb().saturating_sub(before);
+    println!("10 and 10 viewers that take nothing, 150 MB published: {grown} kB");
+    assert!(grown < 150 << 10, "{grown} kB");
+    drop((stuck, players));
 }
