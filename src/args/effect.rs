@@ -55,6 +55,8 @@ pub const EFFECTS: &[(Effect, &[&str])] = &[
             "relay-to",
             "tls-cert",
             "tls-key",
+            "pull",
+            "pull-on-demand",
             "max-connections",
             "max-connections-per-ip",
             "http-host",
@@ -89,8 +91,6 @@ pub const EFFECTS: &[(Effect, &[&str])] = &[
             "tls-listen",
             "proxy-listen",
             "proxy-from",
-            "pull",
-            "pull-on-demand",
         ],
     ),
     (

@@ -160,6 +160,13 @@ impl Registry {
         stream.is_some_and(|stream| !stream.lock().is_vacant())
     }
 
+    /// Tells the observer how many viewers each stream has, as if that had changed.
+    pub fn announce_demand(&self) {
+        for (_, stream) in self.0.streams.snapshot() {
+            stream.lock().announce_demand();
+        }
+    }
+
     /// The streams that somebody publishes now.
     pub fn live_keys(&self) -> Vec<StreamKey> {
         let streams = self.0.streams.snapshot().into_iter();

@@ -181,6 +181,12 @@ impl Stream {
             .announce(&self.key, self.context.observer.as_ref());
     }
 
+    /// Tells the observer how many viewers there are, as if that had changed.
+    pub(super) fn announce_demand(&self) {
+        let viewers = self.audience.player_count();
+        self.context.observer.demand_changes(&self.key, viewers);
+    }
+
     /// Gives a consumer everything that publication `id` sends from now on; nothing, if that is
     /// over.
     pub(super) fn attach(&mut self, id: PublicationId, feed: Feed) {

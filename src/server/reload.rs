@@ -48,6 +48,7 @@ impl Applied {
         context.gate.replace(rules);
         log::set_lowest(config.log_level);
         context.ingest.replace(setup::ingest_settings(config));
+        context.pulls.replace(setup::pull_settings(config));
         context
             .connections
             .set_limits(setup::connection_limits(config));

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::entrance::Entrance;
 use super::listener;
 use super::pacing::Pacing;
-use super::pull::Pulls;
+use super::pull::{PullSettings, Pulls};
 use super::start_error::StartError;
 use super::watch::Watch;
 use crate::admin::{Access, AdminServer};
@@ -167,8 +167,7 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         Arc::clone(&capacity),
     ));
     let pulls = Arc::new(Pulls::new(
-        config.pull.clone(),
-        config.pull_on_demand,
+        pull_settings(config),
         Arc::clone(&ingest),
         link_settings.clone(),
     ));
@@ -199,6 +198,13 @@ pub(super) fn connection_limits(config: &Config) -> ConnectionLimits {
     ConnectionLimits {
         total: config.max_connections,
         per_address: NonZeroUsize::new(config.max_connections_per_ip),
+    }
+}
+
+pub(super) fn pull_settings(config: &Config) -> PullSettings {
+    PullSettings {
+        sources: config.pull.clone(),
+        on_demand: config.pull_on_demand,
     }
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod bystanders;
 mod faults;
 mod outputs;
+mod pulls;
 
 use crate::support::process::{ServerProcess, fact};
 use crate::support::web_service::Dir;

@@ -13,7 +13,15 @@ use std::time::{Duration, Instant};
 const UNWATCHED_MAX: Duration = Duration::from_secs(30);
 
 /// Whether a pull is wanted.
-pub(super) enum Demand {
+pub(super) struct Demand {
+    reason: Mutex<Reason>,
+    /// Whether media has come.
+    has_come: AtomicBool,
+}
+
+/// Why a pull is wanted.
+enum Reason {
+    /// The configuration says so.
     Always,
     /// As long as somebody watches.
     Viewers {
@@ -21,9 +29,7 @@ pub(super) enum Demand {
         fetch: Fetch,
         /// The servers on the way to the viewer who came first.
         via: Vec<String>,
-        audience: Mutex<DemandState>,
-        /// Whether media has come.
-        has_come: AtomicBool,
+        audience: DemandState,
     },
 }
 
@@ -38,79 +44,113 @@ pub(super) enum DemandState {
 }
 
 impl Demand {
-    pub(super) fn expected(fetch: Fetch, via: Vec<String>) -> Demand {
-        Demand::Viewers {
-            fetch,
-            via,
-            audience: Mutex::new(DemandState::Expected(Instant::now())),
+    fn new(reason: Reason) -> Demand {
+        Demand {
+            reason: Mutex::new(reason),
             has_come: AtomicBool::new(false),
         }
     }
 
-    fn audience(&self) -> Option<MutexGuard<'_, DemandState>> {
-        match self {
-            Demand::Always => None,
-            Demand::Viewers { audience, .. } => Some(audience.lock()),
+    /// A pull that is wanted whether anybody watches or not.
+    pub(super) fn always() -> Demand {
+        Demand::new(Reason::Always)
+    }
+
+    /// A pull for somebody who is about to watch, on the way `via`.
+    pub(super) fn expected(fetch: Fetch, via: Vec<String>) -> Demand {
+        Demand::new(Reason::of_viewers(fetch, via))
+    }
+
+    fn reason(&self) -> MutexGuard<'_, Reason> {
+        self.reason.lock()
+    }
+
+    /// Whether it is wanted without viewers.
+    pub(super) fn is_always(&self) -> bool {
+        matches!(*self.reason(), Reason::Always)
+    }
+
+    /// It is wanted without viewers from now on.
+    pub(super) fn set_always(&self) {
+        *self.reason() = Reason::Always;
+    }
+
+    /// It is wanted only for viewers from now on, as if one were about to watch.
+    pub(super) fn set_expected(&self, fetch: Fetch) {
+        if self.has_come() {
+            fetch.has_come();
         }
+        *self.reason() = Reason::of_viewers(fetch, Vec::new());
     }
 
     /// Who wanted it, if nothing has come yet.
     pub(super) fn address(&self) -> Option<IpAddr> {
-        match self {
-            Demand::Always => None,
-            Demand::Viewers { fetch, .. } => fetch.address(),
+        match &*self.reason() {
+            Reason::Always => None,
+            Reason::Viewers { fetch, .. } => fetch.address(),
         }
     }
 
     /// The servers on the way to those who want it.
     pub(super) fn via(&self, key: &StreamKey, registry: &Registry) -> Vec<String> {
-        match self {
-            Demand::Always => Vec::new(),
-            Demand::Viewers { via, .. } => registry.shortest_way(key).unwrap_or(via.clone()),
-        }
+        let first = match &*self.reason() {
+            Reason::Always => return Vec::new(),
+            Reason::Viewers { via, .. } => via.clone(),
+        };
+        registry.shortest_way(key).unwrap_or(first)
     }
 
     /// Whether nobody has watched for so long that it is given up.
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        let since = match self.audience().as_deref() {
-            Some(DemandState::Expected(since) | DemandState::Gone(since)) => *since,
-            Some(DemandState::There) | None => return false,
+        let since = match &*self.reason() {
+            Reason::Viewers {
+                audience: DemandState::Expected(since) | DemandState::Gone(since),
+                ..
+            } => *since,
+            Reason::Viewers { .. } | Reason::Always => return false,
         };
         now.saturating_duration_since(since) >= UNWATCHED_MAX
     }
 
     /// Notes that media has come.
     pub(super) fn set_come(&self) {
-        if let Demand::Viewers {
-            fetch, has_come, ..
-        } = self
-        {
-            has_come.store(true, Ordering::Relaxed);
+        self.has_come.store(true, Ordering::Relaxed);
+        if let Reason::Viewers { fetch, .. } = &*self.reason() {
             fetch.has_come();
         }
     }
 
     pub(super) fn has_come(&self) -> bool {
-        match self {
-            Demand::Always => true,
-            Demand::Viewers { has_come, .. } => has_come.load(Ordering::Relaxed),
-        }
+        self.has_come.load(Ordering::Relaxed)
     }
 
     /// Whether nobody waits for it any more.
     pub(super) fn is_gone(&self) -> bool {
-        matches!(self.audience().as_deref(), Some(DemandState::Gone(_)))
+        let gone = |audience: &DemandState| matches!(audience, DemandState::Gone(_));
+        matches!(&*self.reason(), Reason::Viewers { audience, .. } if gone(audience))
     }
 
     /// Somebody watches, or nobody does any more.
     pub(super) fn set_watched(&self, watched: bool) {
-        let Some(mut audience) = self.audience() else {
+        let mut reason = self.reason();
+        let Reason::Viewers { audience, .. } = &mut *reason else {
             return;
         };
         match (watched, *audience) {
             (true, _) => *audience = DemandState::There,
             (false, DemandState::Gone(_)) => {}
             (false, _) => *audience = DemandState::Gone(Instant::now()),
+        }
+    }
+}
+
+impl Reason {
+    fn of_viewers(fetch: Fetch, via: Vec<String>) -> Reason {
+        let audience = DemandState::Expected(Instant::now());
+        Reason::Viewers {
+            fetch,
+            via,
+            audience,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, StreamId};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The time between two looks whether a stream is still published here by somebody else.
@@ -25,6 +26,8 @@ pub(super) struct Pull {
     /// The id used in place of a connection id: `p000001` and on.
     pub(super) id: String,
     pub(super) demand: Demand,
+    /// Whether the stream is about to come from another source.
+    pub(super) moves: AtomicBool,
 }
 
 /// A pull at work.
@@ -200,7 +203,10 @@ impl LinkHandler for Receiver<'_> {
     }
 
     fn end(&mut self, why: &LinkError) {
+        let moves = self.link.purpose.moves.load(Ordering::Relaxed);
         match (self.publishing.take(), why) {
+            // Its viewers stay for what comes from there.
+            (publishing, LinkError::Stopped) if moves => drop(publishing),
             (Some(publishing), LinkError::Ended | LinkError::Stopped) => publishing.finish(),
             (publishing, _) => drop(publishing),
         }

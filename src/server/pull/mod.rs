@@ -12,18 +12,41 @@ use crate::log;
 use crate::remote::{Filter, LinkPool, LinkSettings, PooledLink, Source, keep_connected};
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::PullStats;
+use crate::sync::RwLock;
 use demand::Demand;
 use fetches::Fetches;
 use link::{Pull, Pulling};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
+
+/// Which streams come from other servers, and when.
+#[derive(Clone, PartialEq)]
+pub(super) struct PullSettings {
+    pub(super) sources: Vec<Source>,
+    /// Whether they come only for those who watch.
+    pub(super) on_demand: bool,
+}
+
+impl PullSettings {
+    /// Where the stream `key` comes from.
+    fn source(&self, key: &StreamKey) -> Option<&Source> {
+        let mut sources = self.sources.iter();
+        sources.find(|source| source.filter.rest(key).is_some())
+    }
+
+    /// Where the stream `key` comes from when somebody wants it.
+    fn source_on_demand(&self, key: &StreamKey) -> Option<&Source> {
+        self.source(key).filter(|_| self.on_demand)
+    }
+}
 
 /// The streams that come from other servers, and those that may.
 pub(super) struct Pulls {
-    sources: Vec<Source>,
-    on_demand: bool,
+    /// Pulls are started under this lock, so that none is started from a source of before. No stream
+    /// may be locked while it is held, but it may be taken while one is.
+    settings: RwLock<PullSettings>,
     ingest: Arc<Ingest>,
     link_settings: LinkSettings,
     pool: LinkPool<StreamKey, Pull>,
@@ -34,14 +57,12 @@ pub(super) struct Pulls {
 impl Pulls {
     /// Pulls from these sources, always or only for those who watch.
     pub(super) fn new(
-        sources: Vec<Source>,
-        on_demand: bool,
+        settings: PullSettings,
         ingest: Arc<Ingest>,
         link_settings: LinkSettings,
     ) -> Pulls {
         Pulls {
-            sources,
-            on_demand,
+            settings: RwLock::new(settings),
             ingest,
             link_settings,
             pool: LinkPool::new("pull"),
@@ -52,14 +73,61 @@ impl Pulls {
 
     /// Begins those that are not on demand.
     pub(super) fn start(&self) {
-        if self.on_demand {
+        let settings = self.settings.read();
+        if settings.on_demand {
             return;
         }
-        for source in &self.sources {
+        for source in &settings.sources {
             if let Filter::One(key) = &source.filter {
-                self.start_one(key, source, Demand::Always);
+                self.start_one(key, source, Demand::always());
             }
         }
+    }
+
+    /// Pulls by other settings from now on. What comes from the same source as before goes on.
+    /// Viewers of what comes from another source stay, for as long as without a publisher. Not to be
+    /// called by two threads at a time.
+    pub(super) fn replace(&self, settings: PullSettings) {
+        if *self.settings.read() == settings {
+            return;
+        }
+        *self.settings.write() = settings.clone();
+        for link in self.pool.list() {
+            let Pull {
+                key,
+                source,
+                demand,
+                moves,
+                ..
+            } = &link.purpose;
+            match settings.source(key) {
+                Some(next) if next == source => {
+                    if !self.want_by(&settings, demand) {
+                        link.stop.turn_off();
+                    }
+                }
+                next => {
+                    moves.store(next.is_some(), Ordering::Relaxed);
+                    link.stop.turn_off();
+                }
+            }
+        }
+        self.start();
+        // Those who watch or wait may get what they could not before.
+        self.ingest.registry.announce_demand();
+    }
+
+    /// Has a pull wanted as `settings` say. `false`: there is no room for it.
+    fn want_by(&self, settings: &PullSettings, demand: &Demand) -> bool {
+        match (settings.on_demand, demand.is_always()) {
+            (false, _) => demand.set_always(),
+            (true, false) => {}
+            (true, true) => match self.fetches.begin(None) {
+                Ok(fetch) => demand.set_expected(fetch),
+                Err(_) => return false,
+            },
+        }
+        true
     }
 
     /// A client at `ip` is about to watch the stream `key`, which would go through the servers
@@ -74,10 +142,12 @@ impl Pulls {
         ip: IpAddr,
         via: &[String],
     ) -> Result<(), FetchRefused> {
-        let Some(source) = self.source_on_demand(key) else {
+        // First, since the settings are read while a stream is locked.
+        let here = self.ingest.registry.is_live(key);
+        let settings = self.settings.read();
+        let Some(source) = settings.source_on_demand(key) else {
             return Ok(());
         };
-        let here = self.ingest.registry.is_live(key);
         let running = |link: Option<&PooledLink<Pull>>| link.is_some_and(PooledLink::is_running);
         if !self.pool.with(key, running) {
             // A stream that is here is no stranger's invention, and is fetched only afterwards.
@@ -87,12 +157,6 @@ impl Pulls {
         Ok(())
     }
 
-    /// Where the stream `key` comes from when somebody wants it.
-    fn source_on_demand(&self, key: &StreamKey) -> Option<&Source> {
-        let mut sources = self.sources.iter().filter(|_| self.on_demand);
-        sources.find(|source| source.filter.rest(key).is_some())
-    }
-
     fn start_one(&self, key: &StreamKey, source: &Source, demand: Demand) {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let pull = Pull {
@@ -100,6 +164,7 @@ impl Pulls {
             source: source.clone(),
             id: format!("p{number:06}"),
             demand,
+            moves: AtomicBool::new(false),
         };
         let (pool, ingest) = (self.pool.clone(), Arc::clone(&self.ingest));
         let settings = self.link_settings.clone();
@@ -147,7 +212,8 @@ impl Pulls {
 
 impl DemandObserver for Pulls {
     fn demand_changes(&self, key: &StreamKey, viewers: usize) {
-        let Some(source) = self.source_on_demand(key) else {
+        let settings = self.settings.read();
+        let Some(source) = settings.source_on_demand(key) else {
             return;
         };
         // One step, so that a pull that ends for want of viewers is not taken for one that runs.
