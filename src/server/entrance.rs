@@ -6,7 +6,7 @@ use super::flood::flood_limit;
 use crate::ip_range::IpRange;
 use crate::log;
 use crate::log::RateLimit;
-use crate::net::proxy::{self, Header, HeaderError};
+use crate::net::proxy::{self, Client, Header, HeaderError};
 use crate::net::{DeadlineReader, Socket};
 use crate::stats::Counters;
 use crate::sys::{self, Woken};
@@ -105,23 +105,22 @@ impl Entrance {
             return Ok(None);
         };
         let header = proxy::parse(&bytes).map_err(HeaderRefusal::Malformed)?;
-        match (self, header) {
-            (Entrance::Tls(word), Header::Client(client)) if same(&client.unique_id, word) => {
-                Ok(Some(Origin {
-                    addr: client.addr.unwrap_or(peer),
-                    tls: client.tls,
-                }))
-            }
-            (Entrance::Tls(_), _) => Err(HeaderRefusal::Foreign),
-            (_, Header::Local) => {
-                let heard = has_more(socket, end)?;
-                Ok(heard.then_some(Origin::direct(peer)))
-            }
-            (_, Header::Client(client)) => Ok(Some(Origin {
-                addr: client.addr.unwrap_or(peer),
-                tls: client.tls,
-            })),
+        let client = match header {
+            Header::Local => Client::default(),
+            Header::Client(client) => client,
+        };
+        if let Entrance::Tls(word) = self
+            && !same(&client.unique_id, word)
+        {
+            return Err(HeaderRefusal::Foreign);
         }
+        let addr = client.addr.unwrap_or(peer);
+        // Version 1 has no other way to say that a connection is the proxy's own, as of a health check.
+        if addr == peer && !has_more(socket, end)? {
+            return Ok(None);
+        }
+        let tls = client.tls;
+        Ok(Some(Origin { addr, tls }))
     }
 }
 

@@ -185,8 +185,18 @@ fn only_known_proxies_are_believed() {
 #[test]
 fn health_checks_are_quiet() {
     let (server, addr) = behind_a_proxy("exec 2>&1", "-hook-stdio-format json");
-    for header in [&b""[..], LOCAL] {
-        drop(connect(addr, header));
+    for header in [&b""[..], LOCAL, b"PROXY UNKNOWN\r\n", b"OWN"] {
+        let mut socket = TcpStream::connect(addr).expect("connect");
+        let (ip, port) = (addr.ip(), socket.local_addr().unwrap().port());
+        // haproxy says so of its checks with version 1.
+        let own = format!("PROXY TCP4 {ip} {ip} {port} 1\r\n");
+        let header = if header == b"OWN" {
+            own.as_bytes()
+        } else {
+            header
+        };
+        socket.write_all(header).expect("the header");
+        drop(socket);
         let lines = server.lines_until("connection closed unused");
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].contains("\"level\":\"debug\""), "{lines:?}");
