@@ -27,12 +27,12 @@ install: $(if $(HOST),build)
 	install -D -m 755 $(BINARY) $(DESTDIR)$(BIN_DIR)/rtmp-server
 	install -d $(DESTDIR)$(UNIT_DIR)
 	sed 's|@BINDIR@|$(BIN_DIR)|' src/systemd/rtmp-server.service.in >$(DESTDIR)$(UNIT_DIR)/rtmp-server.service
-	install -m 644 src/systemd/rtmp-server.socket $(DESTDIR)$(UNIT_DIR)/rtmp-server.socket
+	install -m 644 src/systemd/rtmp-server.socket src/systemd/rtmp-server-tls.socket $(DESTDIR)$(UNIT_DIR)
 	chmod 644 $(DESTDIR)$(UNIT_DIR)/rtmp-server.service
 
 uninstall:
 	rm -f $(DESTDIR)$(BIN_DIR)/rtmp-server
-	rm -f $(DESTDIR)$(UNIT_DIR)/rtmp-server.service $(DESTDIR)$(UNIT_DIR)/rtmp-server.socket
+	rm -f $(addprefix $(DESTDIR)$(UNIT_DIR)/,rtmp-server.service rtmp-server.socket rtmp-server-tls.socket)
 
 # All tests. Those end to end run against what `build` makes. Most of them wait, so more run at a
 # time than there are processors.

@@ -260,7 +260,8 @@ fn shown(unit: &str) -> String {
 #[test]
 fn the_readme_shows_the_units_that_are_installed() {
     let readme = read(&root().join("README.md"));
-    let units = ["service.in", "socket"].map(|kind| format!("src/systemd/rtmp-server.{kind}"));
+    let units = [".service.in", ".socket", "-tls.socket"];
+    let units = units.map(|rest| format!("src/systemd/rtmp-server{rest}"));
     let differs = |path: &String| !readme.contains(&shown(&read(&root().join(path))));
     let differing = units.iter().filter(|path| differs(path));
     report(

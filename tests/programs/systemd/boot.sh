@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the server into a copy of this system that is thrown away, boots systemd there in
-# namespaces of its own, and runs the units for real. Needs root, systemd, ffmpeg and python3.
+# namespaces of its own, and runs the units for real. Needs root, systemd, ffmpeg, python3, openssl and haproxy.
 # Prints a line for each check and fails if any of them does.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
@@ -118,6 +118,39 @@ checks_of_the_service() {
     wait "$publisher" || true
 }
 
+# Whom a TLS client of the socket is shown.
+shown='openssl s_client -connect 127.0.0.1:443 </dev/null 2>/dev/null | grep -q'
+
+make_certificate() {
+    in_box bash -c 'cd /etc/ssl/rtmp && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$1" \
+        -addext subjectAltName=DNS:localhost -keyout privkey.pem -out fullchain.pem 2>/dev/null
+        chgrp ssl-cert privkey.pem && chmod 640 privkey.pem' - "$1"
+}
+
+checks_of_tls() {
+    in_box bash -c 'mkdir /etc/ssl/rtmp && groupadd -f -r ssl-cert'
+    make_certificate first
+    configure "-tls-cert /etc/ssl/rtmp/fullchain.pem -tls-key /etc/ssl/rtmp/privkey.pem" \
+        "SupplementaryGroups=ssl-cert"
+    in_box systemctl start rtmp-server-tls.socket
+    check "is started by the first who connects by TLS" "$shown 'CN = first'"
+    check "runs HAProxy behind a filter of system calls, without rights" \
+        "grep -q 'Seccomp:.2' /proc/\$(pgrep -x haproxy)/status && grep -q 'CapBnd:.0000000000000000' /proc/\$(pgrep -x haproxy)/status"
+    in_box ffmpeg -loglevel quiet -re -f lavfi -i testsrc=size=64x64 -c:v flv \
+        -f flv rtmps://127.0.0.1/live/x </dev/null &
+    local publisher=$!
+    check "is published to by TLS" "systemctl status rtmp-server | grep -q 'Status: \"1 streams, 0 viewers, 0 Mbit/s out\"'"
+    make_certificate second
+    in_box systemctl reload rtmp-server || true
+    check "shows a renewed certificate after a reload" "$shown 'CN = second'"
+    check "has not lost the publisher" "systemctl status rtmp-server | grep -q 'Status: \"1 streams, 0 viewers, 0 Mbit/s out\"'"
+    in_box bash -c 'kill -KILL $(pgrep -n -x haproxy)'
+    check "starts HAProxy again" "$(log_has 4 'TLS helper ended') && $shown 'CN = second'"
+    in_box systemctl stop rtmp-server-tls.socket rtmp-server
+    check "stops cleanly with HAProxy" "systemctl show rtmp-server | grep -qx Result=success && ! pgrep -x haproxy"
+    wait "$publisher" || true
+}
+
 checks_of_failures() {
     configure "" "WatchdogSec=2" "TimeoutAbortSec=1"
     in_box systemctl start rtmp-server || true
@@ -203,6 +236,7 @@ failed=0
 checks_of_the_service
 checks_of_failures
 checks_of_the_socket
+checks_of_tls
 if [ "$failed" != 0 ]; then
     in_box journalctl --no-pager -n 50
 fi

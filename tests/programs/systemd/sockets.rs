@@ -1,6 +1,7 @@
 //! Listening sockets that are passed to the service.
 
 use super::service::{PASS_ONE, Service, run};
+use crate::programs::rtmps::terminator::Dir;
 use crate::support::process::fact;
 use crate::support::{Client, PATIENCE};
 use rtmp_server::rtmp::handshake;
@@ -9,6 +10,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -124,6 +126,39 @@ fn a_passed_socket_that_is_named_so_serves_metrics() {
     let rtmp = listening.and_then(|line| fact(line, "addr")).expect("addr");
     let told = format!("\"listening\":[\"{rtmp}\"]");
     assert!(response.contains(&told), "{told} in {response}");
+}
+
+#[test]
+fn a_passed_socket_that_is_named_so_serves_tls() {
+    let dir = Dir::new("passed");
+    dir.authority("ca");
+    dir.certificate("good", "ca", "DNS:localhost,IP:127.0.0.1", 2);
+    let (socket, addr) = socket();
+    let before = format!("PATH=$PATH:/usr/sbin; {PASS_ONE} LISTEN_FDNAMES=rtmps");
+    let pass = || Some(socket.try_clone().expect("clone").into());
+    let flags = format!(
+        "-log-format json -listen 127.0.0.1:0 -tls-cert {} -tls-key {}",
+        dir.path("good.pem"),
+        dir.path("good.key")
+    );
+    let service = Service::start(&before, pass(), &flags);
+    let line = service.lines_until("listening for TLS").pop();
+    let line = line.expect("a line");
+    assert_eq!(fact(&line, "addr"), Some(&*addr.to_string()));
+    let mut command = Command::new("openssl");
+    let connect = addr.to_string();
+    command.args(["s_client", "-connect", &connect, "-verify_return_error"]);
+    command.args(["-CAfile", &dir.path("ca.pem"), "-verify_ip", "127.0.0.1"]);
+    let output = command.stdin(Stdio::null()).output().expect("openssl");
+    assert!(output.status.success(), "{output:?}");
+
+    let output = run(&before, pass(), "-listen 127.0.0.1:0");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("a passed socket named rtmps, needs -tls-cert"),
+        "{told}"
+    );
 }
 
 #[test]
