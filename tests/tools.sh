@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 packages=(
     nginx libnginx-mod-rtmp ffmpeg rtmpdump haproxy vlc-bin vlc-plugin-base python3 python3-pip curl openssl procps util-linux
     chromium npm
-    gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+    gstreamer1.0-tools glib-networking gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 )
 
 # Prints what the system lacks, one name a line.

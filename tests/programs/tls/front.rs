@@ -12,7 +12,7 @@ pub struct Front {
     pub server: ServerProcess,
     pub tls: SocketAddr,
     pub web: SocketAddr,
-    dir: Dir,
+    pub dir: Dir,
 }
 
 impl Front {

@@ -2,6 +2,7 @@
 //!
 //! haproxy and openssl come from `make tools`.
 
+mod clients;
 mod front;
 
 use super::rtmps::terminator::{Dir, children, runs, signal};
