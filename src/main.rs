@@ -98,9 +98,7 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Failure::Usage(_) | Failure::Start(StartError::Config(_) | StartError::Program(_)) => {
-                ExitCode::from(USAGE)
-            }
+            Failure::Usage(_) | Failure::Start(StartError::Config(_)) => ExitCode::from(USAGE),
             _ => ExitCode::from(FAILED),
         }
     }

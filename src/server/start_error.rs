@@ -3,7 +3,6 @@
 use crate::args::Faults;
 use crate::hooks;
 use crate::net::ListenError;
-use crate::process::program;
 use crate::tls::TlsError;
 use std::{error, fmt, io};
 
@@ -18,8 +17,6 @@ pub enum StartError {
     Hooks(hooks::Error),
     /// What the configuration names on this machine cannot be used.
     Config(Faults),
-    /// A program that the configuration needs is not on `PATH`.
-    Program(program::NotFound),
     /// TLS cannot be served.
     Tls(TlsError),
     /// The system refuses a socket or a thread.
@@ -35,7 +32,6 @@ impl fmt::Display for StartError {
             }
             StartError::Hooks(error) => write!(f, "hooks: {error}"),
             StartError::Config(faults) => write!(f, "{faults}"),
-            StartError::Program(error) => write!(f, "{error}"),
             StartError::Tls(error) => write!(f, "-{}: {error}", error.flag()),
             StartError::System(error) => write!(f, "cannot start: {error}"),
         }
