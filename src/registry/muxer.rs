@@ -18,6 +18,34 @@ pub(super) struct Muxer {
     live: LiveMp4,
     beginning: Option<SharedBeginning>,
     kept: KeptFragments,
+    first: Option<First>,
+}
+
+/// How long sound is waited for behind a keyframe, in ms.
+const FIRST_MS: u64 = 250;
+
+/// The fragment that viewers begin with, as long as it does not have all tracks. VLC takes times from
+/// the first fragment alone, and those of a track that is not in it for 0.
+struct First {
+    fragment: LiveFragment,
+    since_ms: u64,
+}
+
+impl First {
+    /// A first fragment, if it is not complete.
+    fn new(fragment: &LiveFragment) -> Option<First> {
+        (!fragment.is_complete()).then(|| First {
+            fragment: fragment.clone(),
+            since_ms: fragment.time_ms(),
+        })
+    }
+
+    /// The same with the next fragment in it; whether it is complete, or has waited for long enough.
+    fn join(&mut self, next: &LiveFragment) -> bool {
+        self.fragment = self.fragment.joined(next);
+        let waited = self.fragment.time_ms().saturating_sub(self.since_ms);
+        self.fragment.is_complete() || waited >= FIRST_MS
+    }
 }
 
 /// What each response begins with.
@@ -70,6 +98,7 @@ impl Muxer {
             live: LiveMp4::new(choice),
             beginning: None,
             kept: KeptFragments::default(),
+            first: None,
         };
         for media in cache.into_iter().flat_map(Cache::kept) {
             for event in muxer.push(media) {
@@ -88,14 +117,38 @@ impl Muxer {
         self.beginning.as_ref()
     }
 
-    /// The fragments since the last one that a player can begin with.
+    /// The fragments since the last one that a player can begin with; none if that is still to be
+    /// completed.
     pub(super) fn kept(&self) -> &[Arc<SharedBytes>] {
-        self.kept.all()
+        match self.first {
+            Some(_) => &[],
+            None => self.kept.all(),
+        }
+    }
+
+    fn keep(&mut self, fragment: &SharedFragment) {
+        let next = &fragment.fragment;
+        if fragment.entry == Entry::Any {
+            self.first = First::new(next);
+        } else if let Some(mut first) = self.first.take() {
+            let is_over = first.join(next);
+            let whole = shared(first.fragment.whole());
+            self.kept.push(&whole, Entry::Any, first.since_ms);
+            self.first = Some(first).filter(|_| !is_over);
+            return;
+        }
+        let time_ms = next.time_ms();
+        self.kept.push(&fragment.whole, fragment.entry, time_ms);
+    }
+
+    fn forget(&mut self) {
+        self.kept.clear();
+        self.first = None;
     }
 
     /// Another publication begins. If the times go on, so can responses, with the same tracks.
     pub(super) fn restart(&mut self, goes_on: bool) {
-        self.kept.clear();
+        self.forget();
         match goes_on {
             true => self.live.restart(),
             false => {
@@ -126,7 +179,7 @@ impl Muxer {
                     content_type,
                 } = beginning;
                 let len = initialization.len();
-                self.kept.clear();
+                self.forget();
                 self.beginning = Some(SharedBeginning {
                     content_type,
                     initialization: SharedBytes::new(len, |out| {
@@ -136,9 +189,8 @@ impl Muxer {
                 None
             }
             LiveEvent::Fragment(fragment) => {
-                let time_ms = fragment.time_ms();
                 let fragment = SharedFragment::new(fragment);
-                self.kept.push(&fragment.whole, fragment.entry, time_ms);
+                self.keep(&fragment);
                 Some(MuxerEvent::Fragment(fragment))
             }
             LiveEvent::LeftOut(codec) => {
@@ -147,7 +199,7 @@ impl Muxer {
             }
             LiveEvent::Ends(end) => {
                 self.beginning = None;
-                self.kept.clear();
+                self.forget();
                 Some(MuxerEvent::Ends(end))
             }
         }

@@ -6,6 +6,7 @@ use super::track::Mp4Track;
 use crate::media::clock::TrackClock;
 use crate::media::sample::TrackId;
 use crate::media::tracks::MediaSample;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ struct QueuedSample {
 type SampleData = (Arc<[u8]>, Range<usize>);
 
 /// A fragment: its boxes and where the bytes of its samples are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fragment {
     sequence: u32,
     /// `moof`, and the header of `mdat`.
@@ -78,18 +79,48 @@ impl Fragment {
         }
     }
 
-    /// The same fragment with one of its tracks alone, counted from 0; `None` if it has nothing of
-    /// that.
-    pub(super) fn of_track(&self, index: usize) -> Option<Fragment> {
+    /// The samples of one of its tracks, counted from 0.
+    fn run(&self, index: usize) -> Option<(&Run, &[SampleData])> {
         let position = self.runs.iter().position(|run| run.index == index)?;
         let (before, own) = (self.runs.get(..position)?, self.runs.get(position)?);
         let first: usize = before.iter().map(|run| run.entries.len()).sum();
         let data = self.data.get(first..first + own.entries.len())?;
-        Some(Fragment::new(
-            self.sequence,
-            vec![own.clone()],
-            data.to_vec(),
-        ))
+        Some((own, data))
+    }
+
+    /// The same fragment with one of its tracks alone, counted from 0; `None` if it has nothing of
+    /// that.
+    pub(super) fn of_track(&self, index: usize) -> Option<Fragment> {
+        let (run, data) = self.run(index)?;
+        let (runs, data) = (vec![run.clone()], data.to_vec());
+        Some(Fragment::new(self.sequence, runs, data))
+    }
+
+    /// How many tracks it has samples of.
+    pub(super) fn track_count(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// This fragment and the one that follows it, as one in the place of both.
+    pub(super) fn joined(&self, next: &Fragment) -> Fragment {
+        let indexes = self.runs.iter().chain(&next.runs).map(|run| run.index);
+        let indexes: BTreeSet<usize> = indexes.collect();
+        let (mut runs, mut data) = (Vec::new(), Vec::new());
+        for index in indexes {
+            let parts = [self.run(index), next.run(index)];
+            let mut parts = parts.into_iter().flatten();
+            let Some((run, own)) = parts.next() else {
+                continue;
+            };
+            let mut run = run.clone();
+            data.extend_from_slice(own);
+            for (more, own) in parts {
+                run.append(more);
+                data.extend_from_slice(own);
+            }
+            runs.push(run);
+        }
+        Fragment::new(next.sequence, runs, data)
     }
 
     /// The length of `moof`.

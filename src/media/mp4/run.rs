@@ -22,6 +22,17 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// Adds the samples that follow. The last one before them lasts until they begin.
+    pub(super) fn append(&mut self, next: &Run) {
+        if let Some((last, before)) = self.entries.split_last_mut() {
+            let durations = before.iter().map(|entry| u64::from(entry.duration));
+            let last_time = self.time + durations.sum::<u64>();
+            let duration = next.time.saturating_sub(last_time);
+            last.duration = u32::try_from(duration).unwrap_or(u32::MAX);
+        }
+        self.entries.extend_from_slice(&next.entries);
+    }
+
     /// The length of the samples' bytes.
     pub(super) fn len(&self) -> u64 {
         let sizes = self.entries.iter().map(|entry| u64::from(entry.size));

@@ -6,7 +6,7 @@ use super::messages::{Message, messages};
 use crate::media::mp4_reader::{self, Movie};
 use proptest::prelude::*;
 use rtmp_server::amf0::{self, Value};
-use rtmp_server::media::mp4::live::{Entry, LiveEvent, LiveMp4, TrackChoice};
+use rtmp_server::media::mp4::live::{Entry, LiveEvent, LiveFragment, LiveMp4, TrackChoice};
 use rtmp_server::rtmp::{self, MessageType, StreamId, Timestamp};
 
 /// A message as the stream has it; times beyond 32 bits wrap.
@@ -34,6 +34,8 @@ pub struct Response {
     /// What can be done with each fragment, its bytes, and those of its sound.
     fragments: Vec<(Entry, Vec<u8>, Option<Vec<u8>>)>,
     pub end: Option<String>,
+    /// All fragments as one.
+    joined: Option<LiveFragment>,
 }
 
 impl Response {
@@ -80,6 +82,10 @@ pub fn responses(choice: TrackChoice, stream: &[Option<Message>]) -> Vec<Respons
                 };
                 let response: &mut Response = responses.last_mut().expect("a beginning");
                 assert_eq!(response.end, None, "a fragment behind the end");
+                response.joined = Some(match &response.joined {
+                    Some(before) => before.joined(&fragment),
+                    None => fragment.clone(),
+                });
                 let (whole, sound) = (bytes(fragment.whole()), fragment.sound());
                 let sound = sound.as_ref().map(bytes);
                 response.fragments.push((fragment.entry(), whole, sound));
@@ -342,8 +348,42 @@ fn any_stream() -> impl Strategy<Value = Vec<Option<Message>>> {
     })
 }
 
+/// A sample without how long it is: decode time, composition offset, whether it is a keyframe, bytes.
+type Lengthless<'a> = (u64, i64, bool, &'a [u8]);
+
+fn lengthless(sample: &mp4_reader::Sample) -> Lengthless<'_> {
+    (
+        sample.decode,
+        sample.composition,
+        sample.is_sync,
+        &sample.data,
+    )
+}
+
+fn samples(movie: &Movie) -> Vec<Vec<Lengthless<'_>>> {
+    let tracks = movie.tracks.iter();
+    tracks
+        .map(|track| track.samples.iter().map(lengthless).collect())
+        .collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Fragments that are made one have the same samples at the same times.
+    #[test]
+    fn joined_fragments_say_the_same(stream in any_stream()) {
+        for response in responses(TrackChoice::default(), &stream) {
+            let Some(joined) = &response.joined else { continue };
+            let mut bytes = response.initialization.clone();
+            joined.whole().put(&mut bytes);
+            let one = mp4_reader::read_live(&bytes).expect("a fragment");
+            let all = response.read(0);
+            prop_assert_eq!(samples(&one), samples(&all));
+            let present = all.tracks.iter().filter(|track| !track.samples.is_empty());
+            prop_assert_eq!(joined.is_complete(), present.count() == all.tracks.len());
+        }
+    }
 
     /// From every fragment that a player may begin with the rest is readable, begins with a keyframe, and
     /// has times that never go back.

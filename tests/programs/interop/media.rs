@@ -46,6 +46,8 @@ pub enum Source {
     HevcAac,
     Av1Aac,
     Vp9Aac,
+    Av1Opus,
+    Vp9Opus,
     H264Opus,
     H264Flac,
     TwoOfEach,
@@ -62,6 +64,8 @@ impl Source {
             Source::HevcAac => "HEVC+AAC",
             Source::Av1Aac => "AV1+AAC",
             Source::Vp9Aac => "VP9+AAC",
+            Source::Av1Opus => "AV1+Opus",
+            Source::Vp9Opus => "VP9+Opus",
             Source::H264Opus => "H.264+Opus",
             Source::H264Flac => "H.264+FLAC",
             Source::TwoOfEach => "2 H.264+2 AAC",
@@ -78,6 +82,8 @@ impl Source {
             Source::HevcAac => &["hevc", "aac"],
             Source::Av1Aac => &["av1", "aac"],
             Source::Vp9Aac => &["vp9", "aac"],
+            Source::Av1Opus => &["av1", "opus"],
+            Source::Vp9Opus => &["vp9", "opus"],
             Source::H264Opus => &["h264", "opus"],
             Source::H264Flac => &["h264", "flac"],
             Source::TwoOfEach => &["h264", "h264", "aac", "aac"],
@@ -94,6 +100,8 @@ impl Source {
             Source::HevcAac => [Some(HEVC), Some(AAC)],
             Source::Av1Aac => [Some(AV1), Some(AAC)],
             Source::Vp9Aac => [Some(VP9), Some(AAC)],
+            Source::Av1Opus => [Some(AV1), Some(OPUS)],
+            Source::Vp9Opus => [Some(VP9), Some(OPUS)],
             Source::H264Opus => [Some(H264), Some(OPUS)],
             Source::H264Flac => [Some(H264), Some(FLAC)],
         }
@@ -101,7 +109,7 @@ impl Source {
 
     /// The file, which is made when it is first asked for.
     pub fn file(self) -> PathBuf {
-        static MADE: [OnceLock<PathBuf>; 10] = [const { OnceLock::new() }; 10];
+        static MADE: [OnceLock<PathBuf>; 12] = [const { OnceLock::new() }; 12];
         let made = MADE[self as usize].get_or_init(|| {
             let name = format!("source-{self:?}.flv");
             let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -209,7 +217,7 @@ pub fn check_decodes(file: &Path) -> Result<(), String> {
     output_of(&mut command).map(drop)
 }
 
-fn parse_tracks(listing: &str) -> Vec<Track> {
+pub fn parse_tracks(listing: &str) -> Vec<Track> {
     let mut tracks = Vec::<Track>::new();
     for line in listing.lines() {
         if let Some(comment) = line.strip_prefix('#') {

@@ -9,6 +9,7 @@
 
 mod compare;
 mod http;
+mod live_mp4;
 mod media;
 mod players;
 mod process;

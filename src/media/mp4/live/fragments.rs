@@ -27,11 +27,13 @@ pub enum Entry {
 }
 
 /// A fragment of a live response.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LiveFragment {
     fragment: Fragment,
     entry: Entry,
     time_ms: u64,
+    /// How many tracks the response has.
+    tracks: usize,
     /// Which of the tracks is the sound.
     sound: Option<usize>,
 }
@@ -45,6 +47,20 @@ impl LiveFragment {
     /// When its last sample is due, in ms.
     pub fn time_ms(&self) -> u64 {
         self.time_ms
+    }
+
+    /// Whether it has samples of all tracks of the response.
+    pub fn is_complete(&self) -> bool {
+        self.fragment.track_count() == self.tracks
+    }
+
+    /// This fragment and the one that follows it, as one in the place of both.
+    pub fn joined(&self, next: &LiveFragment) -> LiveFragment {
+        LiveFragment {
+            fragment: self.fragment.joined(&next.fragment),
+            time_ms: next.time_ms,
+            ..*self
+        }
     }
 
     /// The fragment with all of its tracks.
@@ -169,6 +185,7 @@ impl LiveFragments {
             fragment,
             entry,
             time_ms: self.last_ns.iter().max().map_or(0, |ns| ns / 1_000_000),
+            tracks: self.tracks.len(),
             sound: self.position(MediaType::Audio),
         })
     }
