@@ -14,6 +14,10 @@ pub(crate) struct TagBody {
     pub(crate) from: usize,
 }
 
+/// The packet type of colours and of channel layouts. Decoders find both in what they decode, and
+/// mpegts.js ends with an error at such a packet.
+const DETAILS: u8 = 4;
+
 /// The longest front: that of AVC, with a composition time.
 const FRONT_LEN_MAX: usize = 5;
 
@@ -70,7 +74,7 @@ impl Packet {
         let first = cursor.u8().ok()?;
         let (packet_type, _) = read_mod_ex(&mut cursor, first & 0x0f).ok()?;
         let is_command = (numbers.command)(packet_type, first >> 4 & 0x07);
-        if packet_type == numbers.multitrack || is_command {
+        if packet_type == numbers.multitrack || packet_type == DETAILS || is_command {
             return None;
         }
         let four_cc_at = payload.len() - cursor.rest().len();
@@ -105,7 +109,6 @@ fn of_enhanced_video(payload: &[u8]) -> Option<TagBody> {
         1 => packet.behind(&[avc, 1]),
         2 => packet.behind(&[avc, 2, 0, 0, 0]),
         3 => packet.behind(&[avc, 1, 0, 0, 0]),
-        // Colours have no legacy form.
         _ => return None,
     })
 }
@@ -116,7 +119,7 @@ fn of_enhanced_audio(payload: &[u8]) -> Option<TagBody> {
         (b"mp4a", 0) => packet.behind(&[0xaf, 0]),
         (b"mp4a", 1) => packet.behind(&[0xaf, 1]),
         (b".mp3", 1) => packet.behind(&[0x2f]),
-        // The end of a track and the layout of channels have no legacy form.
+        // The end of a track has no legacy form.
         (b"mp4a" | b".mp3", _) => return None,
         _ => packet.enhanced(),
     })
@@ -169,9 +172,9 @@ mod tests {
             // What has no legacy form stays enhanced.
             (video, b"\x90hvc1x", Some((video, b"\x90hvc1x"))),
             (video, b"\xa1hvc1\0\0\x28x", Some((video, b"\xa1hvc1\0\0\x28x"))),
-            (video, b"\x94av01x", Some((video, b"\x94av01x"))),
+            (video, b"\x94hvc1x", None),
             (audio, b"\x91Opusx", Some((audio, b"\x91Opusx"))),
-            (audio, b"\x94ac-3x", Some((audio, b"\x94ac-3x"))),
+            (audio, b"\x94ac-3x", None),
             // ModEx goes.
             (video, b"\xa7\x02\x01\xe2\x40\x01hvc1\0\0\0x", Some((video, b"\xa1hvc1\0\0\0x"))),
             (video, b"\x97\x02\x01\xe2\x40\x07\x00x\x03avc1y", Some((video, b"\x17\x01\0\0\0y"))),
