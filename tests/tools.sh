@@ -20,6 +20,7 @@ missing() {
         echo "pip"
     fi
     [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || echo "the RTMP module of nginx"
+    compgen -G "/usr/lib/*/gio/modules/libgio*tls*.so" >/dev/null || echo "TLS for GStreamer"
     for name in filesrc filesink queue souphttpsrc flvdemux flvmux rtmpsink rtmp2sink rtmp2src; do
         gst-inspect-1.0 --exists "$name" 2>/dev/null || echo "GStreamer's $name"
     done

@@ -66,7 +66,7 @@ fn gstreamer_publishes_and_plays() {
     let front = Front::start("gstreamer", "");
     let url = format!("rtmps://{}/live/gst", front.tls);
     let file = front.dir.path("pictures.flv");
-    let made = PICTURES.replace("-re ", "").replace("-t 20", "-t 5");
+    let made = PICTURES.replace("-re ", "").replace("-t 20", "-t 3");
     let made = made.replace("-c:v flv", "-c:v libx264");
     assert!(ffmpeg(&format!("{made} {file}")).succeeds());
     let gst = |pipeline: &str| {

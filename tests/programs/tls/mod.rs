@@ -98,6 +98,30 @@ fn a_renewed_certificate_is_for_newcomers() {
 }
 
 #[test]
+fn connections_from_too_many_renewals_ago_end() {
+    let front = Front::start("renewals", "");
+    let mut publishers = Vec::new();
+    for number in 0..9 {
+        let mut publisher = front.client();
+        publisher.publish(&format!("cam{number}"));
+        publishers.push(publisher);
+        assert_eq!(children(front.server.pid(), "haproxy").len(), number + 1);
+        front.use_certificate(["second", "first"][number % 2]);
+        signal("-HUP", front.server.pid());
+        front.server.wait_for_line("TLS helper follows");
+    }
+    front
+        .server
+        .wait_for_line("TLS connections ended, too many renewals ago");
+    publishers[0].client.lines_until("end");
+    publishers[1].client.send_media(&BEGINNING);
+    let mut viewer = front.server.playing("cam1");
+    viewer.expect(&BEGINNING);
+    // Eight from before, and the one that accepts.
+    assert_eq!(children(front.server.pid(), "haproxy").len(), 9);
+}
+
+#[test]
 fn a_helper_that_dies_is_followed_by_another() {
     let front = Front::start("deaths", "-merge 0");
     let mut publisher = front.server.publisher("cam");
