@@ -2,7 +2,7 @@
 //! input: other users of the machine see the arguments and the environment of a process.
 
 use super::error::{BODY_LEN_MAX, PostError};
-use super::post::Post;
+use super::post::{Method, Post};
 use super::reply::Reply;
 use crate::http::HttpUrl;
 use crate::process::group::{self, ProcessGroup};
@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 /// How long a curl that took too long has to end by itself.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// What stands behind the body: a line break and the status.
-const STATUS_LEN: usize = 4;
+/// What may stand behind the body: a line with the location, and one with the status.
+const END_LEN_MAX: usize = 4096;
 
 /// What curl says when it ran out of time (curl(1), EXIT CODES).
 const TIMED_OUT: i32 = 28;
@@ -55,7 +55,7 @@ pub(super) fn post(
         group.end(GRACE, group::sleep);
         return Err(PostError::TimedOut);
     };
-    if output.len() > BODY_LEN_MAX + STATUS_LEN {
+    if output.len() > BODY_LEN_MAX + END_LEN_MAX {
         return Err(PostError::BodyTooLong);
     }
     let status = group.wait(Some(end), group::sleep).map_err(PostError::Io)?;
@@ -71,7 +71,7 @@ fn read_in_thread(reader: PipeReader) -> Result<Receiver<Vec<u8>>, PostError> {
     let (sender, output) = mpsc::sync_channel(1);
     let spawned = sync::spawn("curl-output", 128 << 10, move || {
         let mut output = Vec::new();
-        let bound = (BODY_LEN_MAX + STATUS_LEN + 1) as u64;
+        let bound = (BODY_LEN_MAX + END_LEN_MAX + 1) as u64;
         // Whatever cannot be read lacks the status at its end.
         let _ = reader.take(bound).read_to_end(&mut output);
         let _ = sender.send(output);
@@ -80,30 +80,39 @@ fn read_in_thread(reader: PipeReader) -> Result<Receiver<Vec<u8>>, PostError> {
     Ok(output)
 }
 
-/// Takes the status off the end of what curl wrote.
+/// Takes the location and the status off the end of what curl wrote.
 fn reply(mut output: Vec<u8>) -> Result<Reply, PostError> {
-    let start = output.len().saturating_sub(STATUS_LEN);
-    let status = str::from_utf8(&output[start..]).ok();
-    let status = status.and_then(|status| status.strip_prefix('\n')?.parse().ok());
-    match status {
-        Some(status @ 100..) => {
-            output.truncate(start);
-            let body = output;
-            Ok(Reply { status, body })
-        }
-        _ => Err(PostError::NotHttp("status line")),
-    }
+    let status = cut_last_line(&mut output).and_then(|status| status.parse().ok());
+    let Some(status @ 100..) = status else {
+        return Err(PostError::NotHttp("status line"));
+    };
+    let location = cut_last_line(&mut output).ok_or(PostError::NotHttp("status line"))?;
+    // A curl from before 7.84 does not know the variable, and writes its name.
+    let known = !location.is_empty() && !location.starts_with('%');
+    Ok(Reply {
+        status,
+        location: known.then_some(location),
+        body: output,
+    })
+}
+
+/// Takes a line break and what is behind it off the end.
+fn cut_last_line(output: &mut Vec<u8>) -> Option<String> {
+    let start = output.iter().rposition(|byte| *byte == b'\n')?;
+    let line = String::from_utf8(output.split_off(start)).ok()?;
+    Some(line[1..].to_owned())
 }
 
 /// What curl is told. It knows as well when to stop, in case nobody is left to end it.
 fn config(url: &HttpUrl, post: &Post, limit: Duration) -> String {
     let mut config = String::from(
-        "silent\ngloboff\npath-as-is\nproto = \"=https\"\nrequest = \"POST\"\n\
-         header = \"Expect:\"\nwrite-out = \"\\n%{http_code}\"\n",
+        "silent\ngloboff\npath-as-is\nproto = \"=https\"\n\
+         header = \"Expect:\"\nwrite-out = \"\\n%header{location}\\n%{http_code}\"\n",
     );
     let mut set = |name: &str, value: &str| {
         let _ = writeln!(config, "{name} = \"{}\"", quoted(value)); // to a String: cannot fail
     };
+    set("request", post.method.name());
     set("url", url.reveal());
     set("max-time", &format!("{:.3}", limit.as_secs_f64()));
     set(
@@ -113,7 +122,9 @@ fn config(url: &HttpUrl, post: &Post, limit: Duration) -> String {
     for (name, value) in post.headers {
         set("header", &format!("{name}: {value}"));
     }
-    set("data-raw", post.body);
+    if post.method == Method::Post {
+        set("data-raw", post.body);
+    }
     config
 }
 
@@ -141,12 +152,14 @@ mod tests {
     fn curl_is_told_everything_on_its_input() {
         let url = HttpUrl::parse("https://u:p@a/x?token=\\\"").unwrap();
         let post = Post {
+            method: Method::Post,
             headers: &[("A", "b\"c")],
             body: "{\"a\\b\":\n\t1}",
         };
         let config = config(&url, &post, Duration::from_millis(1500));
         for line in [
             "url = \"https://u:p@a/x?token=\\\\\\\"\"",
+            "request = \"POST\"",
             "max-time = \"1.500\"",
             "header = \"A: b\\\"c\"",
             "data-raw = \"{\\\"a\\\\b\\\":\\n\\t1}\"",
@@ -159,17 +172,22 @@ mod tests {
     #[test]
     fn the_status_comes_last() {
         let rows = [
-            ("body\n200", Some((200, "body"))),
-            ("\n404", Some((404, ""))),
-            ("\n\n\n500", Some((500, "\n\n"))),
+            ("body\n\n200", Some((200, None, "body"))),
+            ("\n\n404", Some((404, None, ""))),
+            ("\n\n\n\n500", Some((500, None, "\n\n"))),
+            ("\npublic\n302", Some((302, Some("public"), ""))),
+            ("x\n%header{location}\n302", Some((302, None, "x"))),
+            ("200", None),
+            ("\n200", None),
             ("body", None),
-            ("\n000", None),
+            ("\n\n000", None),
             ("", None),
         ];
         for (output, want) in rows {
             let got = reply(output.as_bytes().to_vec()).ok();
-            let want = want.map(|(status, body)| Reply {
+            let want = want.map(|(status, location, body)| Reply {
                 status,
+                location: location.map(str::to_owned),
                 body: body.as_bytes().to_vec(),
             });
             assert_eq!(got, want, "{output:?}");

@@ -1,4 +1,4 @@
-//! A small HTTP client: one POST, one reply, one deadline, no redirects. `http` is spoken
+//! A small HTTP client: one request, one reply, one deadline, no redirects. `http` is spoken
 //! directly, `https` by the system's `curl`.
 
 mod curl;
@@ -9,6 +9,8 @@ mod reply;
 
 pub use error::{BODY_LEN_MAX, HEAD_LEN_MAX, PostError};
 pub use reply::Reply;
+
+use post::Method;
 
 use super::HttpUrl;
 use post::Post;
@@ -58,6 +60,30 @@ impl Endpoint {
         body: &str,
         timeout: Duration,
     ) -> Result<Reply, PostError> {
+        self.send(Method::Post, headers, body, timeout)
+    }
+
+    /// Gets the URL with `query` behind its own, and waits for the whole reply, as
+    /// [`post`](Endpoint::post) does.
+    ///
+    /// # Errors
+    ///
+    /// Any [`PostError`] but [`PostError::NoCurl`].
+    pub fn get(&self, query: &str, timeout: Duration) -> Result<Reply, PostError> {
+        let whole = self.url.reveal();
+        let and = if whole.contains('?') { '&' } else { '?' };
+        let url = HttpUrl::parse(&format!("{whole}{and}{query}")).map_err(PostError::HttpUrl)?;
+        let curl = self.curl.clone();
+        Endpoint { url, curl }.send(Method::Get, &[], "", timeout)
+    }
+
+    fn send(
+        &self,
+        method: Method,
+        headers: &[(&str, &str)],
+        body: &str,
+        timeout: Duration,
+    ) -> Result<Reply, PostError> {
         let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         let all_plain = headers
             .iter()
@@ -66,7 +92,11 @@ impl Endpoint {
             return Err(PostError::Unsendable);
         }
         let end = Instant::now() + timeout.min(TIMEOUT_MAX);
-        let post = Post { headers, body };
+        let post = Post {
+            method,
+            headers,
+            body,
+        };
         match &self.curl {
             Some(curl) => curl::post(curl, &self.url, &post, end),
             None => plain::post(&self.url, &post, end),
@@ -156,6 +186,29 @@ mod tests {
     }
 
     #[test]
+    fn a_get_has_its_query_behind_that_of_the_url() {
+        for (target, want) in [("/a", "/a?x=1&y=%20"), ("/a?b=c", "/a?b=c&x=1&y=%20")] {
+            let (place, server) = serve("127.0.0.1", |mut socket| {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    socket.read_exact(&mut byte).unwrap();
+                    head.push(byte[0]);
+                }
+                let _ = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+                String::from_utf8(head).unwrap()
+            });
+            let endpoint = Endpoint::new(&format!("http://{place}{target}")).unwrap();
+            let reply = endpoint.get("x=1&y=%20", Duration::from_secs(5));
+            assert_eq!(reply.unwrap().status, 200);
+            let head = server.join().unwrap();
+            let line = format!("GET {want} HTTP/1.1\r\n");
+            assert!(head.starts_with(&line), "{head}");
+            assert!(!head.contains("Content-Length"), "{head}");
+        }
+    }
+
+    #[test]
     fn a_redirect_is_a_reply() {
         let (place, server) = serve("127.0.0.1", |mut socket| {
             let _ = request(&mut socket);
@@ -163,7 +216,9 @@ mod tests {
             socket.write_all(reply).unwrap();
         });
         let reply = post(&format!("http://{place}/"), 5000);
-        assert_eq!(reply.unwrap().status, 302);
+        let reply = reply.unwrap();
+        let location = reply.location.as_deref();
+        assert_eq!((reply.status, location), (302, Some("http://127.0.0.1:1/")));
         server.join().unwrap();
     }
 

@@ -1,7 +1,7 @@
 //! HTTP spoken directly, over TCP. One deadline for all of it.
 
 use super::error::PostError;
-use super::post::Post;
+use super::post::{Method, Post};
 use super::reply::{self, Reply};
 use crate::http::HttpUrl;
 use crate::http::Timed;
@@ -30,13 +30,15 @@ pub(super) fn post(url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, Po
 
 fn request(url: &HttpUrl, post: &Post) -> Vec<u8> {
     let mut lines = vec![
-        format!("POST {} HTTP/1.1", url.target),
+        format!("{} {} HTTP/1.1", post.method.name(), url.target),
         format!("Host: {}", url.authority()),
         concat!("User-Agent: rtmp-server/", env!("CARGO_PKG_VERSION")).to_owned(),
         "Accept: */*".to_owned(),
         "Connection: close".to_owned(),
-        format!("Content-Length: {}", post.body.len()),
     ];
+    if post.method == Method::Post {
+        lines.push(format!("Content-Length: {}", post.body.len()));
+    }
     if let Some(user_info) = &url.user_info {
         lines.push(format!("Authorization: Basic {}", base64(user_info)));
     }
@@ -91,6 +93,7 @@ mod tests {
     fn a_request_says_all_there_is_to_say() {
         let url = HttpUrl::parse("http://u:p@[::1]:8080/a?b=c").unwrap();
         let post = Post {
+            method: Method::Post,
             headers: &[("Content-Type", "application/json")],
             body: "{}",
         };

@@ -13,8 +13,17 @@ const TRAILER_LEN_MAX: usize = 16 << 10;
 pub struct Reply {
     /// The status code, 200 to 999.
     pub status: u16,
+    /// Where a redirect leads, as it was sent, if it is UTF-8.
+    pub location: Option<String>,
     /// At most [`BODY_LEN_MAX`] bytes.
     pub body: Vec<u8>,
+}
+
+/// The head of a reply, as far as it matters.
+struct Head {
+    status: u16,
+    body_end: BodyEnd,
+    location: Option<String>,
 }
 
 /// How the end of a body is found (RFC 9112 §6.3).
@@ -33,31 +42,47 @@ enum BodyEnd {
 pub(super) fn read(input: &mut impl BufRead) -> Result<Reply, PostError> {
     let mut left = HEAD_LEN_MAX;
     loop {
-        let (status, framing) = read_head(input, &mut left)?;
+        let Head {
+            status,
+            body_end,
+            location,
+        } = read_head(input, &mut left)?;
         if status < 200 {
             continue;
         }
-        let body = match (status, framing) {
+        let body = match (status, body_end) {
             (204 | 304, _) => Vec::new(),
             (_, BodyEnd::Length(len)) => read_sized(input, len)?,
             (_, BodyEnd::Chunked) => read_chunks(input)?,
             (_, BodyEnd::UntilClose) => read_rest(input)?,
         };
-        return Ok(Reply { status, body });
+        return Ok(Reply {
+            status,
+            location,
+            body,
+        });
     }
 }
 
-fn read_head(input: &mut impl BufRead, left: &mut usize) -> Result<(u16, BodyEnd), PostError> {
+fn read_head(input: &mut impl BufRead, left: &mut usize) -> Result<Head, PostError> {
     let line = read_line(input, left)?;
     let status = status(&line).ok_or(PostError::NotHttp("status line"))?;
     let mut framing = BodyEnd::UntilClose;
+    let mut location = None;
     loop {
         let line = read_line(input, left)?;
         if line.is_empty() {
-            return Ok((status, framing));
+            let body_end = framing;
+            return Ok(Head {
+                status,
+                body_end,
+                location,
+            });
         }
         let (name, value) = header(&line).ok_or(PostError::NotHttp("header"))?;
-        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        if name.eq_ignore_ascii_case(b"location") {
+            location = str::from_utf8(value).ok().map(str::to_owned);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             if !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(PostError::NotHttp("transfer encoding"));
             }
