@@ -136,6 +136,57 @@ pub struct Connect {
     /// The servers of this kind that its streams have come through, itself being the last. No
     /// specification has this; without it a stream that comes back could not be told from a new one.
     pub via: Vec<String>,
+    /// What else the client says of itself.
+    pub about: ClientInfo,
+}
+
+/// Longest text that is kept of what a client says of itself, in bytes.
+pub const CLIENT_INFO_LEN_MAX: usize = 512;
+
+/// What a client says of itself when it connects, as it was sent, but for what is beyond
+/// [`CLIENT_INFO_LEN_MAX`] in each field. The app and the URLs may hold secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// The application without its query.
+    pub app: String,
+    /// The query of the application.
+    pub app_query: String,
+    /// The client's name for itself.
+    pub flash_ver: String,
+    /// Where the client itself comes from.
+    pub swf_url: String,
+    /// What it connects to.
+    pub tc_url: String,
+    /// The page that the client is on.
+    pub page_url: String,
+}
+
+impl ClientInfo {
+    fn new(object: &Value) -> ClientInfo {
+        let text = |names: &[&str]| {
+            let text = names
+                .iter()
+                .find_map(|name| object.get(name).and_then(Value::as_text));
+            cut(text.unwrap_or_default()).to_owned()
+        };
+        let app = object.get("app").and_then(Value::as_text);
+        let (app, app_query) = app.map_or(("", ""), |app| app.split_once('?').unwrap_or((app, "")));
+        ClientInfo {
+            app: cut(app).to_owned(),
+            app_query: cut(app_query).to_owned(),
+            flash_ver: text(&["flashVer", "flashver"]),
+            swf_url: text(&["swfUrl", "swfURL"]),
+            tc_url: text(&["tcUrl", "tcURL"]),
+            page_url: text(&["pageUrl", "pageURL"]),
+        }
+    }
+}
+
+/// The beginning of a text, [`CLIENT_INFO_LEN_MAX`] bytes at most.
+pub(crate) fn cut(text: &str) -> &str {
+    let mut ends = (0..=text.len().min(CLIENT_INFO_LEN_MAX)).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// The member of the command object that [`Connect::via`] is in, between commas.
@@ -162,6 +213,7 @@ impl Connect {
                 .take(HOPS_MAX)
                 .map(|hop| hop.chars().take(HOP_LEN_MAX).collect())
                 .collect(),
+            about: ClientInfo::new(object),
         }
     }
 }
@@ -243,8 +295,8 @@ pub enum Command {
     DeleteStream(Named),
     /// Ends what the stream it arrives on does, or on the connection itself the one named.
     CloseStream(Named),
-    /// Publishes a stream, or ends its publication (§7.2.2.6).
-    Publish(PublishName),
+    /// Publishes a stream, or ends its publication (§7.2.2.6); and the kind of publication.
+    Publish(PublishName, Option<String>),
     /// Announces the publication of a name, before createStream.
     FcPublish(Option<String>),
     /// Ends the publication of a name, before deleteStream.
@@ -255,6 +307,10 @@ pub enum Command {
         name: Option<String>,
         /// The second argument: the position to begin at.
         start: PlayStart,
+        /// The same as it was sent.
+        start_sent: Option<f64>,
+        /// The third argument: how much to play.
+        duration: Option<f64>,
         /// Whether to replace what plays; `None` if not said, which means to replace it.
         reset: Option<bool>,
     },
@@ -291,12 +347,14 @@ impl Command {
             "createStream" => Command::CreateStream,
             "deleteStream" => Command::DeleteStream(Named::new(call.arguments.first())),
             "closeStream" => Command::CloseStream(Named::new(call.arguments.first())),
-            "publish" => Command::Publish(PublishName::new(call.arguments.first())),
+            "publish" => Command::Publish(PublishName::new(call.arguments.first()), call.text(1)),
             "FCPublish" => Command::FcPublish(call.text(0)),
             "FCUnpublish" => Command::FcUnpublish(call.text(0)),
             "play" => Command::Play {
                 name: call.text(0),
                 start: PlayStart::new(call.number(1)),
+                start_sent: call.number(1),
+                duration: call.number(2),
                 reset: call.flag(3),
             },
             "play2" => Command::Play2,

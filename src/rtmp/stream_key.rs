@@ -107,6 +107,10 @@ pub struct StreamPath {
     /// The name's query and behind it the app's, as they were sent. What is in them may be secret:
     /// never to be logged.
     query: String,
+    /// How much of the query is the name's.
+    name_query_len: usize,
+    /// The name without its query, as it was sent.
+    sent_name: String,
 }
 
 impl StreamPath {
@@ -135,6 +139,7 @@ impl StreamPath {
         if len > QUERY_LEN_MAX {
             return Err(Error::QueryTooLong { len });
         }
+        let sent_name = name.to_owned();
         let (app, name) = (decoded_name(app), decoded_name(name));
         let name = bare_name(&name).to_owned();
         if let Some(len) = [app.len(), name.len()]
@@ -148,6 +153,8 @@ impl StreamPath {
             app,
             name,
             query: [name_query, and, app_query].concat(),
+            name_query_len: name_query.len(),
+            sent_name,
         })
     }
 
@@ -163,6 +170,16 @@ impl StreamPath {
     /// The whole query as it was sent. It may hold secrets.
     pub fn whole_query(&self) -> &str {
         &self.query
+    }
+
+    /// The query of the name alone, as it was sent. It may hold secrets.
+    pub fn name_query(&self) -> &str {
+        &self.query[..self.name_query_len]
+    }
+
+    /// The name without its query, as it was sent.
+    pub fn sent_name(&self) -> &str {
+        &self.sent_name
     }
 }
 
@@ -419,5 +436,7 @@ mod tests {
             let path = StreamPath::new(app, name).unwrap();
             assert_eq!(path.whole_query(), want, "{app} {name}");
         }
+        let path = StreamPath::new("live?a=1", "mp4:x%20y?b=2").unwrap();
+        assert_eq!((path.sent_name(), path.name_query()), ("mp4:x%20y", "b=2"));
     }
 }

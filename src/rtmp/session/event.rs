@@ -1,5 +1,6 @@
 //! What the session hands to the server.
 
+use crate::rtmp::command::ClientInfo;
 use crate::rtmp::stream_key::StreamPath;
 use crate::rtmp::{Message, StreamId, command};
 
@@ -12,6 +13,25 @@ pub struct StreamRequest {
     pub name: String,
     /// The stream that is meant.
     pub path: StreamPath,
+    /// What else the client said.
+    pub details: RequestDetails,
+}
+
+/// What a client says of a publication or a playback besides its name. Live streams are the same
+/// whatever it says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RequestDetails {
+    /// The kind of publication, `live` mostly; cut like [`ClientInfo`].
+    Publish(String),
+    /// Where to begin, how much to play, and whether to replace what plays, as far as it is said.
+    Play {
+        /// The position to begin at.
+        start: Option<f64>,
+        /// How long to play.
+        duration: Option<f64>,
+        /// Whether it is to replace what plays.
+        reset: Option<bool>,
+    },
 }
 
 /// Media that a viewer can turn off for itself.
@@ -36,6 +56,8 @@ pub enum SessionEvent {
         flash_ver: String,
         /// The servers that its streams have come through.
         via: Vec<String>,
+        /// What else it said of itself.
+        about: Box<ClientInfo>,
     },
     /// The client wants to publish: answer with [`Session::accept`](super::Session::accept) or
     /// [`Session::reject`](super::Session::reject).

@@ -7,7 +7,7 @@
 mod event;
 mod net_stream;
 
-pub use event::{Medium, SessionEvent, StreamRequest};
+pub use event::{Medium, RequestDetails, SessionEvent, StreamRequest};
 
 use super::aggregate;
 use super::command::{Call, Command, Connect, caps};
@@ -84,6 +84,13 @@ impl Session {
     /// Whether the client announced that it takes several tracks of a kind.
     pub fn takes_multitrack(&self) -> bool {
         matches!(self.state, SessionState::Connected { caps_ex, .. } if caps_ex & caps::MULTITRACK != 0)
+    }
+
+    /// Has the client be in another app than the one that it has asked for.
+    pub fn set_app(&mut self, other: &str) {
+        if let SessionState::Connected { app, .. } = &mut self.state {
+            other.clone_into(app);
+        }
     }
 
     /// Takes one message and pushes what follows from it onto `out`, in order.
@@ -242,6 +249,7 @@ impl Session {
             app: name,
             flash_ver: connect.flash_ver,
             via: connect.via,
+            about: Box::new(connect.about),
         });
         self.state = SessionState::Connected {
             app,

@@ -1,8 +1,8 @@
 //! The commands to a message stream (RTMP §7.2.2).
 
-use super::event::{Medium, SessionEvent, StreamRequest};
+use super::event::{Medium, RequestDetails, SessionEvent, StreamRequest};
 use crate::amf0::Value;
-use crate::rtmp::command::{self, Call, Command, PublishName};
+use crate::rtmp::command::{self, Call, Command, PublishName, cut};
 use crate::rtmp::status::{self, StatusLevel, code};
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::rtmp::{Message, StreamId};
@@ -77,12 +77,18 @@ impl NetStream<'_> {
                 self.send(status::on_fc_publish(&shown(&name.unwrap_or_default())));
             }
             Command::FcUnpublish(name) => self.fc_unpublish(&name.unwrap_or_default()),
-            Command::Publish(PublishName::Name(name)) if !self.is_end(&name) => {
-                self.publish(Some(name));
+            Command::Publish(PublishName::Name(name), kind) if !self.is_end(&name) => {
+                self.publish(Some(name), kind.unwrap_or_default());
             }
-            Command::Publish(PublishName::Missing) => self.publish(None),
-            Command::Publish(PublishName::Stop | PublishName::Name(_)) => self.stop_publishing(),
-            Command::Play { name, reset, .. } => self.play(name, reset),
+            Command::Publish(PublishName::Missing, _) => self.publish(None, String::new()),
+            Command::Publish(PublishName::Stop | PublishName::Name(_), _) => self.stop_publishing(),
+            Command::Play {
+                name,
+                start_sent: start,
+                duration,
+                reset,
+                ..
+            } => self.play(name, start, duration, reset),
             Command::Play2 => self.fail(code::PLAY_FAILED, "There is one bit rate only."),
             Command::Seek => {
                 let text = "A live stream cannot seek.";
@@ -230,7 +236,12 @@ impl NetStream<'_> {
     }
 
     /// What the client means by `name`, or an error of `code` sent and the client hung up on.
-    fn request(&mut self, name: Option<String>, code: &'static str) -> Option<StreamRequest> {
+    fn request(
+        &mut self,
+        name: Option<String>,
+        details: RequestDetails,
+        code: &'static str,
+    ) -> Option<StreamRequest> {
         let Some(stream) = self.target() else {
             self.refuse("NetStream.Failed", "There is no such stream.");
             return None;
@@ -245,6 +256,7 @@ impl NetStream<'_> {
                 stream,
                 name: shown(&path.name),
                 path,
+                details,
             }),
             Err(text) => {
                 self.refuse(code, &text);
@@ -253,8 +265,10 @@ impl NetStream<'_> {
         }
     }
 
-    fn publish(&mut self, name: Option<String>) {
-        let Some(request) = self.request(name, code::BAD_NAME) else {
+    fn publish(&mut self, name: Option<String>, kind: String) {
+        let kind = cut(&kind).to_owned();
+        let details = RequestDetails::Publish(kind);
+        let Some(request) = self.request(name, details, code::BAD_NAME) else {
             return;
         };
         let holder = self.streams.iter().find(
@@ -281,12 +295,23 @@ impl NetStream<'_> {
         }
     }
 
-    fn play(&mut self, name: Option<String>, reset: Option<bool>) {
+    fn play(
+        &mut self,
+        name: Option<String>,
+        start: Option<f64>,
+        duration: Option<f64>,
+        reset: Option<bool>,
+    ) {
         let playing = self.target().and_then(|stream| self.streams.get(&stream));
         if reset == Some(false) && matches!(playing, Some(NetStreamState::Playing(_))) {
             return self.fail(code::PLAY_FAILED, "Playlists are not supported.");
         }
-        let Some(request) = self.request(name, code::STREAM_NOT_FOUND) else {
+        let details = RequestDetails::Play {
+            start,
+            duration,
+            reset,
+        };
+        let Some(request) = self.request(name, details, code::STREAM_NOT_FOUND) else {
             return;
         };
         self.end(self.stream);

@@ -156,6 +156,7 @@ impl<'a> Conn<'a> {
                 app,
                 flash_ver,
                 via,
+                about: _,
             } => {
                 self.peer
                     .can_reconnect

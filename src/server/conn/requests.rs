@@ -140,7 +140,9 @@ impl Conn<'_> {
     }
 
     fn publish(&mut self, request: &StreamRequest) -> Result<(), NotBegun> {
-        let StreamRequest { stream, name, path } = request;
+        let StreamRequest {
+            stream, name, path, ..
+        } = request;
         let publisher = Publisher {
             conn_id: self.peer.id.clone(),
             outbox: Arc::clone(self.connection.outbox()),
@@ -169,7 +171,9 @@ impl Conn<'_> {
     }
 
     fn play(&mut self, request: &StreamRequest) -> Result<(), NotBegun> {
-        let StreamRequest { stream, name, path } = request;
+        let StreamRequest {
+            stream, name, path, ..
+        } = request;
         let ip = self.peer.addr.ip();
         let wanted = self.context.pulls.want(&path.key, ip, &self.via);
         wanted.map_err(RequestRefusal::Pull)?;

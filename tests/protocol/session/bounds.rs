@@ -2,7 +2,7 @@
 
 use super::Peer;
 use rtmp_server::amf0::Value;
-use rtmp_server::rtmp::command::{HOP_LEN_MAX, HOPS_MAX};
+use rtmp_server::rtmp::command::{CLIENT_INFO_LEN_MAX, HOP_LEN_MAX, HOPS_MAX};
 use rtmp_server::rtmp::session::{APP_LEN_MAX, SessionEvent};
 use rtmp_server::rtmp::status;
 use rtmp_server::rtmp::{Message, MessageType, StreamId};
@@ -34,6 +34,7 @@ fn what_a_client_says_of_itself_is_cut() {
         app,
         flash_ver,
         via,
+        about,
     }) = events.last()
     else {
         panic!("{events:?}")
@@ -44,6 +45,15 @@ fn what_a_client_says_of_itself_is_cut() {
     );
     assert!(flash_ver.ends_with('\u{2026}'), "{flash_ver}");
     assert!(app.len().max(flash_ver.len()) <= SHOWN_LEN_MAX && via.is_empty());
+    let lens = [
+        about.app.len(),
+        about.flash_ver.len(),
+        about.app_query.len(),
+    ];
+    assert_eq!(
+        lens,
+        [CLIENT_INFO_LEN_MAX, CLIENT_INFO_LEN_MAX, "token=x".len()]
+    );
 }
 
 #[test]
