@@ -82,6 +82,7 @@ pub mod tls;
 
 pub mod auth;
 pub mod hooks;
+pub mod notify;
 pub mod process;
 
 pub mod admin;
@@ -101,3 +102,4 @@ pub mod sync;
 pub mod sys;
 pub mod systemd;
 pub mod text;
+mod turns;

@@ -16,6 +16,7 @@ mod server {
     mod live;
     mod logs;
     mod malformed;
+    mod notify;
     mod player_page;
     mod proxy;
     mod pull;

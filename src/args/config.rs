@@ -8,6 +8,7 @@ use crate::auth::{Action, AllowedAddresses, SignedKey};
 use crate::hooks;
 use crate::ip_range::IpRange;
 use crate::log::{Level, LogFormat};
+use crate::notify::NotifySettings;
 use crate::record;
 use crate::remote::{Destination, Source};
 use std::fmt;
@@ -103,6 +104,8 @@ with_defaults! {
         pub auth: Auth = Auth::None,
         /// `-allow-publish` and `-allow-play`: where clients may come from.
         pub allowed: AllowedAddresses = AllowedAddresses::default(),
+        /// `-notify`, `-notify-method` and `-notify-update`: the callbacks of nginx-rtmp.
+        pub notify: NotifySettings = NotifySettings::default(),
         /// The flags that begin with `-hook-`.
         pub hooks: hooks::HookSettings = hooks::HookSettings::default(),
         /// `-run-on-publish`, for `/bin/sh -c`; `None`: no command.

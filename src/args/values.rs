@@ -4,6 +4,7 @@ use super::error::Invalid;
 use crate::auth::{Action, SignedKey};
 use crate::hooks::EventKind;
 use crate::ip_range::IpRange;
+use crate::notify::NotifyCall;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
@@ -152,6 +153,17 @@ pub(super) fn of_event(value: &str, allowed: &str) -> Result<(String, String), I
         return Err(Invalid::must_be(allowed));
     }
     Ok((event.to_owned(), rest.to_owned()))
+}
+
+/// Reads `CALL=URL`, with the name of a call.
+pub(super) fn notify_call(value: &str) -> Result<(NotifyCall, String), Invalid> {
+    let split = value.split_once('=').filter(|(_, url)| !url.is_empty());
+    let (call, url) = split.ok_or_else(|| Invalid::must_be("CALL=URL"))?;
+    let call = NotifyCall::from_name(call).ok_or_else(|| {
+        let names = NotifyCall::ALL.map(NotifyCall::name).join(" ");
+        Invalid::must_be(format!("CALL=URL with one of the calls {names}"))
+    })?;
+    Ok((call, url.to_owned()))
 }
 
 /// Reads `KEY=TOKEN`; neither may be empty.

@@ -1,11 +1,11 @@
 //! A web service that decides about each client.
 
 use super::answers::Answers;
-use super::turns::Turns;
-use super::{Action, Answer, Denied};
+use super::{Action, Answer, Denied, QUESTIONS_MAX};
 use crate::http::client::{Endpoint, PostError};
 use crate::json::JsonValue;
 use crate::rtmp::stream_key::StreamPath;
+use crate::turns::Turns;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ impl Callback {
         Ok(Callback {
             endpoint: Endpoint::new(url)?,
             timeout,
-            turns: Turns::default(),
+            turns: Turns::new(QUESTIONS_MAX),
             answers: Answers::default(),
         })
     }

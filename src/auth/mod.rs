@@ -8,7 +8,6 @@ mod hmac;
 mod sha256;
 mod signed;
 mod table;
-mod turns;
 
 pub use answers::{ANSWER_KEPT, ANSWERS_MAX};
 pub use callback::Callback;

@@ -11,6 +11,7 @@ use crate::capacity::{Capacity, Share};
 use crate::hooks::{Child, Event, Hooks, Supervisor};
 use crate::log;
 use crate::media::Codec;
+use crate::notify::Notify;
 use crate::queue;
 use crate::record::{self, RecordSettings, Recorder};
 use crate::registry::{
@@ -105,6 +106,7 @@ impl Ingest {
     pub(crate) fn new(
         settings: IngestSettings,
         hooks: Arc<Hooks>,
+        notify: &Arc<Notify>,
         link_settings: LinkSettings,
         capacity: Arc<Capacity>,
     ) -> Ingest {
@@ -119,7 +121,7 @@ impl Ingest {
             demand: Arc::clone(&demand),
         };
         let registry = Registry::new(settings.streams, Arc::new(observer), Arc::clone(&counters));
-        let listener = Arc::new(RecordEvents(Arc::clone(&hooks)));
+        let listener = Arc::new(RecordEvents(Arc::clone(&hooks), Arc::clone(notify)));
         let record = settings.record.unwrap_or_default();
         let command = settings.run_on_publish.unwrap_or_default();
         Ingest {

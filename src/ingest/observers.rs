@@ -2,6 +2,7 @@
 
 use crate::hooks::{Event, EventKind, Hooks, seconds};
 use crate::media::Codec;
+use crate::notify::Notify;
 use crate::record::{FinishedFile, RecordingObserver};
 use crate::registry::Observer;
 use crate::remote::{RelayObserver, Relays};
@@ -70,11 +71,14 @@ impl Observer for StreamEvents {
     }
 }
 
-/// Tells hooks of recordings.
-pub(super) struct RecordEvents(pub(super) Arc<Hooks>);
+/// Tells hooks, and the services of -notify, of recordings.
+pub(super) struct RecordEvents(pub(super) Arc<Hooks>, pub(super) Arc<Notify>);
 
 impl RecordingObserver for RecordEvents {
     fn recording_done(&self, key: &StreamKey, file: &FinishedFile) {
+        if !file.path.is_empty() {
+            self.1.recorded(key, &file.path);
+        }
         let event = Event::new(EventKind::RecordingDone).of(key.as_str());
         let event = event
             .with("path", file.path.as_str())

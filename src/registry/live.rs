@@ -11,7 +11,7 @@ use super::timeline::Timeline;
 use crate::media::Codec;
 use crate::queue::{Feed, FeedLimits, Role};
 use crate::rtmp::data::Data;
-use crate::rtmp::{Message, MessageType};
+use crate::rtmp::{Message, MessageType, Timestamp};
 use crate::stats::{Counters, PublicationId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +40,8 @@ pub(super) struct Figures {
     pub(super) traffic: Traffic,
     /// Bytes sent to players who have left.
     pub(super) bytes_departed: u64,
+    /// The time of the last message, as viewers see it.
+    pub(super) time: Timestamp,
 }
 
 impl Live {
@@ -67,6 +69,7 @@ impl Live {
                 since: Instant::now(),
                 traffic: Traffic::default(),
                 bytes_departed: 0,
+                time: Timestamp(0),
             },
         }
     }
@@ -172,7 +175,9 @@ impl Live {
         };
         let media = MediaMessage::new(message);
         let (timing, time) = (media.timing(), media.message.timestamp);
-        Some(media.at(timeline.place(timing, time)?))
+        let placed = timeline.place(timing, time)?;
+        self.figures.time = placed;
+        Some(media.at(placed))
     }
 
     fn count(&mut self, message: &Message, counters: &Counters) {

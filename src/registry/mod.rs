@@ -52,6 +52,7 @@ pub use slowness::BEHIND_MAX;
 pub use tap::Tap;
 
 use crate::queue::{FeedLimits, Outbox};
+use crate::rtmp::Timestamp;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{Counters, PublicationId, StreamStats};
 use std::sync::Arc;
@@ -165,6 +166,11 @@ impl Registry {
         for (_, stream) in self.0.streams.snapshot() {
             stream.lock().announce_demand();
         }
+    }
+
+    /// The time that a published stream has come to, as viewers see it.
+    pub fn time_of(&self, key: &StreamKey) -> Option<Timestamp> {
+        self.0.streams.get(key)?.lock().time()
     }
 
     /// The streams that somebody publishes now.

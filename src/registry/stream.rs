@@ -16,8 +16,8 @@ use super::tap::Tap;
 use super::timeline::Timeline;
 use super::viewer::Viewer;
 use crate::queue::{Feed, FeedLimits, Outbox};
-use crate::rtmp::Message;
 use crate::rtmp::stream_key::StreamKey;
+use crate::rtmp::{Message, Timestamp};
 use crate::stats::{PublicationId, StreamStats};
 use std::sync::Arc;
 use std::time::Instant;
@@ -68,6 +68,11 @@ impl Stream {
             self.state = PublishState::Retired;
         }
         self.is_retired()
+    }
+
+    /// The time of the last message of the publication, as viewers see it.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        self.live().map(|live| live.figures().time)
     }
 
     fn live(&self) -> Option<&Live> {

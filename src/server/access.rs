@@ -3,10 +3,13 @@
 use super::context::Context;
 use super::events;
 use super::flood::flood_limit;
-use crate::auth::{Action, Answer, Passed};
+use crate::auth::{Action, Answer, Denied, Passed};
 use crate::log;
 use crate::log::RateLimit;
-use crate::rtmp::stream_key::StreamPath;
+use crate::notify::{NotifyClient, NotifyQuestion, NotifyRefusal, NotifyStream, Verdict};
+use crate::rtmp::session::RequestDetails;
+use crate::rtmp::stream_key::{self, StreamPath};
+use std::fmt;
 use std::net::SocketAddr;
 
 static DENIALS: RateLimit = flood_limit();
@@ -19,11 +22,48 @@ pub(super) struct Client<'a> {
     pub(super) addr: SocketAddr,
 }
 
+/// What a client asks for.
+pub(super) struct AccessRequest<'a> {
+    pub(super) action: Action,
+    pub(super) path: &'a StreamPath,
+    pub(super) details: &'a RequestDetails,
+    /// What the services of -notify are told of the client and of the stream.
+    pub(super) about: &'a NotifyClient,
+    pub(super) stream: &'a NotifyStream,
+    /// Which answer of the callback service will do.
+    pub(super) answer: Answer,
+}
+
+/// A client may do what it asks for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Admitted {
+    /// Whether a web service was asked: the client may have left meanwhile.
+    pub(super) waited: bool,
+    /// What the stream is to be called, if not as the client calls it.
+    pub(super) renamed: Option<StreamPath>,
+}
+
 /// A client may not do what it asks for. The counters, the log and the hooks were told why.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AccessDenied;
 
-/// Whether `client` may do `action` to the stream at `path`. Blocks while a web service is asked.
+/// Who refuses a client, and why.
+enum Refused {
+    Auth(Denied),
+    Notify(NotifyRefusal),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Refused::Auth(denied) => write!(f, "{denied}"),
+            Refused::Notify(refusal) => write!(f, "{refusal}"),
+        }
+    }
+}
+
+/// Whether `client` may do what it asks for: the authentication and the services of -notify have to let it
+/// in. Blocks while a web service is asked.
 ///
 /// # Errors
 ///
@@ -31,28 +71,64 @@ pub(super) struct AccessDenied;
 pub(super) fn check(
     context: &Context,
     client: &Client<'_>,
-    action: Action,
-    path: &StreamPath,
-    answer: Answer,
-) -> Result<Passed, AccessDenied> {
+    request: &AccessRequest<'_>,
+) -> Result<Admitted, AccessDenied> {
     let Client { conn_id, addr } = *client;
-    let counters = &context.counters;
-    match context.gate.check(action, path, addr, answer) {
-        Ok(passed) => {
-            if passed != Passed::Open {
-                counters.auth_successes.add(1);
-            }
-            Ok(passed)
+    let AccessRequest { action, path, .. } = *request;
+    decide(context, addr, request).map_err(|refused| {
+        context.counters.auth_failures.add(1);
+        if let Some(more) = DENIALS.pass() {
+            log!(Warn, "access denied"; conn_id = conn_id, peer_addr = addr, stream_key = path.key,
+                action = action.name(), error = refused, suppressed = more);
         }
-        Err(denied) => {
-            counters.auth_failures.add(1);
-            if let Some(more) = DENIALS.pass() {
-                log!(Warn, "access denied"; conn_id = conn_id, peer_addr = addr, stream_key = path.key,
-                    action = action.name(), error = denied, suppressed = more);
-            }
-            let event = events::auth_failed(conn_id, &path.key, action, &denied);
-            context.hooks.fire(event);
-            Err(AccessDenied)
-        }
+        let event = events::auth_failed(conn_id, &path.key, action, &refused);
+        context.hooks.fire(event);
+        AccessDenied
+    })
+}
+
+fn decide(
+    context: &Context,
+    addr: SocketAddr,
+    request: &AccessRequest<'_>,
+) -> Result<Admitted, Refused> {
+    let AccessRequest {
+        action,
+        path,
+        answer,
+        ..
+    } = *request;
+    let passed = context.gate.check(action, path, addr, answer);
+    let passed = passed.map_err(Refused::Auth)?;
+    let verdict = context
+        .notify
+        .begin(request.about, request.stream, &question(request.details));
+    let verdict = verdict.map_err(Refused::Notify)?;
+    let waited = passed == Passed::Asked || verdict != Verdict::Unasked;
+    let renamed = match verdict {
+        Verdict::Renamed(name) => Some(StreamPath::new(&path.app, &name)),
+        Verdict::Allowed | Verdict::Unasked => None,
+    };
+    let bad_name = |error: stream_key::Error| NotifyRefusal::Name(error.to_string());
+    let renamed = renamed.transpose().map_err(bad_name);
+    let renamed = renamed.map_err(Refused::Notify)?;
+    if passed != Passed::Open {
+        context.counters.auth_successes.add(1);
+    }
+    Ok(Admitted { waited, renamed })
+}
+
+fn question(details: &RequestDetails) -> NotifyQuestion {
+    match details {
+        RequestDetails::Publish(kind) => NotifyQuestion::Publish(kind.clone()),
+        RequestDetails::Play {
+            start,
+            duration,
+            reset,
+        } => NotifyQuestion::Play {
+            start: *start,
+            duration: *duration,
+            reset: *reset,
+        },
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn prepare(config: &Config) -> Result<Rules, Faults> {
     let mut faults = Faults::default();
     let rules = rules(config, &mut faults);
     webhooks(config, &mut faults);
+    notify(config, &mut faults);
     tls_program(config, &mut faults);
     certificate(config, &mut faults);
     faults.sort();
@@ -63,6 +64,12 @@ fn authenticator(config: &Config, faults: &mut Faults) -> Option<Authenticator> 
     };
     let made = made.map_err(|error| faults.add(config.fault(flag, None, error)));
     made.ok()
+}
+
+fn notify(config: &Config, faults: &mut Faults) {
+    for (index, error) in config.notify.wrong_urls() {
+        faults.add(config.fault("notify", Some(index), error));
+    }
 }
 
 fn webhooks(config: &Config, faults: &mut Faults) {

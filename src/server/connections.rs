@@ -157,6 +157,12 @@ impl Peer {
         }
     }
 
+    /// The number in [`id`](Peer::id).
+    pub(super) fn number(&self) -> u64 {
+        let digits = self.id.trim_start_matches(|c: char| !c.is_ascii_digit());
+        digits.parse().unwrap_or(0)
+    }
+
     /// What is known of the client, to be read or changed.
     pub(super) fn info(&self) -> MutexGuard<'_, PeerInfo> {
         self.info.lock()

@@ -7,6 +7,7 @@ use crate::auth::Gate;
 use crate::hooks::Hooks;
 use crate::ingest::Ingest;
 use crate::net::Workload;
+use crate::notify::Notify;
 use crate::registry::Registry;
 use crate::remote::LinkSettings;
 use crate::stats::Counters;
@@ -19,6 +20,7 @@ use std::time::Instant;
 pub(super) struct Context {
     /// Who may publish and play.
     pub gate: Gate,
+    pub notify: Arc<Notify>,
     pub hooks: Arc<Hooks>,
     pub registry: Registry,
     pub ingest: Arc<Ingest>,

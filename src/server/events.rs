@@ -1,10 +1,11 @@
 //! What hooks are told of connections.
 
 use super::connections::Origin;
-use crate::auth::{Action, Denied};
+use crate::auth::Action;
 use crate::hooks::{Event, EventKind, seconds};
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::Protocol;
+use std::fmt::Display;
 use std::time::Duration;
 
 pub(super) fn accepted(conn_id: &str, origin: Origin) -> Event {
@@ -55,7 +56,7 @@ pub(super) fn auth_failed(
     conn_id: &str,
     key: &StreamKey,
     action: Action,
-    denied: &Denied,
+    denied: &impl Display,
 ) -> Event {
     let event = Event::new(EventKind::AuthFailed)
         .on(conn_id)

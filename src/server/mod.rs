@@ -11,6 +11,7 @@ mod entrance;
 mod events;
 mod flood;
 mod listener;
+mod notified;
 mod pacing;
 mod pull;
 mod refusals;

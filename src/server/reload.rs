@@ -45,6 +45,8 @@ impl Applied {
         // The only step that may fail comes first.
         let replaced = context.hooks.replace(&config.hooks);
         replaced.map_err(|error| config.fault("hook-concurrency", None, error))?;
+        let replaced = context.notify.replace(&config.notify);
+        replaced.map_err(|error| config.fault("notify", None, error))?;
         context.gate.replace(rules);
         log::set_lowest(config.log_level);
         context.ingest.replace(setup::ingest_settings(config));

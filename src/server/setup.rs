@@ -17,6 +17,7 @@ use crate::ingest::{DemandObserver, Ingest, IngestSettings};
 use crate::ip_range::IpRange;
 use crate::log;
 use crate::net::{self, Merge, Workload};
+use crate::notify::Notify;
 use crate::queue::Budget;
 use crate::registry::StreamSettings;
 use crate::remote::LinkSettings;
@@ -151,6 +152,8 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
     let counters = Arc::new(Counters::default());
     let hooks = Hooks::new(&config.hooks, &counters).map_err(StartError::Hooks)?;
     let hooks = Arc::new(hooks);
+    let notify = Notify::new(&config.notify, &counters).map_err(StartError::Notify)?;
+    let notify = Arc::new(notify);
     let workload = Arc::<Workload>::default();
     let link_settings = LinkSettings {
         chunk_size: config.chunk_size,
@@ -163,6 +166,7 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
     let ingest = Arc::new(Ingest::new(
         ingest_settings(config),
         Arc::clone(&hooks),
+        &notify,
         link_settings.clone(),
         Arc::clone(&capacity),
     ));
@@ -178,6 +182,7 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         .unwrap_or_default();
     Ok(Context {
         gate: Gate::new(rules),
+        notify,
         hooks,
         registry: ingest.registry.clone(),
         ingest,

@@ -2,6 +2,7 @@
 
 use crate::args::Faults;
 use crate::hooks;
+use crate::http::client::PostError;
 use crate::net::ListenError;
 use crate::tls::TlsError;
 use std::{error, fmt, io};
@@ -15,6 +16,8 @@ pub enum StartError {
     PassedSocket(io::Error),
     /// The hooks of the configuration cannot be run.
     Hooks(hooks::Error),
+    /// The services of -notify cannot be called.
+    Notify(PostError),
     /// What the configuration names on this machine cannot be used.
     Config(Faults),
     /// TLS cannot be served.
@@ -31,6 +34,7 @@ impl fmt::Display for StartError {
                 write!(f, "cannot serve on a passed socket: {error}")
             }
             StartError::Hooks(error) => write!(f, "hooks: {error}"),
+            StartError::Notify(error) => write!(f, "-notify: {error}"),
             StartError::Config(faults) => write!(f, "{faults}"),
             StartError::Tls(error) => write!(f, "-{}: {error}", error.flag()),
             StartError::System(error) => write!(f, "cannot start: {error}"),

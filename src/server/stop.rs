@@ -61,7 +61,8 @@ impl Stop {
         let ended = context.ingest.supervisor.close(self.end);
         self.step(ended, "programs beside streams have ended");
         // The last events are fired by now; they are still delivered.
-        let told = context.hooks.close(self.end);
+        let notified = context.notify.close(self.end);
+        let told = context.hooks.close(self.end) && notified;
         self.step(told, "hooks are told of everything");
         linked && gone && closed && recorded && ended && told
     }

@@ -1,20 +1,25 @@
 //! Clients of media over HTTP: their place among all connections, and what is told of them.
 
-use super::access::{self, Client};
+use super::access::{self, AccessRequest, Client};
 use super::active::{Ending, Playing};
 use super::connections::{Admission, ConnectionRole, Origin, Peer};
 use super::context::Context;
 use super::events::{self, PlayInfo};
 use super::listener::{self, ConnectionRefusal};
+use super::notified;
 use super::refusals;
 use crate::auth::{Action, Answer};
 use crate::connection::Error;
 use crate::http::server::NoRoom;
 use crate::log;
 use crate::net::SharedSocket;
+use crate::notify::{NotifyClient, NotifyRole, NotifyStream};
 use crate::queue::{self, Cause, Outbox, PeerKind, Transport, Writer};
 use crate::registry::{Recipient, Refusal};
+use crate::rtmp::command::ClientInfo;
+use crate::rtmp::session::RequestDetails;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
+use crate::sync::Mutex;
 use crate::web::{Outcome, PlayRefusal, Viewing, WebConnection, WebHost};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +28,13 @@ use std::time::Instant;
 /// The server as media over HTTP sees it.
 pub(super) struct WebClients(pub(super) Arc<Context>);
 
+/// How everything is played over HTTP: live, as a player of RTMP that asks for -2 or -1.
+const LIVE: RequestDetails = RequestDetails::Play {
+    start: Some(-2000.0),
+    duration: None,
+    reset: None,
+};
+
 /// A connection by HTTP.
 struct WebClient {
     context: Arc<Context>,
@@ -30,6 +42,16 @@ struct WebClient {
     place: Admission,
     id: String,
     addr: SocketAddr,
+    /// What a stream is called here that the client was let in to under another name.
+    renamed: Mutex<Option<(StreamKey, StreamPath)>>,
+}
+
+/// What the services of -notify are told of a stream. Of its name, the ending belongs to the protocol.
+fn described(path: &StreamPath) -> NotifyStream {
+    NotifyStream {
+        name: path.name.clone(),
+        query: path.whole_query().to_owned(),
+    }
 }
 
 impl WebHost for WebClients {
@@ -54,6 +76,7 @@ impl WebHost for WebClients {
             id: place.id().to_string(),
             place,
             addr: peer,
+            renamed: Mutex::default(),
         }))
     }
 }
@@ -64,6 +87,27 @@ impl WebClient {
             conn_id: &self.id,
             addr: self.addr,
         }
+    }
+
+    /// What the stream `key` is called here, if not as the client calls it.
+    fn renamed(&self, key: &StreamKey) -> Option<StreamPath> {
+        let renamed = self.renamed.lock();
+        let renamed = renamed.as_ref().filter(|(asked, _)| asked == key);
+        renamed.map(|(_, path)| path.clone())
+    }
+
+    /// The client, as the services of -notify are told of it.
+    fn about(&self, path: &StreamPath, user_agent: &str) -> Arc<NotifyClient> {
+        let info = ClientInfo {
+            app: path.app.clone(),
+            flash_ver: user_agent.to_owned(),
+            ..ClientInfo::default()
+        };
+        Arc::new(NotifyClient {
+            info,
+            addr: self.addr.ip(),
+            id: self.place.id().number(),
+        })
     }
 
     /// Has the stream fetched from elsewhere, if that is where it comes from.
@@ -116,12 +160,26 @@ impl WebClient {
 
 impl WebConnection for WebClient {
     fn may_play(&self, path: &StreamPath) -> bool {
-        // A player may open many connections.
-        let answer = Answer::Recent;
-        access::check(&self.context, &self.client(), Action::Play, path, answer).is_ok()
+        let request = AccessRequest {
+            action: Action::Play,
+            path,
+            details: &LIVE,
+            about: &self.about(path, ""),
+            stream: &described(path),
+            // A player may open many connections.
+            answer: Answer::Recent,
+        };
+        let admitted = access::check(&self.context, &self.client(), &request);
+        admitted.is_ok_and(|admitted| {
+            let renamed = admitted.renamed.map(|other| (path.key.clone(), other));
+            *self.renamed.lock() = renamed;
+            true
+        })
     }
 
     fn is_published(&self, key: &StreamKey) -> bool {
+        let renamed = self.renamed(key);
+        let key = renamed.as_ref().map_or(key, |path| &path.key);
         self.context.registry.is_published(key)
     }
 
@@ -131,7 +189,11 @@ impl WebConnection for WebClient {
         send: &mut dyn FnMut(&Arc<Outbox>, Writer) -> Outcome,
     ) -> Result<(), PlayRefusal> {
         let (context, began) = (&self.context, Instant::now());
-        let (path, protocol) = (viewing.path, viewing.protocol);
+        let (asked, protocol) = (viewing.path, viewing.protocol);
+        let renamed = self.renamed(&asked.key);
+        let path = renamed.as_ref().unwrap_or(asked);
+        let about = self.about(asked, viewing.user_agent);
+        let viewing = Viewing { path, ..viewing };
         let (peer, writer, recipient) = self.peer(viewing);
         let outbox = Arc::clone(&peer.outbox);
         let Some(_known) = self.place.introduce(&peer) else {
@@ -161,12 +223,19 @@ impl WebConnection for WebClient {
             protocol,
         };
         context.hooks.fire(events::play_started(play, &path.app));
+        let probe = notified::probe(context, &path.key, &outbox, &self.id);
+        let stream = described(asked);
+        let role = NotifyRole::Player;
+        let notified = context
+            .notify
+            .session(&about, stream, role, &path.key, probe);
         let playing = Playing::new(subscription, path.key.clone(), &outbox, protocol);
         let ending = match send(&outbox, writer) {
             Outcome::Complete => Ending::Finished,
             Outcome::Lost => Ending::Lost,
         };
         playing.end(&context.hooks, &self.id, ending);
+        drop(notified);
         self.tell_of_end(&outbox, began);
         Ok(())
     }

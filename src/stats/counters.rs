@@ -153,6 +153,12 @@ counters! {
     hook_failures: metric "rtmp_hook_failures_total";
     /// Times that the program for TLS ended and was started again.
     tls_restarts: metric "rtmp_tls_helper_restarts_total";
+    /// Calls of -notify that were made.
+    notify_calls: metric "rtmp_notify_calls_total";
+    /// Calls of -notify that got no answer.
+    notify_failures: metric "rtmp_notify_failures_total";
+    /// Calls of -notify lost since too many waited.
+    notify_drops: metric "rtmp_notify_dropped_calls_total";
     /// Programs beside streams that were started again.
     child_restarts: metric "rtmp_child_restarts_total";
 }

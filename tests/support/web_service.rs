@@ -17,6 +17,8 @@ pub enum Manner {
     Chunked(u16),
     /// The same, with this pause after each byte.
     Slow(u16, Duration),
+    /// Answers with 302 and this location.
+    Redirect(&'static str),
     /// Says nothing, for as long as the client waits.
     Hangs,
     /// Closes.
@@ -75,7 +77,8 @@ fn read_request(socket: &mut TcpStream) -> Option<String> {
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head
                 .lines()
-                .find_map(|line| line.strip_prefix("Content-Length: "))?;
+                .find_map(|line| line.strip_prefix("Content-Length: "))
+                .unwrap_or("0");
             if body.len() >= length.parse::<usize>().ok()? {
                 return Some(text);
             }
@@ -91,6 +94,10 @@ fn answer(socket: &mut TcpStream, manner: Manner) -> std::io::Result<()> {
     let sized = |status: u16| format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\nok");
     match manner {
         Manner::Status(status) => socket.write_all(sized(status).as_bytes()),
+        Manner::Redirect(location) => {
+            let head = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\n");
+            socket.write_all((head + "Content-Length: 0\r\n\r\n").as_bytes())
+        }
         Manner::Chunked(status) => {
             let head = format!("HTTP/1.1 {status} X\r\nTransfer-Encoding: chunked\r\n\r\n");
             socket.write_all((head + "1\r\no\r\n1\r\nk\r\n0\r\n\r\n").as_bytes())

@@ -3,8 +3,9 @@
 use super::super::error::Invalid;
 use super::super::flag::Takes::{Many, ManySecrets, One};
 use super::super::flag::{Flag, add, put};
-use super::super::values::{filled, number, of_event, positive};
+use super::super::values::{choice, filled, notify_call, number, of_event, positive};
 use crate::hooks::StdioFormat;
+use crate::notify::NotifyMethod;
 
 pub(super) const FLAGS: &[Flag] = &[
     Flag {
@@ -50,6 +51,28 @@ pub(super) const FLAGS: &[Flag] = &[
         takes: One("N"),
         help: "how many scripts and web services may run at a time (default 10)",
         set: |draft, value| put(&mut draft.config.hooks.concurrency, number(value, 1, 1000)),
+    },
+    Flag {
+        name: "notify",
+        takes: ManySecrets("CALL=URL"),
+        help: "call a web service as nginx-rtmp does, repeatable: on_connect, on_publish, on_play,\n\
+               on_update, on_publish_done, on_play_done, on_done, on_record_done or on_disconnect",
+        set: |draft, value| add(&mut draft.config.notify.calls, notify_call(value)),
+    },
+    Flag {
+        name: "notify-method",
+        takes: One("METHOD"),
+        help: "post or get: how the fields are sent (default post)",
+        set: |draft, value| {
+            let methods = [("post", NotifyMethod::Post), ("get", NotifyMethod::Get)];
+            put(&mut draft.config.notify.method, choice(value, methods))
+        },
+    },
+    Flag {
+        name: "notify-update",
+        takes: One("D"),
+        help: "the time between two calls of on_update (default 30s)",
+        set: |draft, value| put(&mut draft.config.notify.update, positive(value)),
     },
     Flag {
         name: "run-on-publish",

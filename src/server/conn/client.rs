@@ -4,21 +4,26 @@ use crate::auth::Action;
 use crate::connection::{Connection, Error, MEDIA_READ_LEN, READ_LEN, Side};
 use crate::log;
 use crate::log::RateLimit;
+use crate::notify::{NotifyClient, NotifySession, Verdict};
 use crate::pace::Pace;
 use crate::registry::PublicationStatus;
+use crate::rtmp::command::ClientInfo;
 use crate::rtmp::flow::Flow;
 use crate::rtmp::session::{Session, SessionEvent};
+use crate::rtmp::stream_key::plain_app;
 use crate::rtmp::{Message, StreamId};
 use crate::server::active::{Active, Ending};
 use crate::server::connections::Peer;
 use crate::server::context::Context;
 use crate::server::delivery::Delivery;
 use crate::server::flood::flood_limit;
+use crate::text::shown;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+static DENIALS: RateLimit = flood_limit();
 static DEVIATIONS: RateLimit = flood_limit();
 
 /// A client that has shaken hands, seen from its connection's reader thread.
@@ -35,6 +40,12 @@ pub(super) struct Conn<'a> {
     pub(super) via: Vec<String>,
     /// What it publishes and plays, by message stream; mostly one.
     pub(super) active: Vec<(StreamId, Active)>,
+    /// What the services of -notify are told of the client.
+    pub(super) about: Arc<NotifyClient>,
+    /// Whether they are told when it is gone.
+    pub(super) is_noted: bool,
+    /// What they are told of what it publishes and plays, by message stream.
+    pub(super) notified: Vec<(StreamId, NotifySession)>,
     /// How often it has begun to publish or play.
     pub(super) pace: Pace,
     /// How far it had been sent when it was last heard of.
@@ -112,8 +123,16 @@ impl<'a> Conn<'a> {
         peer: Arc<Peer>,
         connection: Connection<'a>,
     ) -> Conn<'a> {
+        let about = NotifyClient {
+            info: ClientInfo::default(),
+            addr: peer.addr.ip(),
+            id: peer.number(),
+        };
         Conn {
             context,
+            about: Arc::new(about),
+            is_noted: false,
+            notified: Vec::new(),
             peer,
             connection,
             session: Session::new(context.link_settings.chunk_size),
@@ -156,7 +175,7 @@ impl<'a> Conn<'a> {
                 app,
                 flash_ver,
                 via,
-                about: _,
+                about,
             } => {
                 self.peer
                     .can_reconnect
@@ -166,6 +185,7 @@ impl<'a> Conn<'a> {
                 self.peer.info().flash_ver = flash_ver;
                 self.app = app;
                 self.via = via;
+                self.connected(*about);
             }
             SessionEvent::Publish(request) => self.begin(Action::Publish, &request)?,
             SessionEvent::PublishedAgain(stream) => {
@@ -199,6 +219,36 @@ impl<'a> Conn<'a> {
         Ok(())
     }
 
+    /// Asks the services of -notify about the client, now that it has said who it is.
+    fn connected(&mut self, info: ClientInfo) {
+        let client = NotifyClient {
+            info,
+            addr: self.peer.addr.ip(),
+            id: self.peer.number(),
+        };
+        self.about = Arc::new(client);
+        let asked = self
+            .context
+            .notify
+            .connect(&self.about, self.context.clock_ms());
+        match asked {
+            Ok(Verdict::Unasked | Verdict::Allowed) => self.is_noted = true,
+            Ok(Verdict::Renamed(app)) => {
+                self.is_noted = true;
+                self.app = shown(&plain_app(&app));
+                self.session.set_app(&app);
+            }
+            Err(refusal) => {
+                self.context.counters.auth_failures.add(1);
+                if let Some(more) = DENIALS.pass() {
+                    log!(Warn, "access denied"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+                        action = "connect", error = refusal, suppressed = more);
+                }
+                self.connection.drain_and_close();
+            }
+        }
+    }
+
     fn active(&self, stream: StreamId) -> Option<&Active> {
         self.active
             .iter()
@@ -224,6 +274,7 @@ impl<'a> Conn<'a> {
         let (_, active) = self.active.swap_remove(index);
         self.peer.info().stream_key = None;
         active.end(&self.context.hooks, &self.peer.id, Ending::Finished);
+        self.notified.retain(|(id, _)| *id != stream);
         if self.active.is_empty() {
             self.connection.limit_setup()?;
         }
@@ -234,6 +285,10 @@ impl<'a> Conn<'a> {
     pub(super) fn depart(mut self) {
         for (_, active) in std::mem::take(&mut self.active) {
             active.end(&self.context.hooks, &self.peer.id, Ending::Lost);
+        }
+        self.notified.clear();
+        if self.is_noted {
+            self.context.notify.disconnect(&self.about);
         }
         for (deviation, times) in self.connection.deviations() {
             if let Some(more) = DEVIATIONS.pass() {

@@ -1,21 +1,24 @@
 //! What a client asks for: to publish or to play, and whether it may.
 
 use super::client::Conn;
-use crate::auth::{Action, Answer, Passed};
+use crate::auth::{Action, Answer};
 use crate::connection::Error;
 use crate::ingest::PublishError;
 use crate::log;
+use crate::notify::{NotifyRole, NotifyStream};
 use crate::registry::{Origin, Publisher, Recipient, Refusal, Selection};
 use crate::rtmp::command::HOPS_MAX;
 use crate::rtmp::session::StreamRequest;
 use crate::rtmp::status::code;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
-use crate::server::access::{self, AccessDenied, Client};
+use crate::server::access::{self, AccessDenied, AccessRequest, Client};
 use crate::server::active::{Active, Playing};
 use crate::server::events::{self, PlayInfo};
+use crate::server::notified;
 use crate::server::pull::FetchRefused;
 use crate::server::refusals;
 use crate::stats::Protocol;
+use crate::text::shown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -95,6 +98,14 @@ impl From<Error> for NotBegun {
     }
 }
 
+/// What the services of -notify are told of a stream.
+fn described(path: &StreamPath) -> NotifyStream {
+    NotifyStream {
+        name: path.sent_name().to_owned(),
+        query: path.name_query().to_owned(),
+    }
+}
+
 impl Conn<'_> {
     /// Whether the peer is a server that brings us our own stream, or fetches it for us.
     fn is_loop(&self) -> bool {
@@ -103,11 +114,14 @@ impl Conn<'_> {
 
     /// Publishes or plays what is asked for, or refuses it.
     pub(super) fn begin(&mut self, action: Action, request: &StreamRequest) -> Result<(), Error> {
-        let checked = self.check(action, request).map_err(NotBegun::Refused);
-        let begun = checked.and_then(|passed| self.check_still_there(passed));
-        let begun = begun.and_then(|()| match action {
-            Action::Publish => self.publish(request),
-            Action::Play => self.play(request),
+        let checked = self.check(action, request);
+        let begun = checked.and_then(|path| {
+            match action {
+                Action::Publish => self.publish(request, &path)?,
+                Action::Play => self.play(request, &path)?,
+            }
+            self.note_session(action, request, &path.key);
+            Ok(())
         });
         match begun {
             Ok(()) => Ok(()),
@@ -116,33 +130,52 @@ impl Conn<'_> {
         }
     }
 
-    /// A client that has left while a web service was asked would take the stream from one that is
-    /// there.
-    fn check_still_there(&self, passed: Passed) -> Result<(), NotBegun> {
-        match passed {
-            Passed::Asked => Ok(self.connection.check_open()?),
-            Passed::Open | Passed::Checked => Ok(()),
-        }
-    }
-
-    /// What holds for both actions.
-    fn check(&mut self, action: Action, request: &StreamRequest) -> Result<Passed, RequestRefusal> {
+    /// What holds for both actions; the stream that it is about comes back.
+    fn check(&mut self, action: Action, request: &StreamRequest) -> Result<StreamPath, NotBegun> {
         if self.is_loop() {
-            return Err(RequestRefusal::Loop);
+            return Err(RequestRefusal::Loop.into());
         }
-        let client = self.client();
-        let passed = access::check(self.context, &client, action, &request.path, Answer::New)?;
-        let (key, pace) = (&request.path.key, &mut self.pace);
-        match self.context.pacing.may_begin(action, key, pace) {
-            true => Ok(passed),
-            false => Err(RequestRefusal::TooOften),
+        let access = AccessRequest {
+            action,
+            path: &request.path,
+            details: &request.details,
+            about: &self.about,
+            stream: &described(&request.path),
+            answer: Answer::New,
+        };
+        let admitted = access::check(self.context, &self.client(), &access);
+        let admitted = admitted.map_err(RequestRefusal::from)?;
+        let path = admitted.renamed.unwrap_or_else(|| request.path.clone());
+        if !self
+            .context
+            .pacing
+            .may_begin(action, &path.key, &mut self.pace)
+        {
+            return Err(RequestRefusal::TooOften.into());
         }
+        if admitted.waited {
+            // A client that has left would take the stream from one that is there.
+            self.connection.check_open()?;
+        }
+        Ok(path)
     }
 
-    fn publish(&mut self, request: &StreamRequest) -> Result<(), NotBegun> {
-        let StreamRequest {
-            stream, name, path, ..
-        } = request;
+    /// Has the services of -notify told of the end of what begins now.
+    fn note_session(&mut self, action: Action, request: &StreamRequest, key: &StreamKey) {
+        let role = match action {
+            Action::Publish => NotifyRole::Publisher,
+            Action::Play => NotifyRole::Player,
+        };
+        let outbox = self.connection.outbox();
+        let probe = notified::probe(self.context, key, outbox, &self.peer.id);
+        let stream = described(&request.path);
+        let notify = &self.context.notify;
+        let session = notify.session(&self.about, stream, role, key, probe);
+        self.notified.push((request.stream, session));
+    }
+
+    fn publish(&mut self, request: &StreamRequest, path: &StreamPath) -> Result<(), NotBegun> {
+        let StreamRequest { stream, name, .. } = request;
         let publisher = Publisher {
             conn_id: self.peer.id.clone(),
             outbox: Arc::clone(self.connection.outbox()),
@@ -162,7 +195,7 @@ impl Conn<'_> {
             }
         })?;
         log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = path.key);
-        let publishing = claim.begin(&self.app, name);
+        let publishing = claim.begin(&self.app, &shown(&path.name));
         self.connection.reply(self.session.accept(*stream));
         self.set_active(*stream, Active::Publishing(publishing))?;
         let merge = self.context.link_settings.merge.clone();
@@ -170,17 +203,15 @@ impl Conn<'_> {
         Ok(self.connection.send_replies()?)
     }
 
-    fn play(&mut self, request: &StreamRequest) -> Result<(), NotBegun> {
-        let StreamRequest {
-            stream, name, path, ..
-        } = request;
+    fn play(&mut self, request: &StreamRequest, path: &StreamPath) -> Result<(), NotBegun> {
+        let StreamRequest { stream, name, .. } = request;
         let ip = self.peer.addr.ip();
         let wanted = self.context.pulls.want(&path.key, ip, &self.via);
         wanted.map_err(RequestRefusal::Pull)?;
         let start = self.session.accept(*stream);
         let conn_id = self.peer.id.clone();
         let recipient = Recipient {
-            tracks: self.selection(path),
+            tracks: self.selection(&request.path),
             via: self.via.clone(),
             ..Recipient::player(conn_id, *stream, name.clone(), start)
         };

@@ -1,6 +1,5 @@
-//! Who may ask the web service next, so that one address does not keep all others waiting.
+//! Who may ask a web service next, so that one address does not keep all others waiting.
 
-use super::QUESTIONS_MAX;
 use crate::ip_range::network;
 use crate::sync::{Condvar, Mutex};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -8,14 +7,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Turns to ask, at most [`QUESTIONS_MAX`] at a time. An address may have as many of them as are left for
+/// Turns to ask, so many at a time. An address may have as many of them as are left for
 /// the others: one that comes alone gets half, and whoever comes next finds room. Those that wait are
 /// let in as they came.
-#[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Turns(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// How many there may be at a time.
+    max: usize,
     /// The number of turns of each address that has any.
     taken: HashMap<IpAddr, usize>,
     all: usize,
@@ -34,14 +35,26 @@ struct Waiting {
 }
 
 /// The right to ask, as long as it is held.
-pub(super) struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     turns: &'a Turns,
     address: IpAddr,
 }
 
 impl Turns {
+    /// `max` turns at a time, and nobody has one.
+    pub(crate) fn new(max: usize) -> Turns {
+        Turns(Mutex::new(State {
+            max,
+            taken: HashMap::new(),
+            all: 0,
+            waiting: VecDeque::new(),
+            granted: HashSet::new(),
+            next_number: 0,
+        }))
+    }
+
     /// Waits until one more question about a client at `ip` may be asked. `None`: not within `limit`.
-    pub(super) fn take(&self, ip: IpAddr, limit: Duration) -> Option<Turn<'_>> {
+    pub(crate) fn take(&self, ip: IpAddr, limit: Duration) -> Option<Turn<'_>> {
         let address = network(ip);
         let turns = self;
         let mut state = self.0.lock();
@@ -71,7 +84,7 @@ impl Turns {
 impl State {
     fn may_ask(&self, address: IpAddr) -> bool {
         let taken = self.taken.get(&address).copied().unwrap_or(0);
-        taken < QUESTIONS_MAX - self.all
+        taken < self.max - self.all
     }
 
     fn grant(&mut self, address: IpAddr) {
@@ -118,7 +131,7 @@ mod tests {
 
     #[test]
     fn every_address_leaves_room_for_the_next() {
-        let turns = Turns::default();
+        let turns = Turns::new(32);
         let mut held = Vec::new();
         let mut fill = |text: &str| {
             let take = || turns.take(ip(text), Duration::ZERO);
@@ -151,7 +164,7 @@ mod tests {
 
     #[test]
     fn those_that_wait_get_the_turns_that_end() {
-        let turns = Turns::default();
+        let turns = Turns::new(32);
         let long = Duration::from_secs(10);
         let take = |text: &str, limit| turns.take(ip(text), limit);
         let first: Vec<_> = (0..16).map(|_| take("192.0.2.1", long).unwrap()).collect();
