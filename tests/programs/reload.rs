@@ -3,15 +3,17 @@
 mod access;
 mod bystanders;
 mod faults;
+mod operation;
 mod outputs;
 mod pulls;
+mod storm;
 
 use crate::support::process::{ServerProcess, fact};
 use crate::support::web_service::Dir;
 use bystanders::Bystanders;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// A server whose configuration file changes, with others that must not notice.
 struct Changing {
@@ -20,6 +22,31 @@ struct Changing {
     http: SocketAddr,
     dir: Dir,
     bystanders: Bystanders,
+    /// A shell that sends signals: to start a program for each takes longer than what it causes.
+    shell: Shell,
+}
+
+/// A shell that reads commands; it ends when this is dropped.
+struct Shell(Child);
+
+impl Shell {
+    fn start() -> Shell {
+        let shell = Command::new("/bin/sh").stdin(Stdio::piped()).spawn();
+        Shell(shell.expect("a shell"))
+    }
+
+    fn run(&self, command: &str) {
+        let mut input = self.0.stdin.as_ref().expect("piped");
+        writeln!(input, "{command}").expect("a command");
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        // It may be gone already.
+        let _ = self.0.wait();
+    }
 }
 
 /// A change: the flags that it is about, the lines before and after, and what shows which of both hold.
@@ -47,13 +74,14 @@ impl Changing {
             http: http.expect("an address"),
             dir,
             bystanders,
+            shell: Shell::start(),
         }
     }
 
     /// Writes these lines in place of those that were given last, and has the server read them.
     fn send(&self, lines: &str) {
         write(&self.dir, &self.bystanders, lines);
-        hang_up(&self.server);
+        self.shell.run(&format!("kill -HUP {}", self.server.pid()));
     }
 
     /// The same, and waits until they hold; the flags that have changed.
@@ -107,10 +135,4 @@ fn write(dir: &Dir, bystanders: &Bystanders, lines: &str) -> String {
     let lines = lines.replace("OTHER", &other);
     let lines = lines.replace("DIR", &dir.as_ref().display().to_string());
     dir.write("f", &format!("{}\n{lines}\n", bystanders.flags))
-}
-
-fn hang_up(server: &ServerProcess) {
-    let pid = server.pid().to_string();
-    let sent = Command::new("kill").args(["-HUP", &pid]).status();
-    assert!(sent.expect("kill").success());
 }

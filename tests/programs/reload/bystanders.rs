@@ -76,15 +76,22 @@ impl Bystanders {
             pictures,
         } = self.begun.take().expect("begun");
         drop((publisher, viewer, beyond));
-        let mut files: Vec<PathBuf> = fs::read_dir(dir.path("records"))
-            .expect("recordings")
-            .map(|entry| entry.expect("an entry").path())
-            .filter(|path| path.to_string_lossy().contains("live_bystander_"))
-            .collect();
-        let file = files.pop().expect("a recording");
-        assert!(files.is_empty(), "{files:?}");
-        wait_until("the recording", || count_pictures(&file) == pictures);
+        // A file without sound begins a little later than its stream.
+        wait_until("a recording", || !recordings(dir).is_empty());
+        let files = recordings(dir);
+        assert_eq!(files.len(), 1, "{files:?}");
+        let file = &files[0];
+        wait_until("the recording", || count_pictures(file) == pictures);
     }
+}
+
+/// The files of their recording.
+pub(super) fn recordings(dir: &Dir) -> Vec<PathBuf> {
+    let files = fs::read_dir(dir.path("records")).into_iter().flatten();
+    let files = files.map(|entry| entry.expect("an entry").path());
+    files
+        .filter(|path| path.to_string_lossy().contains("live_bystander_"))
+        .collect()
 }
 
 /// Pictures in an FLV file that is perhaps not complete, without the header of the codec.
