@@ -69,3 +69,39 @@ impl Batch {
         self.common.hold_later(budget);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::framing::MessageClass;
+    use crate::rtmp::MessageType;
+
+    /// Bytes that are made while the batch waits for somebody count from then on.
+    #[test]
+    fn all_that_a_batch_takes_counts_once() {
+        let budget = Arc::new(Budget::new(1 << 30));
+        let payload = [&[0x17, 1, 0, 0, 0][..], &[7; 100_000]].concat();
+        let message = Message::untimed(MessageType::VIDEO, StreamId(1), payload);
+        let class = MessageClass::Media(StreamId(1));
+        for held_first in [true, false] {
+            let batch = Batch::new(vec![message.clone()], &mut Leaders::new(4096));
+            let before = batch.cost();
+            if held_first {
+                batch.hold(&budget);
+                assert_eq!(budget.held(), before);
+            }
+            for chunked in [true, false] {
+                let mut framing = Framing::flv(Vec::new(), chunked);
+                assert!(batch.take_common(&mut framing, StreamId(1)).is_none());
+                let _ = framing.begin(class, &message, &mut Vec::new());
+                let bytes = batch.take_common(&mut framing, StreamId(1));
+                assert!(bytes.is_some_and(|bytes| bytes.len() > 100_000));
+            }
+            batch.hold(&budget);
+            assert!(batch.cost() > before + 100_000);
+            assert_eq!(budget.held(), batch.cost(), "{held_first}");
+            drop(batch);
+            assert_eq!(budget.held(), 0);
+        }
+    }
+}

@@ -85,6 +85,10 @@ fn values_mean_what_they_say() {
     }
     let hosts = config("-http-host a.example -http-host fe80::1").http_host;
     assert_eq!(hosts, ["a.example", "fe80::1"]);
+    let media = config("-http-listen :8080 -http-listen [::1]:81 -http-origin https://a.example:8");
+    assert_eq!(media.http_listen, [":8080", "[::1]:81"]);
+    assert_eq!(media.http_origin, "https://a.example:8");
+    assert_eq!(config("").http_origin, "*");
     let url = config("-reconnect-url rtmp://b.example/live").reconnect_url;
     assert_eq!(url.as_deref(), Some("rtmp://b.example/live"));
 }
