@@ -8,8 +8,8 @@ const PAGE: &str = include_str!("player.html");
 /// What the page may do: run its own script, use its own style, ask this server, play what it
 /// received. The digests are those of the text between the tags. Any page may show it in a frame.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-ZBb/U6qJLmHHmzztTQLSjArpAmGWR+p00+jSckCXJ00='; \
-    style-src 'sha256-Fz4DoLoiWSPSyWJovUfCGDZ1sbaLRpujawnNMhINttU='; \
+    script-src 'sha256-dpJyV8xYBh+delwXB2kOml+VeE9pVWPan5xi3k1HCwg='; \
+    style-src 'sha256-QGHbJiwxt9qf+evn5KY1Mhv0glUmYwwHY4uB2M6Fb7U='; \
     connect-src 'self'; media-src 'self' blob:; img-src data:; \
     base-uri 'none'; form-action 'none'";
 

@@ -3,6 +3,7 @@
 use super::Site;
 use super::publisher::{Clip, End, LivePublisher};
 use crate::support::browser::Browser;
+use crate::support::wait_until;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -136,4 +137,20 @@ fn the_page_plays_sound_alone_to_those_who_may_listen() {
     browser.go_to(&site.url("/live/cam?token=s3cret"));
     wait_until_it_plays(&mut browser);
     browser.wait_for("document.querySelector('#listen').checkVisibility()");
+}
+
+#[test]
+fn a_page_that_was_left_holds_no_connection() {
+    let site = Site::start("");
+    let _publisher = LivePublisher::start(site.server.addr, "cam", &clip());
+    let mut browser = open(&site, "");
+    wait_until_it_plays(&mut browser);
+    // Chromium keeps the page for the way back.
+    browser.go_to(&site.url("/robots.txt"));
+    wait_until("the end of the viewer", || {
+        site.server.server().count().2 == 0
+    });
+    browser.run("history.back()");
+    browser.wait_for("location.pathname === '/live/cam'");
+    wait_until_it_plays(&mut browser);
 }
