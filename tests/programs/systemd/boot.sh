@@ -151,6 +151,24 @@ checks_of_tls() {
     wait "$publisher" || true
 }
 
+checks_of_the_file() {
+    in_box bash -c 'echo "grace 5s" >/etc/rtmp-server.conf'
+    configure "-config /etc/rtmp-server.conf"
+    in_box systemctl start rtmp-server || true
+    check "starts with a configuration file" "systemctl is-active rtmp-server"
+    in_box bash -c 'echo "grace 6s" >/etc/rtmp-server.conf; systemctl reload rtmp-server' || true
+    check "changes to another configuration" "$(log_has 6 'reloaded changed=grace')"
+    in_box bash -c 'echo "grace six" >/etc/rtmp-server.conf; systemctl reload rtmp-server && touch /run/reloaded' 2>/dev/null || true
+    check "fails to reload a wrong configuration" "! test -e /run/reloaded"
+    check "says as an error what is wrong with it" "$(log_has 3 'rtmp-server: /etc/rtmp-server.conf:1: -grace')"
+    check "goes on with the old one" "systemctl is-active rtmp-server && ! journalctl -u rtmp-server | grep -q 'cannot reload'"
+    in_box systemctl stop rtmp-server
+    in_box bash -c 'echo "-grace six" >/etc/rtmp-server.conf; systemctl start rtmp-server' 2>/dev/null || true
+    check "is not started again with a wrong configuration" \
+        "systemctl show rtmp-server | grep -qx NRestarts=0 && systemctl is-failed rtmp-server"
+    in_box systemctl reset-failed rtmp-server
+}
+
 checks_of_failures() {
     configure "" "WatchdogSec=2" "TimeoutAbortSec=1"
     in_box systemctl start rtmp-server || true
@@ -234,6 +252,7 @@ done
 [ "$tries" -lt 100 ] || fail "systemd does not start"
 failed=0
 checks_of_the_service
+checks_of_the_file
 checks_of_failures
 checks_of_the_socket
 checks_of_tls
