@@ -156,6 +156,10 @@ fn stream_members<'a>(
         ("drops", stream.drops.into()),
         ("cached_messages", stream.cached_messages.into()),
         ("cached_bytes", stream.cached_bytes.into()),
+        (
+            "left_out",
+            list(&stream.left_out, |codec| codec.as_str().into()),
+        ),
         ("relays", JsonValue::Array(relays.map(relay).collect())),
         (
             "recordings",

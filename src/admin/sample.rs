@@ -24,6 +24,7 @@ pub(super) fn stream(key: &str) -> StreamStats {
         cached_messages: 5,
         cached_bytes: 500,
         queue_depths: [1, 1, 1, 0, 0, 0, 0],
+        left_out: Vec::new(),
     }
 }
 

@@ -95,6 +95,11 @@ impl Audience {
         stats::depths(self.players().map(|viewer| viewer.outbox().waiting()))
     }
 
+    /// Codecs that viewers of fragments do not get.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        self.muxers.left_out()
+    }
+
     /// Whether a viewer was told that it plays.
     pub(super) fn has_started(&self) -> bool {
         self.viewers.iter().any(Viewer::has_started)

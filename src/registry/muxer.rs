@@ -19,6 +19,8 @@ pub(super) struct Muxer {
     beginning: Option<SharedBeginning>,
     kept: KeptFragments,
     first: Option<First>,
+    /// The codecs of tracks that are left out.
+    left_out: Vec<String>,
 }
 
 /// How long sound is waited for behind a keyframe, in ms.
@@ -99,6 +101,7 @@ impl Muxer {
             beginning: None,
             kept: KeptFragments::default(),
             first: None,
+            left_out: Vec::new(),
         };
         for media in cache.into_iter().flat_map(Cache::kept) {
             for event in muxer.push(media) {
@@ -106,6 +109,11 @@ impl Muxer {
             }
         }
         muxer
+    }
+
+    /// The codecs of tracks that are left out.
+    pub(super) fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     pub(super) fn choice(&self) -> TrackChoice {
@@ -149,6 +157,7 @@ impl Muxer {
     /// Another publication begins. If the times go on, so can responses, with the same tracks.
     pub(super) fn restart(&mut self, goes_on: bool) {
         self.forget();
+        self.left_out.clear();
         match goes_on {
             true => self.live.restart(),
             false => {
@@ -194,7 +203,11 @@ impl Muxer {
                 Some(MuxerEvent::Fragment(fragment))
             }
             LiveEvent::LeftOut(codec) => {
-                log!(Info, "track left out"; stream_key = key, format = "mp4", codec = codec);
+                // Publishers can change codecs as often as they like; each is said once.
+                if !self.left_out.contains(&codec) {
+                    log!(Info, "track left out"; stream_key = key, format = "mp4", codec = codec);
+                    self.left_out.push(codec);
+                }
                 None
             }
             LiveEvent::Ends(end) => {

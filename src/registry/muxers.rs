@@ -5,6 +5,7 @@ use super::muxer::Muxer;
 use super::refusal::Refusal;
 use crate::media::mp4::live::TrackChoice;
 use crate::rtmp::stream_key::StreamKey;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Most choices of a stream's tracks at a time: each takes memory and work of its own.
@@ -62,6 +63,13 @@ impl Muxers {
     pub(super) fn get(&self, choice: TrackChoice) -> Option<&Muxer> {
         let mut muxers = self.0.iter().map(|place| &place.muxer);
         muxers.find(|muxer| muxer.choice() == choice)
+    }
+
+    /// The codecs of tracks that are left out, each once.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        let muxers = self.0.iter().map(|place| &place.muxer);
+        let codecs: BTreeSet<&String> = muxers.flat_map(Muxer::left_out).collect();
+        codecs.into_iter().cloned().collect()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Muxer> {

@@ -431,6 +431,7 @@ impl Stream {
             cached_messages,
             cached_bytes,
             queue_depths: self.audience.queue_depths(),
+            left_out: self.audience.left_out(),
         })
     }
 

@@ -90,6 +90,8 @@ pub struct StreamStats {
     /// Histogram of the viewers' queues: how many hold more items than the bound of [`QUEUE_DEPTHS`]
     /// before, and at most that of the same index; the last has those above all bounds.
     pub queue_depths: [u64; QUEUE_DEPTHS.len() + 1],
+    /// Codecs that viewers of live MP4 do not get, for it has no place for them.
+    pub left_out: Vec<String>,
 }
 
 /// The upper bounds of [`StreamStats::queue_depths`].

@@ -65,6 +65,16 @@ fn stream(stream: &StreamStats) -> Vec<(&'static str, JsonValue)> {
         ("drops", stream.drops.into()),
         ("cached_messages", stream.cached_messages.into()),
         ("cached_bytes", stream.cached_bytes.into()),
+        (
+            "left_out",
+            JsonValue::Array(
+                stream
+                    .left_out
+                    .iter()
+                    .map(|codec| codec.as_str().into())
+                    .collect(),
+            ),
+        ),
     ]
 }
 

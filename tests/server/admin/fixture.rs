@@ -97,6 +97,10 @@ fn stream(number: usize, key: &str) -> StreamStats {
         cached_messages: 60 + number,
         cached_bytes: 70_000 + number,
         queue_depths: [n, 1, 2, 0, 0, 0, u64::from(number == 1)],
+        left_out: (number == 1)
+            .then(|| "VP8".to_owned())
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What viewers of live MP4 are sent.
 
 mod slow;
+mod wide;
 
 use super::{finish, real, send, settle, start};
 use crate::support::http::{HttpBody, HttpReply};
@@ -424,6 +425,21 @@ fn a_stream_without_a_place_in_mp4_is_refused() {
         );
         server.wait_for_count((1, 1, 0));
     }
+}
+
+#[test]
+fn a_track_without_a_place_in_mp4_is_left_out_and_told_of() {
+    let server = start("");
+    let mut publisher = server.publisher("x");
+    send(&mut publisher, &["V head 1 @0", "V key 1 @0"]);
+    for payload in [b"\xb6x", b"\x72x", b"\xb6x", b"\x72x"] {
+        publisher.send(&enhanced(MessageType::AUDIO, 0, payload));
+    }
+    settle(&mut publisher);
+    let mut viewer = Mp4Viewer::playing(&server, "/live/x.mp4");
+    viewer.expect(&["v!@0:1"]);
+    let left_out = server.server().snapshot().streams[0].left_out.clone();
+    assert_eq!(left_out, ["G711A", "Speex"]);
 }
 
 #[test]

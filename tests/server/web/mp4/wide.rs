@@ -1,0 +1,110 @@
+//! More viewers of live MP4 than one thread sends to, without sockets.
+
+use super::{BOTH, real};
+use rtmp_server::media::Codec;
+use rtmp_server::media::mp4::live::TrackChoice;
+use rtmp_server::queue::{self, Budget, Framing, Outbox, PeerKind, Transport, Writer};
+use rtmp_server::registry::{
+    LastHeard, Notices, Observer, Origin, PublicationStatus, Publisher, Recipient, Registry,
+    StreamSettings,
+};
+use rtmp_server::rtmp::stream_key::StreamKey;
+use rtmp_server::rtmp::{MessageType, StreamId};
+use rtmp_server::stats::Counters;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const VIEWERS: usize = 1200;
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn stream_begins(&self, _: &StreamKey) {}
+    fn stream_ends(&self, _: &StreamKey) {}
+    fn audience_changes(&self, _: &StreamKey, _: usize) {}
+    fn demand_changes(&self, _: &StreamKey, _: usize) {}
+    fn codec_appears(&self, _: &StreamKey, _: &str, _: MessageType, _: Codec) {}
+}
+
+impl Notices for Nobody {}
+
+/// Takes everything at once.
+#[derive(Default)]
+struct Taker(Mutex<Vec<u8>>);
+
+impl Transport for Taker {
+    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("a lock").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn hang_up(&self) {}
+}
+
+fn outbox(taker: &Arc<Taker>) -> (Arc<Outbox>, Writer) {
+    queue::outbox(
+        taker.clone(),
+        PeerKind::Client,
+        Framing::body(
+            b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n\r\n".to_vec(),
+            "video/mp4",
+            true,
+        ),
+        Arc::default(),
+        Arc::new(Budget::new(1 << 30)),
+    )
+}
+
+#[test]
+fn a_crowd_is_sent_the_same_bytes() {
+    let settings = StreamSettings {
+        gop_cache: true,
+        takeover: true,
+        grace: Duration::ZERO,
+        wait: Duration::ZERO,
+        chunk_size: 4096,
+    };
+    let registry = Registry::new(settings, Arc::new(Nobody), Arc::<Counters>::default());
+    let key = StreamKey::new("live/x").expect("a key");
+    let own = outbox(&Arc::default());
+    let publication = registry.publish(
+        &key,
+        Publisher {
+            conn_id: "c1".to_owned(),
+            outbox: own.0.clone(),
+            heard: Arc::new(LastHeard::now()),
+            origin: Origin::Client {
+                stream: StreamId(1),
+                name: "x".to_owned(),
+            },
+            via: Vec::new(),
+        },
+    );
+    let publication = publication.expect("published");
+    let send = |lines: &[&str]| publication.send(lines.iter().map(|line| real(line)));
+    assert_eq!(send(BOTH), PublicationStatus::Current);
+    let viewers: Vec<_> = (0..VIEWERS)
+        .map(|number| {
+            let taker = Arc::<Taker>::default();
+            let (outbox, writer) = outbox(&taker);
+            let notices = Box::new(Nobody);
+            let recipient =
+                Recipient::fragments(number.to_string(), TrackChoice::default(), notices);
+            let subscription = registry.subscribe(&key, &outbox, recipient);
+            (taker, outbox, writer, subscription.expect("subscribed"))
+        })
+        .collect();
+    let status = send(&[
+        "V inter 4 @80",
+        "A sound 5 @23",
+        "V key 6 @120",
+        "V inter 7 @160",
+    ]);
+    assert_eq!(status, PublicationStatus::Current);
+    let bytes = |taker: &Taker| taker.0.lock().expect("a lock").clone();
+    let first = bytes(&viewers[0].0);
+    let moofs = first.windows(4).filter(|word| word == b"moof").count();
+    assert_eq!(moofs, 4, "what it begins with as one, and three");
+    assert!(viewers.iter().all(|(taker, ..)| bytes(taker) == first));
+}
