@@ -10,6 +10,7 @@ mod rates;
 mod routes;
 #[cfg(test)]
 mod sample;
+mod stat;
 mod state;
 mod vars;
 

@@ -14,6 +14,10 @@ pub(super) struct BitRate {
     pub received: u64,
     /// What the server sends: in all, or to the viewers of one stream.
     pub sent: u64,
+    /// What the publisher of one stream sends of audio.
+    pub audio: u64,
+    /// What the publisher of one stream sends of video.
+    pub video: u64,
 }
 
 /// Counters at a moment.
@@ -22,6 +26,8 @@ struct ByteCounts {
     at: Instant,
     received: u64,
     sent: u64,
+    audio: u64,
+    video: u64,
 }
 
 /// The counters of the last [`WINDOW`], oldest first.
@@ -57,6 +63,8 @@ impl History {
         BitRate {
             received: per_second(last.received - first.received),
             sent: per_second(last.sent - first.sent),
+            audio: per_second(last.audio.saturating_sub(first.audio)),
+            video: per_second(last.video.saturating_sub(first.video)),
         }
     }
 }
@@ -77,6 +85,8 @@ impl Rates {
             at: now,
             received: snapshot.totals.bytes_in,
             sent: snapshot.totals.bytes_out,
+            audio: 0,
+            video: 0,
         });
         let mut before = std::mem::take(&mut self.streams);
         for stream in &snapshot.streams {
@@ -87,6 +97,8 @@ impl Rates {
                 at: now,
                 received: stream.bytes_in,
                 sent: stream.bytes_out,
+                audio: stream.audio_bytes,
+                video: stream.video_bytes,
             });
             self.streams
                 .insert(stream.key.clone(), (stream.publication, history));

@@ -2,7 +2,7 @@
 
 use super::permission::may_hang_up;
 use super::state::AdminState;
-use super::{api, prometheus, vars};
+use super::{api, prometheus, stat, vars};
 use crate::http::percent_decoded;
 use crate::http::server::{Ends, HttpRequest, Method, Response};
 use crate::json::JsonValue;
@@ -33,6 +33,7 @@ enum Resource {
     Health,
     Metrics,
     Vars,
+    Stat,
     Status,
     Streams,
     Stream(String),
@@ -54,6 +55,7 @@ impl Resource {
             "/healthz" => Resource::Health,
             "/metrics" => Resource::Metrics,
             "/debug/vars" => Resource::Vars,
+            "/stat" => Resource::Stat,
             "/api/status" => Resource::Status,
             "/api/streams" => Resource::Streams,
             "/api/connections" => Resource::Connections,
@@ -107,6 +109,10 @@ fn show(state: &AdminState, resource: &Resource) -> Response {
             .with_header("Referrer-Policy", "no-referrer"),
         Resource::Health => health(state),
         Resource::Vars => Response::found(JSON, vars::render(&state.snapshot())),
+        Resource::Stat => {
+            let text = stat::render(&state.snapshot(), &state.rates());
+            Response::found(stat::CONTENT_TYPE, text)
+        }
         Resource::Metrics => {
             let text = prometheus::render(&state.snapshot(), &state.rates());
             Response::found(prometheus::CONTENT_TYPE, text)

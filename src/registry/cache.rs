@@ -5,6 +5,9 @@ use super::keyframes::Keyframes;
 use super::media_message::MediaMessage;
 use super::presentation::Presentation;
 use super::selection::{Selection, Wants};
+use crate::media::config::Config;
+use crate::media::sample::MediaType;
+use crate::media::tracks::StreamTracks;
 use crate::media::{Content, Tracks};
 use crate::rtmp::data::ON_META_DATA;
 use crate::rtmp::{Message, MessageType};
@@ -111,6 +114,26 @@ impl Cache {
     /// The tracks of the publication, once a viewer has needed them.
     pub(super) fn presentation(&self) -> Option<&Presentation> {
         self.presentation.as_ref()
+    }
+
+    /// The configurations of the first tracks of pictures and of sound, where headers and the first picture
+    /// and sound that are kept tell of them.
+    pub(super) fn configs(&self) -> (Option<Config>, Option<Config>) {
+        let mut tracks = StreamTracks::default();
+        let mut events = Vec::new();
+        let pictures = || self.gop.iter().flat_map(Gop::messages);
+        let picture = pictures().find(|media| media.is_keyframe());
+        let sound = pictures().find(|media| media.is_sound());
+        for media in self.headers.iter().chain(picture).chain(sound) {
+            let Message { kind, payload, .. } = &media.message;
+            tracks.read(*kind, 0, payload, &mut events);
+        }
+        let first = |medium: MediaType| {
+            let mut known = tracks.known();
+            let found = known.find(|(_, config)| config.format.medium() == medium);
+            found.map(|(_, config)| config.clone())
+        };
+        (first(MediaType::Video), first(MediaType::Audio))
     }
 
     /// The video tracks that the publication has now, without those that have ended.

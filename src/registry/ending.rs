@@ -34,6 +34,10 @@ pub struct Traffic {
     pub audio: u64,
     /// Video messages, headers included.
     pub video: u64,
+    /// Payload bytes of audio messages.
+    pub audio_bytes: u64,
+    /// Payload bytes of video messages.
+    pub video_bytes: u64,
     /// Payload bytes of all messages, data included.
     pub bytes: u64,
     /// Messages that were left out for slow viewers, counted for each of them.

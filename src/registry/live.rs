@@ -185,10 +185,12 @@ impl Live {
         match message.kind {
             MessageType::AUDIO => {
                 traffic.audio += 1;
+                traffic.audio_bytes += message.payload.len() as u64;
                 counters.messages_audio.add(1);
             }
             MessageType::VIDEO => {
                 traffic.video += 1;
+                traffic.video_bytes += message.payload.len() as u64;
                 counters.messages_video.add(1);
             }
             _ => {}

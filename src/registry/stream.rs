@@ -412,6 +412,7 @@ impl Stream {
         let live = self.live();
         let cache = live.map(Live::cache);
         let (cached_messages, cached_bytes) = cache.map_or((0, 0), Cache::depth);
+        let (video, audio) = cache.map_or((None, None), Cache::configs);
         let traffic = figures.traffic;
         Some(StreamStats {
             key: self.key.as_str().to_owned(),
@@ -423,6 +424,11 @@ impl Stream {
             video_codec: traffic.video_codec,
             audio_codec: traffic.audio_codec,
             metadata: stats::metadata(cache.and_then(Cache::metadata)),
+            video,
+            audio,
+            timestamp_ms: figures.time.0,
+            audio_bytes: traffic.audio_bytes,
+            video_bytes: traffic.video_bytes,
             audio_messages: traffic.audio,
             video_messages: traffic.video,
             bytes_in: traffic.bytes,

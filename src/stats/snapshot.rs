@@ -3,6 +3,7 @@
 use super::counters::Totals;
 use super::protocol::Protocol;
 use crate::media::Codec;
+use crate::media::config::Config;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -73,6 +74,16 @@ pub struct StreamStats {
     pub audio_codec: Option<Codec>,
     /// What the publisher's metadata says.
     pub metadata: Metadata,
+    /// The configuration of the first track of pictures, where it is known.
+    pub video: Option<Config>,
+    /// The configuration of the first track of sound, where it is known.
+    pub audio: Option<Config>,
+    /// The time of the last message, as viewers see it, in ms.
+    pub timestamp_ms: u32,
+    /// Payload bytes of audio of this publication.
+    pub audio_bytes: u64,
+    /// Payload bytes of video of this publication.
+    pub video_bytes: u64,
     /// Audio messages of this publication.
     pub audio_messages: u64,
     /// Video messages of this publication.

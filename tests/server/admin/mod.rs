@@ -5,6 +5,7 @@ mod contents;
 mod fixture;
 mod http;
 mod page;
+mod stat;
 mod withstand;
 
 use client::Reply;
