@@ -8,6 +8,5 @@ mod media {
     mod hls;
     mod mp4;
     use crate::support::mp4_reader;
-    mod playlist_reader;
     mod recorder;
 }

@@ -160,6 +160,10 @@ with_defaults! {
         pub http_listen: Vec<String> = Vec::new(),
         /// `-http-origin`: the pages that may use them; `*`: all.
         pub http_origin: String = "*".to_owned(),
+        /// `-hls-segment`: the shortest segment of HLS.
+        pub hls_segment: Duration = Duration::from_secs(2),
+        /// `-hls-part`: the usual part of a segment.
+        pub hls_part: Duration = Duration::from_millis(500),
         /// `-reconnect-url`: where clients are sent on SIGUSR1; `None`: to the same address.
         pub reconnect_url: Option<String> = None,
         /// `-shutdown-timeout`: how long a stop may take before it is forced.

@@ -80,7 +80,10 @@ pub const EFFECTS: &[(Effect, &[&str])] = &[
             "segment-pattern",
         ],
     ),
-    (Effect::NextViewer, &["tracks", "wait-stream"]),
+    (
+        Effect::NextViewer,
+        &["tracks", "wait-stream", "hls-segment", "hls-part"],
+    ),
     (
         Effect::Restart,
         &[

@@ -106,6 +106,18 @@ pub(super) fn duration(value: &str) -> Result<Duration, Invalid> {
     bounded.ok_or_else(|| Invalid::must_be(format!("{HOURS_MAX}h at most")))
 }
 
+/// Reads a duration from `min` to `max`, which `range` says in words.
+pub(super) fn duration_within(
+    value: &str,
+    min: Duration,
+    max: Duration,
+    range: &str,
+) -> Result<Duration, Invalid> {
+    let duration = duration(value)?;
+    let bounded = (min..=max).contains(&duration).then_some(duration);
+    bounded.ok_or_else(|| Invalid::must_be(range))
+}
+
 /// Reads a duration in Go's notation, however long. `None`: the text is something else.
 pub(super) fn go_duration(value: &str) -> Option<Duration> {
     if value == "0" {

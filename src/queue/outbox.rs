@@ -367,7 +367,8 @@ impl Outbox {
         }
     }
 
-    pub(super) fn count_bytes(&self, bytes: usize) {
+    /// Counts bytes that the peer was sent on another way.
+    pub(crate) fn count_bytes(&self, bytes: usize) {
         self.sent.bytes.add(bytes as u64);
         match self.kind {
             PeerKind::Client => self.counters.bytes_out.add(bytes as u64),

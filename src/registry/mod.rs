@@ -57,7 +57,7 @@ use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{Counters, PublicationId, StreamStats};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use streams::Streams;
 use subscription_id::SubscriptionId;
 
@@ -89,6 +89,11 @@ impl Registry {
     /// for from now on.
     pub fn set_settings(&self, settings: StreamSettings) {
         self.0.streams.context().set_settings(settings);
+    }
+
+    /// How long viewers wait for a stream to begin, as of now.
+    pub fn wait_limit(&self) -> Duration {
+        self.0.streams.context().settings().wait
     }
 
     /// Makes `publisher` the publisher of `key`.

@@ -39,6 +39,8 @@ pub(super) struct AccessRequest<'a> {
 pub(super) struct Admitted {
     /// Whether a web service was asked: the client may have left meanwhile.
     pub(super) waited: bool,
+    /// Whether the client had to show something.
+    pub(super) checked: bool,
     /// What the stream is to be called, if not as the client calls it.
     pub(super) renamed: Option<StreamPath>,
 }
@@ -115,7 +117,11 @@ fn decide(
     if passed != Passed::Open {
         context.counters.auth_successes.add(1);
     }
-    Ok(Admitted { waited, renamed })
+    Ok(Admitted {
+        waited,
+        checked: passed != Passed::Open,
+        renamed,
+    })
 }
 
 fn question(details: &RequestDetails) -> NotifyQuestion {

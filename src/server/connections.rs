@@ -274,6 +274,8 @@ struct Peers {
     known: HashMap<ConnId, Arc<Peer>>,
     total: usize,
     per_ip: HashMap<IpAddr, usize>,
+    /// Viewers without a connection that lasts.
+    sessions: HashMap<ConnId, Arc<Peer>>,
     /// Sockets of all connections, handshake or not.
     sockets: HashMap<ConnId, Arc<SharedSocket>>,
 }
@@ -299,6 +301,7 @@ impl Connections {
                 limits,
                 closed: false,
                 known: HashMap::new(),
+                sessions: HashMap::new(),
                 total: 0,
                 per_ip: HashMap::new(),
                 sockets: HashMap::new(),
@@ -349,16 +352,38 @@ impl Connections {
 
     /// All that have shaken hands.
     pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
-        self.lock().known.values().cloned().collect()
+        let peers = self.lock();
+        let all = peers.known.values().chain(peers.sessions.values());
+        all.cloned().collect()
     }
 
     /// The one with that name, if it has shaken hands.
     pub(super) fn peer(&self, id: &str) -> Option<Arc<Peer>> {
-        self.lock()
-            .known
-            .values()
-            .find(|peer| peer.id == id)
-            .cloned()
+        let peers = self.lock();
+        let mut all = peers.known.values().chain(peers.sessions.values());
+        all.find(|peer| peer.id == id).cloned()
+    }
+
+    /// A number for a viewer without a connection that lasts.
+    pub(super) fn session_id(&self) -> ConnId {
+        ConnId(self.next_number.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Makes such a viewer known, as long as that is held. `None`: the server stops.
+    pub(super) fn introduce(
+        self: &Arc<Self>,
+        id: ConnId,
+        peer: &Arc<Peer>,
+    ) -> Option<KnownSession> {
+        let mut peers = self.lock();
+        if peers.closed {
+            return None;
+        }
+        peers.sessions.insert(id, Arc::clone(peer));
+        Some(KnownSession {
+            connections: Arc::clone(self),
+            id,
+        })
     }
 
     /// Looks again at what the system has room for, if it is time to.
@@ -447,6 +472,18 @@ impl Admission {
         }
         peers.known.insert(self.id, Arc::clone(peer));
         Some(Registered(self))
+    }
+}
+
+/// A viewer without a connection that lasts, whom others can see as long as it is held.
+pub(super) struct KnownSession {
+    connections: Arc<Connections>,
+    id: ConnId,
+}
+
+impl Drop for KnownSession {
+    fn drop(&mut self) {
+        self.connections.lock().sessions.remove(&self.id);
     }
 }
 

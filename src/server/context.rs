@@ -12,6 +12,7 @@ use crate::registry::Registry;
 use crate::remote::LinkSettings;
 use crate::stats::Counters;
 use crate::sync::Mutex;
+use crate::web::Hls;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -26,6 +27,7 @@ pub(super) struct Context {
     pub ingest: Arc<Ingest>,
     pub pulls: Arc<Pulls>,
     pub connections: Arc<Connections>,
+    pub hls: Hls,
     pub pacing: Pacing,
     pub counters: Arc<Counters>,
     /// How busy the server is.

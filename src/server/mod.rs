@@ -23,6 +23,7 @@ mod ticker;
 mod trim;
 mod watch;
 mod web;
+mod web_session;
 
 use crate::admin::{AdminServer, AdminSource};
 use crate::args::{Config, Faults};
@@ -157,6 +158,7 @@ impl Server {
         drop(self.acceptors);
         self.webs.iter_mut().for_each(WebServer::close);
         drop(self.tls_acceptor);
+        self.context.hls.close();
         self.context.connections.close();
         for thread in self.threads {
             // One that has panicked has ended as well.

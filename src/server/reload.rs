@@ -54,6 +54,7 @@ impl Applied {
         context
             .connections
             .set_limits(setup::connection_limits(config));
+        context.hls.set_settings(setup::hls_settings(config));
         let all_tracks = setup::all_tracks(config);
         context.all_tracks.store(all_tracks, Ordering::Relaxed);
         for admin in admins {

@@ -16,6 +16,7 @@ use crate::hooks::Hooks;
 use crate::ingest::{DemandObserver, Ingest, IngestSettings};
 use crate::ip_range::IpRange;
 use crate::log;
+use crate::media::hls::HlsSettings;
 use crate::net::{self, Merge, Workload};
 use crate::notify::Notify;
 use crate::queue::Budget;
@@ -25,6 +26,7 @@ use crate::stats::Counters;
 use crate::sync::Mutex;
 use crate::sys;
 use crate::tls::{self, TlsFront, TlsSetup};
+use crate::web::Hls;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
@@ -185,6 +187,7 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         notify,
         hooks,
         registry: ingest.registry.clone(),
+        hls: Hls::new(hls_settings(config), ingest.registry.clone()),
         ingest,
         pulls,
         connections: Arc::new(Connections::new(connection_limits(config), capacity)),
@@ -224,6 +227,14 @@ pub(super) fn access(config: &Config) -> Access {
     Access {
         token: token.map(str::to_owned),
         hosts: config.http_host.clone(),
+    }
+}
+
+/// What `-hls-segment` and `-hls-part` say.
+pub(super) fn hls_settings(config: &Config) -> HlsSettings {
+    HlsSettings {
+        segment_ms: config.hls_segment.as_millis() as u32,
+        part_ms: config.hls_part.as_millis() as u32,
     }
 }
 

@@ -8,6 +8,7 @@ use super::events::{self, PlayInfo};
 use super::listener::{self, ConnectionRefusal};
 use super::notified;
 use super::refusals;
+use super::web_session::{Session, SessionViewer};
 use crate::auth::{Action, Answer};
 use crate::connection::Error;
 use crate::http::server::NoRoom;
@@ -20,10 +21,11 @@ use crate::rtmp::command::ClientInfo;
 use crate::rtmp::session::RequestDetails;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::sync::Mutex;
-use crate::web::{Outcome, PlayRefusal, Viewing, WebConnection, WebHost};
+use crate::web::{Access, Hls, Outcome, PlayRefusal, Viewing, WebConnection, WebHost, WebSession};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The server as media over HTTP sees it.
 pub(super) struct WebClients(pub(super) Arc<Context>);
@@ -34,6 +36,9 @@ const LIVE: RequestDetails = RequestDetails::Play {
     duration: None,
     reset: None,
 };
+
+/// How often it is looked whether a stream that is fetched is there.
+const FETCH_TICK: Duration = Duration::from_millis(50);
 
 /// A connection by HTTP.
 struct WebClient {
@@ -159,7 +164,7 @@ impl WebClient {
 }
 
 impl WebConnection for WebClient {
-    fn may_play(&self, path: &StreamPath) -> bool {
+    fn access(&self, path: &StreamPath) -> Access {
         let request = AccessRequest {
             action: Action::Play,
             path,
@@ -170,15 +175,69 @@ impl WebConnection for WebClient {
             answer: Answer::Recent,
         };
         let admitted = access::check(&self.context, &self.client(), &request);
-        admitted.is_ok_and(|admitted| {
-            let renamed = admitted.renamed.map(|other| (path.key.clone(), other));
-            *self.renamed.lock() = renamed;
-            true
-        })
+        let Ok(admitted) = admitted else {
+            return Access::Denied;
+        };
+        let renamed = admitted.renamed.map(|other| (path.key.clone(), other));
+        *self.renamed.lock() = renamed;
+        match admitted.checked {
+            true => Access::Checked,
+            false => Access::Open,
+        }
+    }
+
+    fn renamed(&self, key: &StreamKey) -> Option<StreamKey> {
+        WebClient::renamed(self, key).map(|path| path.key)
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.addr
+    }
+
+    fn hls(&self) -> &Hls {
+        &self.context.hls
+    }
+
+    fn fetch(&self, key: &StreamKey) -> bool {
+        let context = &self.context;
+        if !context.pulls.can_fetch(key) || self.want(key).is_err() {
+            return false;
+        }
+        let end = Instant::now() + context.registry.wait_limit();
+        while !context.registry.is_live(key) {
+            if Instant::now() >= end || context.is_stopping() {
+                return false;
+            }
+            thread::sleep(FETCH_TICK);
+        }
+        true
+    }
+
+    fn begin_session(
+        &self,
+        path: &StreamPath,
+        user_agent: &str,
+    ) -> Result<Arc<dyn WebSession>, PlayRefusal> {
+        let renamed = WebClient::renamed(self, &path.key);
+        let played = renamed.as_ref().unwrap_or(path);
+        self.want(&played.key)?;
+        let viewer = SessionViewer {
+            addr: self.addr,
+            path: played,
+            user_agent,
+            about: self.about(path, user_agent),
+            stream: described(path),
+        };
+        let session = Session::begin(&self.context, viewer)?;
+        Ok(Arc::new(session))
+    }
+
+    fn count_sent(&self, bytes: usize) {
+        self.context.counters.bytes_out.add(bytes as u64);
     }
 
     fn is_published(&self, key: &StreamKey) -> bool {
-        let renamed = self.renamed(key);
+        let renamed = WebClient::renamed(self, key);
         let key = renamed.as_ref().map_or(key, |path| &path.key);
         self.context.registry.is_published(key)
     }
@@ -190,7 +249,7 @@ impl WebConnection for WebClient {
     ) -> Result<(), PlayRefusal> {
         let (context, began) = (&self.context, Instant::now());
         let (asked, protocol) = (viewing.path, viewing.protocol);
-        let renamed = self.renamed(&asked.key);
+        let renamed = WebClient::renamed(self, &asked.key);
         let path = renamed.as_ref().unwrap_or(asked);
         let about = self.about(asked, viewing.user_agent);
         let viewing = Viewing { path, ..viewing };

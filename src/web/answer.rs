@@ -1,7 +1,8 @@
 //! What is answered to a request.
 
 use super::flv;
-use super::host::WebConnection;
+use super::hls;
+use super::host::{Access, WebConnection};
 use super::mp4;
 use super::page;
 use super::refusal::{error, not_found};
@@ -33,7 +34,8 @@ pub(super) fn answer(connection: &Arc<dyn WebConnection>, request: &HttpRequest)
         Resource::Flv(path) => guarded(connection, request, path, flv::response),
         Resource::Mp4(path) => guarded(connection, request, path, mp4::response),
         Resource::Page(_) => page::response(),
-        Resource::Playlist(_) | Resource::HlsFile(..) => not_found(),
+        Resource::Playlist(path) => hls::index(connection, request, &path),
+        Resource::HlsFile(path, name) => hls::file(connection, request, &path, &name),
     }
 }
 
@@ -54,7 +56,7 @@ fn guarded(
     path: StreamPath,
     respond: fn(&Arc<dyn WebConnection>, &HttpRequest, StreamPath) -> Response,
 ) -> Response {
-    if !connection.may_play(&path) {
+    if connection.access(&path) == Access::Denied {
         return error(403, "access denied");
     }
     if request.method == Method::Head && !connection.is_published(&path.key) {

@@ -1,5 +1,7 @@
 //! The server behind media over HTTP, as seen from here.
 
+use super::hls::Hls;
+use super::session::WebSession;
 use crate::http::server::NoRoom;
 use crate::net::SharedSocket;
 use crate::queue::{Framing, Outbox, Writer};
@@ -26,7 +28,35 @@ pub trait WebHost: Send + Sync + 'static {
 /// A connection that has its place as long as this is held.
 pub trait WebConnection: Send + Sync {
     /// Whether the client may play the stream at `path`. Blocks while a web service is asked.
-    fn may_play(&self, path: &StreamPath) -> bool;
+    fn access(&self, path: &StreamPath) -> Access;
+
+    /// What the stream that the client was let in to by the name `key` is called here, if it is called
+    /// otherwise.
+    fn renamed(&self, key: &StreamKey) -> Option<StreamKey>;
+
+    /// Where the client comes from.
+    fn address(&self) -> SocketAddr;
+
+    /// The streams that are packaged as HLS.
+    fn hls(&self) -> &Hls;
+
+    /// Has the stream fetched from elsewhere, if that is where it comes from, and waits until it is
+    /// there. Whether it is.
+    fn fetch(&self, key: &StreamKey) -> bool;
+
+    /// Makes the client a viewer of the stream who fetches what it wants, until that is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`PlayRefusal`].
+    fn begin_session(
+        &self,
+        path: &StreamPath,
+        user_agent: &str,
+    ) -> Result<Arc<dyn WebSession>, PlayRefusal>;
+
+    /// Counts bytes that the client was sent and that belong to no viewer.
+    fn count_sent(&self, bytes: usize);
 
     /// Whether somebody publishes the stream now, or did a moment ago.
     fn is_published(&self, key: &StreamKey) -> bool;
@@ -42,6 +72,17 @@ pub trait WebConnection: Send + Sync {
         viewing: Viewing,
         send: &mut dyn FnMut(&Arc<Outbox>, Writer) -> Outcome,
     ) -> Result<(), PlayRefusal>;
+}
+
+/// Whether a client may play a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everyone may play it.
+    Open,
+    /// The client has shown that it may.
+    Checked,
+    /// It may not. The log was told why.
+    Denied,
 }
 
 /// What a viewer watches, and how.

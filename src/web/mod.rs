@@ -5,16 +5,22 @@
 
 mod answer;
 mod flv;
+mod hls;
 mod host;
 mod limits;
 mod mp4;
 mod page;
 mod refusal;
 mod resource;
+mod session;
 mod viewer;
 
-pub use host::{Outcome, PlayRefusal, Viewing, WebConnection, WebHost};
+pub use hls::{
+    Hls, IDLE_MAX, RELOAD_WAIT_MAX, SESSIONS_MAX, SESSIONS_PER_ADDRESS_MAX, STREAMS_MAX,
+};
+pub use host::{Access, Outcome, PlayRefusal, Viewing, WebConnection, WebHost};
 pub use limits::{BODY_LEN_MAX, HEAD_LEN_MAX, IDLE_LIMIT, READ_LIMIT, WRITE_LIMIT};
+pub use session::WebSession;
 
 use crate::http::server::{
     Ends, Handler, HttpRequest, HttpServer, HttpSettings, NoRoom, Response, Service,

@@ -10,6 +10,7 @@ pub mod mp4_reader;
 pub mod notation;
 pub mod other_server;
 pub mod page;
+pub mod playlist_reader;
 pub mod process;
 pub mod render;
 pub mod web_service;

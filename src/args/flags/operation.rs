@@ -5,8 +5,9 @@ use super::super::flag::Takes::{Many, Nothing, One, OneSecret};
 use super::super::flag::{Flag, add, put};
 use super::super::secret::Secret;
 use super::super::values::{
-    address, duration, host_name, number, origin, positive, rtmp_url, signed_key,
+    address, duration, duration_within, host_name, number, origin, positive, rtmp_url, signed_key,
 };
+use std::time::Duration;
 
 pub(super) const FLAGS: &[Flag] = &[
     Flag {
@@ -43,6 +44,26 @@ pub(super) const FLAGS: &[Flag] = &[
         help: "the web pages that may play streams over HTTP, as https://HOST; * means all\n\
                (default *)",
         set: |draft, value| put(&mut draft.config.http_origin, origin(value)),
+    },
+    Flag {
+        name: "hls-segment",
+        takes: One("D"),
+        help: "the shortest segment of HLS; the next keyframe ends it (default 2s)",
+        set: |draft, value| {
+            let (min, max) = (Duration::from_millis(500), Duration::from_secs(20));
+            let segment = duration_within(value, min, max, "from 500ms to 20s");
+            put(&mut draft.config.hls_segment, segment)
+        },
+    },
+    Flag {
+        name: "hls-part",
+        takes: One("D"),
+        help: "the usual part of a segment, for low latency (default 500ms)",
+        set: |draft, value| {
+            let (min, max) = (Duration::from_millis(100), Duration::from_secs(2));
+            let part = duration_within(value, min, max, "from 100ms to 2s");
+            put(&mut draft.config.hls_part, part)
+        },
     },
     Flag {
         name: "metrics-addr",

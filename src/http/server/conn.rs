@@ -102,6 +102,9 @@ impl Admit for AdmitHttp {
     }
 }
 
+/// How many bytes of a body that others have too are sent within the limit of time.
+const SLICE_LEN: usize = 64 << 10;
+
 /// Tells a peer that there is no room for it, if its socket takes that at once.
 fn refuse(state: &ServerState, socket: &SharedSocket) {
     let response = (state.settings.error)(503, TOO_MANY);
@@ -197,7 +200,10 @@ impl HttpConn<'_> {
         }
         let response = self.handler.answer(&request);
         log!(Debug, "HTTP request"; peer_addr = self.peer, path = request.path, status = response.status);
-        let whole = matches!(response.body, ResponseBody::Whole(_) | ResponseBody::None);
+        let whole = matches!(
+            response.body,
+            ResponseBody::Whole(_) | ResponseBody::Shared(_) | ResponseBody::None
+        );
         let head_only = request.method == Method::Head;
         let lasts = matches!(response.body, ResponseBody::Live(_)) && !head_only;
         let keep_alive = request.keep_alive && !self.state.is_closing();
@@ -242,6 +248,14 @@ impl Output<'_> {
                 return self.send_live(bytes, live, delivery.framing);
             }
             ResponseBody::Whole(body) if !delivery.head_only => bytes.extend_from_slice(&body),
+            ResponseBody::Shared(pieces) if !delivery.head_only => {
+                self.write(&bytes)?;
+                // However long it is, a client that takes some of it is not cut off.
+                let mut slices = pieces.iter().flat_map(|piece| piece.chunks(SLICE_LEN));
+                return slices
+                    .try_for_each(|slice| self.write(slice))
+                    .map(|()| StreamEnd::Complete);
+            }
             _ => {}
         }
         self.write(&bytes).map(|()| StreamEnd::Complete)

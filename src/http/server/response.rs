@@ -23,6 +23,8 @@ pub struct Response {
 pub(super) enum ResponseBody {
     /// Bytes whose number is told in the head.
     Whole(Cow<'static, [u8]>),
+    /// The same, in pieces that others have too.
+    Shared(Vec<Arc<[u8]>>),
     /// Pieces that are sent as they come, for as long as it takes.
     Stream(Box<dyn BodyStream>),
     /// Bytes that others send over the connection.
@@ -35,6 +37,7 @@ impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             ResponseBody::Whole(bytes) => write!(f, "{} bytes", bytes.len()),
+            ResponseBody::Shared(pieces) => write!(f, "{} pieces", pieces.len()),
             ResponseBody::Stream(_) => write!(f, "stream"),
             ResponseBody::Live(_) => write!(f, "live"),
             ResponseBody::None => write!(f, "none"),
@@ -101,6 +104,11 @@ impl Response {
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         };
         Response::new(content_type, ResponseBody::Whole(bytes))
+    }
+
+    /// A resource of this media type that others are sent as well.
+    pub fn shared(content_type: &'static str, pieces: Vec<Arc<[u8]>>) -> Response {
+        Response::new(content_type, ResponseBody::Shared(pieces))
     }
 
     /// A resource of this media type that is sent piece by piece.
@@ -179,6 +187,10 @@ impl Response {
         match (&self.body, delivery.framing) {
             (ResponseBody::None, _) => {}
             (ResponseBody::Whole(bytes), _) => header("Content-Length", &bytes.len().to_string()),
+            (ResponseBody::Shared(pieces), _) => {
+                let len: usize = pieces.iter().map(|piece| piece.len()).sum();
+                header("Content-Length", &len.to_string());
+            }
             (ResponseBody::Stream(_) | ResponseBody::Live(_), StreamFraming::Chunked) => {
                 header("Transfer-Encoding", "chunked")
             }

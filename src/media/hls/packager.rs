@@ -390,7 +390,9 @@ impl Packager {
     /// Whether there is something to play.
     pub fn has_begun(&self) -> bool {
         let mut windows = self.renditions.iter().map(|rendition| &rendition.window);
-        !self.renditions.is_empty() && windows.all(|window| !window.segments.is_empty())
+        !self.renditions.is_empty()
+            && windows
+                .all(|window| window.has_begun() || self.is_over() && !window.segments.is_empty())
     }
 
     /// Whether nothing of the stream can be played: what has come is of codecs without a place here.

@@ -43,15 +43,18 @@ impl Reload {
     pub(super) fn readiness(self, window: &Window, grid: &PartGrid, is_over: bool) -> Readiness {
         let growing = window.open_sequence();
         let parts = window.open_parts() as u64;
+        if is_over && (self.segment.is_some() || self.part.is_none()) {
+            return match window.segments.is_empty() {
+                true => Readiness::Waits,
+                false => Readiness::Ready,
+            };
+        }
         let (segment, part) = match (self.segment, self.part) {
             (None, Some(_)) => return Readiness::Impossible,
-            (None, None) if window.segments.is_empty() => return Readiness::Waits,
+            (None, None) if !window.has_begun() => return Readiness::Waits,
             (None, None) => return Readiness::Ready,
             (Some(segment), part) => (segment, part),
         };
-        if is_over {
-            return Readiness::Ready;
-        }
         if segment > growing + SEGMENTS_AHEAD_MAX {
             return Readiness::Impossible;
         }
@@ -74,7 +77,7 @@ impl Reload {
             }
             (None, Some(_)) => false,
         };
-        if is_there && !window.segments.is_empty() {
+        if is_there && window.has_begun() {
             Readiness::Ready
         } else {
             Readiness::Waits

@@ -24,6 +24,8 @@ const STALL: i64 = TICKS_A_SECOND;
 /// have whole milliseconds.
 const EARLY: i64 = 50 * TICKS_A_MS;
 
+const NANOS_A_TICK: i64 = 10_000;
+
 /// Of a stream whose keyframes are not known, the first segment ends without one when it is this
 /// long: somebody waits for it.
 const FIRST_SEGMENT: i64 = 6 * TICKS_A_SECOND;
@@ -138,6 +140,21 @@ struct Clock {
     interval: i64,
 }
 
+/// Where a part ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Before what is decoded then, in ticks.
+    At(i64),
+    /// Behind everything that there is.
+    All,
+}
+
+/// Ticks in nanoseconds. Times were rounded down to ticks, so this is the last that is not later.
+fn nanos(ticks: i64) -> u64 {
+    let nanos = ticks.saturating_mul(NANOS_A_TICK);
+    nanos.max(0).unsigned_abs()
+}
+
 /// What of a segment has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
@@ -208,7 +225,8 @@ impl Rendition {
         period.fragmenter.push(sample, payload);
         period.waiting_len += sample.data.len();
         let ns = period.fragmenter.last_ns(sample.track);
-        let at = i64::try_from(ns.unwrap_or(sample.time_ns) / 10_000).unwrap_or(i64::MAX);
+        let at = i64::try_from(ns.unwrap_or(sample.time_ns) / NANOS_A_TICK.unsigned_abs())
+            .unwrap_or(i64::MAX);
         if sample.track == period.lead {
             self.push_lead(at, sample.is_sync, may_close, rules, names)
         } else {
@@ -253,7 +271,7 @@ impl Rendition {
             && is_sync
             && at - clock.segment_at >= rules.segment - EARLY.min(clock.interval)
         {
-            self.cut_part(LastSample::Held, rules.grid.last(len), names);
+            self.cut_part(Ending::At(at), rules.grid.last(len), names);
             if let Some(clock) = self.clock_mut() {
                 // What could not be said of this segment is not owed by the next one.
                 clock.part_at = at;
@@ -272,7 +290,7 @@ impl Rendition {
             return Cut::Nothing;
         }
         let printed = rules.grid.inner(len);
-        if !self.cut_part(LastSample::Held, printed, names) {
+        if !self.cut_part(Ending::At(at), printed, names) {
             return Cut::Nothing;
         }
         if let Some(clock) = self.clock_mut()
@@ -303,7 +321,10 @@ impl Rendition {
             return Cut::Nothing;
         }
         period.idle -= rules.grid.usual;
-        if !self.cut_part(LastSample::Held, rules.grid.usual, names) {
+        let end = period
+            .clock
+            .map_or(at, |clock| clock.part_at + rules.grid.usual);
+        if !self.cut_part(Ending::At(end), rules.grid.usual, names) {
             return Cut::Nothing;
         }
         self.close_if_long(may_close, rules, names)
@@ -318,14 +339,18 @@ impl Rendition {
     }
 
     /// Ends the part. Whether there was anything in it.
-    fn cut_part(&mut self, ending: LastSample, duration: i64, names: &mut Names) -> bool {
+    fn cut_part(&mut self, ending: Ending, duration: i64, names: &mut Names) -> bool {
         let Some(period) = &mut self.period else {
             return false;
         };
         let (Some(clock), Some(open)) = (&mut period.clock, &mut self.window.open) else {
             return false;
         };
-        let Some(fragment) = period.fragmenter.cut(ending) else {
+        let fragment = match ending {
+            Ending::At(at) => period.fragmenter.cut_before(nanos(at)),
+            Ending::All => period.fragmenter.cut(LastSample::Guessed),
+        };
+        let Some(fragment) = fragment else {
             return false;
         };
         let mut data = Vec::new();
@@ -394,7 +419,7 @@ impl Rendition {
         let clock = self.clock_mut().copied();
         if let Some(clock) = clock {
             let len = clock.last_at + clock.interval - clock.part_at;
-            self.cut_part(LastSample::Guessed, rules.grid.last(len), names);
+            self.cut_part(Ending::All, rules.grid.last(len), names);
         }
         let open = self.window.open.as_ref();
         let was_broken = open.is_some_and(|open| open.is_discontinuity && open.parts.is_empty());

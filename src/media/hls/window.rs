@@ -105,6 +105,12 @@ impl Window {
         self.media_sequence + self.segments.len() as u64
     }
 
+    /// Whether there is enough to play: a whole segment, and something behind it. Of one segment alone
+    /// some players ask for the same again and again.
+    pub(super) fn has_begun(&self) -> bool {
+        self.segments.len() > 1 || self.segments.len() == 1 && self.open_parts() > 0
+    }
+
     /// The number of parts of the segment that grows.
     pub(super) fn open_parts(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.parts.len())

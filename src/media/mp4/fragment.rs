@@ -203,9 +203,22 @@ impl Fragmenter {
 
     /// A fragment of what has come since the last one; `None` if that is nothing.
     pub fn cut(&mut self, ending: LastSample) -> Option<Fragment> {
+        self.cut_where(|queue| match ending {
+            LastSample::Held => queue.waiting.len().saturating_sub(1),
+            LastSample::Guessed => queue.waiting.len(),
+        })
+    }
+
+    /// A fragment of what is decoded before `ns`, in nanoseconds. Pictures whose duration is not known
+    /// wait; sound is as long as it says.
+    pub fn cut_before(&mut self, ns: u64) -> Option<Fragment> {
+        self.cut_where(|queue| queue.count_before(ns))
+    }
+
+    fn cut_where(&mut self, count: impl Fn(&Queue) -> usize) -> Option<Fragment> {
         let (mut runs, mut data) = (Vec::new(), Vec::new());
         for (index, queue) in self.queues.iter_mut().enumerate() {
-            runs.extend(queue.cut(index, ending, &mut data));
+            runs.extend(queue.cut(index, count(queue), &mut data));
         }
         if runs.is_empty() {
             return None;
@@ -249,12 +262,18 @@ impl Queue {
         });
     }
 
-    fn cut(&mut self, index: usize, ending: LastSample, data: &mut Vec<SampleData>) -> Option<Run> {
-        let held = match ending {
-            LastSample::Held => 1,
-            LastSample::Guessed => 0,
-        };
-        let count = self.waiting.len().saturating_sub(held);
+    /// How many samples are decoded before `ns` and have a known duration.
+    fn count_before(&self, ns: u64) -> usize {
+        let before = self.clock.ticks(ns);
+        let count = self.waiting.partition_point(|sample| sample.time < before);
+        let last = self.waiting.last().filter(|_| count == self.waiting.len());
+        match last {
+            Some(last) if last.len == 0 => count - 1,
+            _ => count,
+        }
+    }
+
+    fn cut(&mut self, index: usize, count: usize, data: &mut Vec<SampleData>) -> Option<Run> {
         let time = self.waiting.get(..count)?.first()?.time;
         let next = self.waiting.iter().skip(1).map(|next| next.time);
         let mut nexts: Vec<Option<u64>> = next.map(Some).collect();

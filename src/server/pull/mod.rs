@@ -157,6 +157,11 @@ impl Pulls {
         Ok(())
     }
 
+    /// Whether the stream `key` can be had from elsewhere when somebody wants it.
+    pub(super) fn can_fetch(&self, key: &StreamKey) -> bool {
+        self.settings.read().source_on_demand(key).is_some()
+    }
+
     fn start_one(&self, key: &StreamKey, source: &Source, demand: Demand) {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let pull = Pull {

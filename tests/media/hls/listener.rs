@@ -1,7 +1,8 @@
 //! A player that reads everything: every version of a playlist, and all that it names.
 
-use crate::media::mp4_reader::{self, Movie};
-use crate::media::playlist_reader::{self, History, SECOND};
+use crate::support::mp4_reader::{self, Movie};
+use crate::support::playlist_reader::history::History;
+use crate::support::playlist_reader::{self, SECOND};
 use rtmp_server::media::hls::{HlsSettings, Names, Packager, Reload, Reply, Resource};
 use rtmp_server::rtmp::{Message, Timestamp};
 use std::collections::BTreeMap;

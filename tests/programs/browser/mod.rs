@@ -1,5 +1,6 @@
 //! What browsers make of what is served to them. The programs come from `make tools`.
 
+mod hls;
 mod mp4;
 mod page;
 mod publisher;

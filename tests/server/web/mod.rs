@@ -1,6 +1,7 @@
 //! Media over HTTP.
 
 mod flv;
+mod hls;
 mod mp4;
 mod requests;
 mod viewers;

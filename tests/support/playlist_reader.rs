@@ -2,9 +2,7 @@
 //! be where it may be and as often as it may be, and what players insist on is checked. Shares no
 //! code with what writes them.
 
-mod history;
-
-pub use history::History;
+pub mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
 

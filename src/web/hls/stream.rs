@@ -1,0 +1,296 @@
+//! A stream as HLS while somebody asks for it: its packager in a thread of its own, those who wait for
+//! more, and those who watch.
+
+use super::names::random_name;
+use super::sessions::{Membership, SessionCount, SessionKey, Sessions};
+use crate::log;
+use crate::media::hls::{HlsSettings, Packager};
+use crate::queue::{FeedLimits, Intake, Taken};
+use crate::registry::{Registry, Tap};
+use crate::rtmp::Message;
+use crate::rtmp::stream_key::StreamKey;
+use crate::sync::{Condvar, Mutex};
+use crate::web::session::WebSession;
+use std::net::IpAddr;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A stream for which nobody asked for this long is not packaged any more.
+pub const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// A request waits for at most this long, if that is less than three target durations.
+pub const RELOAD_WAIT_MAX: Duration = Duration::from_secs(12);
+
+/// What may wait for a packager: the beginning of a late joiner, and some seconds.
+pub(super) const FEED: FeedLimits = FeedLimits {
+    bytes: 64 << 20,
+    age: Duration::from_secs(5),
+};
+
+/// How often the thread looks at the time.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How often it looks whether a publisher that was lost has returned.
+const RETURN_TICK: Duration = Duration::from_millis(50);
+
+/// A stream that is packaged, or was until a moment ago.
+pub(super) struct HlsStream {
+    key: StreamKey,
+    state: Mutex<StreamState>,
+    /// Something is there that may have been waited for.
+    changed: Condvar,
+}
+
+struct StreamState {
+    packager: Packager,
+    sessions: Sessions,
+    /// How often a publisher was lost.
+    interruptions: u64,
+    /// When somebody last asked for anything.
+    asked: Instant,
+    /// Whether the server stops.
+    is_closed: bool,
+    /// Tracks that were said to be left out.
+    left_out: usize,
+}
+
+/// How waiting for something ended.
+pub(super) enum Waited<T> {
+    There(T),
+    /// It did not come, or the publisher was lost.
+    Never,
+}
+
+impl HlsStream {
+    pub(super) fn new(
+        key: StreamKey,
+        settings: HlsSettings,
+        tap: &Tap,
+        sessions: SessionCount,
+    ) -> HlsStream {
+        let mut packager = Packager::new(settings, tap.keyframes_ms, Box::new(random_name));
+        packager.begin();
+        HlsStream {
+            key,
+            state: Mutex::new(StreamState {
+                packager,
+                sessions: Sessions::new(sessions),
+                interruptions: 0,
+                asked: Instant::now(),
+                is_closed: false,
+                left_out: 0,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, StreamState> {
+        self.state.lock()
+    }
+
+    /// Whether its playlists have ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().packager.is_over()
+    }
+
+    /// Ends it: the server stops.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Packages the stream until it is over, or nobody asks for it any more.
+    pub(super) fn run(&self, tap: Tap, registry: &Registry) {
+        log!(Info, "HLS started"; stream_key = self.key);
+        let why = self.package(tap, registry);
+        let sessions = {
+            let mut state = self.lock();
+            state.packager.end();
+            state.sessions.take_all()
+        };
+        self.changed.notify_all();
+        drop(sessions);
+        log!(Info, "HLS stopped"; stream_key = self.key, reason = why);
+        // What there is can be fetched for a while.
+        while !self.is_forgotten() {
+            self.pause(TICK);
+        }
+    }
+
+    /// Returns why it ended.
+    fn package(&self, tap: Tap, registry: &Registry) -> &'static str {
+        let mut intake = tap.intake;
+        loop {
+            match self.take(&intake) {
+                Next::Goes => {}
+                Next::TooSlow => return "the packager cannot keep up",
+                Next::Ends => match self.wait_for_return(registry) {
+                    Ok(again) => {
+                        intake = again;
+                        self.lock().packager.begin();
+                    }
+                    Err(why) => return why,
+                },
+            }
+            self.expire_sessions();
+            if self.is_forgotten() {
+                return "nobody asks for it";
+            }
+        }
+    }
+
+    fn take(&self, intake: &Intake) -> Next {
+        match intake.take(TICK) {
+            Taken::Messages(messages) => self.push(&messages),
+            Taken::Nothing => {}
+            Taken::Ended => return Next::Ends,
+            Taken::Overflowed => return Next::TooSlow,
+        }
+        match self.lock().packager.is_over() {
+            true => Next::Ends,
+            false => Next::Goes,
+        }
+    }
+
+    fn push(&self, messages: &[Message]) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now_ms = since.map_or(0, |since| since.as_millis() as i64);
+        let mut state = self.lock();
+        let before = state.packager.version();
+        state.packager.push(messages, now_ms);
+        let has_changed = state.packager.version() != before || state.packager.is_unplayable();
+        let left_out = state.packager.left_out();
+        let new: Vec<_> = left_out.iter().skip(state.left_out).copied().collect();
+        state.left_out = left_out.len();
+        drop(state);
+        if has_changed {
+            self.changed.notify_all();
+        }
+        for (track, codec) in new {
+            log!(Info, "track left out"; stream_key = self.key, format = "hls", track = track.id, codec = codec);
+        }
+    }
+
+    /// The publisher is gone. What it sends when it is back; or why there is nothing more.
+    fn wait_for_return(&self, registry: &Registry) -> Result<Intake, &'static str> {
+        let mut state = self.lock();
+        if state.packager.is_over() {
+            return Err("a track is gone that has a playlist of its own");
+        }
+        state.packager.interrupt();
+        state.interruptions += 1;
+        drop(state);
+        self.changed.notify_all();
+        loop {
+            if let Some(tap) = registry.tap(&self.key, FEED) {
+                return Ok(tap.intake);
+            }
+            if !registry.is_published(&self.key) {
+                return Err("stream over");
+            }
+            self.expire_sessions();
+            if self.is_forgotten() {
+                return Err("nobody asks for it");
+            }
+            self.pause(RETURN_TICK);
+        }
+    }
+
+    /// Does nothing for a while, unless the server stops.
+    fn pause(&self, limit: Duration) {
+        let state = self.lock();
+        let state = self
+            .changed
+            .wait_timeout_while(state, limit, |state| !state.is_closed);
+        drop(state);
+    }
+
+    /// Whether nobody has asked for anything for long, or the server stops.
+    fn is_forgotten(&self) -> bool {
+        let state = self.lock();
+        let is_unused = state.asked.elapsed() >= IDLE_MAX && state.sessions.is_empty();
+        state.is_closed || is_unused
+    }
+
+    fn expire_sessions(&self) {
+        let ended = self.lock().sessions.expire(Instant::now());
+        drop(ended);
+    }
+
+    /// Waits until `look` finds something, for as long as requests may wait.
+    pub(super) fn wait<T>(&self, mut look: impl FnMut(&Packager) -> Option<T>) -> Waited<T> {
+        let began = Instant::now();
+        let mut found = None;
+        let mut state = self.lock();
+        state.asked = began;
+        let interruptions = state.interruptions;
+        let limit = state.packager.target_s().map_or(RELOAD_WAIT_MAX, |target| {
+            Duration::from_secs(3 * target).min(RELOAD_WAIT_MAX)
+        });
+        let state = self.changed.wait_timeout_while(state, limit, |state| {
+            found = look(&state.packager);
+            let is_over = state.packager.is_over() || state.is_closed;
+            found.is_none() && state.interruptions == interruptions && !is_over
+        });
+        drop(state);
+        match found {
+            Some(found) => Waited::There(found),
+            None => Waited::Never,
+        }
+    }
+
+    /// A request of a viewer for a playlist.
+    pub(super) fn touch(&self, key: &SessionKey) -> Membership {
+        let mut state = self.lock();
+        // One that was just ended is known as that at once.
+        let ended = state.sessions.expire(Instant::now());
+        let membership = state.sessions.touch(key, Instant::now());
+        drop(state);
+        drop(ended);
+        membership
+    }
+
+    /// Whether there is room for another session of this address.
+    pub(super) fn has_room(&self, address: IpAddr) -> bool {
+        self.lock().sessions.has_room(address)
+    }
+
+    /// Adds a session; whether the viewer has one now. When the stream is over, nobody needs one.
+    pub(super) fn join(
+        &self,
+        key: SessionKey,
+        viewer: Arc<dyn WebSession>,
+        address: IpAddr,
+        user_agent: &str,
+    ) -> bool {
+        let mut state = self.lock();
+        if state.packager.is_over() {
+            drop(state);
+            return true;
+        }
+        let now = Instant::now();
+        let added = state.sessions.add(key, viewer, address, user_agent, now);
+        drop(state);
+        match added {
+            Ok(()) => true,
+            Err((membership, _)) => membership == Membership::Member,
+        }
+    }
+
+    /// The session that bytes are counted for.
+    pub(super) fn likely_session(
+        &self,
+        address: IpAddr,
+        user_agent: &str,
+    ) -> Option<Arc<dyn WebSession>> {
+        self.lock().sessions.likely(address, user_agent)
+    }
+}
+
+/// What follows what was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Goes,
+    Ends,
+    TooSlow,
+}

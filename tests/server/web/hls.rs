@@ -1,0 +1,310 @@
+//! HLS over sockets: playlists that are waited for, segments, and viewers without a connection.
+
+use super::{finish, real, send, settle, start};
+use crate::support::http::HttpReply;
+use crate::support::playlist_reader::{self, Playlist};
+use crate::support::{Client, TestServer, mp4_reader, wait_until};
+use rtmp_server::admin::AdminSource;
+use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
+use rtmp_server::stats::Protocol;
+use std::io::Read;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Pictures and sound from second `from` to `to`, 25 pictures a second and a keyframe each second.
+fn seconds(publisher: &mut Client, from: u32, to: u32) {
+    for number in from * 25..to * 25 {
+        let what = if number.is_multiple_of(25) {
+            "key"
+        } else {
+            "inter"
+        };
+        let time = number * 40;
+        publisher.send(&real(&format!("V {what} 1 @{time}")));
+        publisher.send(&real(&format!("A sound 1 @{time}")));
+    }
+}
+
+/// A publisher that has sent this many seconds.
+fn publishing(server: &TestServer, name: &str, count: u32) -> Client {
+    let mut publisher = Client::publishing(server.addr, name);
+    send(&mut publisher, &["V head 1 @0", "A head 1 @0"]);
+    seconds(&mut publisher, 0, count);
+    settle(&mut publisher);
+    publisher
+}
+
+/// A publisher that has sent five seconds, and the multivariant playlist that was asked for with this
+/// query meanwhile: what came before is not all kept.
+fn watched(server: &TestServer, query: &str) -> (Client, String) {
+    let mut publisher = publishing(server, &format!("cam{query}"), 1);
+    let index = asking(server, &format!("/live/cam/index.m3u8{query}"));
+    seconds(&mut publisher, 1, 6);
+    let (status, index) = index.join().expect("a reply");
+    assert_eq!(status, 200, "{index}");
+    settle(&mut publisher);
+    (publisher, index)
+}
+
+fn get(server: &TestServer, path: &str) -> HttpReply {
+    HttpReply::get(server.media_addr(), path)
+}
+
+fn bytes(mut reply: HttpReply) -> Vec<u8> {
+    assert_eq!(reply.status, 200);
+    let mut bytes = Vec::new();
+    reply.body.read_to_end(&mut bytes).expect("the whole body");
+    bytes
+}
+
+fn playlist(server: &TestServer, path: &str) -> Playlist {
+    let reply = get(server, path);
+    let content_type = Some("application/vnd.apple.mpegurl");
+    assert_eq!(
+        (reply.status, reply.header("Content-Type")),
+        (200, content_type)
+    );
+    let text = reply.text();
+    playlist_reader::read(&text).unwrap_or_else(|why| panic!("{why}:\n{text}"))
+}
+
+/// A request that is answered later.
+fn asking(server: &TestServer, path: &str) -> JoinHandle<(u16, String)> {
+    let (addr, path) = (server.media_addr(), path.to_owned());
+    let thread = thread::spawn(move || {
+        let mut reply = HttpReply::get(addr, &path);
+        let (status, mut body) = (reply.status, Vec::new());
+        reply.body.read_to_end(&mut body).expect("the whole body");
+        (status, String::from_utf8_lossy(&body).into_owned())
+    });
+    thread::sleep(Duration::from_millis(100));
+    assert!(!thread.is_finished(), "it is answered at once");
+    thread
+}
+
+/// The URI in the multivariant playlist.
+fn media_uri(index: &str) -> String {
+    let uri = index.lines().find(|line| !line.starts_with('#'));
+    format!("/live/cam/{}", uri.expect("a URI"))
+}
+
+#[test]
+fn a_stream_is_playlists_and_what_they_name() {
+    let server = start("");
+    let (mut publisher, _) = watched(&server, "");
+    let index = get(&server, "/live/cam/index.m3u8?a=1&_HLS_x=2");
+    assert_eq!(index.header("Cache-Control"), Some("no-cache"));
+    let index = index.text();
+    assert!(
+        index.contains("CODECS=\"avc1.42C00A,mp4a.40.2\",RESOLUTION=16x"),
+        "{index}"
+    );
+    assert!(index.ends_with("\nstream.m3u8?a=1\n"), "{index}");
+    let first = playlist(&server, &media_uri(&index));
+    assert!(first.segments.len() >= 2 && first.is_independent);
+    let file = |uri: &str| {
+        let reply = get(&server, &format!("/live/cam/{uri}"));
+        let immutable = Some("public, max-age=31536000, immutable");
+        assert_eq!(reply.header("Cache-Control"), immutable);
+        assert_eq!(reply.header("Content-Type"), Some("video/mp4"));
+        bytes(reply)
+    };
+    let last = first.segments.last().expect("a segment");
+    let whole = file(&last.uri);
+    let parts: Vec<u8> = last.parts.iter().flat_map(|part| file(&part.uri)).collect();
+    assert!(whole == parts && !whole.is_empty());
+    // All segments are one file, whatever came before the first.
+    let segments = first.segments.iter().flat_map(|segment| file(&segment.uri));
+    let movie = mp4_reader::read(
+        &file(&last.map)
+            .into_iter()
+            .chain(segments)
+            .collect::<Vec<_>>(),
+    );
+    let pictures = movie.expect("a file").tracks[0].samples.len();
+    assert!(pictures >= 50, "{pictures}");
+    // What is hinted at is waited for, and then it is there.
+    let hint = first.hint.expect("a hint");
+    let part = asking(&server, &format!("/live/cam/{hint}"));
+    seconds(&mut publisher, 6, 7);
+    assert_eq!(part.join().expect("a reply").0, 200);
+    // Names that are none.
+    for path in [
+        "/live/cam/0123.m4s",
+        "/live/cam/video0.m3u8",
+        "/live/none/index.m3u8",
+    ] {
+        let began = Instant::now();
+        let reply = get(&server, path);
+        assert_eq!(
+            (reply.status, reply.header("Cache-Control")),
+            (404, Some("no-store")),
+            "{path}"
+        );
+        assert!(began.elapsed() < Duration::from_secs(2), "{path}");
+    }
+}
+
+#[test]
+fn a_playlist_is_waited_for_up_to_the_end() {
+    let server = start("-grace 20s");
+    let (mut publisher, _) = watched(&server, "");
+    let uri = "/live/cam/stream.m3u8";
+    let next = playlist(&server, uri).open_sequence();
+    let wait = format!("{uri}?_HLS_msn={next}");
+    let first = asking(&server, &wait);
+    seconds(&mut publisher, 6, 9);
+    let (status, text) = first.join().expect("a reply");
+    assert_eq!(status, 200);
+    assert!(
+        playlist_reader::read(&text)
+            .expect("a playlist")
+            .open_sequence()
+            > next
+    );
+    let cached = get(&server, &wait);
+    assert_eq!(cached.header("Cache-Control"), Some("max-age=2"));
+    for query in [
+        "_HLS_part=1",
+        "_HLS_msn=x",
+        "_HLS_msn=99",
+        "_HLS_msn=99&_HLS_part=0",
+    ] {
+        assert_eq!(
+            get(&server, &format!("{uri}?{query}")).status,
+            400,
+            "{query}"
+        );
+    }
+    // Lost: who waits is told at once; back: a discontinuity.
+    let waiting = |server: &TestServer| {
+        let next = playlist(server, uri).open_sequence() + 1;
+        asking(server, &format!("{uri}?_HLS_msn={next}&_HLS_part=0"))
+    };
+    let lost = waiting(&server);
+    publisher.vanish();
+    assert_eq!(lost.join().expect("a reply").0, 503);
+    let mut again = publishing(&server, "cam", 3);
+    wait_until("the publisher's return", || {
+        playlist(&server, uri)
+            .all()
+            .any(|segment| segment.is_discontinuity)
+    });
+    // Over: who waits is told that as well, and it stays readable.
+    let over = waiting(&server);
+    finish(&mut again);
+    let (status, text) = over.join().expect("a reply");
+    assert!(
+        status == 200 && text.ends_with("#EXT-X-ENDLIST\n"),
+        "{status} {text}"
+    );
+    let ended = playlist(&server, uri);
+    assert!(ended.is_over);
+    let last = ended.segments.last().expect("a segment");
+    assert_eq!(get(&server, &format!("/live/cam/{}", last.uri)).status, 200);
+    assert_eq!(get(&server, "/live/cam/index.m3u8").status, 200);
+    // Published anew, it is another stream.
+    let (_publisher, _) = watched(&server, "");
+    assert!(!playlist(&server, uri).is_over);
+}
+
+#[test]
+fn who_has_to_show_a_token_gets_a_session() {
+    let server = start("-auth-mode token -auth-token live/*=s3cret");
+    let (_publisher, index) = watched(&server, "?token=s3cret");
+    for path in [
+        "index.m3u8",
+        "index.m3u8?token=x",
+        "stream.m3u8",
+        "stream.m3u8?_session=0123",
+    ] {
+        assert_eq!(
+            get(&server, &format!("/live/cam/{path}")).status,
+            403,
+            "{path}"
+        );
+    }
+    let uri = media_uri(&index);
+    let (before, session) = uri
+        .split_once("stream.m3u8?token=s3cret&_session=")
+        .expect("a session");
+    assert_eq!(session.len(), 32);
+    let first = playlist(&server, &uri);
+    // The session is enough from now on, and it is one viewer.
+    let bare = format!("{before}stream.m3u8?_session={session}");
+    playlist(&server, &bare);
+    assert_eq!(server.server().count().2, 1);
+    let segment = &first.segments[0].uri;
+    assert!(!segment.contains("s3cret") && !segment.contains(session));
+    assert_eq!(get(&server, &format!("{before}{segment}")).status, 200);
+    let other = get(&server, "/live/cam/index.m3u8?token=s3cret").text();
+    assert_ne!(media_uri(&other), uri);
+}
+
+#[test]
+fn a_session_is_a_viewer_that_can_be_ended() {
+    let server = start("");
+    let (_publisher, _) = watched(&server, "");
+    let agent = |name: &str, path: &str| {
+        let request =
+            format!("GET /live/cam/{path} HTTP/1.1\r\nHost: a\r\nUser-Agent: {name}\r\n\r\n");
+        HttpReply::to(server.media_addr(), &request)
+    };
+    assert_eq!(agent("one/1", "index.m3u8").status, 200);
+    for name in ["one/1", "one/1", "two/2"] {
+        assert_eq!(agent(name, "stream.m3u8").status, 200);
+    }
+    let watch = server.server().watch();
+    let viewers = || {
+        let connections = watch.snapshot().connections;
+        let viewers = connections.into_iter();
+        viewers
+            .filter(|one| one.protocol == Protocol::Hls)
+            .collect::<Vec<_>>()
+    };
+    let [one, _] = &viewers()[..] else {
+        panic!("{:?}", viewers())
+    };
+    assert_eq!(
+        (one.role, one.stream_key.as_str(), one.flash_ver.as_str()),
+        ("subscriber", "live/cam", "one/1")
+    );
+    assert!(one.bytes_out > 1000, "{}", one.bytes_out);
+    assert_eq!(server.server().snapshot().streams[0].viewers, 2);
+    assert!(watch.hang_up_connection(&one.id));
+    assert_eq!(agent("one/1", "stream.m3u8").status, 403);
+    assert_eq!(agent("two/2", "stream.m3u8").status, 200);
+    wait_until("one to be gone", || viewers().len() == 1);
+}
+
+#[test]
+fn what_has_no_place_in_mp4_is_told() {
+    let server = start("");
+    let mut publisher = Client::publishing(server.addr, "cam");
+    let speex = |time: u32| Message {
+        timestamp: Timestamp(time),
+        ..Message::untimed(MessageType::AUDIO, StreamId(1), vec![0xb2, 1, 2])
+    };
+    publisher.send(&speex(0));
+    settle(&mut publisher);
+    let asked = asking(&server, "/live/cam/index.m3u8");
+    (1..60).for_each(|number| publisher.send(&speex(20 * number)));
+    let (status, text) = asked.join().expect("a reply");
+    assert_eq!((status, text.lines().count()), (415, 1), "{text}");
+}
+
+#[test]
+fn a_stop_ends_playlists() {
+    let mut server = start("");
+    let (_publisher, _) = watched(&server, "");
+    let next = playlist(&server, "/live/cam/stream.m3u8").open_sequence();
+    let waiting = asking(&server, &format!("/live/cam/stream.m3u8?_HLS_msn={next}"));
+    let began = Instant::now();
+    assert!(server.stop(Duration::from_secs(5)));
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    let _ = waiting.join();
+}
