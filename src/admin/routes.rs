@@ -19,7 +19,7 @@ const PAGE: &str = include_str!("page.html");
 /// What the page may do: run its own script, use its own style, ask this server, and show the
 /// player pages that [`page_policy`] adds. The digests are those of the text between the tags.
 const PAGE_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-isSQi/mbkjtADkOBR4Pl2wDvc9L2N+oNyInFfdscxBg='; \
+    script-src 'sha256-Ntj/1csl0FRcw1Ojem0GB65omXoAIlLb80ZNUVSllwk='; \
     style-src 'sha256-uTjnGJ8jN+NFQUcL4qMWla/aAuFTB0TUcWEZmlSntHQ='; \
     connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
