@@ -56,6 +56,7 @@ fn the_page_plays_close_to_the_publisher_and_says_how_close() {
     for want in ["640 × 360", "H.264 + AAC", "MP4", " pictures"] {
         assert!(facts.contains(want), "{want} in {facts}");
     }
+    browser.wait_for("/bit rate\\s+[1-9][0-9.]* [kM]bit/.test(document.body.innerText)");
     // Sound needs a gesture, and one is enough.
     assert_eq!(browser.text("String(video.muted)"), "true");
     browser.click("#sound");
