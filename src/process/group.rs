@@ -243,8 +243,11 @@ impl ProcessGroup {
     }
 
     /// Sends SIGUSR1, for programs that finish what they have begun and take on nothing new then.
+    /// Of a child that has ended, the number may be another's by now.
     pub fn finish(&mut self) {
-        self.signal(GroupSignal::User);
+        if matches!(self.try_wait(), Ok(None)) {
+            self.signal(GroupSignal::User);
+        }
     }
 
     /// Kills the processes that the child has left behind in its group. Has to be called right
