@@ -12,6 +12,8 @@ pub enum Effect {
     NextPublication,
     /// Those who play or wait are left as they are.
     NextViewer,
+    /// Playlists of HLS keep their durations.
+    NextPlaylist,
     /// The server has to be started anew.
     Restart,
     /// It stands on the command line alone, which cannot change.
@@ -25,6 +27,7 @@ impl fmt::Display for Effect {
             Effect::AtOnce => "at once",
             Effect::NextPublication => "with the next publication",
             Effect::NextViewer => "with the next viewer",
+            Effect::NextPlaylist => "with the next start of a playlist",
             Effect::Restart => "after a restart",
             Effect::Never => "on the command line only",
         })
@@ -63,6 +66,7 @@ pub const EFFECTS: &[(Effect, &[&str])] = &[
             "max-connections",
             "max-connections-per-ip",
             "http-host",
+            "http-origin",
             "api-token",
             "reconnect-url",
             "shutdown-timeout",
@@ -80,10 +84,8 @@ pub const EFFECTS: &[(Effect, &[&str])] = &[
             "segment-pattern",
         ],
     ),
-    (
-        Effect::NextViewer,
-        &["tracks", "wait-stream", "hls-segment", "hls-part"],
-    ),
+    (Effect::NextViewer, &["tracks", "wait-stream"]),
+    (Effect::NextPlaylist, &["hls-segment", "hls-part"]),
     (
         Effect::Restart,
         &[
@@ -93,7 +95,6 @@ pub const EFFECTS: &[(Effect, &[&str])] = &[
             "merge",
             "metrics-addr",
             "http-listen",
-            "http-origin",
             "tls-listen",
             "proxy-listen",
             "proxy-from",

@@ -89,10 +89,18 @@ mod tests {
         letters.map(Result::unwrap).collect()
     }
 
+    /// What is wanted, what is ending, and then the numbers wanted, gone and come.
+    type Row = (
+        &'static str,
+        &'static [usize],
+        &'static [usize],
+        &'static [usize],
+        &'static [usize],
+    );
+
     #[test]
     fn those_still_wanted_keep_their_number() {
-        // What is wanted, what is ending, and then the numbers, those gone and those come.
-        let rows: [(&str, &[usize], &[usize], &[usize], &[usize]); 9] = [
+        let rows: [Row; 9] = [
             ("abc", &[], &[0, 1, 2], &[], &[0, 1, 2]),
             ("ca", &[], &[0, 2], &[1], &[]),
             ("cab", &[1], &[0, 1, 2], &[], &[1]),

@@ -232,6 +232,9 @@ impl Server {
     /// All [`Faults`]: then nothing has changed.
     pub fn reload(&self, config: &Config) -> Result<(), Faults> {
         self.applied.change(config, &self.context, &self.admins)?;
+        for web in &self.webs {
+            web.set_origin(&config.http_origin);
+        }
         if let (Some(front), Some(files)) = (&self.tls, &config.tls)
             && let Err(error) = front.renew(&files.cert, &files.key, config.max_connections)
         {

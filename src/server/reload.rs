@@ -42,11 +42,14 @@ impl Applied {
         let mut applied = self.0.lock();
         config.check_passed(!admins.is_empty())?;
         let rules = check::prepare(config)?;
-        // The only step that may fail comes first.
+        // The steps that may fail come first.
         let replaced = context.hooks.replace(&config.hooks);
         replaced.map_err(|error| config.fault("hook-concurrency", None, error))?;
-        let replaced = context.notify.replace(&config.notify);
-        replaced.map_err(|error| config.fault("notify", None, error))?;
+        if let Err(error) = context.notify.replace(&config.notify) {
+            // They were good enough before.
+            let _ = context.hooks.replace(&applied.last.hooks);
+            return Err(config.fault("notify", None, error).into());
+        }
         context.gate.replace(rules);
         log::set_lowest(config.log_level);
         context.ingest.replace(setup::ingest_settings(config));

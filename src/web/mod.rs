@@ -23,7 +23,7 @@ pub use limits::{BODY_LEN_MAX, HEAD_LEN_MAX, IDLE_LIMIT, READ_LIMIT, WRITE_LIMIT
 pub use session::WebSession;
 
 use crate::http::server::{
-    Ends, Handler, HttpRequest, HttpServer, HttpSettings, NoRoom, Response, Service,
+    Ends, Handler, HttpHeaders, HttpRequest, HttpServer, HttpSettings, NoRoom, Response, Service,
 };
 use crate::net::SharedSocket;
 use limits::LIMITS;
@@ -49,19 +49,16 @@ impl WebServer {
     ) -> io::Result<WebServer> {
         let settings = HttpSettings {
             limits: LIMITS,
-            headers: vec![
-                ("Access-Control-Allow-Origin", Cow::Owned(origin.to_owned())),
-                ("Access-Control-Expose-Headers", Cow::Borrowed("*")),
-                (
-                    "Cross-Origin-Resource-Policy",
-                    Cow::Borrowed("cross-origin"),
-                ),
-                ("X-Content-Type-Options", Cow::Borrowed("nosniff")),
-            ],
+            headers: headers(origin),
             error: refusal::error,
         };
         let http = HttpServer::start(listener, settings, Arc::new(WebService(host)))?;
         Ok(WebServer(http))
+    }
+
+    /// Pages of `origin` may use the streams from now on.
+    pub fn set_origin(&self, origin: &str) {
+        self.0.set_headers(headers(origin));
     }
 
     /// The address that it listens on.
@@ -73,6 +70,19 @@ impl WebServer {
     pub fn close(&mut self) {
         self.0.close();
     }
+}
+
+/// The headers of every response. Pages of `origin` may read it.
+fn headers(origin: &str) -> HttpHeaders {
+    vec![
+        ("Access-Control-Allow-Origin", Cow::Owned(origin.to_owned())),
+        ("Access-Control-Expose-Headers", Cow::Borrowed("*")),
+        (
+            "Cross-Origin-Resource-Policy",
+            Cow::Borrowed("cross-origin"),
+        ),
+        ("X-Content-Type-Options", Cow::Borrowed("nosniff")),
+    ]
 }
 
 struct WebService(Arc<dyn WebHost>);

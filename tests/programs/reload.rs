@@ -20,6 +20,8 @@ struct Changing {
     server: ServerProcess,
     /// Where it answers HTTP.
     http: SocketAddr,
+    /// Where it serves media over HTTP.
+    media: SocketAddr,
     dir: Dir,
     bystanders: Bystanders,
     /// A shell that sends signals: to start a program for each takes longer than what it causes.
@@ -64,14 +66,20 @@ impl Changing {
         let dir = Dir::new("change");
         let mut bystanders = Bystanders::new(&dir);
         let path = write(&dir, &bystanders, lines);
-        let flags = format!("-merge 0 -metrics-addr 127.0.0.1:0 -config {path}");
+        let flags =
+            format!("-merge 0 -metrics-addr 127.0.0.1:0 -http-listen 127.0.0.1:0 -config {path}");
         let server = ServerProcess::start(&flags);
-        let line = server.wait_for_line("serving HTTP");
-        let http = fact(&line, "addr").and_then(|addr| addr.parse().ok());
+        let addr = |phrase| {
+            let line = server.wait_for_line(phrase);
+            let addr = fact(&line, "addr").and_then(|addr| addr.parse().ok());
+            addr.expect("an address")
+        };
+        let (http, media) = (addr("serving HTTP"), addr("serving media over HTTP"));
         bystanders.begin(server.addr);
         Changing {
             server,
-            http: http.expect("an address"),
+            http,
+            media,
             dir,
             bystanders,
             shell: Shell::start(),
@@ -100,7 +108,11 @@ impl Changing {
 
     /// The response to a request, given by its first line and further headers.
     fn request(&self, request: &str, headers: &str) -> String {
-        let mut socket = TcpStream::connect(self.http).expect("connect");
+        self.request_at(self.http, request, headers)
+    }
+
+    fn request_at(&self, addr: SocketAddr, request: &str, headers: &str) -> String {
+        let mut socket = TcpStream::connect(addr).expect("connect");
         let text = format!("{request} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n\r\n");
         socket.write_all(text.as_bytes()).expect("send");
         let mut response = String::new();

@@ -110,7 +110,7 @@ fn refuse(state: &ServerState, socket: &SharedSocket) {
     let response = (state.settings.error)(503, TOO_MANY);
     let head = response.head(
         SystemTime::now(),
-        &state.settings.headers,
+        &state.headers.read(),
         ResponseDelivery::LAST,
     );
     if let ResponseBody::Whole(body) = &response.body {
@@ -234,8 +234,9 @@ impl Output<'_> {
     }
 
     fn send(self, response: Response, delivery: ResponseDelivery) -> io::Result<StreamEnd> {
-        let headers = &self.state.settings.headers;
-        let mut bytes = response.head(SystemTime::now(), headers, delivery);
+        let headers = self.state.headers.read();
+        let mut bytes = response.head(SystemTime::now(), &headers, delivery);
+        drop(headers);
         match response.body {
             ResponseBody::Stream(mut stream) if !delivery.head_only => {
                 self.write(&bytes)?;

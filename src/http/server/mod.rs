@@ -17,12 +17,12 @@ pub use body::{BodyStream, Piece, StreamFraming};
 pub(crate) use host::{HostNames, name_of};
 pub use request::{HttpRequest, Method, USER_AGENT_LEN_MAX};
 pub use response::{LiveBody, LiveConnection, LiveEnd, Response};
-pub use settings::{HttpLimits, HttpSettings};
+pub use settings::{HttpHeaders, HttpLimits, HttpSettings};
 pub use state::{Ends, Handler, NoRoom, Service};
 
 use crate::log;
 use crate::net::Acceptor;
-use crate::sync::WaitGroup;
+use crate::sync::{RwLock, WaitGroup};
 use conn::AdmitHttp;
 use connections::HttpConnections;
 use state::ServerState;
@@ -58,6 +58,7 @@ impl HttpServer {
     ) -> io::Result<HttpServer> {
         let state = Arc::new(ServerState {
             connections: HttpConnections::new(settings.limits.connections),
+            headers: RwLock::new(settings.headers.clone()),
             settings,
             service,
             closing: AtomicBool::new(false),
@@ -74,6 +75,11 @@ impl HttpServer {
             acceptor: Some(acceptor),
             threads,
         })
+    }
+
+    /// Sets the headers of every response from now on.
+    pub fn set_headers(&self, headers: HttpHeaders) {
+        *self.state.headers.write() = headers;
     }
 
     /// Accepts no connection any more. Those that there are go on, each until its next response.

@@ -23,13 +23,16 @@ pub struct HttpLimits {
     pub write: Duration,
 }
 
+/// Headers, names and values.
+pub type HttpHeaders = Vec<(&'static str, Cow<'static, str>)>;
+
 /// How a server serves.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// How much is granted.
     pub limits: HttpLimits,
-    /// Headers of every response.
-    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// Headers of every response, until others are set.
+    pub headers: HttpHeaders,
     /// The response that tells a client what is wrong with its request.
     pub error: fn(status: u16, what: &str) -> Response,
 }

@@ -3,8 +3,9 @@
 use super::connections::HttpConnections;
 use super::request::HttpRequest;
 use super::response::Response;
-use super::settings::HttpSettings;
+use super::settings::{HttpHeaders, HttpSettings};
 use crate::net::SharedSocket;
+use crate::sync::RwLock;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +43,8 @@ pub struct NoRoom;
 /// What all connections of a server share.
 pub(super) struct ServerState {
     pub(super) settings: HttpSettings,
+    /// Headers of every response from now on.
+    pub(super) headers: RwLock<HttpHeaders>,
     pub(super) service: Arc<dyn Service>,
     pub(super) connections: HttpConnections,
     pub(super) closing: AtomicBool,

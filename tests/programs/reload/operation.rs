@@ -31,6 +31,12 @@ fn how_it_is_run_changes_at_once() {
             let found = it.request("GET /healthz", "Host: media.example").starts_with("HTTP/1.1 200");
             assert_eq!(found, after);
         }),
+        ("http-origin", "http-origin https://a.example", "http-origin https://b.example", |it, after| {
+            let response = it.request_at(it.media, "GET /", "Host: localhost");
+            let origin = if after { "https://b.example" } else { "https://a.example" };
+            let header = format!("\r\nAccess-Control-Allow-Origin: {origin}\r\n");
+            assert!(response.contains(&header), "{response}");
+        }),
         ("api-token", "", "api-token s3cret", |it, after| {
             let request = "Host: localhost\r\nAuthorization: Bearer s3cret";
             let found = it.request("DELETE /api/connections/c999999", request);

@@ -39,7 +39,7 @@ fn publish_restlessly(addr: SocketAddr, over: &AtomicBool, count: &AtomicU32) {
         let name = format!("race/{number}?token=s3cret");
         let mut publisher = Client::publishing(addr, &name);
         publisher.send_media(&["V head 1 @0", "V key 1 @0", "V inter 2 @40"]);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             publisher.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
         }
     }
