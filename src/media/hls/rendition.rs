@@ -140,6 +140,27 @@ struct Clock {
     interval: i64,
 }
 
+impl Clock {
+    /// Whether the part is to end before the sample at `at`: the next one would be farther from the
+    /// grid.
+    fn part_is_due(&self, at: i64, grid: &PartGrid) -> bool {
+        let interval = self.interval.min(grid.usual);
+        at - self.part_at + interval / 2 >= grid.usual
+    }
+
+    /// Whether the segment is to end before the keyframe at `at`.
+    fn segment_is_due(&self, at: i64, medium: MediaType, rules: &Rules) -> bool {
+        let len = at - self.segment_at;
+        match medium {
+            MediaType::Video => len >= rules.segment - EARLY.min(self.interval),
+            // Every sound could begin a segment: those that begin a part do.
+            MediaType::Audio => {
+                self.part_is_due(at, &rules.grid) && len >= rules.segment - rules.grid.usual / 2
+            }
+        }
+    }
+}
+
 /// Where a part ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
@@ -265,12 +286,9 @@ impl Rendition {
             *ticks += clock.interval.unsigned_abs();
         }
         (clock.last_at, clock.last_is_sync) = (at, is_sync);
-        let clock = *clock;
+        let (clock, medium) = (*clock, period.lead.medium);
         let len = at - clock.part_at;
-        if may_close
-            && is_sync
-            && at - clock.segment_at >= rules.segment - EARLY.min(clock.interval)
-        {
+        if may_close && is_sync && clock.segment_is_due(at, medium, rules) {
             self.cut_part(Ending::At(at), rules.grid.last(len), names);
             if let Some(clock) = self.clock_mut() {
                 // What could not be said of this segment is not owed by the next one.
@@ -282,11 +300,8 @@ impl Rendition {
             self.close_segment(rules, names);
             return Cut::Segment;
         }
-        // The next picture would be farther from the grid than this one.
-        let interval = clock.interval.min(rules.grid.usual);
-        let is_due = len + interval / 2 >= rules.grid.usual;
         let is_large = self.waiting_len() >= PART_LEN_MAX;
-        if !is_due && !is_large {
+        if !clock.part_is_due(at, &rules.grid) && !is_large {
             return Cut::Nothing;
         }
         let printed = rules.grid.inner(len);
