@@ -128,6 +128,13 @@ fn hooks_change_at_once() {
     let _second = changing.server.publisher("second");
     wait_for_request(&after, "live/second");
     assert!(before.requests.try_recv().is_err());
+    for (service, name) in [(&before, "third"), (&after, "fourth")] {
+        let changed = changing.change(&format!("notify on_publish={}", service.url("/")));
+        assert!(changed.contains("notify"), "{changed}");
+        let _publisher = changing.server.publisher(name);
+        wait_for_request(service, &format!("name={name}"));
+    }
+    assert!(before.requests.try_recv().is_err());
 }
 
 const RELAY: &str = "relay-to live/x=rtmp://OTHER/copy";

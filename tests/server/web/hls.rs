@@ -5,6 +5,7 @@ use crate::support::http::HttpReply;
 use crate::support::playlist_reader::{self, Playlist};
 use crate::support::{Client, TestServer, mp4_reader, wait_until};
 use rtmp_server::admin::AdminSource;
+use rtmp_server::args::{self, Invocation};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use rtmp_server::stats::Protocol;
 use std::io::Read;
@@ -307,4 +308,41 @@ fn a_stop_ends_playlists() {
         began.elapsed()
     );
     let _ = waiting.join();
+}
+
+/// The target of parts in the media playlist of `live/NAME`.
+fn part_target(server: &TestServer, name: &str) -> String {
+    let (mut publisher, path) = (
+        publishing(server, name, 1),
+        format!("/live/{name}/index.m3u8"),
+    );
+    let index = asking(server, &path);
+    seconds(&mut publisher, 1, 6);
+    let (_, index) = index.join().expect("a reply");
+    target_of(server, name, &index)
+}
+
+fn target_of(server: &TestServer, name: &str, index: &str) -> String {
+    let uri = media_uri(index).replace("/cam/", &format!("/{name}/"));
+    let text = get(server, &uri).text();
+    let (_, rest) = text.split_once("PART-TARGET=").expect("a target");
+    let end = rest.find(|c: char| c != '.' && !c.is_ascii_digit());
+    rest[..end.unwrap_or(rest.len())].to_owned()
+}
+
+#[test]
+fn durations_change_with_the_next_start_of_a_playlist() {
+    let server = start("-hls-part 200ms");
+    let (_publisher, index) = watched(&server, "");
+    let first = target_of(&server, "cam", &index);
+    let line = "-hls-part 400ms -log-level error".split_whitespace();
+    let Ok(Invocation::Run(config)) = args::parse(line.map(str::to_owned)) else {
+        panic!("flags")
+    };
+    server.server().reload(&config).expect("a change");
+    let still = target_of(&server, "cam", &index);
+    let next = part_target(&server, "other");
+    // On the grid of the sound, and a little more than asked for.
+    let all = [&first, &still, &next].map(|target| &target[..3]);
+    assert_eq!(all, ["0.2", "0.2", "0.4"]);
 }
