@@ -82,7 +82,7 @@ impl Draft {
             found.push((0, Error::Needs("proxy-from", "proxy-listen")));
         }
         self.check_signing(&mut found);
-        let auth = self.auth();
+        let auth = self.auth(&mut found);
         self.config.auth = auth.unwrap_or_else(|error| {
             found.push((0, error));
             Auth::None
@@ -187,7 +187,7 @@ impl Draft {
     }
 
     /// Each mode needs its flags, and they need the mode.
-    fn auth(&mut self) -> Result<Auth, Error> {
+    fn auth(&mut self, found: &mut Vec<(usize, Error)>) -> Result<Auth, Error> {
         let (mode, timeout) = (self.auth_mode, self.auth_callback_timeout);
         let timed = timeout.is_some();
         let tokens = std::mem::take(&mut self.auth_tokens);
@@ -203,7 +203,7 @@ impl Draft {
             ("auth-callback-timeout", AuthMode::Callback, timed),
         ] {
             if given && of != mode {
-                return Err(Error::Needs(flag, of.flag()));
+                found.push((0, Error::Needs(flag, of.flag())));
             }
         }
         let needs = |flag| Error::Needs(mode.flag(), flag);
