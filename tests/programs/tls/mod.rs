@@ -225,6 +225,42 @@ fn strangers_to_tls_do_no_harm() {
     });
 }
 
+/// Flags that are refused, and how the line begins that says why; nothing: they are not.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "-tls-cert good.pem -tls-key good.key",
+        "-tls-cert needs -tls-listen, or a passed socket named rtmps",
+    ),
+    (
+        "-tls-listen :0 -tls-cert none -tls-key good.key",
+        "-tls-cert: cannot read \"none\": No such file",
+    ),
+    (
+        "-tls-listen :0 -tls-cert long -tls-key good.key",
+        "-tls-cert: cannot read \"long\": longer than 1048576 bytes",
+    ),
+    (
+        "-tls-listen :0 -tls-cert good.pem -tls-key none",
+        "-tls-key: cannot read \"none\": No such file",
+    ),
+    (
+        "-tls-listen :0 -tls-cert junk -tls-key good.key",
+        "-tls-cert: haproxy says: unable to load certificate",
+    ),
+    (
+        "-tls-listen :0 -tls-cert good.pem -tls-key junk",
+        "-tls-cert: haproxy says: ",
+    ),
+    (
+        "-tls-listen :0 -tls-cert good.pem -tls-key other.key",
+        "-tls-cert: haproxy says: ",
+    ),
+    (
+        "-tls-listen :0 -tls-cert good.pem -tls-key good.key -check",
+        "",
+    ),
+];
+
 #[test]
 fn what_cannot_be_served_is_refused_at_the_start() {
     let dir = Dir::new("refused");
@@ -232,37 +268,8 @@ fn what_cannot_be_served_is_refused_at_the_start() {
     dir.certificate("good", "ca", "DNS:localhost", 2);
     dir.certificate("other", "ca", "DNS:localhost", 2);
     std::fs::write(dir.path("junk"), "junk\n").expect("a file");
+    std::fs::write(dir.path("long"), [b'\n'; (1 << 20) + 1]).expect("a file");
     let sbin = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-    let rows = [
-        (
-            "-tls-cert good.pem -tls-key good.key",
-            "-tls-cert needs -tls-listen, or a passed socket named rtmps",
-        ),
-        (
-            "-tls-listen :0 -tls-cert none -tls-key good.key",
-            "-tls-cert: cannot read \"none\": No such file",
-        ),
-        (
-            "-tls-listen :0 -tls-cert good.pem -tls-key none",
-            "-tls-key: cannot read \"none\": No such file",
-        ),
-        (
-            "-tls-listen :0 -tls-cert junk -tls-key good.key",
-            "-tls-cert: haproxy says: unable to load certificate",
-        ),
-        (
-            "-tls-listen :0 -tls-cert good.pem -tls-key junk",
-            "-tls-cert: haproxy says: ",
-        ),
-        (
-            "-tls-listen :0 -tls-cert good.pem -tls-key other.key",
-            "-tls-cert: haproxy says: ",
-        ),
-        (
-            "-tls-listen :0 -tls-cert good.pem -tls-key good.key -check",
-            "",
-        ),
-    ];
     let run = |path: &str, flags: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rtmp-server"));
         command
@@ -274,7 +281,7 @@ fn what_cannot_be_served_is_refused_at_the_start() {
         let told = told.trim_start_matches("rtmp-server: ").to_owned();
         (output.status.code(), told)
     };
-    for (flags, want) in rows {
+    for (flags, want) in REFUSED {
         let (code, told) = run(&sbin, flags);
         assert!(told.starts_with(want), "{flags}: {told}");
         assert!(!told.contains("/proc/"), "{flags}: {told}");
