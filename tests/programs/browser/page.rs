@@ -155,3 +155,18 @@ fn a_page_that_was_left_holds_no_connection() {
     browser.wait_for("location.pathname === '/live/cam'");
     wait_until_it_plays(&mut browser);
 }
+
+#[test]
+fn a_browser_without_media_source_extensions_plays_hls() {
+    let site = Site::start("");
+    let _publisher = LivePublisher::start(site.server.addr, "cam", &clip());
+    let mut browser = Browser::open(&site.url("/robots.txt"));
+    let script = r#"{"source":"delete window.MediaSource; delete window.ManagedMediaSource"}"#;
+    browser.call("Page.addScriptToEvaluateOnNewDocument", script);
+    browser.go_to(&site.url("/live/cam"));
+    // Chromium wants some segments before it plays, and the page tries until it does.
+    wait_until_it_plays(&mut browser);
+    browser.press("i");
+    wait_for_words(&mut browser, "HLS");
+    assert_eq!(browser.number("video.videoWidth"), 640.0);
+}

@@ -2,6 +2,7 @@
 
 use super::Site;
 use super::fixture::{Fixture, busy, keys};
+use crate::support::browser::Browser;
 use crate::support::page::{digest, inside};
 use std::process::{Command, Stdio};
 
@@ -189,6 +190,33 @@ fn a_stream_can_be_watched_from_the_page() {
         assert_eq!(document.contains(">watch<"), !want.is_empty(), "{addrs:?}");
         // Nothing is played before it is asked for.
         assert!(!document.contains("<iframe"), "{addrs:?}");
+    }
+}
+
+#[test]
+fn four_previews_are_shown_at_a_time() {
+    let mut fixture = Fixture::new(busy(6));
+    let snapshot = fixture.snapshot.get_mut().unwrap();
+    snapshot.http_listening = vec![crate::support::free_addr()];
+    let site = Site::telling(fixture);
+    let mut browser = Browser::open(&format!("http://{}/", site.addr()));
+    browser.wait_for("document.querySelectorAll('.ways button').length === 6");
+    let shown = "[...document.querySelectorAll('.ways button')].map((button, index) => \
+                 button.textContent === 'close' && rows.get([...rows.keys()].sort()[index]) \
+                 .node.querySelector('iframe') ? index : '').join('')";
+    let rows = [
+        (0, "0"),
+        (1, "01"),
+        (2, "012"),
+        (3, "0123"),
+        (4, "1234"),
+        (2, "134"),
+    ];
+    for (index, want) in rows {
+        browser.run(&format!(
+            "document.querySelectorAll('.ways button')[{index}].click()"
+        ));
+        assert_eq!(browser.text(shown), want, "after {index}");
     }
 }
 
