@@ -46,7 +46,7 @@ const STEP_MAX: u64 = 1_000_000_000;
 
 /// Whether a clock that does this has been set anew.
 fn is_jump(last: u64, time: u64) -> bool {
-    time + BACK_MS_MAX * MS < last || time > last + FORWARD_MS_MAX * MS
+    time.saturating_add(BACK_MS_MAX * MS) < last || time > last.saturating_add(FORWARD_MS_MAX * MS)
 }
 
 impl Live {

@@ -46,6 +46,18 @@ pub(super) enum NotPackaged {
     Busy,
 }
 
+/// A stream in its thread. Dropping it takes the stream out, whatever the reason is.
+struct Packaged {
+    hls: Hls,
+    stream: Arc<HlsStream>,
+}
+
+impl Drop for Packaged {
+    fn drop(&mut self) {
+        self.hls.forget(&self.stream);
+    }
+}
+
 impl Hls {
     /// No stream is packaged yet.
     pub fn new(settings: HlsSettings, registry: Registry) -> Hls {
@@ -111,8 +123,9 @@ impl Hls {
         let stream = Arc::new(stream);
         let (hls, own) = (self.clone(), Arc::clone(&stream));
         let spawned = sync::spawn("hls", sync::STACK_LEN, move || {
-            own.run(tap, &hls.0.registry);
-            hls.forget(&own);
+            let packaged = Packaged { hls, stream: own };
+            packaged.stream.run(tap, &packaged.hls.0.registry);
+            drop(packaged);
             drop(member);
         });
         if let Err(error) = spawned {

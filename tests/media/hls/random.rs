@@ -1,10 +1,11 @@
 //! Random streams: whatever they do, playlists are strict, and what was sent is in the segments, in
 //! order, once, and at its time.
 
-use super::listener::Listener;
+use super::listener::{Listener, SETTINGS, START_MS, names};
 use super::stream::{aac_header, avc_header, other_avc_header, picture, sound, sound_ms};
 use proptest::prelude::*;
-use rtmp_server::rtmp::Message;
+use rtmp_server::media::hls::{Packager, Reload};
+use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use std::collections::BTreeMap;
 
 /// What happens in a stream, beside media.
@@ -204,12 +205,50 @@ fn check(plan: &Plan) {
     assert!(missing <= waits, "{missing} sounds are missing");
 }
 
+/// Messages that no encoder would send, of which some begin like those of one.
+fn noise() -> impl Strategy<Value = Message> {
+    let fronts: Vec<Vec<u8>> = vec![
+        avc_header(0).payload.to_vec(),
+        other_avc_header(0).payload.to_vec(),
+        aac_header(0).payload.to_vec(),
+        vec![0x17, 1, 0, 0, 0],
+        vec![0x27, 1, 0xff, 0xff, 0xff],
+        vec![0xaf, 1],
+        b"\x90hvc1".to_vec(),
+        b"\x91av01".to_vec(),
+        b"\x96\x01avc1\x01".to_vec(),
+        b"\x95\x01mp4a\x01".to_vec(),
+        vec![],
+    ];
+    let rest = proptest::collection::vec(any::<u8>(), 0..6);
+    let time = prop_oneof![4 => 0..20_000_u32, 1 => any::<u32>()];
+    let kind = prop_oneof![Just(8), Just(9), Just(18)];
+    let parts = (proptest::sample::select(fronts), rest, time, kind);
+    parts.prop_map(|(front, rest, time, kind)| Message {
+        timestamp: Timestamp(time),
+        ..Message::untimed(MessageType(kind), StreamId(1), [front, rest].concat())
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 48,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
+
+    #[test]
+    fn nothing_is_too_strange(messages in proptest::collection::vec(noise(), 0..400)) {
+        let mut packager = Packager::new(SETTINGS, None, names());
+        packager.begin();
+        for (now_ms, message) in (START_MS..).zip(messages) {
+            packager.push(&[message], now_ms);
+            let _ = packager.playlist("stream", Reload::default(), "");
+            let _ = packager.multivariant("");
+        }
+        packager.end();
+        let _ = packager.playlist("stream", Reload::default(), "");
+    }
 
     #[test]
     fn whatever_a_stream_does_its_playlists_are_strict(plan in plan()) {
