@@ -7,6 +7,7 @@ mod programs {
     mod check;
     mod hooks;
     mod interop;
+    mod nginx_calls;
     mod peers;
     mod program;
     mod reload;

@@ -73,6 +73,40 @@ fn printed(flags: &[&str]) -> String {
     text.strip_suffix('\n').expect("one line").to_owned()
 }
 
+/// One secret takes the place of another, without anyone being let in by a wrong one.
+#[test]
+fn a_hangup_signal_reads_the_secret_again() {
+    let dir = Dir::new("secrets");
+    let old = "0123456789abcdef-old";
+    let path = dir.write("secret", old);
+    let flags =
+        format!("-auth-mode signed -auth-secret @{path} -auth-secret fixed-0123456789abcdef");
+    let server = ServerProcess::start(&flags);
+    let query = |secret: &str| {
+        let flags = [
+            "-sign",
+            "publish:live/*",
+            "-sign-for",
+            "1m",
+            "-auth-secret",
+            secret,
+        ];
+        printed(&flags)
+    };
+    let new = "0123456789abcdef-new";
+    let let_in = |secret| publishes(&server, &format!("x{}?{}", secret, query(secret)));
+    assert_eq!([let_in(old), let_in(new)], [true, false]);
+    dir.write("secret", new);
+    let pid = server.pid().to_string();
+    let sent = Command::new("kill").args(["-HUP", &pid]).status();
+    assert!(sent.expect("kill").success());
+    server.wait_for_line("reloaded");
+    assert_eq!(
+        [let_in(old), let_in(new), let_in("fixed-0123456789abcdef")],
+        [false, true, true]
+    );
+}
+
 fn publishes(server: &ServerProcess, name: &str) -> bool {
     let mut client = Client::connected(server.addr);
     client.call(1, "publish", 0.0, vec![Value::text(name)]);
