@@ -4,6 +4,9 @@ TARGET := $(or $(HOST),$(shell uname -m)-unknown-linux-gnu)
 BINARY := $(abspath $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release/rtmp-server)
 TABLE := target/interop/table.txt
 
+HTTP_LISTEN ?= 127.0.0.1:8080
+METRICS_ADDR ?= 127.0.0.1:9090
+
 PREFIX ?= /usr/local
 BIN_DIR = $(PREFIX)/bin
 UNIT_DIR = $(PREFIX)/lib/systemd/system
@@ -19,7 +22,7 @@ build:
 # Starts the server on port 1935, with streams in browsers and the status page for this machine
 # alone; more flags in ARGS.
 run:
-	cargo run --release -- -http-listen 127.0.0.1:8080 -metrics-addr 127.0.0.1:9090 $(ARGS)
+	cargo run --release -- -http-listen $(HTTP_LISTEN) -metrics-addr $(METRICS_ADDR) $(ARGS)
 
 # Puts the server and its units below PREFIX, or below DESTDIR/PREFIX for a package. It is built
 # before, unless this machine has no compiler: then run `build` on one that has.
