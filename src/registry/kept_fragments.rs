@@ -62,8 +62,10 @@ mod tests {
     #[test]
     fn what_a_viewer_begins_with_is_bounded() {
         use Entry::{Any, None, Sound};
+        /// The length of each fragment, what it is and when, and how many are kept then.
+        type Row = (usize, &'static [(Entry, u64)], &'static [usize]);
         #[rustfmt::skip]
-        let rows: [(usize, &[(Entry, u64)], &[usize]); 4] = [
+        let rows: [Row; 4] = [
             (9, &[(Sound, 0), (None, 0), (Any, 0), (None, 40), (Sound, 50), (Any, 80), (None, 120)], &[0, 0, 1, 2, 3, 1, 2]),
             (9, &[(Any, 0), (None, 30_000), (None, 30_001), (None, 30_040), (Any, 31_000)], &[1, 2, 0, 0, 1]),
             (GOP_BYTES_MAX / 2, &[(Any, 0), (None, 1), (None, 2), (Any, 3)], &[1, 0, 0, 1]),

@@ -149,7 +149,7 @@ fn a_server_asks_for_signatures() {
     let query = |action| signed_query(SECRET, action, &key, unix_now() + 60);
     let publish = |query: &str| {
         let mut client = server.connected();
-        let arguments = vec![Value::text(&format!("cam?{query}")), Value::text("live")];
+        let arguments = vec![Value::text(format!("cam?{query}")), Value::text("live")];
         client.call(1, "publish", 5.0, arguments);
         (client.next_line(), client)
     };

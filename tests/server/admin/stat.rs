@@ -235,7 +235,7 @@ fn a_server_under_load_is_read_at_every_moment() {
         let time = start.elapsed().as_millis();
         publisher.send_media(&[&format!("V key 1 @{time}"), &format!("A sound 1 @{time}")]);
         let other = server.publisher(&format!("other{rounds}"));
-        let _player = (rounds % 2 == 0).then(|| server.player("cam"));
+        let _player = rounds.is_multiple_of(2).then(|| server.player("cam"));
         let rtmp = read();
         exporter(&rtmp);
         if let Some(now) = rtmp.one("server").all("application").first() {
