@@ -90,27 +90,7 @@ fn answer_playlist(
     name: &str,
 ) -> Result<Response, Refused> {
     let query = PlaylistQuery::new(&request.query).map_err(|_| bad_query())?;
-    let address = connection.address().ip();
-    let key = match &query.session {
-        Some(session) => SessionKey::Named(session.clone()),
-        None => SessionKey::Client(address, request.user_agent.clone()),
-    };
-    let known = find(connection, path);
-    let membership = known.map_or(Membership::Stranger, |stream| stream.touch(&key));
-    let stream = match membership {
-        Membership::Banned => return Err(denied()),
-        Membership::Member => packaged(connection, path)?,
-        Membership::Stranger => {
-            if access(connection, path) == Access::Denied {
-                return Err(denied());
-            }
-            let stream = packaged(connection, path)?;
-            if request.method == Method::Get {
-                join(connection, request, path, &stream, key.clone())?;
-            }
-            stream
-        }
-    };
+    let (stream, key) = admit(connection, request, path, query.session.clone())?;
     let uris = query.for_uris();
     let waited = stream.wait(|packager| {
         if packager.is_unplayable() {
@@ -137,6 +117,39 @@ fn answer_playlist(
         NEVER
     };
     Ok(Response::found(PLAYLIST, text).with_header("Cache-Control", cached))
+}
+
+/// Lets a client in that asks for a playlist: by its session, or to a new one.
+fn admit(
+    connection: &Arc<dyn WebConnection>,
+    request: &HttpRequest,
+    path: &StreamPath,
+    session: Option<String>,
+) -> Result<(Arc<HlsStream>, SessionKey), Refused> {
+    let client = || SessionKey::Client(connection.address().ip(), request.user_agent.clone());
+    let mut key = session.map_or_else(client, SessionKey::Named);
+    let known = find(connection, path);
+    let mut membership = known.map_or(Membership::Stranger, |stream| stream.touch(&key));
+    if membership == Membership::Stranger {
+        match access(connection, path) {
+            Access::Denied => return Err(denied()),
+            // Where nobody has to show anything, no name makes a client another viewer.
+            Access::Open => key = client(),
+            Access::Checked => {}
+        }
+    }
+    let stream = packaged(connection, path)?;
+    if membership == Membership::Stranger {
+        membership = stream.touch(&key);
+    }
+    match membership {
+        Membership::Banned => return Err(denied()),
+        Membership::Stranger if request.method == Method::Get => {
+            join(connection, request, path, &stream, key.clone())?;
+        }
+        Membership::Stranger | Membership::Member => {}
+    }
+    Ok((stream, key))
 }
 
 /// Begins the session of a viewer.
