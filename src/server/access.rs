@@ -119,7 +119,7 @@ fn decide(
     }
     Ok(Admitted {
         waited,
-        checked: passed != Passed::Open,
+        checked: passed != Passed::Open || waited,
         renamed,
     })
 }

@@ -3,6 +3,7 @@
 use super::{finish, real, send, settle, start};
 use crate::support::http::HttpReply;
 use crate::support::playlist_reader::{self, Playlist};
+use crate::support::web_service::{Manner, WebService};
 use crate::support::{Client, TestServer, mp4_reader, wait_until};
 use rtmp_server::admin::AdminSource;
 use rtmp_server::args::{self, Invocation};
@@ -240,6 +241,16 @@ fn who_has_to_show_a_token_gets_a_session() {
     assert_eq!(get(&server, &format!("{before}{segment}")).status, 200);
     let other = get(&server, "/live/cam/index.m3u8?token=s3cret").text();
     assert_ne!(media_uri(&other), uri);
+}
+
+/// A service that is asked may have looked at the query, or at anything else.
+#[test]
+fn whom_a_service_lets_in_gets_a_session() {
+    let web = WebService::start(Manner::Status(200));
+    let server = start(&format!("-notify on_play={}", web.url("/")));
+    let (_publisher, index) = watched(&server, "?token=x");
+    let uri = media_uri(&index);
+    assert!(uri.contains("?token=x&_session="), "{uri}");
 }
 
 #[test]
