@@ -197,21 +197,19 @@ mod tests {
             );
 
             (&near).write_all(&[0; 10]).unwrap();
-            let writer = std::thread::spawn(move || {
-                std::thread::sleep(Duration::from_millis(10));
-                (&near).write_all(&[0; 20]).unwrap();
-                near
-            });
+            (&near).write_all(&[0; 20]).unwrap();
             let began = Instant::now();
             assert_eq!(reader.read(&mut buffer).unwrap(), 30, "{far:?}");
             let took = began.elapsed();
             assert!(took >= limit, "{far:?} waited only {took:?}");
 
-            let near = writer.join().unwrap();
-            (&near).write_all(&[0; 2000]).unwrap();
-            let began = Instant::now();
-            assert_eq!(reader.read(&mut buffer).unwrap(), 2000, "{far:?}");
-            assert!(began.elapsed() < limit, "{far:?}");
+            let at_once = (0..10).map(|_| {
+                (&near).write_all(&[0; 2000]).unwrap();
+                let began = Instant::now();
+                assert_eq!(reader.read(&mut buffer).unwrap(), 2000, "{far:?}");
+                began.elapsed()
+            });
+            assert!(at_once.min() < Some(limit), "{far:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! out, each as soon as it can be.
 //!
 //! A fragment has one picture and all sound since the last one; a response without pictures has one
-//! for each [`SOUND_FRAGMENT_MS`](fragments). Its last samples are as long as they seem to be, and
+//! for each 100 ms. Its last samples are as long as they seem to be, and
 //! the next fragment says when it begins, so that nothing waits for the message behind it.
 //!
 //! Players cannot follow a stream whose tracks change: their responses end, and with the next message
