@@ -14,6 +14,8 @@ const AGE_MAX_MS: f64 = 500.0;
 const PLAYS: &str = "document.getElementById('sign').hidden \
     && !video.paused && video.currentTime > (window.before ??= video.currentTime) + 0.3";
 
+const G711: &str = "-f lavfi -i sine=r=8000 -t 15 -c:a pcm_alaw";
+
 fn clip() -> Arc<Clip> {
     Arc::new(Clip::new(20, "640x360", 2))
 }
@@ -120,11 +122,24 @@ fn the_page_says_what_this_browser_cannot_play() {
     );
     wait_until_it_plays(&mut browser);
     assert_eq!(browser.number("video.videoWidth"), 0.0);
+    let links = |browser: &mut Browser, id: &str| {
+        browser.text(&format!(
+            "[...document.querySelectorAll('#{id} a')].map((link) => link.href).join()"
+        ))
+    };
+    // VLC plays it by HLS, and not by HTTP-FLV.
+    let hls = site.url("/live/cam/index.m3u8");
+    assert_eq!(links(&mut browser, "remark"), hls);
     publisher.end(End::Properly);
-    let _publisher = LivePublisher::start(site.server.addr, "cam", &make("-an"));
+    let publisher = LivePublisher::start(site.server.addr, "cam", &make("-an"));
     wait_for_words(&mut browser, "This browser has no decoder for HEVC\\n");
-    let href = "document.querySelector('#words a').href";
-    assert_eq!(browser.text(href), site.url("/live/cam/index.m3u8"));
+    assert_eq!(links(&mut browser, "words"), hls);
+    publisher.end(End::Properly);
+    // Neither MP4 nor HLS has a place for it.
+    let sound = Arc::new(Clip::made_by("ffmpeg", G711));
+    let _publisher = LivePublisher::start(site.server.addr, "cam", &sound);
+    wait_for_words(&mut browser, "no track of the stream has a place in MP4.");
+    assert_eq!(links(&mut browser, "words"), site.url("/live/cam.flv"));
 }
 
 #[test]
