@@ -111,7 +111,7 @@ fn publish_and_play(addr: SocketAddr) {
     let ffmpeg = |line: String| {
         let mut command = Command::new("timeout");
         command
-            .args(["8", "ffmpeg", "-loglevel", "error"])
+            .args(["12", "ffmpeg", "-loglevel", "error"])
             .args(line.split_whitespace());
         command
             .stdin(Stdio::null())
@@ -120,13 +120,13 @@ fn publish_and_play(addr: SocketAddr) {
             .expect("ffmpeg")
     };
     let mut publisher = ffmpeg(format!(
-        "-re -f lavfi -i testsrc2=size=160x90:rate=25 -f lavfi -i sine -t 3.4 -c:v libx264 -preset ultrafast \
+        "-re -f lavfi -i testsrc2=size=160x90:rate=25 -f lavfi -i sine -t 5 -c:v libx264 -preset ultrafast \
          -pix_fmt yuv420p -g 25 -c:a aac -f flv \
          rtmp://{addr}/live/s3cret?token=a%20b&x=1"
     ));
     std::thread::sleep(Duration::from_millis(700));
     let mut player = ffmpeg(format!(
-        "-rtmp_pageurl http://h/?a=b -i rtmp://{addr}/live/public?y=%2F -t 1.5 -c copy -f null -"
+        "-rtmp_pageurl http://h/?a=b -i rtmp://{addr}/live/public?y=%2F -t 2.5 -c copy -f null -"
     ));
     let _ = player.wait();
     let _ = publisher.wait();

@@ -80,6 +80,7 @@ impl Player {
         let tolerance = Tolerance {
             tail: 60,
             remuxed: true,
+            ..Tolerance::default()
         };
         match self {
             Player::Copies(_) => {
@@ -106,6 +107,7 @@ fn check_packets(source: Source, played: &[Track]) -> Result<usize, String> {
     let whole = Tolerance {
         tail: 1, // the last packet is not looked at
         remuxed: true,
+        ..Tolerance::default()
     };
     let packets = compare::tracks(&published, played, whole)?;
     let mut shift = None;

@@ -123,7 +123,9 @@ impl Playback {
         let tail = if player == Player::Rtmp2src { 2 } else { 0 };
         let tolerance = Tolerance {
             tail,
-            remuxed: false,
+            // Of VP9's colours, FLV over HTTP says nothing.
+            new_headers: player == Player::FfmpegNew && source == Source::Vp9Aac,
+            ..Tolerance::default()
         };
         let published = media::tracks(&source.file(), &[])?;
         let played = media::tracks(&self.file, &[])?;
@@ -136,6 +138,7 @@ impl Playback {
         let tolerance = Tolerance {
             tail: 60,
             remuxed: true,
+            ..Tolerance::default()
         };
         let sound = |file: &Path, filters: &[&str]| {
             let tracks = media::tracks(file, filters)?;
