@@ -1,17 +1,18 @@
 //! The program: flags, signals and exit codes.
 
-use rtmp_server::args::{self, Config, Invocation, SignRequest};
+use rtmp_server::args::{self, Config, Faults, Invocation, SignRequest};
 use rtmp_server::auth;
 use rtmp_server::log;
 use rtmp_server::process::{group, launcher};
-use rtmp_server::server::{self, Load, Server, StartError};
+use rtmp_server::server::{self, Load, Prepared, Server, StartError};
 use rtmp_server::sync;
 use rtmp_server::sys::{Signal, Signals};
 use rtmp_server::systemd::{self, Heartbeat, Notifier, PassedError};
 use std::error::Error;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
 use std::time::Instant;
 use std::{fmt, io};
 
@@ -20,6 +21,9 @@ const FAILED: u8 = 1;
 
 /// How many faults of a configuration that is read again are logged one by one.
 const FAULTS_LOGGED_MAX: usize = 20;
+
+/// Bytes of stack of the thread that reads a configuration again, which the main thread reads first.
+const RELOAD_STACK_LEN: usize = 2 << 20;
 
 /// Exit code of a wrong command line.
 const USAGE: u8 = 2;
@@ -121,7 +125,8 @@ impl Error for Failure {}
 /// Serves until a signal ends it.
 fn run(mut config: Config) -> Result<ServerEnding, Failure> {
     log::init(config.log_level, config.log_format);
-    let signals = signals().map_err(Failure::Signals)?;
+    let (sender, events) = mpsc::channel();
+    watch_signals(sender.clone()).map_err(Failure::Signals)?;
     let passed = systemd::passed_listeners().map_err(Failure::Passed)?;
     let serves_http = !passed.metrics.is_empty();
     config.check_passed(serves_http).map_err(Failure::Usage)?;
@@ -133,18 +138,18 @@ fn run(mut config: Config) -> Result<ServerEnding, Failure> {
     let notifier = Arc::new(Notifier::from_env());
     notifier.ready();
     let _heartbeat = Heartbeat::start(&notifier, status(&server)).map_err(Failure::Thread)?;
-    // The sender lives as long as the process.
-    while let Ok(signal) = signals.recv() {
-        match signal {
-            Signal::Stop => break,
-            Signal::Reload => {
-                notifier.reloading();
-                reload(&server, &mut config);
-                notifier.ready();
-            }
-            Signal::Reconnect => {
+    let mut reload = Reload::new(sender);
+    while let Ok(event) = events.recv() {
+        match event {
+            Event::Signal(Signal::Stop) => break,
+            Event::Signal(Signal::Reload) => reload.ask(&notifier),
+            Event::Signal(Signal::Reconnect) => {
                 let asked = server.ask_to_reconnect();
                 log!(Info, "asked clients to reconnect"; clients = asked);
+            }
+            Event::Read(read) => {
+                change(&server, &mut config, read);
+                reload.done(&notifier);
             }
         }
     }
@@ -159,10 +164,22 @@ fn run(mut config: Config) -> Result<ServerEnding, Failure> {
     Ok(ServerEnding::Forced)
 }
 
-/// The signals from now on. A second one to stop ends the process at once.
-fn signals() -> io::Result<Receiver<Signal>> {
+/// What the main thread acts on.
+enum Event {
+    Signal(Signal),
+    /// The configuration was read again.
+    Read(Result<Box<Reread>, Faults>),
+}
+
+/// A configuration that was read again, with what its files hold.
+struct Reread {
+    config: Config,
+    prepared: Prepared,
+}
+
+/// Sends the signals from now on. A second one to stop ends the process at once.
+fn watch_signals(events: Sender<Event>) -> io::Result<()> {
     let mut signals = Signals::install()?;
-    let (sender, receiver) = mpsc::channel();
     sync::spawn("signals", sync::STACK_LEN, move || {
         let mut stopping = false;
         loop {
@@ -173,10 +190,10 @@ fn signals() -> io::Result<Receiver<Signal>> {
                 process::exit(i32::from(FAILED));
             }
             // While the server stops, nothing receives signals.
-            let _ = sender.send(signal);
+            let _ = events.send(Event::Signal(signal));
         }
     })?;
-    Ok(receiver)
+    Ok(())
 }
 
 /// The arguments of this process, which it reads again with the file that they name.
@@ -184,25 +201,86 @@ fn command_line() -> impl Iterator<Item = String> {
     std::env::args().skip(1)
 }
 
-/// Reads the configuration again and changes to it; if anything is wrong with it, nothing changes.
-fn reload(server: &Server, config: &mut Config) {
-    let read = match args::parse(command_line()) {
-        Ok(Invocation::Run(read)) => server.reload(&read).map(|()| read),
-        // The command line has asked to run a server, and cannot change.
-        Ok(_) => return,
-        Err(faults) => Err(faults),
-    };
-    match read {
-        Ok(read) => *config = *read,
-        Err(faults) => {
-            for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
-                log!(Warn, "cannot reload, the old state stays"; error = fault);
-            }
-            let more = faults.iter().count().saturating_sub(FAULTS_LOGGED_MAX) + faults.more();
-            if more > 0 {
-                log!(Warn, "cannot reload, the old state stays"; more_faults = more);
+/// Has the configuration read again, once at a time: its files may take long to be read, and a stop does
+/// not wait for them.
+struct Reload {
+    events: Sender<Event>,
+    thread: Option<JoinHandle<()>>,
+    /// It was asked for once more meanwhile.
+    again: bool,
+}
+
+impl Reload {
+    fn new(events: Sender<Event>) -> Reload {
+        Reload {
+            events,
+            thread: None,
+            again: false,
+        }
+    }
+
+    /// Begins, or does so when what is under way is done. An [`Event::Read`] will tell the outcome.
+    fn ask(&mut self, notifier: &Notifier) {
+        if self.thread.as_ref().is_some_and(|it| !it.is_finished()) {
+            self.again = true;
+            return;
+        }
+        notifier.reloading();
+        let events = self.events.clone();
+        let thread = sync::spawn("reload", RELOAD_STACK_LEN, move || {
+            // While the server stops, nothing receives events.
+            let _ = events.send(Event::Read(read_again()));
+        });
+        match thread {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => {
+                log!(Warn, "cannot reload, the old state stays"; error = error);
+                notifier.ready();
             }
         }
+    }
+
+    /// What was asked for has been done.
+    fn done(&mut self, notifier: &Notifier) {
+        notifier.ready();
+        self.thread = None;
+        if std::mem::take(&mut self.again) {
+            self.ask(notifier);
+        }
+    }
+}
+
+/// Reads the configuration and its files again.
+fn read_again() -> Result<Box<Reread>, Faults> {
+    let config = match args::parse(command_line())? {
+        Invocation::Run(config) => *config,
+        // The command line has asked to run a server, and cannot change.
+        _ => return Err(Faults::default()),
+    };
+    let prepared = server::prepare(&config)?;
+    Ok(Box::new(Reread { config, prepared }))
+}
+
+/// Changes to a configuration; if anything is wrong with it, nothing changes.
+fn change(server: &Server, config: &mut Config, read: Result<Box<Reread>, Faults>) {
+    let changed = read.and_then(|read| {
+        let Reread { config, prepared } = *read;
+        server.change(&config, prepared)?;
+        Ok(config)
+    });
+    match changed {
+        Ok(changed) => *config = changed,
+        Err(faults) => tell(&faults),
+    }
+}
+
+fn tell(faults: &Faults) {
+    for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
+        log!(Warn, "cannot reload, the old state stays"; error = fault);
+    }
+    let more = faults.iter().count().saturating_sub(FAULTS_LOGGED_MAX) + faults.more();
+    if more > 0 {
+        log!(Warn, "cannot reload, the old state stays"; more_faults = more);
     }
 }
 

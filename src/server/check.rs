@@ -5,7 +5,7 @@ use crate::args::{Auth, Config, Faults, TlsFiles};
 use crate::auth::{Authenticator, Rules, Secrets, TokenTable};
 use crate::remote::{self, Scheme};
 use crate::sys;
-use crate::tls;
+use crate::tls::{self, Certificate};
 use std::path::Path;
 use std::{fs, io};
 
@@ -17,21 +17,31 @@ pub fn check(config: &Config) -> Faults {
     faults
 }
 
+/// What the files hold that a configuration names.
+pub struct Prepared {
+    pub(super) rules: Rules,
+    /// The certificate of `-tls-cert`, which can be used.
+    pub(super) certificate: Option<Certificate>,
+}
+
 /// Reads the files that `config` names, and checks all that a start, or a change while the server runs,
-/// could fail for.
+/// could fail for. That takes as long as a file takes to be read.
 ///
 /// # Errors
 ///
 /// All [`Faults`].
-pub(super) fn prepare(config: &Config) -> Result<Rules, Faults> {
+pub fn prepare(config: &Config) -> Result<Prepared, Faults> {
     let mut faults = Faults::default();
     let rules = rules(config, &mut faults);
     webhooks(config, &mut faults);
     notify(config, &mut faults);
     tls_program(config, &mut faults);
-    certificate(config, &mut faults);
+    let certificate = certificate(config, &mut faults);
     faults.sort();
-    rules.filter(|_| faults.is_empty()).ok_or(faults)
+    match rules {
+        Some(rules) if faults.is_empty() => Ok(Prepared { rules, certificate }),
+        _ => Err(faults),
+    }
 }
 
 /// Who may publish and play.
@@ -95,12 +105,11 @@ fn tls_program(config: &Config, faults: &mut Faults) {
 }
 
 /// The program that speaks TLS says whether it can use the certificate.
-fn certificate(config: &Config, faults: &mut Faults) {
-    if let Some(TlsFiles { cert, key }) = &config.tls
-        && let Err(error) = tls::check(cert, key)
-    {
-        faults.add(config.fault(error.flag(), None, error));
-    }
+fn certificate(config: &Config, faults: &mut Faults) -> Option<Certificate> {
+    let TlsFiles { cert, key } = config.tls.as_ref()?;
+    let checked = tls::check(cert, key);
+    let checked = checked.map_err(|error| faults.add(config.fault(error.flag(), None, error)));
+    checked.ok()
 }
 
 fn hook_scripts(config: &Config, faults: &mut Faults) {

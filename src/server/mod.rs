@@ -46,7 +46,7 @@ use std::time::Duration;
 use stop::Stop;
 use web::WebClients;
 
-pub use check::check;
+pub use check::{Prepared, check, prepare};
 pub use start_error::StartError;
 pub use watch::{Load, Watch};
 
@@ -74,7 +74,7 @@ impl Server {
     ///
     /// Any [`StartError`].
     pub fn start(config: &Config, passed: PassedSockets) -> Result<Server, StartError> {
-        let rules = check::prepare(config).map_err(StartError::Config)?;
+        let Prepared { rules, .. } = prepare(config).map_err(StartError::Config)?;
         let listeners = setup::listeners(config, passed.rtmp)?;
         let tls = setup::tls(config, passed.rtmps)?;
         let context = Arc::new(setup::context(config, rules)?);
@@ -225,22 +225,31 @@ impl Server {
     }
 
     /// Changes to another configuration, as far as that is possible while the server runs. What
-    /// cannot change is told in the log. Reads the files of the configuration again.
+    /// cannot change is told in the log. It waits for nothing: what takes time is `prepared`.
+    ///
+    /// # Errors
+    ///
+    /// All [`Faults`]: then nothing has changed.
+    pub fn change(&self, config: &Config, prepared: Prepared) -> Result<(), Faults> {
+        let Prepared { rules, certificate } = prepared;
+        self.applied
+            .change(config, rules, &self.context, &self.admins)?;
+        for web in &self.webs {
+            web.set_origin(&config.http_origin);
+        }
+        if let (Some(front), Some(certificate)) = (&self.tls, certificate) {
+            front.renew(certificate, config.max_connections);
+        }
+        Ok(())
+    }
+
+    /// Reads the files of `config`, and changes to it.
     ///
     /// # Errors
     ///
     /// All [`Faults`]: then nothing has changed.
     pub fn reload(&self, config: &Config) -> Result<(), Faults> {
-        self.applied.change(config, &self.context, &self.admins)?;
-        for web in &self.webs {
-            web.set_origin(&config.http_origin);
-        }
-        if let (Some(front), Some(files)) = (&self.tls, &config.tls)
-            && let Err(error) = front.renew(&files.cert, &files.key, config.max_connections)
-        {
-            log!(Warn, "cannot renew the certificate, the old one stays"; error = error);
-        }
-        Ok(())
+        self.change(config, prepare(config)?)
     }
 }
 

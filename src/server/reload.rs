@@ -1,10 +1,10 @@
 //! The change of a running server to another configuration, without disturbing anyone.
 
-use super::check;
 use super::context::Context;
 use super::setup;
 use crate::admin::AdminServer;
 use crate::args::{Config, Effect, Faults};
+use crate::auth::Rules;
 use crate::log;
 use crate::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -28,7 +28,7 @@ impl Applied {
         }))
     }
 
-    /// Changes to `config` what can change.
+    /// Changes to `config` and `rules` what can change.
     ///
     /// # Errors
     ///
@@ -36,12 +36,12 @@ impl Applied {
     pub(super) fn change(
         &self,
         config: &Config,
+        rules: Rules,
         context: &Context,
         admins: &[AdminServer],
     ) -> Result<(), Faults> {
         let mut applied = self.0.lock();
         config.check_passed(!admins.is_empty())?;
-        let rules = check::prepare(config)?;
         // The steps that may fail come first.
         let replaced = context.hooks.replace(&config.hooks);
         replaced.map_err(|error| config.fault("hook-concurrency", None, error))?;

@@ -16,7 +16,7 @@ pub(crate) use haproxy::TlsSetup;
 use crate::log;
 use crate::stats::{Counters, TlsStats};
 use crate::sync;
-use certificate::Certificate;
+pub(crate) use certificate::Certificate;
 use haproxy::{HaProxy, Offer, Service};
 use keeper::{Keeper, Wish};
 use std::io;
@@ -29,20 +29,21 @@ use std::time::Instant;
 /// TLS on some sockets, as long as this is held. Dropped, it ends all connections.
 #[derive(Debug)]
 pub(crate) struct TlsFront {
-    haproxy: HaProxy,
     keeper: Arc<Keeper>,
     addrs: Vec<SocketAddr>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Checks that the files at `cert` and `key` can be used.
+/// Reads the files at `cert` and `key`, and checks that they can be used.
 ///
 /// # Errors
 ///
 /// [`TlsError`]: the program, a file, or what the program says about them.
-pub(crate) fn check(cert: &Path, key: &Path) -> Result<(), TlsError> {
+pub(crate) fn check(cert: &Path, key: &Path) -> Result<Certificate, TlsError> {
     let haproxy = HaProxy::find()?;
-    haproxy.check(&Certificate::read(cert, key)?)
+    let certificate = Certificate::read(cert, key)?;
+    haproxy.check(&certificate)?;
+    Ok(certificate)
 }
 
 impl TlsFront {
@@ -66,13 +67,12 @@ impl TlsFront {
         let addrs = setup.listeners.iter();
         let addrs = addrs.filter_map(|listener| listener.local_addr().ok());
         let addrs = addrs.collect();
-        let service = Service::new(haproxy.clone(), setup);
+        let service = Service::new(haproxy, setup);
         let keeper = Arc::new(Keeper::new(offer, Arc::clone(counters)));
         let run = Arc::clone(&keeper);
         // A program that it starts ends with this thread.
         let thread = sync::spawn("tls", sync::STACK_LEN, move || run.run(&service));
         Ok(TlsFront {
-            haproxy,
             keeper,
             addrs,
             thread: Some(thread.map_err(TlsError::Start)?),
@@ -84,33 +84,21 @@ impl TlsFront {
         &self.addrs
     }
 
-    /// Reads certificate and key again, which may be other files now, and takes another number of
-    /// connections. Those that there are go on with what they began with. `false`: nothing has
-    /// changed.
-    ///
-    /// # Errors
-    ///
-    /// [`TlsError`]: certificate and key cannot be used, and those of before stay.
-    pub(crate) fn renew(
-        &self,
-        cert: &Path,
-        key: &Path,
-        max_connections: usize,
-    ) -> Result<bool, TlsError> {
+    /// Shows a certificate that was [checked](check) from now on, and takes another number of
+    /// connections. Those that there are go on with what they began with.
+    pub(crate) fn renew(&self, certificate: Certificate, max_connections: usize) {
         let before = self.keeper.offer();
         let offer = Offer {
-            certificate: Certificate::read(cert, key)?,
+            certificate,
             max_connections,
         };
         if offer == *before {
-            return Ok(false);
+            return;
         }
         if offer.certificate != before.certificate {
-            self.haproxy.check(&offer.certificate)?;
-            log!(Info, "certificate renewed"; file = cert.display());
+            log!(Info, "certificate renewed"; file = offer.certificate.cert);
         }
         self.keeper.renew(offer);
-        Ok(true)
     }
 
     /// Accepts nobody any more; the connections that there are go on.

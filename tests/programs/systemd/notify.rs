@@ -5,10 +5,12 @@ use crate::support::process::fact;
 use crate::support::{Client, PATIENCE};
 use rtmp_server::sys;
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const FLAGS: &str = "-listen 127.0.0.1:0 -log-format json";
@@ -114,6 +116,77 @@ fn the_life_of_a_service_is_told() {
         // The abstract one has no file.
         let _ = fs::remove_file(&systemd.name);
     }
+}
+
+/// A pipe in the place of a file: it is read when somebody writes, and not sooner.
+fn put_pipe(path: &Path) {
+    fs::remove_file(path).expect("remove");
+    let made = Command::new("mkfifo").arg(path).status().expect("mkfifo");
+    assert!(made.success());
+}
+
+/// Waits until somebody reads the pipe.
+fn open_pipe(path: &Path) -> fs::File {
+    fs::File::options().write(true).open(path).expect("open")
+}
+
+#[test]
+fn a_stop_does_not_wait_for_what_is_read_again() {
+    let rows = [
+        ("tokens", "{}", "-auth-mode file -auth-file FILE"),
+        (
+            "secret",
+            "0123456789abcdef0123",
+            "-auth-mode signed -auth-secret @FILE",
+        ),
+        ("config", "grace 1s", "-config FILE"),
+    ];
+    for (name, text, flags) in rows {
+        let path = scratch(&format!("{name}.slow"));
+        fs::write(&path, text).expect("write");
+        let systemd = Systemd::abstracted(&format!("slow-{name}"));
+        let mut service = systemd.start("", &flags.replace("FILE", &path.to_string_lossy()));
+        assert_eq!(systemd.told(), "READY=1");
+        systemd.told();
+        put_pipe(&path);
+        service.signal("HUP");
+        assert!(systemd.told().starts_with("RELOADING=1\n"), "{flags}");
+        let pipe = open_pipe(&path);
+        service.signal("TERM");
+        assert_eq!(systemd.told(), "STOPPING=1", "{flags}");
+        assert_eq!(service.wait(), Some(0), "{flags}");
+        drop(pipe);
+        fs::remove_file(path).expect("remove");
+    }
+}
+
+#[test]
+fn what_is_asked_for_while_files_are_read_is_done_once_more() {
+    let path = scratch("again.slow");
+    fs::write(&path, "{}").expect("write");
+    let systemd = Systemd::abstracted("again");
+    let flags = format!("-auth-mode file -auth-file {}", path.display());
+    let service = systemd.start("", &flags);
+    assert_eq!(systemd.told(), "READY=1");
+    systemd.told();
+    put_pipe(&path);
+    service.signal("HUP");
+    assert!(systemd.told().starts_with("RELOADING=1\n"));
+    let mut pipe = open_pipe(&path);
+    for _ in 0..3 {
+        service.signal("HUP");
+        service.signal("USR1");
+        service.lines_until("asked clients to reconnect");
+    }
+    pipe.write_all(b"{}").expect("write");
+    drop(pipe);
+    assert_eq!(systemd.told(), "READY=1");
+    assert!(systemd.told().starts_with("RELOADING=1\n"));
+    open_pipe(&path).write_all(b"{}").expect("write");
+    assert_eq!(systemd.told(), "READY=1");
+    let more = systemd.told_within(Duration::from_millis(100));
+    assert_eq!(more, None, "once for all");
+    fs::remove_file(path).expect("remove");
 }
 
 #[test]
