@@ -97,6 +97,8 @@ impl From<io::Error> for LinkError {
 pub(crate) enum RedirectError {
     /// What it gives is not a URL that can be used.
     RtmpUrl(RtmpUrlError),
+    /// There is no TLS there, and there is where we come from: what is secret would be sent in clear.
+    LeavesTls,
     /// We come from there.
     Circle,
     /// We were sent on [`REDIRECTS_MAX`] times.
@@ -107,6 +109,12 @@ impl fmt::Display for RedirectError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             RedirectError::RtmpUrl(error) => write!(f, "{error}"),
+            RedirectError::LeavesTls => {
+                write!(
+                    f,
+                    "from rtmps:// to rtmp://, where its key would be sent in clear"
+                )
+            }
             RedirectError::Circle => write!(f, "in a circle"),
             RedirectError::TooMany => write!(f, "more than {REDIRECTS_MAX} times"),
         }
@@ -117,7 +125,7 @@ impl error::Error for RedirectError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             RedirectError::RtmpUrl(error) => Some(error),
-            RedirectError::Circle | RedirectError::TooMany => None,
+            RedirectError::LeavesTls | RedirectError::Circle | RedirectError::TooMany => None,
         }
     }
 }

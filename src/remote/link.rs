@@ -357,6 +357,9 @@ impl Way {
     }
 
     fn go(&mut self, url: RtmpUrl) -> Result<(), RedirectError> {
+        if (self.url.scheme, url.scheme) == (Scheme::Rtmps, Scheme::Rtmp) {
+            return Err(RedirectError::LeavesTls);
+        }
         let ConnectTarget { name, via, .. } = &self.target;
         self.target = url.with_name(name, via.clone());
         self.pass(url)

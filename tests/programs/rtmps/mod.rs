@@ -179,47 +179,40 @@ fn a_destination_is_found_again_after_each_failure() {
 }
 
 #[test]
-fn a_relay_is_sent_on_to_tls_and_away_from_it() {
+fn a_relay_is_sent_on_to_tls() {
     let far = TestServer::start("");
     let tls = Terminator::start("redirects", Shows::Good, far.addr);
     let port = tls.port();
     let to_tls = redirecting(|_| format!("rtmps://localhost:{port}/app1?t=s3cret"));
-    let behind = redirecting(|_| format!("rtmp://{}/app2?t=s3cret", far.addr));
-    let in_front = Terminator::start("redirecting", Shows::Good, behind);
-    let in_front = (
-        format!("rtmps://localhost:{}/live", in_front.port()),
-        in_front,
-    );
-    let rows = [
-        (
-            tls.trusted(),
-            format!("rtmp://{to_tls}/live"),
-            format!("rtmps://localhost:{port}/app1"),
-            "app1/cam",
-        ),
-        (
-            in_front.1.trusted(),
-            in_front.0.clone(),
-            format!("rtmp://{}/app2", far.addr),
-            "app2/cam",
-        ),
-    ];
-    for (trusted, from, to, key) in rows {
-        let near = ServerProcess::start_with(&trusted, &format!("-relay-to {from}"));
-        let mut publisher = near.publisher("cam");
-        publisher.send_media(&BEGINNING);
-        let line = near.wait_for_line("relay redirected");
-        assert_eq!(fact(&line, "to"), Some(&*to), "{line}");
-        assert_eq!(fact(&line, "destination"), Some(&*from), "{line}");
-        near.wait_for_line("relay started");
-        wait_until("the stream under its new name", || {
-            let streams = far.server().snapshot().streams;
-            streams.iter().any(|stream| stream.key == key)
-        });
-        let programs = openssls(near.pid());
-        let expected = usize::from(to.starts_with("rtmps"));
-        assert_eq!(programs.len(), expected, "{from}");
-    }
+    let from = format!("rtmp://{to_tls}/live");
+    let near = ServerProcess::start_with(&tls.trusted(), &format!("-relay-to {from}"));
+    let mut publisher = near.publisher("cam");
+    publisher.send_media(&BEGINNING);
+    let line = near.wait_for_line("relay redirected");
+    let to = format!("rtmps://localhost:{port}/app1");
+    assert_eq!(fact(&line, "to"), Some(&*to), "{line}");
+    assert_eq!(fact(&line, "destination"), Some(&*from), "{line}");
+    near.wait_for_line("relay started");
+    wait_until("the stream under its new name", || {
+        let streams = far.server().snapshot().streams;
+        streams.iter().any(|stream| stream.key == "app1/cam")
+    });
+    assert_eq!(openssls(near.pid()).len(), 1);
+}
+
+/// The key would go on in clear.
+#[test]
+fn nobody_is_sent_away_from_tls() {
+    let far = TestServer::start("");
+    let behind = redirecting(|_| format!("rtmp://{}/app?t=s3cret", far.addr));
+    let tls = Terminator::start("away", Shows::Good, behind);
+    let url = format!("rtmps://localhost:{}", tls.port());
+    let want =
+        "server sends us elsewhere: from rtmps:// to rtmp://, where its key would be sent in clear";
+    check_fault(&tls.trusted(), &url, "protocol", want);
+    let first = redirecting(|_| format!("{url}/live"));
+    check_fault(&tls.trusted(), &format!("rtmp://{first}"), "protocol", want);
+    assert_eq!(far.server().count().0, 0, "nobody came");
 }
 
 #[test]
