@@ -2,7 +2,7 @@
 
 use crate::net::{HostPort, HostPortError};
 use crate::rtmp::client::ConnectTarget;
-use crate::rtmp::stream_key::{StreamKey, encoded_name};
+use crate::rtmp::stream_key::{StreamKey, encoded_name, split_at_query};
 use std::fmt;
 
 /// How a server is spoken to.
@@ -231,7 +231,8 @@ pub(crate) fn split_key(key: &StreamKey) -> (&str, &str) {
 
 impl fmt::Display for RtmpUrl {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let first = self.path.split('/').next().unwrap_or_default();
+        let path = split_at_query(&self.path).map_or(&*self.path, |(path, _)| path);
+        let first = path.split('/').next().unwrap_or_default();
         write!(f, "{}://{}/{first}", self.scheme.name(), self.place)
     }
 }
@@ -257,6 +258,10 @@ mod tests {
             ),
             (
                 "rtmp://a/live?x=/b",
+                Ok(("a", 1935, "rtmp://a/live", false)),
+            ),
+            (
+                "rtmp://a/live%3Fx=b",
                 Ok(("a", 1935, "rtmp://a/live", false)),
             ),
             ("rtmps://a/live", Ok(("a", 443, "rtmps://a/live", false))),

@@ -1,5 +1,6 @@
 //! Where a stream is found: `app/name`, and the query beside it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Longest key, in bytes.
@@ -104,7 +105,7 @@ pub struct StreamPath {
     pub app: String,
     /// The name, without its query, decoded, and without what clients put around it.
     pub name: String,
-    /// The name's query and behind it the app's, as they were sent. What is in them may be secret:
+    /// The name's query and behind it the app's, still encoded. What is in them may be secret:
     /// never to be logged.
     query: String,
     /// How much of the query is the name's.
@@ -123,11 +124,14 @@ impl StreamPath {
     ///
     /// Any [`Error`]: refuse the client.
     pub fn new(app: &str, name: &str) -> Result<StreamPath, Error> {
-        let is_open = app.contains('?') && app.ends_with(['?', '&']);
-        let (app, app_query) = split_query(app);
+        let split_app = split_at_query(app);
+        let is_open = split_app
+            .as_ref()
+            .is_some_and(|(_, query)| query.is_empty() || query.ends_with(['?', '&']));
+        let (app, app_query) = split_app.unwrap_or((app, Cow::Borrowed("")));
         let (name, name_query) = match is_open {
-            true => ("", name.trim_start_matches('?')),
-            false => split_query(name),
+            true => ("", open_query(name)),
+            false => split_at_query(name).unwrap_or((name, Cow::Borrowed(""))),
         };
         let app_query = app_query.trim_end_matches('&');
         let and = if name_query.is_empty() || app_query.is_empty() {
@@ -140,7 +144,7 @@ impl StreamPath {
             return Err(Error::QueryTooLong { len });
         }
         let sent_name = name.to_owned();
-        let (app, name) = (decoded_name(app), decoded_name(name));
+        let (app, name) = (percent_decoded(app), percent_decoded(name));
         let name = bare_name(&name).to_owned();
         if let Some(len) = [app.len(), name.len()]
             .into_iter()
@@ -152,7 +156,7 @@ impl StreamPath {
             key: StreamKey::new(&format!("{app}/{name}"))?,
             app,
             name,
-            query: [name_query, and, app_query].concat(),
+            query: [&*name_query, and, app_query].concat(),
             name_query_len: name_query.len(),
             sent_name,
         })
@@ -163,16 +167,16 @@ impl StreamPath {
         let mut pairs = self.query.split('&').filter(|pair| !pair.is_empty());
         pairs.find_map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decoded(key, "") == name).then(|| percent_decoded(value, ""))
+            (percent_decoded(key) == name).then(|| percent_decoded(value))
         })
     }
 
-    /// The whole query as it was sent. It may hold secrets.
+    /// The whole query, still encoded. It may hold secrets.
     pub fn whole_query(&self) -> &str {
         &self.query
     }
 
-    /// The query of the name alone, as it was sent. It may hold secrets.
+    /// The query of the name alone, still encoded. It may hold secrets.
     pub fn name_query(&self) -> &str {
         &self.query[..self.name_query_len]
     }
@@ -183,20 +187,36 @@ impl StreamPath {
     }
 }
 
-/// Cuts the query off an app or a name.
-fn split_query(text: &str) -> (&str, &str) {
-    text.split_once('?').unwrap_or((text, ""))
+/// A question mark as encoders write it that take a name with its query for a name alone.
+const ENCODED_QUESTION_MARKS: [&str; 2] = ["%3F", "%3f"];
+
+/// Cuts the query off an app or a name; `None` if it has none. Where an encoder has made `%3F` of the
+/// question mark and left no `=` and `&` as they were, it has encoded the query as well: that is undone, so
+/// that the query is as it was before.
+pub fn split_at_query(text: &str) -> Option<(&str, Cow<'_, str>)> {
+    let plain = text.find('?').map(|at| (at, "?"));
+    let encoded = ENCODED_QUESTION_MARKS.map(|mark| text.find(mark).map(|at| (at, mark)));
+    let (at, mark) = encoded.into_iter().chain([plain]).flatten().min()?;
+    let query = &text[at + mark.len()..];
+    let query = match mark == "?" || query.contains(['=', '&']) {
+        true => Cow::Borrowed(query),
+        false => Cow::Owned(percent_decoded(query)),
+    };
+    Some((&text[..at], query))
+}
+
+/// The query that a name is; it may begin with question marks of its own.
+fn open_query(name: &str) -> Cow<'_, str> {
+    let name = name.trim_start_matches('?');
+    match split_at_query(name) {
+        Some(("", query)) => query,
+        _ => Cow::Borrowed(name),
+    }
 }
 
 /// An app without its query, decoded.
 pub fn plain_app(app: &str) -> String {
-    decoded_name(split_query(app).0)
-}
-
-/// An app or a name with its percent sequences decoded, but for a question mark: behind it another
-/// server would look for a query.
-fn decoded_name(text: &str) -> String {
-    percent_decoded(text, "?")
+    percent_decoded(split_at_query(app).map_or(app, |(app, _)| app))
 }
 
 /// A name without what some clients add to it or cut off it, and others do not: ffmpeg writes
@@ -212,9 +232,8 @@ fn bare_name(name: &str) -> &str {
     }
 }
 
-/// Undoes percent sequences such as `%41` where they are UTF-8; all others stay as they are, and
-/// so do those of the ASCII characters in `except`.
-fn percent_decoded(text: &str, except: &str) -> String {
+/// Undoes percent sequences such as `%41` where they are UTF-8; all others stay as they are.
+fn percent_decoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {
@@ -222,7 +241,7 @@ fn percent_decoded(text: &str, except: &str) -> String {
         rest = &rest[at..];
         let bytes: Vec<u8> = sequences(rest).collect();
         let (run, after) = rest.split_at(3 * bytes.len());
-        put_decoded(&mut out, run, &bytes, except);
+        put_decoded(&mut out, run, &bytes);
         rest = after;
         if bytes.is_empty() {
             out.push('%');
@@ -238,12 +257,7 @@ pub fn encoded_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for (at, c) in name.char_indices() {
         out.push(c);
-        // A question mark is not decoded anyway.
-        if c == '%'
-            && sequences(&name[at..])
-                .next()
-                .is_some_and(|byte| byte != b'?')
-        {
+        if c == '%' && sequences(&name[at..]).next().is_some() {
             out.push_str("25");
         }
     }
@@ -262,17 +276,11 @@ fn sequences(text: &str) -> impl Iterator<Item = u8> {
 }
 
 /// Appends `bytes`, which `run` has as percent sequences, as far as they are UTF-8.
-fn put_decoded(out: &mut String, run: &str, bytes: &[u8], except: &str) {
+fn put_decoded(out: &mut String, run: &str, bytes: &[u8]) {
     let mut at = 0;
     for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            let len = c.len_utf8();
-            match except.contains(c) {
-                true => out.push_str(&run[3 * at..3 * (at + len)]),
-                false => out.push(c),
-            }
-            at += len;
-        }
+        out.push_str(chunk.valid());
+        at += chunk.valid().len();
         let invalid = chunk.invalid().len();
         out.push_str(&run[3 * at..3 * (at + invalid)]);
         at += invalid;
@@ -310,7 +318,15 @@ mod tests {
                 "%ff%41%C3%28%f0%9f%98%80",
                 Ok("live/%ffA%C3(\u{1f600}"),
             ),
-            ("live", "a%3Fb%3f", Ok("live/a%3Fb%3f")),
+            // A query that was encoded with the name.
+            ("live", "a%3Fb%3f", Ok("live/a")),
+            ("live", "a%3ftoken=s3cret", Ok("live/a")),
+            ("live", "a%3Ftoken%3Ds3cret?x", Ok("live/a")),
+            ("live%3Ftoken=s3cret", "a", Ok("live/a")),
+            ("live", "a%253Fb", Ok("live/a%3Fb")),
+            ("cam%3F", "token=s3cret", Ok("cam")),
+            ("cam%3f", "%3Ftoken=s3cret", Ok("cam")),
+            ("cam%3Fuser=u&", "token=s3cret", Ok("cam")),
             ("live", "%2e%2E", Err(Error::DotSegment)),
             ("live", "a%00b", Err(Error::ControlCharacter)),
             ("live", "%2F", Ok("live")),
@@ -406,7 +422,7 @@ mod tests {
             ("cam", "cam"),
             ("my cam", "my cam"),
             ("100%25", "100%"),
-            ("a%3Fb", "a%3Fb"),
+            ("a%253Fb", "a%253Fb"),
             ("a%2541", "a%2541"),
             ("%25%25", "%%"),
         ];
@@ -431,6 +447,9 @@ mod tests {
             ("live", "cam?x", "x"),
             ("cam?", "token=s3cret", "token=s3cret"),
             ("cam?user=u&", "token=s3cret", "token=s3cret&user=u"),
+            ("live", "cam%3Fa=%2541&b?c", "a=%2541&b?c"),
+            ("live", "cam%3Fa%3D%2541%26b%3Fc", "a=%41&b?c"),
+            ("live%3fuser=alice", "cam%3Fx", "x&user=alice"),
         ];
         for (app, name, want) in rows {
             let path = StreamPath::new(app, name).unwrap();

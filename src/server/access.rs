@@ -108,7 +108,9 @@ fn decide(
     let verdict = verdict.map_err(Refused::Notify)?;
     let waited = passed == Passed::Asked || verdict != Verdict::Unasked;
     let renamed = match verdict {
-        Verdict::Renamed(name) => Some(StreamPath::new(&path.app, &name)),
+        Verdict::Renamed(name) => {
+            Some(StreamPath::new(&stream_key::encoded_name(&path.app), &name))
+        }
         Verdict::Allowed | Verdict::Unasked => None,
     };
     let bad_name = |error: stream_key::Error| NotifyRefusal::Name(error.to_string());

@@ -1,6 +1,7 @@
 //! Paths of media over HTTP, and what is found there.
 
-use crate::rtmp::stream_key::{Error, StreamPath};
+use crate::rtmp::stream_key::{Error, StreamPath, split_at_query};
+use std::borrow::Cow;
 
 /// What a path stands for. Whether there is such a stream is another question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,12 @@ impl Resource {
     /// What is at `path`, which begins with a slash; `query` belongs to the stream, as a token does.
     /// The last segment says what it is.
     pub(super) fn at(path: &str, query: &str) -> Result<Resource, NoResource> {
+        // One that was encoded with the path is in front.
+        let (path, behind) = split_at_query(path).unwrap_or((path, Cow::Borrowed("")));
+        let query = &match behind.is_empty() {
+            true => query.to_owned(),
+            false => format!("{behind}&{query}"),
+        };
         let segments: Vec<&str> = path
             .split('/')
             .filter(|segment| !segment.is_empty())
@@ -110,6 +117,10 @@ mod tests {
             ("/live/robots.txt", "page live/robots.txt"),
             ("/../x.flv", "stream name has a segment . or .."),
             ("/live/%2e%2e/x", "stream name has a segment . or .."),
+            ("/live/cam%3Ftoken=x", "page live/cam"),
+            ("/live/cam.flv%3ftoken=x/y.mp4", "flv live/cam"),
+            ("/live/cam/index.m3u8%3Ftoken%3Dx", "playlist live/cam"),
+            ("/%3Ftoken=x", "not found"),
             ("/live/%00.flv", "stream name has a control character"),
         ];
         for (path, want) in rows {
@@ -142,6 +153,16 @@ mod tests {
             | Resource::HlsFile(stream, _)) = resource;
             assert_eq!(stream.query("token").as_deref(), Some("s t?"), "{path}");
             assert_eq!((stream.app.as_str(), stream.name.as_str()), ("live", "cam"));
+        }
+        for (path, query) in [
+            ("/live/cam.flv%3Ftoken=s%20t%253F", "x"),
+            ("/live/cam.flv%3ftoken%3Ds%2520t%25253F", ""),
+        ] {
+            let Ok(Resource::Flv(stream)) = Resource::at(path, query) else {
+                panic!("{path}")
+            };
+            let token = stream.query("token");
+            assert_eq!(token.as_deref(), Some("s t%3F"), "{path}");
         }
     }
 }
