@@ -171,6 +171,10 @@ with_defaults! {
     }
 }
 
+/// What is said of a file that had flags when the server read it last.
+const EMPTIED: &str =
+    "the file is empty; to go on without the flags that it had, restart the server";
+
 impl Config {
     /// What is wrong with the use `index` of `flag`, or with the flag as a whole. The text may show
     /// nothing secret.
@@ -182,6 +186,19 @@ impl Config {
         let (value, why) = (None, Invalid::because(why));
         let error = Error::Invalid { flag, value, why };
         Fault { place, error }
+    }
+
+    /// Whether the file still has flags, if it had some when `before` was read from it. One that was
+    /// emptied by mistake, or is about to be written, would let everybody in.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] of `-config`.
+    pub fn check_emptied(&self, before: &Config) -> Result<(), Fault> {
+        match before.given.has_file() && !self.given.has_file() {
+            true => Err(self.fault("config", None, EMPTIED)),
+            false => Ok(()),
+        }
     }
 
     /// Applies the rules of TLS. `passed`: sockets named rtmps were passed.

@@ -24,6 +24,12 @@ impl Given {
         self.0.contains_key(flag)
     }
 
+    /// Whether any flag was given in a file.
+    pub(super) fn has_file(&self) -> bool {
+        let mut uses = self.0.values().flatten();
+        uses.any(|(_, place)| matches!(place, Place::File(..)))
+    }
+
     /// Where `flag` was given last: of a flag that counts once, the place of its value.
     pub fn place(&self, flag: &str) -> Place {
         let last = self.0.get(flag).and_then(|uses| uses.last());

@@ -41,6 +41,7 @@ impl Applied {
         admins: &[AdminServer],
     ) -> Result<(), Faults> {
         let mut applied = self.0.lock();
+        config.check_emptied(&applied.last)?;
         config.check_passed(!admins.is_empty())?;
         // The steps that may fail come first.
         let replaced = context.hooks.replace(&config.hooks);

@@ -1,6 +1,9 @@
 //! Configurations that are wrong, and flags that cannot change.
 
 use super::Changing;
+use crate::support::process::ServerProcess;
+use crate::support::web_service::Dir;
+use std::process::Command;
 
 #[test]
 fn a_faulty_configuration_changes_nothing_and_all_of_it_is_told() {
@@ -57,5 +60,30 @@ fn what_needs_a_restart_is_told_once() {
             );
         }
         changing.step();
+    }
+}
+
+/// It would let everybody in.
+#[test]
+fn a_file_that_was_emptied_changes_nothing() {
+    let dir = Dir::new("emptied");
+    let path = dir.write("f", "");
+    let server = ServerProcess::start(&format!("-config {path}"));
+    let rows = [
+        ("", true),
+        ("auth-mode token\nauth-token live/x=y\n", true),
+        ("", false),
+        ("\n# auth-mode token\n", false),
+        ("auth-mode token\nauth-token live/x=z\n", true),
+    ];
+    for (text, changes) in rows {
+        dir.write("f", text);
+        let mut kill = Command::new("kill");
+        let sent = kill.args(["-HUP", &server.pid().to_string()]).status();
+        assert!(sent.expect("kill").success());
+        let line = server.wait_for_line("reload");
+        assert_eq!(line.contains("\"reloaded\""), changes, "{text:?}: {line}");
+        let said = line.contains("-config: the file is empty;");
+        assert_eq!(said, !changes, "{text:?}: {line}");
     }
 }
