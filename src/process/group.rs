@@ -4,6 +4,7 @@
 use crate::sync::{self, Condvar, Mutex};
 use crate::sys::{self, GroupSignal};
 use std::collections::HashSet;
+use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::mem;
 use std::os::fd::AsFd;
@@ -256,6 +257,17 @@ impl ProcessGroup {
         self.signal(GroupSignal::Kill);
     }
 
+    /// Whether the child is stopped, as by SIGSTOP.
+    pub fn is_stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id()));
+        // proc_pid_stat(5): the name in parentheses, which may hold anything, then the state.
+        let is_stopped = |stat: String| {
+            let state = stat.rsplit_once(") ");
+            state.is_some_and(|(_, state)| state.starts_with('T'))
+        };
+        stat.is_ok_and(is_stopped)
+    }
+
     fn signal(&mut self, signal: GroupSignal) -> bool {
         // A child that has ended but was not waited for would count as one that is there.
         let _ = self.try_wait();
@@ -389,7 +401,6 @@ pub fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) -> ProcessInput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use std::process::Stdio;
 
     fn shell(script: &str) -> Command {

@@ -78,7 +78,7 @@ impl Server {
         let listeners = setup::listeners(config, passed.rtmp)?;
         let tls = setup::tls(config, passed.rtmps)?;
         let context = Arc::new(setup::context(config, rules)?);
-        let tls = tls.map(|tls| tls.start(config.max_connections, &context.counters));
+        let tls = tls.map(|tls| tls.start(setup::tls_limits(config), &context.counters));
         let tls = tls.transpose()?;
         let (tls, inner) = tls.unzip();
         let media = setup::media_listeners(config)?;
@@ -238,7 +238,7 @@ impl Server {
             web.set_origin(&config.http_origin);
         }
         if let (Some(front), Some(certificate)) = (&self.tls, certificate) {
-            front.renew(certificate, config.max_connections);
+            front.renew(certificate, setup::tls_limits(config));
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ use crate::remote::LinkSettings;
 use crate::stats::Counters;
 use crate::sync::Mutex;
 use crate::sys;
-use crate::tls::{self, TlsFront, TlsSetup};
+use crate::tls::{self, TlsFront, TlsLimits, TlsSetup};
 use crate::web::Hls;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
@@ -111,11 +111,11 @@ impl TlsParts {
     /// Starts the program, and gives the socket that it connects to.
     pub(super) fn start(
         self,
-        max_connections: usize,
+        limits: TlsLimits,
         counters: &Arc<Counters>,
     ) -> Result<(Arc<TlsFront>, Listener), StartError> {
         let TlsFiles { cert, key } = &self.files;
-        let front = TlsFront::start(cert, key, max_connections, self.setup, counters);
+        let front = TlsFront::start(cert, key, limits, self.setup, counters);
         let front = front.map_err(StartError::Tls)?;
         Ok((Arc::new(front), self.inner))
     }
@@ -207,6 +207,11 @@ pub(super) fn connection_limits(config: &Config) -> ConnectionLimits {
         total: config.max_connections,
         per_address: NonZeroUsize::new(config.max_connections_per_ip),
     }
+}
+
+pub(super) fn tls_limits(config: &Config) -> TlsLimits {
+    let ConnectionLimits { total, per_address } = connection_limits(config);
+    TlsLimits { total, per_address }
 }
 
 pub(super) fn pull_settings(config: &Config) -> PullSettings {

@@ -3,6 +3,7 @@
 use super::certificate::Certificate;
 use super::config::{self, Target};
 use super::error::TlsError;
+use super::stillness::Stillness;
 use crate::log;
 use crate::log::RateLimit;
 use crate::process::group::{self, Output, ProcessGroup};
@@ -12,6 +13,7 @@ use crate::text::shown;
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -30,6 +32,10 @@ const CHECK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Descriptors that the program needs besides two for each connection.
 const OTHER_DESCRIPTORS: usize = 100;
+
+/// Connections beyond those that the server takes: those that still shake hands, are on their way to
+/// the server's refusal, or not quite closed yet.
+const RESERVE: usize = 1000;
 
 /// How many lines of it are logged in a period.
 const LINES: u64 = 100;
@@ -103,12 +109,19 @@ pub(crate) struct TlsSetup {
     pub(crate) word: String,
 }
 
+/// How many connections the server takes, which the program has to know before it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TlsLimits {
+    pub(crate) total: usize,
+    /// Of one address; `None`: as many as in total.
+    pub(crate) per_address: Option<NonZeroUsize>,
+}
+
 /// What may change while TLS is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Offer {
     pub(super) certificate: Certificate,
-    /// Most connections at a time.
-    pub(super) max_connections: usize,
+    pub(super) limits: TlsLimits,
 }
 
 /// What the program serves.
@@ -124,6 +137,7 @@ pub(super) struct Service {
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) group: ProcessGroup,
+    pub(super) stillness: Stillness,
     /// Reads what it says.
     _output: Output,
 }
@@ -140,10 +154,12 @@ impl Service {
 
     /// Starts the program with what is on offer. It ends with the thread that starts it.
     pub(super) fn start(&self, offer: &Offer) -> io::Result<Running> {
+        let wanted = offer.limits.total.saturating_add(RESERVE);
         let target = Target {
             addr: self.addr,
             word: self.word.clone(),
-            max_connections: offer.max_connections.min(connections_possible()),
+            max_connections: wanted.min(connections_possible()),
+            per_address: offer.limits.per_address,
         };
         let listeners: Vec<OwnedFd> = self
             .listeners
@@ -164,6 +180,7 @@ impl Service {
         let output = Output::capture(&mut command, log_line)?;
         Ok(Running {
             group: ProcessGroup::spawn_bound(command)?,
+            stillness: Stillness::new(),
             _output: output,
         })
     }

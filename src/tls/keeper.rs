@@ -195,10 +195,10 @@ impl Keeper {
     }
 }
 
-/// How the process ended, if it has.
+/// How the process ended, if it has, or why it is to be ended.
 fn ended(process: &mut Running) -> Option<String> {
     match process.group.wait(None, |_| false) {
-        Ok(None) => None,
+        Ok(None) => process.stillness.look(&process.group),
         Ok(Some(status)) => Some(status.to_string()),
         Err(error) => Some(error.to_string()),
     }
@@ -257,7 +257,7 @@ impl Processes {
         }
     }
 
-    /// The process is gone after it has worked for so long.
+    /// The process is gone after it has worked for so long, or goes with this.
     fn failed(&mut self, why: &str, worked: Duration, counters: &Counters) {
         let pause = self.backoff.pause(worked);
         counters.tls_restarts.add(1);

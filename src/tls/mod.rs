@@ -9,9 +9,10 @@ mod config;
 mod error;
 mod haproxy;
 mod keeper;
+mod stillness;
 
 pub use error::TlsError;
-pub(crate) use haproxy::TlsSetup;
+pub(crate) use haproxy::{TlsLimits, TlsSetup};
 
 use crate::log;
 use crate::stats::{Counters, TlsStats};
@@ -24,7 +25,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long the program may take to pass on what it has once our side of its connections is closed.
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// TLS on some sockets, as long as this is held. Dropped, it ends all connections.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ pub(crate) fn check(cert: &Path, key: &Path) -> Result<Certificate, TlsError> {
 }
 
 impl TlsFront {
-    /// Starts to serve with the files at `cert` and `key`, at most so many connections at a time.
+    /// Starts to serve with the files at `cert` and `key`.
     ///
     /// # Errors
     ///
@@ -55,14 +59,14 @@ impl TlsFront {
     pub(crate) fn start(
         cert: &Path,
         key: &Path,
-        max_connections: usize,
+        limits: TlsLimits,
         setup: TlsSetup,
         counters: &Arc<Counters>,
     ) -> Result<TlsFront, TlsError> {
         let haproxy = HaProxy::find()?;
         let offer = Offer {
             certificate: Certificate::read(cert, key)?,
-            max_connections,
+            limits,
         };
         let addrs = setup.listeners.iter();
         let addrs = addrs.filter_map(|listener| listener.local_addr().ok());
@@ -84,13 +88,13 @@ impl TlsFront {
         &self.addrs
     }
 
-    /// Shows a certificate that was [checked](check) from now on, and takes another number of
+    /// Shows a certificate that was [checked](check) from now on, and takes other limits of
     /// connections. Those that there are go on with what they began with.
-    pub(crate) fn renew(&self, certificate: Certificate, max_connections: usize) {
+    pub(crate) fn renew(&self, certificate: Certificate, limits: TlsLimits) {
         let before = self.keeper.offer();
         let offer = Offer {
             certificate,
-            max_connections,
+            limits,
         };
         if offer == *before {
             return;
@@ -107,12 +111,14 @@ impl TlsFront {
     }
 
     /// Ends the program and waits until it is gone, which it is by itself once its connections are
-    /// over. `false`: not by `deadline`.
+    /// over. Clients that do not close are cut off soon: our side of the connections is closed by
+    /// now. `false`: it is not gone by `deadline`.
     pub(crate) fn close(&self, deadline: Instant) -> bool {
         self.keeper.wish(Wish::Finish);
-        let gone = self.keeper.wait_gone(deadline);
+        let passed_on = deadline.min(Instant::now() + LAST_BYTES);
+        let gone = self.keeper.wait_gone(passed_on);
         self.keeper.wish(Wish::End);
-        gone
+        gone || self.keeper.wait_gone(deadline)
     }
 
     /// What can be told of it.

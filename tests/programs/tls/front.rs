@@ -1,6 +1,6 @@
 //! A server that serves TLS, and clients that come by it through openssl.
 
-use super::{Client, Dir, ServerProcess, children, fact, wait_until};
+use super::{Client, Dir, ServerProcess, children, fact, signal, wait_until};
 use rtmp_server::amf0::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -117,6 +117,16 @@ impl TlsClient {
         client.connect("live");
         client.create_stream();
         TlsClient { client, openssl }
+    }
+
+    /// It does nothing from now on, and its socket stays open whatever it is told.
+    pub fn freeze(&self) {
+        signal("-STOP", self.openssl.id());
+    }
+
+    /// It reads again.
+    pub fn go_on(&self) {
+        signal("-CONT", self.openssl.id());
     }
 
     pub fn publish(&mut self, name: &str) {

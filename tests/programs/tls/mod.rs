@@ -4,6 +4,7 @@
 
 mod clients;
 mod front;
+mod strangers;
 
 use super::rtmps::terminator::{Dir, children, runs, signal};
 use crate::support::process::{ServerProcess, fact};
