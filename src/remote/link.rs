@@ -128,6 +128,7 @@ impl Link<'_> {
         {
             return LinkError::Stopped;
         }
+        self.switch.carry(Some(&line));
         let seed = RandomState::new().hash_one(0);
         let error = match handshake::initiate(&line.0, seed) {
             Ok(()) => {
@@ -137,6 +138,10 @@ impl Link<'_> {
             Err(error) => self.explained(error.into(), &mut tls),
         };
         self.switch.hold(StopTarget::Nothing);
+        self.switch.carry(None);
+        if self.switch.is_cut() {
+            tls.iter_mut().for_each(TlsClient::give_up);
+        }
         self.unless_stopped(error)
     }
 

@@ -6,7 +6,7 @@ use crate::sync::{self, Member, Mutex, WaitGroup};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// How long a link waits for the last one under its key to be gone.
@@ -17,6 +17,8 @@ pub(crate) struct PooledLink<T> {
     pub(crate) stop: StopHandle,
     pub(crate) progress: LinkProgress,
     pub(crate) purpose: T,
+    /// The one that had its key before, which may still be ending.
+    last: Weak<PooledLink<T>>,
 }
 
 /// Links by key, each with a thread of its own. Cloning shares them.
@@ -36,6 +38,12 @@ impl<K: Eq + Hash, T> Clone for LinkPool<K, T> {
 }
 
 impl<T> PooledLink<T> {
+    /// Ends its connection at once, and that of the last one under its key; whether there was one.
+    fn cut(&self) -> bool {
+        let last = self.last.upgrade().is_some_and(|last| last.cut());
+        self.stop.cut() || last
+    }
+
     /// Whether it is kept up; if not, it is ending.
     pub(crate) fn is_running(&self) -> bool {
         !self.stop.is_off()
@@ -71,17 +79,20 @@ where
         let Some(member) = self.0.group.join() else {
             return Ok(());
         };
-        let link = Arc::new(PooledLink {
-            stop: StopHandle::default(),
-            progress: LinkProgress::default(),
-            purpose,
-        });
-        let last = {
+        let (link, last) = {
             let mut links = self.0.links.lock();
-            if links.get(&key).is_some_and(|link| link.is_running()) {
+            let last = links.get(&key);
+            if last.is_some_and(|link| link.is_running()) {
                 return Ok(());
             }
-            links.insert(key.clone(), Arc::clone(&link))
+            let link = Arc::new(PooledLink {
+                stop: StopHandle::default(),
+                progress: LinkProgress::default(),
+                purpose,
+                last: last.map_or_else(Weak::new, Arc::downgrade),
+            });
+            let last = links.insert(key.clone(), Arc::clone(&link));
+            (link, last)
         };
         let entry = Entry {
             pool: self.clone(),
@@ -115,6 +126,12 @@ where
     pub(crate) fn close(&self) {
         self.0.group.close();
         self.stop(|_| true);
+    }
+
+    /// Ends the connections that there still are at once, and calls `tell` for each.
+    pub(crate) fn cut(&self, tell: impl Fn(&T)) {
+        let cut = self.list().into_iter().filter(|link| link.cut());
+        cut.for_each(|link| tell(&link.purpose));
     }
 
     /// Waits until all are gone. `false`: not by `deadline`.

@@ -168,6 +168,14 @@ impl Relays {
         self.pool.close();
     }
 
+    /// Hangs up on the destinations that have not taken the rest.
+    pub(crate) fn cut(&self) {
+        self.pool.cut(|relay| {
+            log!(Warn, "relay cut off, its destination did not take the rest";
+                stream_key = relay.key, destination = relay.destination);
+        });
+    }
+
     /// Waits until all are gone. `false`: not by `deadline`.
     pub(crate) fn wait_gone(&self, deadline: Instant) -> bool {
         self.pool.wait_gone(deadline)

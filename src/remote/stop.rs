@@ -32,6 +32,15 @@ pub(crate) struct StopHandle {
 struct StopState {
     off: bool,
     target: StopTarget,
+    line: Line,
+}
+
+/// The connection that there is, whoever ends it.
+enum Line {
+    None,
+    Open(Arc<SharedSocket>),
+    /// None is to be open any more.
+    Cut,
 }
 
 impl Default for StopHandle {
@@ -39,6 +48,7 @@ impl Default for StopHandle {
         let state = StopState {
             off: false,
             target: StopTarget::Nothing,
+            line: Line::None,
         };
         StopHandle {
             state: Mutex::new(state),
@@ -64,6 +74,34 @@ impl StopHandle {
         }
         drop(state);
         self.turned.notify_all();
+    }
+
+    /// Ends the connection at once, whatever waits to be sent. Whether there was one.
+    pub(crate) fn cut(&self) -> bool {
+        self.turn_off();
+        match std::mem::replace(&mut self.lock().line, Line::Cut) {
+            Line::Open(line) => {
+                line.hang_up();
+                true
+            }
+            Line::None | Line::Cut => false,
+        }
+    }
+
+    /// Whether it was cut.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self.lock().line, Line::Cut)
+    }
+
+    /// Says which connection there is from now on.
+    pub(super) fn carry(&self, line: Option<&Arc<SharedSocket>>) {
+        let mut state = self.lock();
+        match (&state.line, line) {
+            (Line::Cut, Some(line)) => line.hang_up(),
+            (Line::Cut, None) => {}
+            (_, Some(line)) => state.line = Line::Open(Arc::clone(line)),
+            (_, None) => state.line = Line::None,
+        }
     }
 
     /// Whether it was turned off.

@@ -16,6 +16,10 @@ const WHY: &str = "The server is shutting down.";
 /// How long input may take to be passed on once it does not wait any more.
 const INPUT_TIME: Duration = Duration::from_millis(10);
 
+/// How long other servers may take what is queued for them; half of the time that is left, if that is
+/// less.
+const LINKS_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A stop that is under way.
 pub(super) struct Stop {
     began: Instant,
@@ -50,7 +54,7 @@ impl Stop {
         close_all(&peers);
         drop(peers);
         self.step(true, "streams are ended and clients told");
-        let linked = context.ingest.relays.wait_gone(self.end) && context.pulls.wait_gone(self.end);
+        let linked = self.end_links(context);
         self.step(linked, "connections to other servers are closed");
         let gone = context.connections.wait_gone(self.end);
         self.step(gone, "clients have what was queued for them and are gone");
@@ -65,6 +69,21 @@ impl Stop {
         let told = context.hooks.close(self.end) && notified;
         self.step(told, "hooks are told of everything");
         linked && gone && closed && recorded && ended && told
+    }
+
+    /// Other servers get some time to take what is queued for them. That one does not is its fault, and
+    /// nothing that a stop could wait for. `false`: a connection is still there.
+    fn end_links(&self, context: &Context) -> bool {
+        let (relays, pulls) = (&context.ingest.relays, &context.pulls);
+        let now = Instant::now();
+        let left = self.end.saturating_duration_since(now);
+        let patience = now + LINKS_PATIENCE.min(left / 2);
+        if relays.wait_gone(patience) && pulls.wait_gone(patience) {
+            return true;
+        }
+        relays.cut();
+        pulls.cut();
+        relays.wait_gone(self.end) && pulls.wait_gone(self.end)
     }
 
     /// Waits until what publishers have sent by now is passed on: it may be waiting for more.

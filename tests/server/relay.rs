@@ -262,7 +262,7 @@ fn a_bad_destination_is_tried_again_and_holds_up_nobody() {
 #[test]
 fn a_destination_that_stops_reading_holds_up_nobody() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let near = relaying_to(listener.local_addr().expect("addr"), "live");
+    let mut near = relaying_to(listener.local_addr().expect("addr"), "live");
     let mut publisher = near.publisher("cam");
     publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
     let far = TestServer::start("");
@@ -312,6 +312,10 @@ fn a_destination_that_stops_reading_holds_up_nobody() {
         "{dropped:?}"
     );
     viewer.vanish();
+    drop((publisher, watching));
+    let began = Instant::now();
+    assert!(near.stop(Duration::from_secs(1)), "a clean stop");
+    assert!(began.elapsed() < Duration::from_millis(900), "{began:?}");
     drop((copier.join().expect("copied"), stalled));
 }
 

@@ -109,6 +109,11 @@ impl TlsClient {
         self.grace = GRACE;
     }
 
+    /// The server does not take what there is for it: the program is ended at once when this is dropped.
+    pub(crate) fn give_up(&mut self) {
+        self.grace = Duration::ZERO;
+    }
+
     /// The connection is closed: the reason, if it is one that only the program knows. It may take
     /// `patience` to end by itself.
     pub(crate) fn fault(mut self, patience: Duration) -> Option<TlsFault> {

@@ -209,6 +209,14 @@ impl Pulls {
         self.pool.close();
     }
 
+    /// Hangs up on the sources that there still are.
+    pub(super) fn cut(&self) {
+        self.pool.cut(|pull| {
+            log!(Warn, "pull cut off, its source did not close";
+                stream_key = pull.key, source = pull.source.url);
+        });
+    }
+
     /// Waits until all are gone. `false`: not by `deadline`.
     pub(super) fn wait_gone(&self, deadline: Instant) -> bool {
         self.pool.wait_gone(deadline)

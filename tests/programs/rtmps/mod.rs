@@ -253,7 +253,8 @@ fn a_destination_behind_tls_that_stops_reading_holds_up_nobody() {
     let far = TestServer::start("");
     let tls = Terminator::start("stalls", Shows::Good, far.addr);
     let url = format!("rtmps://localhost:{}/copy", tls.port());
-    let near = ServerProcess::start_with(&tls.trusted(), &format!("-merge 0 -relay-to {url}"));
+    let flags = format!("-merge 0 -shutdown-timeout 1s -relay-to {url}");
+    let mut near = ServerProcess::start_with(&tls.trusted(), &flags);
     let mut publisher = near.publisher("cam");
     publisher.send_media(&BEGINNING);
     near.wait_for_line("relay started");
@@ -273,6 +274,18 @@ fn a_destination_behind_tls_that_stops_reading_holds_up_nobody() {
     watching.expect(&["V key 3 @80"]);
     let line = near.wait_for_line("viewer was too slow");
     assert!(line.contains("relay to rtmps://localhost"), "{line}");
+    // It takes nothing of what is to come at the end either.
+    signal("-STOP", tls.pid());
+    for _ in 0..10 {
+        publisher.send(&big);
+        watching.receive().expect("a picture");
+    }
+    drop((publisher, watching));
+    signal("-TERM", near.pid());
+    let line = near.wait_for_line("did not take the rest");
+    assert!(line.contains("\"relay cut off"), "{line}");
+    let rest = near.lines_until("\"stopped");
+    assert_eq!(near.wait(), Some(0), "{rest:?}");
 }
 
 #[test]
