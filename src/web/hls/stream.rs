@@ -33,6 +33,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// How often it looks whether a publisher that was lost has returned.
 const RETURN_TICK: Duration = Duration::from_millis(50);
 
+/// Why packaging ends with the stream.
+const STREAM_OVER: &str = "stream over";
+
 /// A stream that is packaged, or was until a moment ago.
 pub(super) struct HlsStream {
     key: StreamKey,
@@ -173,10 +176,16 @@ impl HlsStream {
 
     /// The publisher is gone. What it sends when it is back; or why there is nothing more.
     fn wait_for_return(&self, registry: &Registry) -> Result<Intake, &'static str> {
-        let mut state = self.lock();
+        let state = self.lock();
         if state.packager.is_over() {
             return Err("a track is gone that has a playlist of its own");
         }
+        drop(state);
+        if !registry.is_published(&self.key) {
+            return Err(STREAM_OVER);
+        }
+        // Who waits is told only of a publisher that may come back.
+        let mut state = self.lock();
         state.packager.interrupt();
         state.interruptions += 1;
         drop(state);
@@ -186,7 +195,7 @@ impl HlsStream {
                 return Ok(tap.intake);
             }
             if !registry.is_published(&self.key) {
-                return Err("stream over");
+                return Err(STREAM_OVER);
             }
             self.expire_sessions();
             if self.is_forgotten() {
