@@ -291,7 +291,12 @@ impl Processes {
     fn end(&mut self) {
         self.finish();
         for process in self.draining.drain(..) {
-            process.group.end(group::GRACE, group::sleep);
+            // One that is stopped does not end when it is asked to.
+            let grace = match process.group.is_stopped() {
+                true => Duration::ZERO,
+                false => group::GRACE,
+            };
+            process.group.end(grace, group::sleep);
         }
     }
 

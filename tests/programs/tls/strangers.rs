@@ -126,6 +126,8 @@ enum Idle {
     Refused,
     Publisher,
     Viewer,
+    /// HAProxy itself, which does not end when it is asked to.
+    Helper,
 }
 
 #[test]
@@ -136,51 +138,59 @@ fn a_stop_ends_well_whoever_stays() {
         Idle::Refused,
         Idle::Publisher,
         Idle::Viewer,
+        Idle::Helper,
     ];
-    for idle in all {
-        let flags = "-merge 0 -auth-mode token -auth-token live/cam=good";
-        let mut front = Front::start("stop", flags);
-        let mut publisher = None;
-        let mut silent = Vec::new();
-        let mut client = None;
-        front.helper();
-        match idle {
-            Idle::Tcp => {
-                silent.push(TcpStream::connect(front.tls).expect("connect"));
-                // Accepted after it.
-                drop(front.client());
-            }
-            _ => client = Some(front.client()),
+    std::thread::scope(|scope| {
+        for idle in all {
+            scope.spawn(move || stop_beside(idle));
         }
-        match (idle, &mut client) {
-            (Idle::Refused, Some(client)) => {
-                let values = vec![Value::text("cam?token=bad"), Value::text("live")];
-                client.client.call(1, "publish", 0.0, values);
-                client.client.lines_until("error@1");
-            }
-            (Idle::Publisher, Some(client)) => client.publish("cam?token=good"),
-            (Idle::Viewer, Some(client)) => {
-                let source = publisher.insert(front.server.publisher("cam?token=good"));
-                source.send_media(&BEGINNING);
-                client.play("cam?token=good");
-                client.client.expect(&BEGINNING);
-            }
-            _ => {}
+    });
+}
+
+fn stop_beside(idle: Idle) {
+    let flags = "-merge 0 -auth-mode token -auth-token live/cam=good";
+    let mut front = Front::start(&format!("stop-{idle:?}"), flags);
+    let mut publisher = None;
+    let mut silent = Vec::new();
+    let mut client = None;
+    let helper = front.helper();
+    match idle {
+        Idle::Tcp => {
+            silent.push(TcpStream::connect(front.tls).expect("connect"));
+            // Accepted after it.
+            drop(front.client());
         }
-        // Its socket stays open from now on, whatever it is told.
-        client.iter().for_each(TlsClient::freeze);
-        signal("-TERM", front.server.pid());
-        front.server.wait_for_line("TLS has ended");
-        assert_eq!(front.server.wait(), Some(0), "{idle:?}");
-        let Some(mut client) = client.filter(|_| matches!(idle, Idle::Viewer)) else {
-            continue;
-        };
-        client.go_on();
-        let lines = client.client.lines_until("end");
-        let told = |what: &str| lines.iter().any(|line| line.starts_with(what));
-        assert!(told("status@1 NetStream.Play.UnpublishNotify"), "{lines:?}");
-        assert!(told("eof 1"), "{lines:?}");
+        _ => client = Some(front.client()),
     }
+    match (idle, &mut client) {
+        (Idle::Refused, Some(client)) => {
+            let values = vec![Value::text("cam?token=bad"), Value::text("live")];
+            client.client.call(1, "publish", 0.0, values);
+            client.client.lines_until("error@1");
+        }
+        (Idle::Publisher, Some(client)) => client.publish("cam?token=good"),
+        (Idle::Viewer, Some(client)) => {
+            let source = publisher.insert(front.server.publisher("cam?token=good"));
+            source.send_media(&BEGINNING);
+            client.play("cam?token=good");
+            client.client.expect(&BEGINNING);
+        }
+        (Idle::Helper, _) => signal("-STOP", helper),
+        _ => {}
+    }
+    // Its socket stays open from now on, whatever it is told.
+    client.iter().for_each(TlsClient::freeze);
+    signal("-TERM", front.server.pid());
+    front.server.wait_for_line("TLS has ended");
+    assert_eq!(front.server.wait(), Some(0), "{idle:?}");
+    let Some(mut client) = client.filter(|_| matches!(idle, Idle::Viewer)) else {
+        return;
+    };
+    client.go_on();
+    let lines = client.client.lines_until("end");
+    let told = |what: &str| lines.iter().any(|line| line.starts_with(what));
+    assert!(told("status@1 NetStream.Play.UnpublishNotify"), "{lines:?}");
+    assert!(told("eof 1"), "{lines:?}");
 }
 
 #[test]
