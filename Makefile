@@ -65,7 +65,7 @@ systemd: build
 
 # What the server costs: CPU time, latency, memory, losses; PEER=nginx runs nginx-rtmp beside it.
 # ROUNDS and SECONDS are environment variables too; ARGS picks some of: chunks amf0 fan-out streams
-# high-rate slow.
+# high-rate slow http-flv http-mp4 http-hls.
 bench:
 	cargo bench --bench bench -- $(ARGS)
 
