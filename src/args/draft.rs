@@ -71,6 +71,14 @@ pub(super) struct Draft {
     pub(super) segment_pattern: Option<Pattern>,
 }
 
+/// Host and port of an address to listen on; `None` if the system picks the port.
+fn listen_place(addr: &str) -> Option<(String, u16)> {
+    let (host, port) = addr.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let host = if host.is_empty() { "[::]" } else { host };
+    Some((host.to_ascii_lowercase(), port))
+}
+
 impl Draft {
     /// Applies the rules that concern more than one flag.
     pub(super) fn finish(mut self, faults: &mut Faults) -> Config {
@@ -82,6 +90,7 @@ impl Draft {
             found.push((0, Error::Needs("proxy-from", "proxy-listen")));
         }
         self.check_signing(&mut found);
+        self.check_addresses(&mut found);
         let auth = self.auth(&mut found);
         self.config.auth = auth.unwrap_or_else(|error| {
             found.push((0, error));
@@ -102,6 +111,33 @@ impl Draft {
             faults.add(Fault { place, error });
         }
         self.config
+    }
+
+    /// Only one socket can listen on an address; each use of port 0 is another.
+    fn check_addresses(&self, found: &mut Vec<(usize, Error)>) {
+        let config = &self.config;
+        let lists = [
+            ("listen", &config.listen[..]),
+            ("proxy-listen", &config.proxy_listen),
+            ("tls-listen", &config.tls_listen),
+            ("http-listen", &config.http_listen),
+            ("metrics-addr", config.metrics_addr.as_slice()),
+        ];
+        let mut taken: Vec<(String, u16, &str)> = Vec::new();
+        for (flag, addrs) in lists {
+            for (index, addr) in addrs.iter().enumerate() {
+                let Some((host, port)) = listen_place(addr) else {
+                    continue;
+                };
+                let mut same = taken.iter().filter(|it| (&it.0, it.1) == (&host, port));
+                if let Some((_, _, by)) = same.next() {
+                    let why = Invalid::because(format_args!("-{by} has this address already"));
+                    let value = Some(addr.clone());
+                    found.push((index, Error::Invalid { flag, value, why }));
+                }
+                taken.push((host, port, flag));
+            }
+        }
     }
 
     /// A certificate and its key go together.

@@ -197,6 +197,9 @@ pub(super) fn signed_key(value: &str) -> Result<(Action, SignedKey), Invalid> {
         "play" => Action::Play,
         _ => return Err(allowed()),
     };
+    if key.contains('?') {
+        return Err(Invalid::because("a key ends before the query, at the ?"));
+    }
     let key = SignedKey::new(key).map_err(Invalid::because)?;
     Ok((action, key))
 }

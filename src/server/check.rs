@@ -1,5 +1,5 @@
 //! What may be wrong with a configuration on this machine. Nothing is opened or started to find out, but
-//! for the files that it names, and HAProxy to look at a certificate.
+//! for the files that it names, a directory that is removed at once, and HAProxy to look at a certificate.
 
 use crate::args::{Auth, Config, Faults, TlsFiles};
 use crate::auth::{Authenticator, Rules, Secrets, TokenTable};
@@ -7,7 +7,7 @@ use crate::remote::{self, Scheme};
 use crate::sys;
 use crate::tls::{self, Certificate};
 use std::path::Path;
-use std::{fs, io};
+use std::{fs, io, process};
 
 /// Everything that is wrong with `config`, also what a start would let pass.
 pub fn check(config: &Config) -> Faults {
@@ -134,6 +134,12 @@ fn record_dir(config: &Config, faults: &mut Faults) {
     }
 }
 
+/// Some file systems take nothing new, whatever the permissions say.
+fn try_to_make(dir: &Path) -> io::Result<()> {
+    fs::create_dir(dir)?;
+    fs::remove_dir(dir)
+}
+
 /// Whether files can be made in `dir`, or directories up to it.
 fn may_write_below(dir: &Path) -> io::Result<()> {
     for place in dir.ancestors() {
@@ -142,7 +148,10 @@ fn may_write_below(dir: &Path) -> io::Result<()> {
             false => place,
         };
         match fs::metadata(place) {
-            Ok(meta) if meta.is_dir() => return sys::may_write_in(place),
+            Ok(meta) if meta.is_dir() => {
+                sys::may_write_in(place)?;
+                return try_to_make(&place.join(format!(".rtmp-server-check-{}", process::id())));
+            }
             Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),

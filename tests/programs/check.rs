@@ -47,7 +47,7 @@ fn a_check_tells_everything_that_is_wrong() {
     dir.write("broken", r#"{"live/x":"hunter2"#);
     dir.write("script", "exit 0\n");
     #[rustfmt::skip]
-    let rows: [(&str, &str, &[&str]); 14] = [
+    let rows: [(&str, &str, &[&str]); 17] = [
         ("", "", &[]),
         ("auth-mode file\nauth-file DIR/tokens\nhook-script publish_start=DIR/script", "", &[]),
         ("record-all yes\nrecord-dir DIR/a/b/c", "", &[]),
@@ -63,6 +63,9 @@ fn a_check_tells_everything_that_is_wrong() {
         ("hook-script publish_start=DIR", "", &["F:1: -hook-script: publish_start: \"DIR\" is not a file"]),
         ("record-all yes\nrecord-dir DIR/script/x", "", &["F:2: -record-dir: cannot write to \"DIR/script/x\": "]),
         ("record-all yes", "-record-dir /dev/null", &["-record-dir: cannot write to \"/dev/null\""]),
+        ("record-all yes", "-record-dir /proc/x", &["-record-dir: cannot write to \"/proc/x\": "]),
+        ("listen :1\nlisten 127.0.0.1:1\nhttp-listen :2", "-metrics-addr :1", &["-metrics-addr \":1\": -listen has this address already"]),
+        ("listen :0\nlisten :0\nhttp-listen :0\nmetrics-addr :0", "", &[]),
         // What is wrong with flags is told together with what is wrong on the machine.
         ("grace 5\nhook-script play_start=DIR/none\nmerge x", "-listen 1",
             &["-listen \"1\"", "F:1: -grace", "F:2: -hook-script", "F:3: -merge"]),
@@ -87,7 +90,7 @@ fn a_check_opens_nothing() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = taken.local_addr().expect("an address");
     let text = format!(
-        "listen {addr}\nmetrics-addr {addr}\nrecord-all yes\nrecord-dir DIR/records\nrelay-to rtmp://{addr}/live"
+        "listen {addr}\nrecord-all yes\nrecord-dir DIR/records\nrelay-to rtmp://{addr}/live"
     );
     assert_told(&dir, &text, "-check", &[]);
     assert!(!dir.as_ref().join("records").exists());

@@ -4,6 +4,7 @@
 use crate::support::web_service::Dir;
 use proptest::prelude::*;
 use rtmp_server::args::{Auth, CONFIG_LEN_MAX, Config, FAULTS_MAX, Invocation, help, parse};
+use std::collections::HashSet;
 
 /// Reads a file of this text with these flags beside it. Faults come without the directory of the file,
 /// which is called `f` in them.
@@ -135,6 +136,9 @@ const WRONG: &[Wrong] = &[
     ("auth-mode token\nauth-token x", "", &["f:2: -auth-token: must be KEY=TOKEN"]),
     ("auth-mode tokens\nauth-token x=y", "", &["f:1: -auth-mode \"tokens\""]),
     ("pull x=http://h/\npull-on-demand", "", &["f:1: -pull: URL must"]),
+    // An address of two sockets.
+    ("listen :1\nlisten [::]:1", "", &["f:2: -listen \"[::]:1\": -listen has this address already"]),
+    ("proxy-listen h:1\nhttp-listen H:01", "-metrics-addr h:1", &["-metrics-addr \"h:1\": -proxy-listen has", "f:2: -http-listen \"H:01\": -proxy-listen has"]),
     // Files that a value names.
     ("metrics-addr :1\napi-token @/nowhere", "", &["f:2: -api-token: cannot read \"/nowhere\""]),
 ];
@@ -223,7 +227,9 @@ proptest! {
     }
 
     #[test]
-    fn a_file_is_a_command_line(lines in proptest::collection::vec(valid_line(), 0..20)) {
+    fn a_file_is_a_command_line(mut lines in proptest::collection::vec(valid_line(), 0..20)) {
+        let mut seen = HashSet::new();
+        lines.retain(|line| seen.insert(line.trim().to_owned()));
         let flags = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let flags = flags.filter_map(|line| line.split_once(' '));
         let args = flags.map(|(name, value)| format!("-{name}={value}"));

@@ -112,7 +112,8 @@ pub(super) const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "sign",
-        takes: One("ACTION:KEY"),
+        // A key may have a query behind it, by mistake.
+        takes: OneSecret("ACTION:KEY"),
         help: "print a query that -auth-secret signs, and exit: publish:live/cam1, play:live/*",
         set: |draft, value| put(&mut draft.sign, signed_key(value).map(Some)),
     },
