@@ -1,5 +1,6 @@
 //! All connections there are, and how many there may be.
 
+use super::session_places::{NoPlace, SessionPlaces};
 use crate::capacity::{Capacity, Running, Share};
 use crate::net::SharedSocket;
 use crate::queue::{Cause, Outbox};
@@ -231,6 +232,8 @@ pub(super) enum Refused {
     Total,
     /// As many as there may be from its address.
     Address,
+    /// Viewers without a connection that lasts have all places that they may have.
+    Session(NoPlace),
     /// The system has no room for its threads; the limit that leaves none.
     System(&'static str),
     Closed,
@@ -241,6 +244,7 @@ impl fmt::Display for Refused {
         f.write_str(match self {
             Refused::Total => "-max-connections reached",
             Refused::Address => "-max-connections-per-ip reached",
+            Refused::Session(why) => return write!(f, "{why}"),
             Refused::System(limit) => limit,
             Refused::Closed => "the server stops",
         })
@@ -276,6 +280,7 @@ struct Peers {
     per_ip: HashMap<IpAddr, usize>,
     /// Viewers without a connection that lasts.
     sessions: HashMap<ConnId, Arc<Peer>>,
+    places: SessionPlaces,
     /// Sockets of all connections, handshake or not.
     sockets: HashMap<ConnId, Arc<SharedSocket>>,
 }
@@ -302,6 +307,7 @@ impl Connections {
                 closed: false,
                 known: HashMap::new(),
                 sessions: HashMap::new(),
+                places: SessionPlaces::default(),
                 total: 0,
                 per_ip: HashMap::new(),
                 sockets: HashMap::new(),
@@ -369,18 +375,25 @@ impl Connections {
         ConnId(self.next_number.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Makes such a viewer known, as long as that is held. `None`: the server stops.
+    /// Makes such a viewer known, as long as that is held.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]: the limit.
     pub(super) fn introduce(
         self: &Arc<Self>,
         id: ConnId,
         peer: &Arc<Peer>,
-    ) -> Option<KnownSession> {
+    ) -> Result<KnownSession, Refused> {
         let mut peers = self.lock();
         if peers.closed {
-            return None;
+            return Err(Refused::Closed);
         }
+        let ConnectionLimits { total, per_address } = peers.limits;
+        let taken = peers.places.take(total, per_address, peer.addr.ip());
+        taken.map_err(Refused::Session)?;
         peers.sessions.insert(id, Arc::clone(peer));
-        Some(KnownSession {
+        Ok(KnownSession {
             connections: Arc::clone(self),
             id,
         })
@@ -483,7 +496,10 @@ pub(super) struct KnownSession {
 
 impl Drop for KnownSession {
     fn drop(&mut self) {
-        self.connections.lock().sessions.remove(&self.id);
+        let mut peers = self.connections.lock();
+        if let Some(peer) = peers.sessions.remove(&self.id) {
+            peers.places.release(peer.addr.ip());
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod pacing;
 mod pull;
 mod refusals;
 mod reload;
+mod session_places;
 mod setup;
 mod start_error;
 mod stop;

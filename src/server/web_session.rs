@@ -1,9 +1,10 @@
 //! Viewers by HLS: they have no connection that lasts, and are seen, counted and ended like any other.
 
 use super::active::{Ending, Playing};
-use super::connections::{ConnectionRole, KnownSession, Origin, Peer};
+use super::connections::{ConnectionRole, KnownSession, Origin, Peer, Refused};
 use super::context::Context;
 use super::events::{self, PlayInfo};
+use super::listener::{self, ConnectionRefusal};
 use super::notified;
 use crate::log;
 use crate::notify::{NotifyClient, NotifyRole, NotifySession, NotifyStream};
@@ -85,7 +86,13 @@ impl Session {
         info.flash_ver = user_agent.to_owned();
         drop(info);
         let known = context.connections.introduce(number, &Arc::new(peer));
-        let known = known.ok_or(PlayRefusal::Stopping)?;
+        let known = known.map_err(|why| {
+            listener::refuse(&context.counters, &ConnectionRefusal::Limit(why));
+            match why {
+                Refused::Closed => PlayRefusal::Stopping,
+                _ => PlayRefusal::Full,
+            }
+        })?;
         let recipient = Recipient::session(id.clone());
         let subscribed = context.registry.subscribe(&path.key, &outbox, recipient);
         let subscription = subscribed.map_err(|_| PlayRefusal::NotFound)?;

@@ -117,6 +117,8 @@ pub enum PlayRefusal {
     Busy,
     /// Too many choices of the stream's tracks are watched.
     TooManyChoices,
+    /// There are as many viewers as there may be, or as many of the client's address.
+    Full,
     /// The server is about to stop.
     Stopping,
 }

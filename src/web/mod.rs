@@ -15,9 +15,7 @@ mod resource;
 mod session;
 mod viewer;
 
-pub use hls::{
-    Hls, IDLE_MAX, RELOAD_WAIT_MAX, SESSIONS_MAX, SESSIONS_PER_ADDRESS_MAX, STREAMS_MAX,
-};
+pub use hls::{Hls, IDLE_MAX, RELOAD_WAIT_MAX, SESSIONS_MAX, STREAMS_MAX};
 pub use host::{Access, Outcome, PlayRefusal, Viewing, WebConnection, WebHost};
 pub use limits::{BODY_LEN_MAX, HEAD_LEN_MAX, IDLE_LIMIT, READ_LIMIT, WRITE_LIMIT};
 pub use session::WebSession;

@@ -10,7 +10,7 @@ use crate::log;
 use crate::log::RateLimit;
 use crate::media::hls::{Reply, Resource};
 use crate::rtmp::stream_key::StreamPath;
-use crate::web::host::{Access, WebConnection};
+use crate::web::host::{Access, PlayRefusal, WebConnection};
 use crate::web::refusal::{error, not_found};
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,16 +164,15 @@ fn join(
         return Ok(());
     }
     let address = connection.address().ip();
-    let full = || busy(path, "too many viewers");
-    if !stream.has_room(address) {
-        return Err(full());
-    }
     let session = connection.begin_session(path, &request.user_agent);
-    let session = session.map_err(|_| not_found())?;
-    match stream.join(key, session, address, &request.user_agent) {
-        true => Ok(()),
-        false => Err(full()),
-    }
+    let session = session.map_err(|why| match why {
+        // The log was told.
+        PlayRefusal::Full => error(503, "too many viewers"),
+        PlayRefusal::Stopping => error(503, "the server stops"),
+        _ => not_found(),
+    })?;
+    stream.join(key, session, address, &request.user_agent);
+    Ok(())
 }
 
 fn answer_resource(

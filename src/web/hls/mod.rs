@@ -9,6 +9,6 @@ mod stream;
 mod streams;
 
 pub(super) use answer::{file, index};
-pub use sessions::{SESSIONS_MAX, SESSIONS_PER_ADDRESS_MAX};
+pub use sessions::SESSIONS_MAX;
 pub use stream::{IDLE_MAX, RELOAD_WAIT_MAX};
 pub use streams::{Hls, STREAMS_MAX};

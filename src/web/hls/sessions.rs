@@ -5,14 +5,10 @@ use crate::web::session::WebSession;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Most sessions of all streams together.
+/// Most sessions of all streams together, however many connections there may be.
 pub const SESSIONS_MAX: usize = 8192;
-
-/// Most sessions of one address on one stream. A cache or a proxy in front is one address.
-pub const SESSIONS_PER_ADDRESS_MAX: usize = 2048;
 
 /// A session ends when no playlist was asked for this long.
 pub(super) const SESSION_IDLE_MAX: Duration = Duration::from_secs(60);
@@ -37,7 +33,6 @@ pub(super) enum SessionKey {
 pub(super) struct Sessions {
     open: HashMap<SessionKey, Session>,
     banned: Vec<(SessionKey, Instant)>,
-    total: SessionCount,
 }
 
 struct Session {
@@ -45,7 +40,6 @@ struct Session {
     address: IpAddr,
     user_agent: String,
     last: Instant,
-    _counted: Counted,
 }
 
 /// Whether a request belongs to a session.
@@ -57,34 +51,7 @@ pub(super) enum Membership {
     Stranger,
 }
 
-/// Counts the sessions of all streams. Cloning shares the count.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SessionCount(Arc<AtomicUsize>);
-
-/// A session that counts, until it is dropped.
-struct Counted(SessionCount);
-
-impl SessionCount {
-    fn enter(&self) -> Option<Counted> {
-        let counted = Counted(self.clone());
-        (self.0.fetch_add(1, Ordering::Relaxed) < SESSIONS_MAX).then_some(counted)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Sessions {
-    pub(super) fn new(total: SessionCount) -> Sessions {
-        Sessions {
-            total,
-            ..Sessions::default()
-        }
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
@@ -103,14 +70,8 @@ impl Sessions {
         }
     }
 
-    /// Whether there is room for another session of this address.
-    pub(super) fn has_room(&self, address: IpAddr) -> bool {
-        let same = |session: &&Session| session.address == address;
-        self.open.values().filter(same).count() < SESSIONS_PER_ADDRESS_MAX
-    }
-
-    /// Adds a session. What is returned is to be dropped without the lock: there is no room for it,
-    /// or somebody else was faster.
+    /// Adds a session. What is returned is to be dropped without the lock: another request was faster.
+    #[must_use]
     pub(super) fn add(
         &mut self,
         key: SessionKey,
@@ -118,22 +79,18 @@ impl Sessions {
         address: IpAddr,
         user_agent: &str,
         now: Instant,
-    ) -> Result<(), (Membership, Arc<dyn WebSession>)> {
+    ) -> Option<Arc<dyn WebSession>> {
         if self.open.contains_key(&key) {
-            return Err((Membership::Member, viewer));
+            return Some(viewer);
         }
-        let Some(counted) = self.total.enter() else {
-            return Err((Membership::Stranger, viewer));
-        };
         let session = Session {
             viewer,
             address,
             user_agent: user_agent.to_owned(),
             last: now,
-            _counted: counted,
         };
         self.open.insert(key, session);
-        Ok(())
+        None
     }
 
     /// The session that most likely asks for a segment: those have no name of a session in them.

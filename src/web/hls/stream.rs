@@ -2,7 +2,7 @@
 //! more, and those who watch.
 
 use super::names::random_name;
-use super::sessions::{Membership, SessionCount, SessionKey, Sessions};
+use super::sessions::{Membership, SessionKey, Sessions};
 use crate::log;
 use crate::media::hls::{HlsSettings, Packager};
 use crate::queue::{FeedLimits, Intake, Taken};
@@ -65,19 +65,14 @@ pub(super) enum Waited<T> {
 }
 
 impl HlsStream {
-    pub(super) fn new(
-        key: StreamKey,
-        settings: HlsSettings,
-        tap: &Tap,
-        sessions: SessionCount,
-    ) -> HlsStream {
+    pub(super) fn new(key: StreamKey, settings: HlsSettings, tap: &Tap) -> HlsStream {
         let mut packager = Packager::new(settings, tap.keyframes_ms, Box::new(random_name));
         packager.begin();
         HlsStream {
             key,
             state: Mutex::new(StreamState {
                 packager,
-                sessions: Sessions::new(sessions),
+                sessions: Sessions::default(),
                 interruptions: 0,
                 asked: Instant::now(),
                 is_closed: false,
@@ -259,31 +254,23 @@ impl HlsStream {
         membership
     }
 
-    /// Whether there is room for another session of this address.
-    pub(super) fn has_room(&self, address: IpAddr) -> bool {
-        self.lock().sessions.has_room(address)
-    }
-
-    /// Adds a session; whether the viewer has one now. When the stream is over, nobody needs one.
+    /// Adds a session. When the stream is over, nobody needs one.
     pub(super) fn join(
         &self,
         key: SessionKey,
         viewer: Arc<dyn WebSession>,
         address: IpAddr,
         user_agent: &str,
-    ) -> bool {
+    ) {
         let mut state = self.lock();
-        if state.packager.is_over() {
-            drop(state);
-            return true;
-        }
-        let now = Instant::now();
-        let added = state.sessions.add(key, viewer, address, user_agent, now);
+        let left_over = match state.packager.is_over() {
+            true => Some(viewer),
+            false => state
+                .sessions
+                .add(key, viewer, address, user_agent, Instant::now()),
+        };
         drop(state);
-        match added {
-            Ok(()) => true,
-            Err((membership, _)) => membership == Membership::Member,
-        }
+        drop(left_over);
     }
 
     /// The session that bytes are counted for.

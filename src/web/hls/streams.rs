@@ -1,6 +1,5 @@
 //! The streams that are packaged now.
 
-use super::sessions::SessionCount;
 use super::stream::{FEED, HlsStream};
 use crate::log;
 use crate::media::hls::HlsSettings;
@@ -25,7 +24,6 @@ struct HlsShared {
     settings: Mutex<HlsSettings>,
     registry: Registry,
     table: Mutex<StreamTable>,
-    sessions: SessionCount,
     threads: WaitGroup,
 }
 
@@ -65,7 +63,6 @@ impl Hls {
             settings: Mutex::new(settings),
             registry,
             table: Mutex::default(),
-            sessions: SessionCount::default(),
             threads: WaitGroup::default(),
         }))
     }
@@ -118,8 +115,7 @@ impl Hls {
         }
         let member = self.0.threads.join().ok_or(NotPackaged::Busy)?;
         let settings = *self.0.settings.lock();
-        let sessions = self.0.sessions.clone();
-        let stream = HlsStream::new(key.clone(), settings, &tap, sessions);
+        let stream = HlsStream::new(key.clone(), settings, &tap);
         let stream = Arc::new(stream);
         let (hls, own) = (self.clone(), Arc::clone(&stream));
         let spawned = sync::spawn("hls", sync::STACK_LEN, move || {

@@ -295,6 +295,35 @@ fn a_session_is_a_viewer_that_can_be_ended() {
     wait_until("one to be gone", || viewers().len() == 1);
 }
 
+/// How many of the 40 viewers that an address makes up find room.
+#[test]
+fn an_address_has_its_share_whatever_it_calls_itself() {
+    let rows = [
+        ("-max-connections 32", 16),
+        ("-max-connections-per-ip 12", 12),
+        ("-max-connections 20 -max-connections-per-ip 30", 20),
+    ];
+    for (flags, want) in rows {
+        let server = start(flags);
+        let (_publisher, _) = watched(&server, "");
+        let ask = |number: usize| {
+            let request = format!(
+                "GET /live/cam/stream.m3u8 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nUser-Agent: {number}\r\n\r\n"
+            );
+            let mut reply = HttpReply::to(server.media_addr(), &request);
+            let mut body = Vec::new();
+            reply.body.read_to_end(&mut body).expect("the whole body");
+            reply.status
+        };
+        let statuses: Vec<u16> = (0..40).map(ask).collect();
+        let found = statuses.iter().filter(|status| **status == 200).count();
+        assert_eq!(found, want, "{flags} {statuses:?}");
+        assert!(statuses[want..].iter().all(|status| *status == 503));
+        let snapshot = server.server().snapshot();
+        assert_eq!(snapshot.streams[0].viewers, want);
+    }
+}
+
 #[test]
 fn what_has_no_place_in_mp4_is_told() {
     let server = start("");
