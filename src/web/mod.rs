@@ -4,6 +4,7 @@
 //! and who is told is up to the [`WebHost`]; here is what HTTP asks of a viewer.
 
 mod answer;
+mod directives;
 mod flv;
 mod hls;
 mod host;
@@ -15,7 +16,7 @@ mod resource;
 mod session;
 mod viewer;
 
-pub use hls::{Hls, IDLE_MAX, RELOAD_WAIT_MAX, SESSIONS_MAX, STREAMS_MAX};
+pub use hls::{Hls, IDLE_MAX, INVITED_MAX, RELOAD_WAIT_MAX, SESSIONS_MAX, STREAMS_MAX};
 pub use host::{Access, Outcome, PlayRefusal, Viewing, WebConnection, WebHost};
 pub use limits::{BODY_LEN_MAX, HEAD_LEN_MAX, IDLE_LIMIT, READ_LIMIT, WRITE_LIMIT};
 pub use session::WebSession;

@@ -1,5 +1,6 @@
 //! Paths of media over HTTP, and what is found there.
 
+use super::directives::query_of_stream;
 use crate::rtmp::stream_key::{Error, StreamPath, split_at_query};
 use std::borrow::Cow;
 
@@ -54,10 +55,11 @@ impl Resource {
         };
         if let [app @ .., name] = before {
             if last == INDEX {
-                return Ok(Resource::Playlist(stream(app, name, query)?));
+                let path = stream(app, name, &query_of_stream(query))?;
+                return Ok(Resource::Playlist(path));
             }
             if is_hls_file(last) {
-                let path = stream(app, name, query)?;
+                let path = stream(app, name, &query_of_stream(query))?;
                 return Ok(Resource::HlsFile(path, last.to_owned()));
             }
         }

@@ -3,6 +3,7 @@
 use super::names::random_name;
 use super::query::PlaylistQuery;
 use super::sessions::{Membership, SessionKey};
+use super::shown::Shown;
 use super::stream::{HlsStream, Waited};
 use super::streams::NotPackaged;
 use crate::http::server::{HttpRequest, Method, Response};
@@ -50,11 +51,15 @@ fn answer_index(
     let mut query = PlaylistQuery::new(&request.query).map_err(|_| bad_query())?;
     match access(connection, path) {
         Access::Denied => return Err(denied()),
-        // Who has to show something is known by a name from now on.
-        Access::Checked => query.session = Some(query.session.unwrap_or_else(random_name)),
+        // Who has to show something is known by a name from now on, which no client chooses.
+        Access::Checked => query.session = Some(random_name()),
         Access::Open => query.session = None,
     }
     let stream = packaged(connection, path)?;
+    let shown = Shown::new(connection.address().ip(), path);
+    if query.session.is_some() && stream.is_banned(&shown) {
+        return Err(denied());
+    }
     let uris = query.for_uris();
     let waited = stream.wait(|packager| match packager.is_unplayable() {
         true => Some(Err(unplayable())),
@@ -64,6 +69,9 @@ fn answer_index(
         Waited::There(text) => text?,
         Waited::Never => return Err(not_yet()),
     };
+    if let Some(name) = query.session.filter(|_| request.method == Method::Get) {
+        stream.invite(&name, shown);
+    }
     connection.count_sent(text.len());
     Ok(Response::found(PLAYLIST, text).with_header("Cache-Control", NEVER))
 }
@@ -129,25 +137,35 @@ fn admit(
     let client = || SessionKey::Client(connection.address().ip(), request.user_agent.clone());
     let mut key = session.map_or_else(client, SessionKey::Named);
     let known = find(connection, path);
-    let mut membership = known.map_or(Membership::Stranger, |stream| stream.touch(&key));
-    if membership == Membership::Stranger {
-        match access(connection, path) {
-            Access::Denied => return Err(denied()),
-            // Where nobody has to show anything, no name makes a client another viewer.
-            Access::Open => key = client(),
-            Access::Checked => {}
+    let known = known.map(|stream| (stream.touch(&key), stream));
+    let (membership, stream, shown) = match known {
+        // It was checked when it got its name.
+        Some((membership, stream)) if membership != Membership::Stranger => {
+            (membership, stream, None)
         }
-    }
-    let stream = packaged(connection, path)?;
-    if membership == Membership::Stranger {
-        membership = stream.touch(&key);
-    }
+        _ => {
+            let shown = match access(connection, path) {
+                Access::Denied => return Err(denied()),
+                // Where nobody has to show anything, no name makes a client another viewer.
+                Access::Open => {
+                    key = client();
+                    None
+                }
+                Access::Checked => Some(Shown::new(connection.address().ip(), path)),
+            };
+            let stream = packaged(connection, path)?;
+            if shown.as_ref().is_some_and(|shown| stream.is_banned(shown)) {
+                return Err(denied());
+            }
+            (stream.touch(&key), stream, shown)
+        }
+    };
     match membership {
         Membership::Banned => return Err(denied()),
-        Membership::Stranger if request.method == Method::Get => {
-            join(connection, request, path, &stream, key.clone())?;
+        Membership::Stranger | Membership::Invited if request.method == Method::Get => {
+            join(connection, request, path, &stream, key.clone(), shown)?;
         }
-        Membership::Stranger | Membership::Member => {}
+        Membership::Stranger | Membership::Invited | Membership::Member => {}
     }
     Ok((stream, key))
 }
@@ -159,6 +177,7 @@ fn join(
     path: &StreamPath,
     stream: &HlsStream,
     key: SessionKey,
+    shown: Option<Shown>,
 ) -> Result<(), Refused> {
     if stream.is_over() {
         return Ok(());
@@ -171,7 +190,7 @@ fn join(
         PlayRefusal::Stopping => error(503, "the server stops"),
         _ => not_found(),
     })?;
-    stream.join(key, session, address, &request.user_agent);
+    stream.join(key, session, address, &request.user_agent, shown);
     Ok(())
 }
 

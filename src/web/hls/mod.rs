@@ -5,10 +5,11 @@ mod answer;
 mod names;
 mod query;
 mod sessions;
+mod shown;
 mod stream;
 mod streams;
 
 pub(super) use answer::{file, index};
-pub use sessions::SESSIONS_MAX;
+pub use sessions::{INVITED_MAX, SESSIONS_MAX};
 pub use stream::{IDLE_MAX, RELOAD_WAIT_MAX};
 pub use streams::{Hls, STREAMS_MAX};

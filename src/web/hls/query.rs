@@ -2,13 +2,8 @@
 
 use super::names::is_name;
 use crate::media::hls::Reload;
+use crate::web::directives::{DIRECTIVE, SESSION};
 use std::fmt::Write;
-
-/// What carries a client's session.
-const SESSION: &str = "_session";
-
-/// Directives of Low-Latency HLS begin with this; other names that do are not ours to pass on either.
-const DIRECTIVE: &str = "_HLS_";
 
 /// A query: what it says to us, and what goes into the URIs of a playlist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

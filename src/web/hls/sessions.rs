@@ -1,6 +1,7 @@
 //! Who watches a stream as HLS. There is no connection that lasts as long as a viewer stays, so a
 //! viewer is one as long as it asks for playlists.
 
+use super::shown::Shown;
 use crate::web::session::WebSession;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,6 +20,10 @@ const BANNED: Duration = Duration::from_secs(60);
 /// Most that are refused at a time; the oldest is forgotten first.
 const BANNED_MAX: usize = 256;
 
+/// Most sessions of a stream that were handed out and have not begun. An address has as many of them as
+/// are left for others. What finds no room is checked anew when it begins.
+pub const INVITED_MAX: usize = 2048;
+
 /// What two requests of one viewer have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum SessionKey {
@@ -32,10 +37,25 @@ pub(super) enum SessionKey {
 #[derive(Default)]
 pub(super) struct Sessions {
     open: HashMap<SessionKey, Session>,
-    banned: Vec<(SessionKey, Instant)>,
+    /// Names that were handed out to those who have shown this.
+    invited: HashMap<String, Invitation>,
+    banned: Vec<Banned>,
+}
+
+struct Invitation {
+    shown: Shown,
+    since: Instant,
+}
+
+/// A viewer that was ended, and what it had shown.
+struct Banned {
+    key: SessionKey,
+    shown: Option<Shown>,
+    since: Instant,
 }
 
 struct Session {
+    shown: Option<Shown>,
     viewer: Arc<dyn WebSession>,
     address: IpAddr,
     user_agent: String,
@@ -46,6 +66,8 @@ struct Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Membership {
     Member,
+    /// It was handed out, and begins with this request.
+    Invited,
     /// Its session was ended by somebody.
     Banned,
     Stranger,
@@ -58,15 +80,40 @@ impl Sessions {
 
     /// A request comes at `now`.
     pub(super) fn touch(&mut self, key: &SessionKey, now: Instant) -> Membership {
-        if self.banned.iter().any(|(banned, _)| banned == key) {
+        if self.banned.iter().any(|banned| banned.key == *key) {
             return Membership::Banned;
         }
-        match self.open.get_mut(key) {
-            Some(session) => {
-                session.last = now;
-                Membership::Member
-            }
+        if let Some(session) = self.open.get_mut(key) {
+            session.last = now;
+            return Membership::Member;
+        }
+        match self.invitation(key) {
+            Some(invited) if self.is_banned(&invited.shown) => Membership::Banned,
+            Some(_) => Membership::Invited,
             None => Membership::Stranger,
+        }
+    }
+
+    fn invitation(&self, key: &SessionKey) -> Option<&Invitation> {
+        match key {
+            SessionKey::Named(name) => self.invited.get(name),
+            SessionKey::Client(..) => None,
+        }
+    }
+
+    /// Whether somebody has ended a viewer that had shown the same.
+    pub(super) fn is_banned(&self, shown: &Shown) -> bool {
+        let mut banned = self.banned.iter().filter_map(|one| one.shown.as_ref());
+        banned.any(|banned| banned.is_like(shown))
+    }
+
+    /// Hands out a session to one that was let in, which begins with its first playlist.
+    pub(super) fn invite(&mut self, name: &str, shown: Shown, since: Instant) {
+        let others = self.invited.values();
+        let taken = others.filter(|one| one.shown.is_from(&shown)).count();
+        if taken < INVITED_MAX - self.invited.len() {
+            let invitation = Invitation { shown, since };
+            self.invited.insert(name.to_owned(), invitation);
         }
     }
 
@@ -78,12 +125,18 @@ impl Sessions {
         viewer: Arc<dyn WebSession>,
         address: IpAddr,
         user_agent: &str,
+        shown: Option<Shown>,
         now: Instant,
     ) -> Option<Arc<dyn WebSession>> {
         if self.open.contains_key(&key) {
             return Some(viewer);
         }
+        let invited = match &key {
+            SessionKey::Named(name) => self.invited.remove(name),
+            SessionKey::Client(..) => None,
+        };
         let session = Session {
+            shown: invited.map(|invited| invited.shown).or(shown),
             viewer,
             address,
             user_agent: user_agent.to_owned(),
@@ -105,7 +158,9 @@ impl Sessions {
     #[must_use]
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Arc<dyn WebSession>> {
         self.banned
-            .retain(|(_, since)| now.saturating_duration_since(*since) < BANNED);
+            .retain(|one| now.saturating_duration_since(one.since) < BANNED);
+        self.invited
+            .retain(|_, one| now.saturating_duration_since(one.since) < SESSION_IDLE_MAX);
         let Sessions { open, banned, .. } = self;
         let ended = open.extract_if(|key, session| {
             let was_ended = session.viewer.was_ended();
@@ -113,7 +168,11 @@ impl Sessions {
                 if banned.len() >= BANNED_MAX {
                     banned.remove(0);
                 }
-                banned.push((key.clone(), now));
+                banned.push(Banned {
+                    key: key.clone(),
+                    shown: session.shown.clone(),
+                    since: now,
+                });
             }
             was_ended || now.saturating_duration_since(session.last) >= SESSION_IDLE_MAX
         });

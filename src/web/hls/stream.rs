@@ -3,6 +3,7 @@
 
 use super::names::random_name;
 use super::sessions::{Membership, SessionKey, Sessions};
+use super::shown::Shown;
 use crate::log;
 use crate::media::hls::{HlsSettings, Packager};
 use crate::queue::{FeedLimits, Intake, Taken};
@@ -254,6 +255,21 @@ impl HlsStream {
         membership
     }
 
+    /// Whether somebody has just ended a viewer that had shown the same.
+    pub(super) fn is_banned(&self, shown: &Shown) -> bool {
+        let mut state = self.lock();
+        let ended = state.sessions.expire(Instant::now());
+        let is_banned = state.sessions.is_banned(shown);
+        drop(state);
+        drop(ended);
+        is_banned
+    }
+
+    /// Hands out a session of this name.
+    pub(super) fn invite(&self, name: &str, shown: Shown) {
+        self.lock().sessions.invite(name, shown, Instant::now());
+    }
+
     /// Adds a session. When the stream is over, nobody needs one.
     pub(super) fn join(
         &self,
@@ -261,13 +277,14 @@ impl HlsStream {
         viewer: Arc<dyn WebSession>,
         address: IpAddr,
         user_agent: &str,
+        shown: Option<Shown>,
     ) {
         let mut state = self.lock();
         let left_over = match state.packager.is_over() {
             true => Some(viewer),
             false => state
                 .sessions
-                .add(key, viewer, address, user_agent, Instant::now()),
+                .add(key, viewer, address, user_agent, shown, Instant::now()),
         };
         drop(state);
         drop(left_over);

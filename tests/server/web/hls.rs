@@ -295,6 +295,66 @@ fn a_session_is_a_viewer_that_can_be_ended() {
     wait_until("one to be gone", || viewers().len() == 1);
 }
 
+#[test]
+fn a_session_that_was_handed_out_is_not_checked_again() {
+    let server = start("-auth-mode token -auth-token live/*=s3cret");
+    let (_publisher, index) = watched(&server, "?token=s3cret");
+    let bare = media_uri(&index).replace("token=s3cret&", "");
+    playlist(&server, &bare);
+    // A client does not choose its name.
+    let own = format!("_session={}", "0".repeat(32));
+    let index = get(&server, &format!("/live/cam/index.m3u8?token=s3cret&{own}"));
+    assert!(!index.text().contains(&own));
+    let bare = format!("/live/cam/stream.m3u8?{own}");
+    assert_eq!(get(&server, &bare).status, 403);
+}
+
+#[test]
+fn a_service_is_asked_once_and_sees_no_session() {
+    let web = WebService::start(Manner::Status(200));
+    let server = start(&format!(
+        "-auth-mode callback -auth-callback {}",
+        web.url("/")
+    ));
+    let (_publisher, index) = watched(&server, "?token=x");
+    playlist(&server, &media_uri(&index));
+    for number in 0..20 {
+        let path = format!("/live/cam/stream.m3u8?token=x&_HLS_x={number}&_session={number:032x}");
+        assert_eq!(get(&server, &path).status, 200);
+    }
+    let asked: Vec<String> = web.requests.try_iter().collect();
+    assert_eq!(asked.len(), 2, "one to publish and one to play: {asked:?}");
+    assert!(asked.iter().all(|question| !question.contains("_session")));
+}
+
+#[test]
+fn a_viewer_that_was_ended_does_not_come_back_with_its_token() {
+    let server = start("-auth-mode token -auth-token live/*=s3cret");
+    let (_publisher, index) = watched(&server, "?token=s3cret");
+    // Another session that it has in store.
+    let stored = get(&server, "/live/cam/index.m3u8?token=s3cret").text();
+    let uri = media_uri(&index);
+    playlist(&server, &uri);
+    let watch = server.server().watch();
+    let connections = watch.snapshot().connections;
+    let viewer = connections.iter().find(|one| one.protocol == Protocol::Hls);
+    assert!(watch.hang_up_connection(&viewer.expect("a viewer").id));
+    let own = format!(
+        "/live/cam/stream.m3u8?token=s3cret&_session={}",
+        "0".repeat(32)
+    );
+    for path in [
+        "/live/cam/index.m3u8?token=s3cret",
+        "/live/cam/index.m3u8?sig=1&token=s3cret",
+        "/live/cam/stream.m3u8?token=s3cret",
+        &own,
+        &media_uri(&stored),
+        &uri,
+    ] {
+        assert_eq!(get(&server, path).status, 403, "{path}");
+    }
+}
+
 /// How many of the 40 viewers that an address makes up find room.
 #[test]
 fn an_address_has_its_share_whatever_it_calls_itself() {
