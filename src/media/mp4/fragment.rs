@@ -2,6 +2,7 @@
 
 use super::boxes::Boxes;
 use super::run::{Run, RunEntry};
+use super::step::Step;
 use super::track::Mp4Track;
 use crate::media::clock::TrackClock;
 use crate::media::sample::TrackId;
@@ -18,6 +19,9 @@ pub enum LastSample {
     /// It is in the fragment, as long as it seems to be. The next fragment says when it begins, and
     /// is right about it.
     Guessed,
+    /// The same, and the next fragment is decoded soon enough for players that go on from fragment to
+    /// fragment.
+    Followed,
 }
 
 /// Makes fragments of samples.
@@ -37,8 +41,18 @@ struct Queue {
     waiting: Vec<QueuedSample>,
     /// Of the last picture whose duration was known.
     last_duration: u32,
+    step: Step,
+    /// What the last fragment has said of its last sample, if it had to guess.
+    guessed: Option<Guessed>,
     /// Whether the initialization names the track, so that fragments may.
     is_announced: bool,
+}
+
+/// The last sample of a fragment, as the fragment says it.
+#[derive(Clone, Copy, Debug)]
+struct Guessed {
+    time: u64,
+    duration: u32,
 }
 
 #[derive(Debug)]
@@ -203,9 +217,14 @@ impl Fragmenter {
 
     /// A fragment of what has come since the last one; `None` if that is nothing.
     pub fn cut(&mut self, ending: LastSample) -> Option<Fragment> {
+        if ending == LastSample::Followed {
+            let is_alone = self.queues.len() == 1;
+            let queues = self.queues.iter_mut();
+            queues.for_each(|queue| queue.follow(is_alone));
+        }
         self.cut_where(|queue| match ending {
             LastSample::Held => queue.waiting.len().saturating_sub(1),
-            LastSample::Guessed => queue.waiting.len(),
+            LastSample::Guessed | LastSample::Followed => queue.waiting.len(),
         })
     }
 
@@ -231,6 +250,13 @@ impl Fragmenter {
 /// How many pictures a second there are taken to be as long as nothing is known.
 const FRAMES_A_SECOND: u32 = 30;
 
+/// How long a picture may be taken to be, in seconds: players take the end of the last one for now.
+const GUESS_SECS_MAX: u32 = 2;
+
+/// How much earlier than due a picture may be decoded because of a hole before it, in seconds. What
+/// comes behind a longer one waits for a keyframe.
+const HOLE_SECS_MAX: u64 = 10;
+
 impl Queue {
     fn new(track: &Mp4Track, is_announced: bool) -> Queue {
         let timescale = track.config.timescale();
@@ -240,6 +266,8 @@ impl Queue {
             clock: TrackClock::new(timescale),
             waiting: Vec::new(),
             last_duration: timescale / FRAMES_A_SECOND,
+            step: Step::default(),
+            guessed: None,
             is_announced,
         }
     }
@@ -252,6 +280,7 @@ impl Queue {
             // Where the time of decoding had to be moved, that of showing is what it was.
             let ticks = i64::from(sample.composition_ms) * i64::from(self.timescale) / 1000;
             composition = ticks + due.cast_signed() - time.cast_signed();
+            self.step.note(time);
         }
         self.waiting.push(QueuedSample {
             time,
@@ -273,6 +302,32 @@ impl Queue {
         }
     }
 
+    /// Decodes the first sample that waits earlier if it would be decoded too long after a last sample
+    /// whose duration was guessed, and shows it when it is due.
+    ///
+    /// Media Source Extensions take a step of decode times of more than twice the last duration for the
+    /// beginning of something else, and leave out everything until the next keyframe, also after a hole
+    /// in the sound. Sound that is alone has a hole that players can see and jump.
+    fn follow(&mut self, is_alone: bool) {
+        let usual = self.step.usual().unwrap_or(self.last_duration);
+        self.last_duration = usual.min(self.timescale * GUESS_SECS_MAX);
+        let (Some(last), Some(first)) = (self.guessed, self.waiting.first_mut()) else {
+            return;
+        };
+        // Less than twice: players round times.
+        let step = u64::from(last.duration) * 15 / 8;
+        let early = first.time.saturating_sub(last.time + step);
+        let is_entry = first.is_sync && (first.len == 0 || is_alone);
+        if is_entry || early > u64::from(self.timescale) * HOLE_SECS_MAX {
+            return;
+        }
+        let early = i32::try_from(early).unwrap_or(0);
+        if let Some(composition) = first.composition.checked_add(early) {
+            first.composition = composition;
+            first.time -= u64::from(early.unsigned_abs());
+        }
+    }
+
     fn cut(&mut self, index: usize, count: usize, data: &mut Vec<SampleData>) -> Option<Run> {
         let time = self.waiting.get(..count)?.first()?.time;
         let next = self.waiting.iter().skip(1).map(|next| next.time);
@@ -290,8 +345,13 @@ impl Queue {
             } else {
                 waiting.len
             };
+            let duration = known.unwrap_or(guess);
+            self.guessed = known.is_none().then_some(Guessed {
+                time: waiting.time,
+                duration,
+            });
             entries.push(RunEntry {
-                duration: known.unwrap_or(guess),
+                duration,
                 composition: waiting.composition,
                 is_sync: waiting.is_sync,
                 size: waiting.data.1.len() as u32,

@@ -16,6 +16,7 @@ mod index;
 mod movie;
 mod run;
 mod sample_table;
+mod step;
 mod track;
 
 pub use fragment::{Fragment, Fragmenter, LastSample};

@@ -30,9 +30,9 @@ fn metadata() -> Message {
 #[derive(Default)]
 pub struct Response {
     pub content_type: String,
-    initialization: Vec<u8>,
+    pub initialization: Vec<u8>,
     /// What can be done with each fragment, its bytes, and those of its sound.
-    fragments: Vec<(Entry, Vec<u8>, Option<Vec<u8>>)>,
+    pub fragments: Vec<(Entry, Vec<u8>, Option<Vec<u8>>)>,
     pub end: Option<String>,
     /// All fragments as one.
     joined: Option<LiveFragment>,
@@ -105,10 +105,10 @@ pub fn responses(choice: TrackChoice, stream: &[Option<Message>]) -> Vec<Respons
 
 /// A stream in words: those of `super::files`, `|` for another publication, `meta` for metadata that
 /// announces pictures and sound, `KIND-header` for a header by itself, `v:` and `a:` for raw messages.
-fn stream(words: &str) -> Vec<Option<Message>> {
+pub fn stream(words: &str) -> Vec<Option<Message>> {
     let mut known: Vec<&str> = Vec::new();
     let mut out = Vec::new();
-    for (number, word) in (0_u8..).zip(words.split_whitespace()) {
+    for (number, word) in words.split_whitespace().enumerate() {
         if word == "|" {
             known.clear();
             out.push(None);
@@ -125,15 +125,23 @@ fn stream(words: &str) -> Vec<Option<Message>> {
                 known.push(kind);
                 out.extend(header(kind).into_iter().map(Some));
             }
-            let at = rest.trim_end_matches('!').parse().expect("ms");
-            out.push(Some(frame(kind, at, 0, rest.ends_with('!'), &[number])));
+            let (at, offset) = rest.split_once('+').unwrap_or((rest, "0"));
+            let at = at.trim_end_matches('!').parse().expect("ms");
+            let offset = offset.trim_end_matches('!').parse().expect("ms");
+            out.push(Some(frame(
+                kind,
+                at,
+                offset,
+                rest.ends_with('!'),
+                &[number as u8],
+            )));
         }
     }
     out
 }
 
 /// A response in words: its type without the codecs, of each fragment what can be done with it and of
-/// each track how many samples it has from when on, in ms; and the end.
+/// each track how many samples it has and when the first is shown, in ms; and the end.
 pub fn told(response: &Response) -> String {
     let mut words = Vec::new();
     if let Some((medium, _)) = response.content_type.split_once('/') {
@@ -145,8 +153,8 @@ pub fn told(response: &Response) -> String {
         let movie = mp4_reader::read_live(&bytes).expect("a fragment");
         let samples = |track: &mp4_reader::Track| {
             let first = track.samples.first()?;
-            let ms =
-                (first.decode * 1000 + u64::from(track.timescale) / 2) / u64::from(track.timescale);
+            let shown = first.decode.strict_add_signed(first.composition);
+            let ms = (shown * 1000 + u64::from(track.timescale) / 2) / u64::from(track.timescale);
             let letter = &track.handler[..1];
             Some(format!("{letter}{}@{}", track.samples.len(), ms - 10_000))
         };
@@ -207,7 +215,7 @@ fn responses_are_what_can_be_played() {
         ("times beyond 32 bits", "avc@4294967290! avc@4294967330 avc@4294967370!".into(),
          "video ![v1@4294967290] [v1@4294967330] ![v1@4294967370]".into()),
         ("times that go back a little", "avc@9000! avc@9040 avc@4040 avc@9080".into(),
-         "video ![v1@9000] [v1@9040] [v1@9040] [v1@9080]".into()),
+         "video ![v1@9000] [v1@9040] [v1@4040] [v1@9080]".into()),
         ("times that go back far", "avc@9000! avc@9040 avc@4039! avc@4079 avc@4119".into(),
          format!("video ![v1@9000] [v1@9040] {back} | video ![v1@4039] [v1@4079] [v1@4119]")),
         ("a header that is dated 0", "avc@900000! avc-header avc@900040".into(), "video ![v1@900000] [v1@900040]".into()),

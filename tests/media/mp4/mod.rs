@@ -5,6 +5,7 @@ mod cuts;
 mod files;
 mod golden;
 mod live;
+mod live_times;
 mod messages;
 mod real;
 mod recording;

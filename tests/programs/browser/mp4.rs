@@ -3,6 +3,7 @@
 use super::Site;
 use super::publisher::{Clip, End, LivePublisher};
 use crate::support::browser::Browser;
+use rtmp_server::rtmp::MessageType;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -124,6 +125,43 @@ fn media_source_extensions_play_every_pair_of_codecs() {
             browser.wait_for("responses.at(-1).ended");
         }
         println!("{type_}: {}", if plays { "plays" } else { "is refused" });
+    }
+    expect_no_errors(&mut browser);
+}
+
+/// A browser leaves out everything until the next keyframe where decode times step by more than twice the
+/// last duration.
+#[test]
+fn slow_pictures_and_pictures_behind_holes_are_shown() {
+    let (none, video, audio) = (0..0, MessageType::VIDEO, MessageType::AUDIO);
+    let x264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+    #[rustfmt::skip]
+    let rows = [
+        ("10 a second", 10, 0, video, none, 18),
+        ("one is missing", 25, 0, video, 1010..1050, 45),
+        ("four with B-frames among them are missing", 25, 2, video, 1010..1170, 40),
+        ("sound is missing", 25, 0, audio, 1000..1250, 45),
+    ];
+    let site = Site::start("");
+    let mut browser = open(&site);
+    for (what, rate, bf, kind, missing, at_least) in rows {
+        let args = format!(
+            "{SOUND} -f lavfi -i testsrc2=s=320x180:r={rate} -t 4 {x264} -bf {bf} -g 1000 -c:a aac"
+        );
+        let whole = Arc::into_inner(clip(&args)).expect("a clip");
+        let clip = Arc::new(whole.without(kind, missing));
+        let publisher = LivePublisher::start(site.server.addr, "cam", &clip);
+        browser.run(&format!("play('{}'); null", site.url("/live/cam.mp4")));
+        // Times begin at 10 s.
+        browser.wait_for("responses.at(-1).ranges && video.currentTime > 12");
+        let shown = browser.number("video.getVideoPlaybackQuality().totalVideoFrames");
+        println!("{what}: {shown} pictures in two seconds");
+        assert!(
+            shown >= f64::from(at_least),
+            "{what}: {shown} pictures in two seconds"
+        );
+        publisher.end(End::Properly);
+        browser.wait_for("responses.at(-1).ended");
     }
     expect_no_errors(&mut browser);
 }

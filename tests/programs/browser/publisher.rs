@@ -65,6 +65,13 @@ impl Clip {
         clip
     }
 
+    /// The same without the messages of this kind that are due in this time, in ms; headers stay.
+    pub fn without(mut self, without: MessageType, due: std::ops::Range<u32>) -> Clip {
+        self.tags
+            .retain(|(kind, time, _)| *kind != without || *time == 0 || !due.contains(time));
+        self
+    }
+
     /// The tags of an FLV file: a header of 9 bytes, then tags between back pointers.
     fn read(file: &Path) -> Clip {
         let bytes = std::fs::read(file).expect("the clip");

@@ -180,7 +180,7 @@ impl LiveFragments {
 
     fn cut(&mut self, entry: Entry) -> Option<LiveFragment> {
         self.waiting_ns = None;
-        let fragment = self.fragmenter.cut(LastSample::Guessed)?;
+        let fragment = self.fragmenter.cut(LastSample::Followed)?;
         Some(LiveFragment {
             fragment,
             entry,
