@@ -11,6 +11,7 @@ use crate::rtmp::session::RequestDetails;
 use crate::rtmp::stream_key::{self, StreamPath};
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 static DENIALS: RateLimit = flood_limit();
 
@@ -83,8 +84,10 @@ pub(super) fn check(
             log!(Warn, "access denied"; conn_id = conn_id, peer_addr = addr, stream_key = path.key,
                 action = action.name(), error = refused, suppressed = more);
         }
-        let event = events::auth_failed(conn_id, &path.key, action, &refused);
-        context.hooks.fire(event);
+        if context.pacing.may_tell_of_denial(addr.ip(), Instant::now()) {
+            let event = events::auth_failed(conn_id, &path.key, action, &refused);
+            context.hooks.fire(event);
+        }
         AccessDenied
     })
 }

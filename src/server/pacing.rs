@@ -4,11 +4,13 @@
 //! to begin another.
 
 use crate::auth::Action;
+use crate::ip_range::network;
 use crate::pace::{Pace, Rate};
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::Counters;
 use crate::sync::Mutex;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,15 @@ const PER_KEY: Rate = Rate {
     period: Duration::from_millis(250),
 };
 
+/// Events that clients of one address, or network of IPv6, are not let in.
+const DENIALS: Rate = Rate {
+    at_once: 20,
+    period: Duration::from_millis(500),
+};
+
+/// Most addresses that have a pace for these events; those of others are not told of meanwhile.
+const DENIED_MAX: usize = 4096;
+
 /// Keys that are remembered without a look whether they still have to be.
 const KEYS_MIN: usize = 64;
 
@@ -31,6 +42,7 @@ const KEYS_MIN: usize = 64;
 #[derive(Debug)]
 pub(super) struct Pacing {
     keys: KeyPaces,
+    denials: Mutex<HashMap<IpAddr, Pace>>,
     counters: Arc<Counters>,
 }
 
@@ -39,6 +51,7 @@ impl Pacing {
     pub(super) fn new(counters: Arc<Counters>) -> Pacing {
         Pacing {
             keys: KeyPaces::default(),
+            denials: Mutex::default(),
             counters,
         }
     }
@@ -53,6 +66,22 @@ impl Pacing {
             self.counters.beginnings_refused.add(1);
         }
         may
+    }
+
+    /// Counts one more client at `ip` that is not let in at `now`. `false`: the hooks have been told of
+    /// enough of them.
+    #[must_use]
+    pub(super) fn may_tell_of_denial(&self, ip: IpAddr, now: Instant) -> bool {
+        let address = network(ip);
+        let mut paces = self.denials.lock();
+        if paces.len() >= DENIED_MAX && !paces.contains_key(&address) {
+            paces.retain(|_, pace| !pace.is_settled(now));
+            if paces.len() >= DENIED_MAX {
+                return false;
+            }
+        }
+        let pace = paces.entry(address).or_insert(Pace::new(now));
+        pace.begin(DENIALS, now)
     }
 }
 
@@ -83,6 +112,34 @@ impl KeyPaces {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hooks_are_told_of_some_denials_of_each_address() {
+        let (pacing, start) = (Pacing::new(Arc::default()), Instant::now());
+        let told = |ip: &str, now| {
+            let ip = ip.parse().unwrap();
+            (0..3000)
+                .filter(|_| pacing.may_tell_of_denial(ip, now))
+                .count()
+        };
+        let later = start + Duration::from_secs(2);
+        let rows = [
+            ("192.0.2.1", start, 20),
+            ("::ffff:192.0.2.1", start, 0),
+            ("2001:db8::1", start, 20),
+            ("2001:db8::2", start, 0),
+            ("192.0.2.1", later, 4),
+        ];
+        for (ip, now, want) in rows {
+            assert_eq!(told(ip, now), want, "{ip}");
+        }
+        for number in 0..10_000u32 {
+            let ip = IpAddr::V4(number.into());
+            let _ = pacing.may_tell_of_denial(ip, later);
+        }
+        assert_eq!(pacing.denials.lock().len(), DENIED_MAX);
+        assert!(pacing.may_tell_of_denial([192, 0, 2, 9].into(), later + Duration::from_secs(60)));
+    }
 
     #[test]
     fn keys_have_a_pace_each_and_are_forgotten() {

@@ -1,5 +1,6 @@
 //! What hooks are told of whole conversations, and who is let in.
 
+use crate::support::http::HttpReply;
 use crate::support::{Client, PATIENCE, free_addr};
 use rtmp_server::amf0::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -245,6 +246,27 @@ fn the_end_of_a_publication_is_told_where_it_happens() {
     ]);
     drop(second);
     told.expect(&["connection_close c000003 - role=publisher"]);
+}
+
+#[test]
+fn hooks_are_told_of_some_of_many_denials() {
+    let http = free_addr();
+    let flags = format!("-http-listen {http} -auth-mode token -auth-token live/x=right");
+    let told = ServerWithEvents::start(&flags);
+    let began = Instant::now();
+    for path in ["live/x.flv", "live/x/index.m3u8", "live/x/stream.m3u8"] {
+        for _ in 0..40 {
+            assert_eq!(HttpReply::get(http, &format!("/{path}")).status, 403);
+        }
+    }
+    let most = 20 + began.elapsed().as_millis() as usize / 500 + 1;
+    let _mark = told.connected();
+    let events = std::iter::repeat_with(|| told.next());
+    let denials = events
+        .take_while(|event| !event.starts_with("connection_accept"))
+        .filter(|event| event.starts_with("auth_failed"));
+    let count = denials.count();
+    assert!((20..=most).contains(&count), "{count} of {most}");
 }
 
 #[test]
