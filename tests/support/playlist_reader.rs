@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Ticks = u64;
 pub const SECOND: Ticks = 100_000;
 
+/// How far the date of a segment may be from where the one before ends, in ms.
+const DATE_MS_MAX: u64 = 2;
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     pub uri: String,
@@ -359,6 +362,7 @@ fn check(playlist: &Playlist) -> Res<()> {
     }
     let mut uris = BTreeSet::new();
     let mut program_ms = i64::MIN;
+    let mut ended_ms = None;
     for segment in playlist.all() {
         if (segment.duration + SECOND / 2) / SECOND > playlist.target || segment.duration == 0 {
             return Err(format!("a segment of {}", segment.duration));
@@ -366,9 +370,15 @@ fn check(playlist: &Playlist) -> Res<()> {
         if segment.program_ms < program_ms && !segment.is_discontinuity {
             return Err("time runs backward".to_owned());
         }
+        let due_ms = ended_ms.filter(|_| !segment.is_discontinuity);
+        if due_ms.is_some_and(|due_ms: i64| due_ms.abs_diff(segment.program_ms) > DATE_MS_MAX) {
+            return Err(format!("{} where {due_ms:?} is due", segment.program_ms));
+        }
         program_ms = segment.program_ms;
+        ended_ms = Some(program_ms + (segment.duration * 1000 / SECOND) as i64);
+        // Where media has a gap, its parts may not say how long they are.
         let parts: Ticks = segment.parts.iter().map(|part| part.duration).sum();
-        if !segment.parts.is_empty() && parts != segment.duration {
+        if !segment.parts.is_empty() && parts > segment.duration {
             return Err(format!("{parts} in parts of {}", segment.duration));
         }
         let starts = segment.parts.first().is_none_or(|part| part.is_independent);

@@ -62,6 +62,8 @@ pub struct Packager {
     keyframes_ms: Option<u32>,
     /// How much later than the stream's clock that of the world is, in ms.
     anchor_ms: Option<i64>,
+    /// The same by the last sample alone.
+    last_anchor_ms: i64,
     left_out: Vec<(TrackId, Codec)>,
     /// When the first message of a codec that is left out was due, in ms.
     left_out_since: Option<u64>,
@@ -108,6 +110,7 @@ impl Packager {
             rules: None,
             keyframes_ms,
             anchor_ms: None,
+            last_anchor_ms: 0,
             left_out: Vec::new(),
             left_out_since: None,
             version: 0,
@@ -168,6 +171,7 @@ impl Packager {
                 // The earliest arrival is the nearest to the truth. No time lies in the future.
                 let anchor = now_ms - (sample.time_ns / MS).cast_signed();
                 self.anchor_ms = Some(self.anchor_ms.map_or(anchor, |known| known.min(anchor)));
+                self.last_anchor_ms = anchor;
                 self.take_sample(sample, payload);
             }
             TrackEvent::Changed(track) => {
@@ -344,6 +348,15 @@ impl Packager {
             return;
         };
         live.note(sample);
+        let mut renditions = self.renditions.iter();
+        if let Some(from_ns) = renditions.find_map(|own| own.gap_before(sample, rules)) {
+            // The playlists of a stream have the same breaks.
+            for rendition in &mut self.renditions {
+                rendition.skip(from_ns, rules, &mut self.names);
+            }
+            self.anchor_ms = Some(self.last_anchor_ms);
+            self.version += 1;
+        }
         rules.anchor_ms = self.anchor_ms.unwrap_or_default();
         let first = self.renditions.first().map(|first| first.name.clone());
         for rendition in &mut self.renditions {

@@ -32,7 +32,7 @@ pub(super) fn media(window: &Window, shared: &Shared, reports: &[Report]) -> Str
         if index >= first_with_parts {
             put_parts(&mut out, segment);
         }
-        let duration = seconds(segment.duration());
+        let duration = seconds(segment.duration);
         let _ = writeln!(out, "#EXTINF:{duration},\n{}.m4s", segment.name);
     }
     if let Some(open) = window.open.as_ref().filter(|open| !open.parts.is_empty()) {

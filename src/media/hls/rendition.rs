@@ -53,6 +53,15 @@ pub(super) struct Rules {
     pub anchor_ms: i64,
 }
 
+impl Rules {
+    /// What no segment is longer than, in ticks.
+    fn longest(&self) -> i64 {
+        self.target_s.map_or(FIRST_SEGMENT, |target_s| {
+            target_s.cast_signed() * TICKS_A_SECOND
+        })
+    }
+}
+
 /// A playlist and what it is made of.
 pub(super) struct Rendition {
     /// The name of the playlist, without its ending.
@@ -63,6 +72,8 @@ pub(super) struct Rendition {
     period: Option<Period>,
     /// Whether the next segment follows a break.
     is_broken: bool,
+    /// Whether somebody may have read when what follows the last break was made.
+    is_dated: bool,
     pub rates: Rates,
 }
 
@@ -122,6 +133,8 @@ struct Period {
     other_at: Option<i64>,
     /// How far that has gone on since the lead's last sample, less what parts were made of.
     idle: i64,
+    /// Samples of before this have come too late, in nanoseconds.
+    from_ns: u64,
 }
 
 /// Where a playlist is, on the clock of its lead, in ticks.
@@ -168,6 +181,8 @@ enum Ending {
     At(i64),
     /// Behind everything that there is.
     All,
+    /// In a gap of media, in nanoseconds.
+    Gap(u64),
 }
 
 /// Ticks in nanoseconds. Times were rounded down to ticks, so this is the last that is not later.
@@ -192,6 +207,7 @@ impl Rendition {
             window: Window::new(names()),
             period: None,
             is_broken: false,
+            is_dated: false,
             rates: Rates::default(),
         }
     }
@@ -213,7 +229,9 @@ impl Rendition {
             waiting_len: 0,
             other_at: None,
             idle: 0,
+            from_ns: 0,
         });
+        self.is_dated = false;
         self.tracks = tracks;
     }
 
@@ -243,15 +261,49 @@ impl Rendition {
         let Some(period) = &mut self.period else {
             return Cut::Nothing;
         };
+        if sample.time_ns < period.from_ns {
+            return Cut::Nothing;
+        }
         period.fragmenter.push(sample, payload);
         period.waiting_len += sample.data.len();
         let ns = period.fragmenter.last_ns(sample.track);
         let at = i64::try_from(ns.unwrap_or(sample.time_ns) / NANOS_A_TICK.unsigned_abs())
             .unwrap_or(i64::MAX);
-        if sample.track == period.lead {
+        let cut = if sample.track == period.lead {
             self.push_lead(at, sample.is_sync, may_close, rules, names)
         } else {
             self.push_other(at, may_close, rules, names)
+        };
+        if !self.is_dated {
+            self.window.date(rules.anchor_ms);
+            self.is_dated = cut != Cut::Nothing && self.window.has_begun();
+        }
+        cut
+    }
+
+    /// The middle of the gap in front of a sample, in nanoseconds, if it is one with which the segment
+    /// would be longer than may be said.
+    pub(super) fn gap_before(&self, sample: &MediaSample, rules: &Rules) -> Option<u64> {
+        let period = self.period.as_ref()?;
+        let clock = period.clock?;
+        if sample.track != period.lead {
+            return None;
+        }
+        let at = i64::try_from(sample.time_ns / NANOS_A_TICK.unsigned_abs()).ok()?;
+        let before = clock.last_at.max(clock.part_at);
+        let is_gap = at - before > rules.grid.longest && at - clock.segment_at > rules.longest();
+        is_gap.then(|| nanos(before + (at - before) / 2))
+    }
+
+    /// Ends part and segment at a gap. What follows is behind a break, of the same configuration.
+    pub(super) fn skip(&mut self, from_ns: u64, rules: &mut Rules, names: &mut Names) {
+        self.close_period(Ending::Gap(from_ns), rules, names);
+        self.is_dated = false;
+        if let Some(period) = &mut self.period {
+            period.clock = None;
+            period.other_at = None;
+            period.idle = 0;
+            period.from_ns = from_ns;
         }
     }
 
@@ -297,7 +349,7 @@ impl Rendition {
             rules
                 .target_s
                 .get_or_insert(target_s(at - clock.segment_at));
-            self.close_segment(rules, names);
+            self.close_segment(at, rules, names);
             return Cut::Segment;
         }
         let is_large = self.waiting_len() >= PART_LEN_MAX;
@@ -311,11 +363,10 @@ impl Rendition {
         if let Some(clock) = self.clock_mut()
             && at - clock.part_at > rules.grid.longest
         {
-            // Nothing came for long: time in the playlist stood still.
-            clock.segment_at += at - clock.part_at;
+            // Nothing came for long: only the segment can say so.
             clock.part_at = at;
         }
-        self.close_if_long(may_close, rules, names)
+        self.close_if_long(at, clock.interval, may_close, rules, names)
     }
 
     /// A sample of the other track. Where pictures stand still, sound goes on.
@@ -342,7 +393,8 @@ impl Rendition {
         if !self.cut_part(Ending::At(end), rules.grid.usual, names) {
             return Cut::Nothing;
         }
-        self.close_if_long(may_close, rules, names)
+        // When pictures come back, the next part has to reach them.
+        self.close_if_long(end, STALL + 2 * rules.grid.usual, may_close, rules, names)
     }
 
     fn clock_mut(&mut self) -> Option<&mut Clock> {
@@ -364,6 +416,7 @@ impl Rendition {
         let fragment = match ending {
             Ending::At(at) => period.fragmenter.cut_before(nanos(at)),
             Ending::All => period.fragmenter.cut(LastSample::Guessed),
+            Ending::Gap(ns) => period.fragmenter.cut_before_gap(ns),
         };
         let Some(fragment) = fragment else {
             return false;
@@ -383,31 +436,51 @@ impl Rendition {
         true
     }
 
-    /// Ends the segment behind its last part if it could become longer than may be said.
-    fn close_if_long(&mut self, may_close: bool, rules: &mut Rules, names: &mut Names) -> Cut {
+    /// Ends the segment behind its last part, which ends at `at`, if it could become longer than may
+    /// be said, with another part and a sample `ahead` ticks later.
+    fn close_if_long(
+        &mut self,
+        at: i64,
+        ahead: i64,
+        may_close: bool,
+        rules: &mut Rules,
+        names: &mut Names,
+    ) -> Cut {
         let Some(clock) = self.clock_mut().copied() else {
             return Cut::Part;
         };
-        let len = clock.part_at - clock.segment_at;
+        let len = at - clock.segment_at;
         let is_large = self
             .window
             .open
             .as_ref()
             .is_some_and(|open| open.len() >= SEGMENT_LEN_MAX);
-        let longest = rules.target_s.map_or(FIRST_SEGMENT, |target_s| {
-            target_s.cast_signed() * TICKS_A_SECOND
-        });
-        if !may_close || len + rules.grid.longest <= longest && !is_large {
+        let next = rules.grid.longest.max(ahead);
+        if !may_close || len + next <= rules.longest() && !is_large {
             return Cut::Part;
         }
         rules.target_s.get_or_insert(target_s(2 * FIRST_SEGMENT));
-        self.close_segment(rules, names);
+        if let Some(part) = self
+            .window
+            .open
+            .as_mut()
+            .and_then(|open| open.parts.last_mut())
+        {
+            // The last part may be as short as it is.
+            part.duration = rules.grid.last(part.duration + at - clock.part_at);
+        }
+        if let Some(clock) = self.clock_mut() {
+            clock.part_at = at;
+        }
+        self.close_segment(at, rules, names);
         Cut::Segment
     }
 
-    /// Ends the segment; the next one begins where the next part does.
-    fn close_segment(&mut self, rules: &Rules, names: &mut Names) {
-        let closed = self.window.close(rules.target_s.unwrap_or_default());
+    /// Ends the segment at `at`, where the next one begins.
+    fn close_segment(&mut self, at: i64, rules: &Rules, names: &mut Names) {
+        let begun = self.clock_mut().map_or(at, |clock| clock.segment_at);
+        let target_s = rules.target_s.unwrap_or_default();
+        let closed = self.window.close(at - begun, target_s);
         closed.into_iter().for_each(|closed| self.rates.add(closed));
         self.open_segment(rules, names);
     }
@@ -424,29 +497,42 @@ impl Rendition {
             name: names(),
             init: Arc::clone(&period.init),
             is_discontinuity: std::mem::take(&mut self.is_broken),
-            program_ms: rules.anchor_ms + clock.segment_at / TICKS_A_MS,
+            program_ms: 0,
+            media_ms: clock.segment_at / TICKS_A_MS,
             parts: Vec::new(),
+            duration: 0,
         });
+        if self.is_dated {
+            self.window.date(rules.anchor_ms);
+        }
     }
 
     /// Ends part and segment with what there is. What follows, if anything, follows a break.
     pub(super) fn end_period(&mut self, rules: &mut Rules, names: &mut Names) {
-        let clock = self.clock_mut().copied();
-        if let Some(clock) = clock {
-            let len = clock.last_at + clock.interval - clock.part_at;
-            self.cut_part(Ending::All, rules.grid.last(len), names);
+        self.close_period(Ending::All, rules, names);
+        self.period = None;
+    }
+
+    /// Ends part and segment with what there is up to `ending`.
+    fn close_period(&mut self, ending: Ending, rules: &mut Rules, names: &mut Names) {
+        let mut duration = 0;
+        if let Some(clock) = self.clock_mut().copied() {
+            let end = (clock.last_at + clock.interval).max(clock.part_at + 1);
+            self.cut_part(ending, rules.grid.last(end - clock.part_at), names);
+            duration = end - clock.segment_at;
         }
         let open = self.window.open.as_ref();
         let was_broken = open.is_some_and(|open| open.is_discontinuity && open.parts.is_empty());
-        let len = open.map_or(0, Segment::duration);
-        if len > 0 {
+        if open.is_some_and(|open| !open.parts.is_empty()) {
             rules
                 .target_s
-                .get_or_insert(target_s(len.max(rules.segment)));
+                .get_or_insert(target_s(duration.max(rules.segment)));
         }
-        let closed = self.window.close(rules.target_s.unwrap_or_default());
+        let duration = duration.min(rules.longest());
+        let closed = self
+            .window
+            .close(duration, rules.target_s.unwrap_or_default());
         closed.into_iter().for_each(|closed| self.rates.add(closed));
         self.is_broken |= was_broken || !self.window.segments.is_empty();
-        self.period = None;
     }
 }

@@ -41,15 +41,15 @@ pub(super) struct Segment {
     pub is_discontinuity: bool,
     /// When its first picture was made, in ms since 1970.
     pub program_ms: i64,
+    /// When it begins on the clock of its media, in ms.
+    pub media_ms: i64,
     pub parts: Vec<Part>,
+    /// How long its media is, in ticks, once it is whole. Its parts may say less: where media has a
+    /// gap, none of them may say how long it is.
+    pub duration: i64,
 }
 
 impl Segment {
-    /// In ticks: what all its parts have.
-    pub(super) fn duration(&self) -> i64 {
-        self.parts.iter().map(|part| part.duration).sum()
-    }
-
     /// Bytes of all its parts.
     pub(super) fn len(&self) -> usize {
         self.parts.iter().map(|part| part.data.len()).sum()
@@ -125,11 +125,12 @@ impl Window {
         }
     }
 
-    /// Ends the segment that grows, if it has a part, and forgets those that are too old. Returns
+    /// Ends the segment that grows, of `duration` ticks, if it has a part, and forgets those that are too old. Returns
     /// what it has: ticks and bytes.
-    pub(super) fn close(&mut self, target_s: u64) -> Option<(i64, usize)> {
-        let open = self.open.take().filter(|open| !open.parts.is_empty())?;
-        let closed = (open.duration(), open.len());
+    pub(super) fn close(&mut self, duration: i64, target_s: u64) -> Option<(i64, usize)> {
+        let mut open = self.open.take().filter(|open| !open.parts.is_empty())?;
+        open.duration = duration.max(1);
+        let closed = (open.duration, open.len());
         self.segments.push_back(open);
         while self.has_old(target_s) {
             self.forget_oldest();
@@ -142,7 +143,7 @@ impl Window {
         if self.segments.len() <= WINDOW_SEGMENTS {
             return false;
         }
-        let newer = self.segments.iter().skip(1).map(Segment::duration);
+        let newer = self.segments.iter().skip(1).map(|newer| newer.duration);
         let needed = (HOLD_BACK_TARGETS + 1) * target_s * TICKS_A_SECOND.unsigned_abs();
         newer.sum::<i64>().unsigned_abs() >= needed || self.segments.len() > WINDOW_SEGMENTS_MAX
     }
@@ -169,6 +170,18 @@ impl Window {
             self.removed = None;
         }
         has_more
+    }
+
+    /// Dates what follows the last discontinuity: `anchor_ms` is how much later than its media's
+    /// clock that of the world is.
+    pub(super) fn date(&mut self, anchor_ms: i64) {
+        let newest_first = self.open.iter_mut().chain(self.segments.iter_mut().rev());
+        for segment in newest_first {
+            segment.program_ms = anchor_ms.saturating_add(segment.media_ms);
+            if segment.is_discontinuity {
+                break;
+            }
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = &Segment> {
@@ -212,7 +225,7 @@ impl Window {
             if named >= SEGMENTS && passed >= grid.hold_back() + grid.longest {
                 break;
             }
-            passed += segment.duration();
+            passed += segment.duration;
             first -= 1;
         }
         first

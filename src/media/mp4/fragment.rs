@@ -222,22 +222,31 @@ impl Fragmenter {
             let queues = self.queues.iter_mut();
             queues.for_each(|queue| queue.follow(is_alone));
         }
-        self.cut_where(|queue| match ending {
-            LastSample::Held => queue.waiting.len().saturating_sub(1),
-            LastSample::Guessed | LastSample::Followed => queue.waiting.len(),
-        })
+        self.cut_where(
+            |queue| match ending {
+                LastSample::Held => queue.waiting.len().saturating_sub(1),
+                LastSample::Guessed | LastSample::Followed => queue.waiting.len(),
+            },
+            false,
+        )
     }
 
     /// A fragment of what is decoded before `ns`, in nanoseconds. Pictures whose duration is not known
     /// wait; sound is as long as it says.
     pub fn cut_before(&mut self, ns: u64) -> Option<Fragment> {
-        self.cut_where(|queue| queue.count_before(ns))
+        self.cut_where(|queue| queue.count_before(ns), false)
     }
 
-    fn cut_where(&mut self, count: impl Fn(&Queue) -> usize) -> Option<Fragment> {
+    /// A fragment of what is decoded before `ns`, in nanoseconds, where media has a gap: the last
+    /// sample of each track is as long as it seems to be, and not up to the next.
+    pub(crate) fn cut_before_gap(&mut self, ns: u64) -> Option<Fragment> {
+        self.cut_where(|queue| queue.place_of(ns), true)
+    }
+
+    fn cut_where(&mut self, count: impl Fn(&Queue) -> usize, is_gap: bool) -> Option<Fragment> {
         let (mut runs, mut data) = (Vec::new(), Vec::new());
         for (index, queue) in self.queues.iter_mut().enumerate() {
-            runs.extend(queue.cut(index, count(queue), &mut data));
+            runs.extend(queue.cut(index, count(queue), is_gap, &mut data));
         }
         if runs.is_empty() {
             return None;
@@ -293,8 +302,7 @@ impl Queue {
 
     /// How many samples are decoded before `ns` and have a known duration.
     fn count_before(&self, ns: u64) -> usize {
-        let before = self.clock.ticks(ns);
-        let count = self.waiting.partition_point(|sample| sample.time < before);
+        let count = self.place_of(ns);
         let last = self.waiting.last().filter(|_| count == self.waiting.len());
         match last {
             Some(last) if last.len == 0 => count - 1,
@@ -328,11 +336,26 @@ impl Queue {
         }
     }
 
-    fn cut(&mut self, index: usize, count: usize, data: &mut Vec<SampleData>) -> Option<Run> {
+    /// How many samples are decoded before `ns`.
+    fn place_of(&self, ns: u64) -> usize {
+        let before = self.clock.ticks(ns);
+        self.waiting.partition_point(|sample| sample.time < before)
+    }
+
+    fn cut(
+        &mut self,
+        index: usize,
+        count: usize,
+        is_gap: bool,
+        data: &mut Vec<SampleData>,
+    ) -> Option<Run> {
         let time = self.waiting.get(..count)?.first()?.time;
         let next = self.waiting.iter().skip(1).map(|next| next.time);
         let mut nexts: Vec<Option<u64>> = next.map(Some).collect();
         nexts.push(None);
+        if is_gap && let Some(last) = nexts.get_mut(count.saturating_sub(1)) {
+            *last = None;
+        }
         let mut entries = Vec::with_capacity(count);
         for (waiting, next) in self.waiting.drain(..count).zip(nexts) {
             let known = next.map(|next| next.saturating_sub(waiting.time));

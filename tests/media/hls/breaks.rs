@@ -7,7 +7,7 @@ use super::stream::{
 use crate::support::mp4_reader::Movie;
 use crate::support::playlist_reader::SECOND;
 use rtmp_server::media::hls::{MEMORY_MAX, Reload, Reply};
-use rtmp_server::rtmp::{Message, MessageType};
+use rtmp_server::rtmp::{Message, MessageType, Timestamp};
 
 fn later(messages: &[Message], ms: u32) -> Vec<Message> {
     let moved = messages.iter().map(|message| Message {
@@ -181,6 +181,67 @@ fn times_that_jump_are_a_discontinuity_and_those_that_stand_still_are_none() {
     listener.push(&media[2..]);
     listener.end();
     assert_eq!(listener.movies().len(), 2);
+}
+
+/// Media of which a segment is longer than its parts may say, or which has a gap.
+#[test]
+fn segments_are_as_long_as_their_media() {
+    let moved = |from: u32, by: u32| move |ms: u32| if ms > from { ms + by } else { ms };
+    let rounded = |to: u32| move |ms: u32| ms / to * to;
+    #[rustfmt::skip]
+    let rows: [(&str, u32, Box<dyn Fn(u32) -> u32>, usize); 7] = [
+        // What, pictures a second, times, breaks.
+        ("steady", 30, Box::new(|ms| ms), 0),
+        ("3 s forward", 30, Box::new(moved(6500, 3000)), 1),
+        ("1 s forward", 30, Box::new(moved(6000, 900)), 0),
+        ("8 s forward", 30, Box::new(moved(6500, 8000)), 1),
+        ("whole seconds", 30, Box::new(rounded(1000)), 0),
+        ("tenths", 30, Box::new(rounded(100)), 0),
+        ("a picture a second", 1, Box::new(|ms| ms), 0),
+    ];
+    for (what, fps, time, breaks) in rows {
+        let mut listener = Listener::new(Some(2000));
+        let media = steady(fps, 2 * fps, 20);
+        let timed = media.iter().map(|message| Message {
+            timestamp: Timestamp(time(message.timestamp.0)),
+            ..message.clone()
+        });
+        listener.push(&timed.collect::<Vec<_>>());
+        listener.end();
+        assert!(
+            listener.drift("vide") <= 1,
+            "{what}: {}",
+            listener.drift("vide")
+        );
+        let segments = listener.history.segments.values();
+        let found = segments.filter(|segment| segment.is_discontinuity).count();
+        assert_eq!(found, breaks, "{what}");
+        assert_eq!(
+            ids(&listener.movies(), "vide").len() as u32,
+            20 * fps,
+            "{what}"
+        );
+    }
+}
+
+/// HLS that is asked for in the middle of a group has its beginning at once.
+#[test]
+fn what_was_cached_is_dated_by_its_media() {
+    let mut listener = Listener::new(Some(2000));
+    let media = steady(30, 60, 10);
+    let cached = media.partition_point(|message| message.timestamp.0 < 1900);
+    for message in &media[..cached] {
+        listener
+            .packager
+            .push(std::slice::from_ref(message), START_MS + 1900);
+    }
+    listener.push(&media[cached..]);
+    let first = &listener.history.segments[&0];
+    assert!(
+        first.program_ms.abs_diff(START_MS) <= 40,
+        "{}",
+        first.program_ms - START_MS
+    );
 }
 
 #[test]

@@ -149,7 +149,12 @@ impl Listener {
     /// How far the beginnings of segments are from where the playlist puts them, at most, in ticks;
     /// of the track of this kind.
     pub fn drift(&self, handler: &str) -> i64 {
-        let mut worst = 0;
+        self.drifts(handler).into_iter().max().unwrap_or_default()
+    }
+
+    /// The same of each segment that has samples of the track.
+    fn drifts(&self, handler: &str) -> Vec<i64> {
+        let mut all = Vec::new();
         let mut files: BTreeMap<&str, (Vec<u8>, usize, i64, i64)> = BTreeMap::new();
         for segment in self.history.segments.values() {
             let init = || (self.bytes[&segment.map].clone(), 0, -1, 0);
@@ -162,14 +167,14 @@ impl Listener {
                 .expect("a track");
             if let Some(first) = track.samples.get(*before) {
                 let at = (first.decode * SECOND / u64::from(track.timescale)) as i64;
-                if *start < 0 {
-                    *start = at;
+                if *start < 0 || segment.is_discontinuity {
+                    (*start, *played) = (at, 0);
                 }
-                worst = worst.max((at - *start - *played).abs());
+                all.push((at - *start - *played).abs());
             }
             *before = track.samples.len();
             *played += segment.duration as i64;
         }
-        worst
+        all
     }
 }
