@@ -119,7 +119,7 @@ fn answer_playlist(
         return Err(denied());
     }
     count(connection, request, &stream, text.len());
-    let cached = if query.has_directive {
+    let cached = if query.names_segment() {
         FOR_A_MOMENT
     } else {
         NEVER

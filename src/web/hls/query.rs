@@ -9,8 +9,6 @@ use std::fmt::Write;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PlaylistQuery {
     pub reload: Reload,
-    /// Whether it has any directive: the same URI is not asked for again.
-    pub has_directive: bool,
     pub session: Option<String>,
     /// The rest, as it was sent.
     carried: String,
@@ -27,7 +25,6 @@ impl PlaylistQuery {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             if name.starts_with(DIRECTIVE) {
-                read.has_directive = true;
                 let number = || value.parse().map_err(|_| Malformed);
                 match name {
                     "_HLS_msn" => read.reload.segment = Some(number()?),
@@ -43,6 +40,11 @@ impl PlaylistQuery {
             }
         }
         Ok(read)
+    }
+
+    /// Whether it is for one version of the playlist: the same URI is not asked for again.
+    pub(super) fn names_segment(&self) -> bool {
+        self.reload.segment.is_some()
     }
 
     /// What stands behind the URIs of playlists, its question mark included.
@@ -92,6 +94,7 @@ mod tests {
             let read = PlaylistQuery::new(query).unwrap();
             assert_eq!(read.reload, Reload { segment, part }, "{query}");
             assert_eq!(read.for_uris(), uris, "{query}");
+            assert_eq!(read.names_segment(), segment.is_some(), "{query}");
         }
         let read = PlaylistQuery::new(&format!("_session={session}&a=1")).unwrap();
         assert_eq!(read.for_uris(), format!("?a=1&_session={session}"));

@@ -104,6 +104,14 @@ fn a_stream_is_playlists_and_what_they_name() {
     assert!(index.ends_with("\nstream.m3u8?a=1\n"), "{index}");
     let first = playlist(&server, &media_uri(&index));
     assert!(first.segments.len() >= 2 && first.is_independent);
+    for (query, cached) in [
+        ("", "no-cache"),
+        ("?_HLS_skip=YES", "no-cache"),
+        ("?_HLS_msn=0", "max-age=2"),
+    ] {
+        let reply = get(&server, &format!("/live/cam/stream.m3u8{query}"));
+        assert_eq!(reply.header("Cache-Control"), Some(cached), "{query}");
+    }
     let file = |uri: &str| {
         let reply = get(&server, &format!("/live/cam/{uri}"));
         let immutable = Some("public, max-age=31536000, immutable");
