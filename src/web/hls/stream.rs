@@ -19,8 +19,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// A stream for which nobody asked for this long is not packaged any more.
 pub const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// A request waits for at most this long, if that is less than three target durations.
-pub const RELOAD_WAIT_MAX: Duration = Duration::from_secs(12);
+/// A request waits for at most this long, if that is less than three target durations: not as long
+/// as a viewer may be silent.
+pub const RELOAD_WAIT_MAX: Duration = Duration::from_secs(55);
+
+/// As long as the target duration is not known, a request waits for at most this long.
+const FIRST_WAIT_MAX: Duration = Duration::from_secs(12);
+
+/// How long a request may wait: for the segment behind the one that grows.
+fn wait_max(target_s: Option<u64>) -> Duration {
+    target_s.map_or(FIRST_WAIT_MAX, |target_s| {
+        Duration::from_secs(3 * target_s).min(RELOAD_WAIT_MAX)
+    })
+}
 
 /// What may wait for a packager: the beginning of a late joiner, and some seconds.
 pub(super) const FEED: FeedLimits = FeedLimits {
@@ -229,9 +240,7 @@ impl HlsStream {
         let mut state = self.lock();
         state.asked = began;
         let interruptions = state.interruptions;
-        let limit = state.packager.target_s().map_or(RELOAD_WAIT_MAX, |target| {
-            Duration::from_secs(3 * target).min(RELOAD_WAIT_MAX)
-        });
+        let limit = wait_max(state.packager.target_s());
         let state = self.changed.wait_timeout_while(state, limit, |state| {
             found = look(&state.packager);
             let is_over = state.packager.is_over() || state.is_closed;
@@ -306,4 +315,23 @@ enum Next {
     Goes,
     Ends,
     TooSlow,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_may_wait_for_the_segment_behind_the_one_that_grows() {
+        // Target duration, longest wait, in seconds.
+        for (target_s, wait) in [
+            (None, 12),
+            (Some(1), 3),
+            (Some(3), 9),
+            (Some(16), 48),
+            (Some(30), 55),
+        ] {
+            assert_eq!(wait_max(target_s).as_secs(), wait, "{target_s:?}");
+        }
+    }
 }
