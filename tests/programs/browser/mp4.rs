@@ -129,6 +129,9 @@ fn media_source_extensions_play_every_pair_of_codecs() {
     expect_no_errors(&mut browser);
 }
 
+/// 25 pictures a second without those of 160 ms.
+const LEAVES_OUT: &str = r"25 -vf select=not(between(n\,25\,28)) -fps_mode vfr";
+
 /// A browser leaves out everything until the next keyframe where decode times step by more than twice the
 /// last duration.
 #[test]
@@ -137,10 +140,11 @@ fn slow_pictures_and_pictures_behind_holes_are_shown() {
     let x264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p";
     #[rustfmt::skip]
     let rows = [
-        ("10 a second", 10, 0, video, none, 18),
-        ("one is missing", 25, 0, video, 1010..1050, 45),
-        ("four with B-frames among them are missing", 25, 2, video, 1010..1170, 40),
-        ("sound is missing", 25, 0, audio, 1000..1250, 45),
+        ("10 a second", "10", 0, video, none.clone(), 18),
+        ("one is missing", "25", 0, video, 1010..1050, 45),
+        // B-frames cannot be decoded without those that they refer to, so the encoder leaves some out.
+        ("four beside B-frames are missing", LEAVES_OUT, 2, video, none.clone(), 40),
+        ("sound is missing", "25", 0, audio, 1000..1250, 45),
     ];
     let site = Site::start("");
     let mut browser = open(&site);
