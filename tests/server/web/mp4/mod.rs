@@ -83,7 +83,7 @@ impl Mp4Viewer {
     }
 
     /// The next fragment in words: of each track in it the medium, `!` for a keyframe, when its first
-    /// sample is decoded, and the bytes of each.
+    /// sample is shown, and the bytes of each.
     fn describe(&mut self) -> String {
         let tracks = self.fragment().expect("a fragment");
         let tracks = tracks.expect("another fragment");
@@ -108,7 +108,8 @@ fn word(track: &Track) -> Option<String> {
     let first = track.samples.first()?;
     let key = track.handler == "vide" && first.is_sync;
     let scale = u64::from(track.timescale);
-    let ms = (first.decode * 1000 + scale / 2) / scale - 10_000;
+    let shown = first.decode.saturating_add_signed(first.composition);
+    let ms = (shown * 1000 + scale / 2) / scale - 10_000;
     let bytes = track.samples.iter().map(|sample| {
         let bytes = sample.data.iter().map(u8::to_string);
         bytes.collect::<Vec<_>>().join(".")
