@@ -183,13 +183,16 @@ fn times_that_jump_are_a_discontinuity_and_those_that_stand_still_are_none() {
     assert_eq!(listener.movies().len(), 2);
 }
 
+/// What it is, pictures a second, the time of each picture in ms, and discontinuities.
+type Row = (&'static str, u32, Box<dyn Fn(u32) -> u32>, usize);
+
 /// Media of which a segment is longer than its parts may say, or which has a gap.
 #[test]
 fn segments_are_as_long_as_their_media() {
     let moved = |from: u32, by: u32| move |ms: u32| if ms > from { ms + by } else { ms };
     let rounded = |to: u32| move |ms: u32| ms / to * to;
     #[rustfmt::skip]
-    let rows: [(&str, u32, Box<dyn Fn(u32) -> u32>, usize); 7] = [
+    let rows: [Row; 7] = [
         // What, pictures a second, times, breaks.
         ("steady", 30, Box::new(|ms| ms), 0),
         ("3 s forward", 30, Box::new(moved(6500, 3000)), 1),

@@ -153,7 +153,7 @@ pub fn told(response: &Response) -> String {
         let movie = mp4_reader::read_live(&bytes).expect("a fragment");
         let samples = |track: &mp4_reader::Track| {
             let first = track.samples.first()?;
-            let shown = first.decode.strict_add_signed(first.composition);
+            let shown = first.decode.saturating_add_signed(first.composition);
             let ms = (shown * 1000 + u64::from(track.timescale) / 2) / u64::from(track.timescale);
             let letter = &track.handler[..1];
             Some(format!("{letter}{}@{}", track.samples.len(), ms - 10_000))

@@ -78,7 +78,7 @@ fn shown(what: &str, response: &Response) -> [Vec<u64>; 2] {
                     assert!(is_near, "{what}: {step} after {duration}");
                 }
                 last[index] = Some((sample.decode, u64::from(sample.duration)));
-                let ticks = sample.decode.strict_add_signed(sample.composition);
+                let ticks = sample.decode.saturating_add_signed(sample.composition);
                 shown[index].push((ticks * 1000 + scale / 2) / scale - 10_000);
             }
         }
