@@ -37,6 +37,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// The part of the memory that what waits for all peers may take together: a quarter.
 const QUEUE_MEMORY_SHARE: usize = 4;
 
+/// The part of the memory that the segments of all HLS streams may take together: a quarter.
+const HLS_MEMORY_SHARE: usize = 4;
+
 /// A socket to listen on, and who connects to it.
 pub(super) type Listener = (TcpListener, Arc<Entrance>);
 
@@ -187,7 +190,11 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         notify,
         hooks,
         registry: ingest.registry.clone(),
-        hls: Hls::new(hls_settings(config), ingest.registry.clone()),
+        hls: Hls::new(
+            hls_settings(config),
+            ingest.registry.clone(),
+            capacity::memory() / HLS_MEMORY_SHARE,
+        ),
         ingest,
         pulls,
         connections: Arc::new(Connections::new(connection_limits(config), capacity)),

@@ -2,7 +2,7 @@
 
 use super::stream::{FEED, HlsStream};
 use crate::log;
-use crate::media::hls::HlsSettings;
+use crate::media::hls::{HlsSettings, MEMORY_MAX};
 use crate::registry::Registry;
 use crate::rtmp::stream_key::StreamKey;
 use crate::sync::{self, Mutex, WaitGroup};
@@ -10,8 +10,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
-/// Most streams that are packaged at a time.
+/// Most streams that are packaged at a time, where there is memory for all of them.
 pub const STREAMS_MAX: usize = 128;
+
+/// How many are packaged in any case.
+const STREAMS_MIN: usize = 4;
+
+/// How many streams may be packaged at a time, so that all of them together take no more than `memory`
+/// bytes.
+fn streams_within(memory: usize) -> usize {
+    (memory / MEMORY_MAX).clamp(STREAMS_MIN, STREAMS_MAX)
+}
 
 /// Streams of other names that are remembered; beyond that, clients have to ask for the index again.
 const RENAMED_MAX: usize = 1024;
@@ -22,6 +31,7 @@ pub struct Hls(Arc<HlsShared>);
 
 struct HlsShared {
     settings: Mutex<HlsSettings>,
+    streams_max: usize,
     registry: Registry,
     table: Mutex<StreamTable>,
     threads: WaitGroup,
@@ -57,10 +67,11 @@ impl Drop for Packaged {
 }
 
 impl Hls {
-    /// No stream is packaged yet.
-    pub fn new(settings: HlsSettings, registry: Registry) -> Hls {
+    /// No stream is packaged yet. All that are may take about `memory` bytes together.
+    pub fn new(settings: HlsSettings, registry: Registry, memory: usize) -> Hls {
         Hls(Arc::new(HlsShared {
             settings: Mutex::new(settings),
+            streams_max: streams_within(memory),
             registry,
             table: Mutex::default(),
             threads: WaitGroup::default(),
@@ -110,7 +121,7 @@ impl Hls {
         let Some(tap) = self.0.registry.tap(key, FEED) else {
             return known.ok_or(NotPackaged::NotFound);
         };
-        if table.is_closed || known.is_none() && table.streams.len() >= STREAMS_MAX {
+        if table.is_closed || known.is_none() && table.streams.len() >= self.0.streams_max {
             return Err(NotPackaged::Busy);
         }
         let member = self.0.threads.join().ok_or(NotPackaged::Busy)?;
@@ -149,5 +160,18 @@ impl Hls {
     /// Waits until all are gone. `false`: not by `deadline`.
     pub fn wait_gone(&self, deadline: Instant) -> bool {
         self.0.threads.wait(deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_streams_are_packaged_as_there_is_memory_for() {
+        let rows = [(0, 4), (64, 4), (512, 8), (6 << 10, 96), (64 << 10, 128)];
+        for (memory_mib, want) in rows {
+            assert_eq!(streams_within(memory_mib << 20), want, "{memory_mib} MiB");
+        }
     }
 }
