@@ -1,7 +1,7 @@
 //! What clients can hold who say nothing, or stay when they have been hung up on: room, and the end
 //! of the server.
 
-use super::front::{Front, TlsClient, get, tls_state};
+use super::front::{Front, TlsClient, get};
 use super::{BEGINNING, fact, signal, wait_until};
 use rtmp_server::amf0::Value;
 use std::io::{Read, Write};
@@ -201,9 +201,7 @@ fn a_helper_that_stands_still_is_followed_by_another() {
     let end = Instant::now() + Duration::from_secs(15);
     let line = front.server.wait_for_line_until("TLS helper ended", end);
     assert_eq!(fact(&line, "reason"), Some("stopped for 10 s"), "{line}");
-    wait_until("another", || {
-        tls_state(&get(front.web, "/api/status")) == "running"
-    });
-    assert_ne!(front.helper(), helper);
+    // What the API shows may be a moment old.
+    wait_until("another", || front.helper() != helper);
     front.client().publish("cam");
 }
