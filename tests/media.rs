@@ -4,9 +4,8 @@
 mod support;
 
 mod media {
-    mod flv_reader;
     mod hls;
     mod mp4;
-    use crate::support::mp4_reader;
+    use crate::support::readers::mp4_reader;
     mod recorder;
 }

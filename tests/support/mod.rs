@@ -4,14 +4,12 @@
 #![allow(dead_code)] // each binary uses its own part
 
 pub mod browser;
-pub mod flv;
 pub mod http;
-pub mod mp4_reader;
 pub mod notation;
 pub mod other_server;
 pub mod page;
-pub mod playlist_reader;
 pub mod process;
+pub mod readers;
 pub mod render;
 pub mod web_service;
 

@@ -1,8 +1,8 @@
 //! A player that reads everything: every version of a playlist, and all that it names.
 
-use crate::support::mp4_reader::{self, Movie};
-use crate::support::playlist_reader::history::History;
-use crate::support::playlist_reader::{self, SECOND};
+use crate::support::readers::mp4_reader::{self, Movie};
+use crate::support::readers::playlist_reader::history::History;
+use crate::support::readers::playlist_reader::{self, SECOND};
 use rtmp_server::media::hls::{HlsSettings, Names, Packager, Reload, Reply, Resource};
 use rtmp_server::rtmp::{Message, Timestamp};
 use std::collections::BTreeMap;

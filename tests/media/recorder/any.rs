@@ -1,7 +1,7 @@
 //! What holds for any messages: the files are right, and every message is in them once.
 
 use super::{FinishedFiles, Folder, whole, within};
-use crate::media::flv_reader::{Flv, read};
+use crate::support::readers::flv_file::{Flv, read};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rtmp_server::media::{Content, Packet};

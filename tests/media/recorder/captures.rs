@@ -1,7 +1,7 @@
 //! What real publishers sent, recorded: nothing missing, nothing twice, and other programs play it.
 
 use super::{Folder, bodies, is_media, recorded, segments, whole};
-use crate::media::flv_reader::{Flv, Tag};
+use crate::support::readers::flv_file::{Flv, Tag};
 use rtmp_server::media::{Content, Packet};
 use rtmp_server::record::RecordSettings;
 use rtmp_server::rtmp::chunk::Decoder;

@@ -2,7 +2,7 @@
 
 use super::captures::{capture, ffmpeg, probe};
 use super::{Folder, in_a_process, key, messages, recorded, whole, within};
-use crate::media::flv_reader::{Flv, read};
+use crate::support::readers::flv_file::{Flv, read};
 use rtmp_server::queue::feed;
 use rtmp_server::record::{FEED_LIMITS, FileFormat, RecordSettings, Recorder};
 use rtmp_server::rtmp::Message;

@@ -3,7 +3,7 @@
 use super::{
     FinishedFiles, Folder, at, in_a_process, key, messages, record, segments, whole, within,
 };
-use crate::media::flv_reader::read;
+use crate::support::readers::flv_file::read;
 use rtmp_server::queue::{FeedLimits, feed, message_cost};
 use rtmp_server::record::{
     FEED_LIMITS, FileFormat, FinishedFile, Pattern, RecordSettings, Recorder, Segments,

@@ -8,9 +8,9 @@ mod failures;
 mod files;
 mod mp4;
 
-use crate::media::flv_reader::{Flv, read};
 use crate::support::notation::Notation;
 use crate::support::process::only;
+use crate::support::readers::flv_file::{Flv, read};
 use rtmp_server::queue::feed;
 use rtmp_server::record::{
     FEED_LIMITS, FileFormat, FinishedFile, Pattern, RecordSettings, Recorder, RecordingObserver,

@@ -2,9 +2,10 @@
 
 use super::{finish, real, send, settle, start};
 use crate::support::http::HttpReply;
-use crate::support::playlist_reader::{self, Playlist};
+use crate::support::readers::mp4_reader;
+use crate::support::readers::playlist_reader::{self, Playlist};
 use crate::support::web_service::{Manner, WebService};
-use crate::support::{Client, TestServer, mp4_reader, wait_until};
+use crate::support::{Client, TestServer, wait_until};
 use rtmp_server::admin::AdminSource;
 use rtmp_server::args::{self, Invocation};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};

@@ -6,8 +6,8 @@ mod mp4;
 mod requests;
 mod viewers;
 
-use crate::support::flv::FlvReader;
 use crate::support::http::{HttpBody, HttpReply};
+use crate::support::readers::flv::FlvReader;
 use crate::support::{Client, TestServer, describe, media};
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::Message;

@@ -5,7 +5,7 @@ mod wide;
 
 use super::{finish, real, send, settle, start};
 use crate::support::http::{HttpBody, HttpReply};
-use crate::support::mp4_reader::{self, Track};
+use crate::support::readers::mp4_reader::{self, Track};
 use crate::support::{Client, TestServer, wait_until};
 use rtmp_server::admin::AdminSource;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
