@@ -64,8 +64,9 @@ systemd: build
 	@tests/programs/systemd/boot.sh
 
 # What the server costs: CPU time, latency, memory, losses; PEER=nginx runs nginx-rtmp beside it.
-# ROUNDS and SECONDS are environment variables too; ARGS picks some of: chunks amf0 fan-out streams
-# high-rate slow http-flv http-mp4 http-hls.
+# ROUNDS and SECONDS are environment variables too; ARGS picks some of: chunks amf0 idle fan-out
+# still wide streams high-rate slow ingest recordings-flv recordings-mp4 relays http-flv http-mp4
+# http-hls series.
 bench:
 	cargo bench --bench bench -- $(ARGS)
 

@@ -10,29 +10,38 @@
 //! Each run starts a server of its own, on a free port, and ends by itself; with a peer the two
 //! take turns. All numbers are of one machine at one time: compare only what was run together.
 //!
-//! - `CPU-s/GB`: CPU seconds of the server per 10^9 bytes that viewers received.
-//! - `p50`, `p99`, `max`: from just before a message is written to the server until a probe has it
-//!   whole.
-//! - `kB/viewer`: what the server's resident memory grew by, over all viewers.
+//! - `CPU-s/GB`: CPU seconds of the server per 10^9 bytes that viewers received; `CPU %`: its CPU
+//!   time in percent of one processor.
+//! - `p50`, `p99`, `max`: from just before a picture is written to the server until a probe has it
+//!   whole; `sound p50`, `sound p99`: the same for sound.
+//! - `kB each`: what the server's resident memory grew by with its viewers, for each; in `ingest`,
+//!   `recordings` and `relays`: with its streams, for each.
 //! - `first`: from `play` to the first keyframe, median and longest.
 //! - `lost`: messages that probes did not get; `bad`: damaged, repeated or out of order, and viewers
-//!   who were hung up on; `short`: viewers with less than 95 % of the bytes.
+//!   who were hung up on; `short`: viewers and recordings with less than 95 % of the bytes.
 //! - `others`: CPU that went to neither of the two, in percent of one.
+//!
+//! In `relays` ten probes more watch at the server that streams are relayed to, which is always
+//! ours; they count in `lost`, `bad` and `short` only.
 //!
 //! The load costs CPU as well: in `fan-out` a fifth of one, most of it to try sockets that have
 //! nothing.
 
 mod conn;
+mod figures;
 mod http;
 mod media;
 mod micro;
 mod publish;
 mod scenario;
+mod scenarios;
+mod series;
 mod server;
 mod viewers;
 
-use http::Format;
-use scenario::{COLUMNS, Row, Scenario};
+use figures::{COLUMNS, Row};
+use scenario::Scenario;
+use scenarios::SCENARIOS;
 use server::Which;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,86 +50,6 @@ use std::time::Duration;
 
 const ROUNDS: u64 = 3;
 const SECONDS: u64 = 6;
-
-const SCENARIOS: [Scenario; 7] = [
-    Scenario {
-        name: "fan-out",
-        title: "300 viewers of 1 stream, 1 Mbit/s",
-        streams: 1,
-        rate: 1_000_000,
-        viewers: 300,
-        probes: 10,
-        slow: 0,
-        slow_rate: 0,
-        format: None,
-    },
-    Scenario {
-        name: "streams",
-        title: "60 streams with 1 viewer each, 1 Mbit/s",
-        streams: 60,
-        rate: 1_000_000,
-        viewers: 1,
-        probes: 10,
-        slow: 0,
-        slow_rate: 0,
-        format: None,
-    },
-    Scenario {
-        name: "high-rate",
-        title: "50 viewers of 1 stream, 4 Mbit/s",
-        streams: 1,
-        rate: 4_000_000,
-        viewers: 50,
-        probes: 10,
-        slow: 0,
-        slow_rate: 0,
-        format: None,
-    },
-    Scenario {
-        name: "slow",
-        title: "50 viewers of 1 stream, 4 Mbit/s, and 10 who take 20 kB/s",
-        streams: 1,
-        rate: 4_000_000,
-        viewers: 50,
-        probes: 10,
-        slow: 10,
-        slow_rate: 20_000,
-        format: None,
-    },
-    Scenario {
-        name: "http-flv",
-        title: "300 viewers of 1 stream by HTTP-FLV, 1 Mbit/s",
-        streams: 1,
-        rate: 1_000_000,
-        viewers: 300,
-        probes: 10,
-        slow: 0,
-        slow_rate: 0,
-        format: Some(Format::Flv),
-    },
-    Scenario {
-        name: "http-mp4",
-        title: "300 viewers of 1 stream by live MP4, 1 Mbit/s",
-        streams: 1,
-        rate: 1_000_000,
-        viewers: 300,
-        probes: 10,
-        slow: 0,
-        slow_rate: 0,
-        format: Some(Format::Mp4),
-    },
-    Scenario {
-        name: "http-hls",
-        title: "300 viewers of 1 stream by Low-Latency HLS, 1 Mbit/s",
-        streams: 1,
-        rate: 1_000_000,
-        viewers: 300,
-        probes: 10,
-        slow: 0,
-        slow_rate: 0,
-        format: Some(Format::Hls),
-    },
-];
 
 /// What was asked for.
 struct Options {
@@ -188,18 +117,18 @@ fn run(options: &Options) -> Result<(), String> {
     for scenario in SCENARIOS.iter().filter(|one| options.wants(one.name)) {
         compare(scenario, options)?;
     }
+    if options.wants("series") {
+        series::compare(options)?;
+    }
     Ok(())
 }
 
 /// Runs one scenario against all servers in turn, and prints what came of it.
 fn compare(scenario: &Scenario, options: &Options) -> Result<(), String> {
     println!("{}: {}", scenario.name, scenario.title);
-    let heads: Vec<String> = COLUMNS.iter().map(|name| format!("{name:>10}")).collect();
-    println!("{:<14}{}", "", heads.concat());
+    print_heads(&COLUMNS);
     let servers = options.servers.iter();
-    let servers: Vec<&Which> = servers
-        .filter(|server| scenario.format.is_none() || server.has_http())
-        .collect();
+    let servers: Vec<&Which> = servers.filter(|server| scenario.suits(server)).collect();
     let mut rows: Vec<Vec<Row>> = vec![Vec::new(); servers.len()];
     for round in 1..=options.rounds {
         for (server, rows) in servers.iter().zip(&mut rows) {
@@ -213,13 +142,19 @@ fn compare(scenario: &Scenario, options: &Options) -> Result<(), String> {
         print_row(&format!("{} median", server.name()), median);
     }
     if let [ours, peer] = &medians[..] {
-        print_row("ours/peer", &std::array::from_fn(|at| ours[at] / peer[at]));
+        let ratios: Row = std::array::from_fn(|at| ours[at] / peer[at]);
+        print_row("ours/peer", &ratios);
     }
     println!();
     Ok(())
 }
 
-fn print_row(name: &str, row: &Row) {
+fn print_heads(heads: &[&str]) {
+    let heads: Vec<String> = heads.iter().map(|name| format!("{name:>10}")).collect();
+    println!("{:<14}{}", "", heads.concat());
+}
+
+fn print_row(name: &str, row: &[f64]) {
     let cells = row.iter().map(|value| match value {
         value if !value.is_finite() => format!("{:>10}", "-"),
         value if value.fract() == 0.0 => format!("{value:>10.0}"),
@@ -229,7 +164,7 @@ fn print_row(name: &str, row: &Row) {
 }
 
 /// The median of each column.
-fn median(rows: &[Row]) -> Row {
+fn median<const LEN: usize>(rows: &[[f64; LEN]]) -> [f64; LEN] {
     std::array::from_fn(|column| {
         let mut values: Vec<f64> = rows.iter().map(|row| row[column]).collect();
         values.sort_unstable_by(f64::total_cmp);

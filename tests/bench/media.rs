@@ -14,6 +14,9 @@ const PICTURES_PER_SECOND: u64 = 30;
 /// AAC frames of 1024 samples at 48 kHz.
 const SOUNDS_PER_16_SECONDS: u64 = 750;
 
+/// Bytes of a picture of a screen on which nothing moves.
+const STILL_PICTURE_LEN: usize = 37;
+
 /// 128 kbit/s.
 const SOUND_LEN: usize = 341;
 
@@ -27,8 +30,10 @@ const AUDIO_HEADER: [u8; 4] = *b"\xaf\x00\x11\x90";
 
 const MAGIC: [u8; 8] = *b"benchmsg";
 
-/// Magic, stream, number, time and hash.
-pub const STAMP_LEN: usize = 36;
+/// Magic, kind, stream, number, time and hash. A small picture has to hold it.
+pub const STAMP_LEN: usize = STAMP_BODY_LEN + HASH_LEN;
+const STAMP_BODY_LEN: usize = 23;
+const HASH_LEN: usize = 4;
 
 /// The time of this run, on which publishers and viewers agree.
 #[derive(Clone, Copy)]
@@ -46,9 +51,27 @@ impl Clock {
     }
 }
 
+/// What streams consist of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Sound, and pictures that take up the rest of this many bits per second.
+    Moving(u64),
+    /// Sound, and pictures on which nothing moves.
+    Still,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Picture,
+    Sound,
+}
+
 /// What a message says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
+    /// What it is.
+    pub kind: Kind,
     /// Which of the streams it is of.
     pub stream: u32,
     /// Its number in the stream.
@@ -78,10 +101,10 @@ pub fn inspect(message: &Message) -> Found {
     let Some((body, hash)) = payload.split_last_chunk() else {
         return Found::Damaged;
     };
-    let Some((_, stamp)) = body.split_last_chunk::<{ STAMP_LEN - 8 }>() else {
+    let Some((_, stamp)) = body.split_last_chunk::<STAMP_BODY_LEN>() else {
         return Found::Damaged;
     };
-    if stamp[..8] != MAGIC || u64::from_be_bytes(*hash) != hash_of(body) {
+    if stamp[..8] != MAGIC || *hash != stamp_hash(body) {
         return Found::Damaged;
     }
     Found::Whole(stamp_of(stamp))
@@ -95,25 +118,34 @@ pub fn find_stamp(bytes: &[u8], from: usize) -> Option<(usize, Stamp)> {
     let mut starts =
         (0..rest.len().saturating_sub(STAMP_LEN - 1)).filter(|at| rest[*at] == MAGIC[0]);
     let start = starts.find(|at| rest[*at..].starts_with(&MAGIC))?;
-    let stamp = rest[start..].first_chunk::<{ STAMP_LEN - 8 }>()?;
+    let stamp = rest[start..].first_chunk::<STAMP_BODY_LEN>()?;
     Some((from + start + STAMP_LEN, stamp_of(stamp)))
 }
 
-fn stamp_of(bytes: &[u8; STAMP_LEN - 8]) -> Stamp {
+fn stamp_of(bytes: &[u8; STAMP_BODY_LEN]) -> Stamp {
     let number = |at: usize, len: usize| {
         let bytes = bytes[at..at + len].iter();
         bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
     };
     Stamp {
-        stream: number(8, 4) as u32,
-        number: number(12, 8),
-        sent_ns: number(20, 8),
+        kind: match bytes[8] {
+            0 => Kind::Picture,
+            _ => Kind::Sound,
+        },
+        stream: number(9, 2) as u32,
+        number: number(11, 4),
+        sent_ns: number(15, 8),
     }
 }
 
 /// Whether a message is the first picture that a viewer can show.
 pub fn is_keyframe(message: &Message) -> bool {
     message.kind == MessageType::VIDEO && message.payload.starts_with(&[0x17, 0x01])
+}
+
+fn stamp_hash(bytes: &[u8]) -> [u8; HASH_LEN] {
+    let hash = hash_of(bytes);
+    ((hash ^ hash >> 32) as u32).to_be_bytes()
 }
 
 /// FNV-1a over words of eight bytes: cheap, and it sees every bit.
@@ -139,13 +171,18 @@ pub struct Source {
 }
 
 impl Source {
-    /// Number `stream` of a run, of `bits_per_second` in all.
-    pub fn new(stream: u32, bits_per_second: u64) -> Source {
+    /// Number `stream` of a run.
+    pub fn new(stream: u32, content: Content) -> Source {
         let sound = SOUND_LEN as u64 * SOUNDS_PER_16_SECONDS / 16;
-        let per_gop = (bits_per_second / 8 - sound) * GOP / PICTURES_PER_SECOND;
-        let picture_len = (per_gop / (GOP - 1 + KEYFRAME_WEIGHT)) as usize;
+        let picture_len = match content {
+            Content::Moving(bits_per_second) => {
+                let per_gop = (bits_per_second / 8 - sound) * GOP / PICTURES_PER_SECOND;
+                (per_gop / (GOP - 1 + KEYFRAME_WEIGHT)) as usize
+            }
+            Content::Still => STILL_PICTURE_LEN,
+        };
         let words = (0..).map(|index: u64| hash_of(&index.to_be_bytes()).to_be_bytes());
-        let noise_len = picture_len * (KEYFRAME_WEIGHT as usize + 1);
+        let noise_len = SOUND_LEN.max(picture_len * (KEYFRAME_WEIGHT as usize + 1));
         Source {
             stream,
             picture_len,
@@ -181,19 +218,24 @@ impl Source {
     pub fn next(&mut self, id: StreamId, now_ns: u64) -> (Stamp, Message) {
         let timestamp = Timestamp((self.due_us() / 1000) as u32);
         let stamp = Stamp {
+            kind: match self.picture_us() <= self.sound_us() {
+                true => Kind::Picture,
+                false => Kind::Sound,
+            },
             stream: self.stream,
             number: self.pictures + self.sounds,
             sent_ns: now_ns,
         };
-        let (kind, mut bytes) = match self.picture_us() <= self.sound_us() {
-            true => (MessageType::VIDEO, self.picture()),
-            false => (MessageType::AUDIO, self.sound()),
+        let (kind, mut bytes) = match stamp.kind {
+            Kind::Picture => (MessageType::VIDEO, self.picture()),
+            Kind::Sound => (MessageType::AUDIO, self.sound()),
         };
         bytes.extend(MAGIC);
-        bytes.extend(stamp.stream.to_be_bytes());
-        bytes.extend(stamp.number.to_be_bytes());
+        bytes.push(stamp.kind as u8);
+        bytes.extend((stamp.stream as u16).to_be_bytes());
+        bytes.extend((stamp.number as u32).to_be_bytes());
         bytes.extend(stamp.sent_ns.to_be_bytes());
-        bytes.extend(hash_of(&bytes).to_be_bytes());
+        bytes.extend(stamp_hash(&bytes));
         let message = Message {
             timestamp,
             kind,

@@ -1,7 +1,7 @@
 //! The publishers of a run: one thread sends every stream's messages when they are due.
 
 use crate::conn::Conn;
-use crate::media::{Clock, Source, Stamp};
+use crate::media::{Clock, Content, Source, Stamp};
 use rtmp_server::rtmp::StreamId;
 use rtmp_server::rtmp::client::Purpose;
 use std::net::SocketAddr;
@@ -40,8 +40,8 @@ pub fn name(index: u32) -> String {
 }
 
 impl Publishers {
-    /// Opens `count` streams of `bits_per_second` each.
-    pub fn open(addr: SocketAddr, count: u32, bits_per_second: u64) -> Result<Publishers, String> {
+    /// Opens `count` streams of this `content` each.
+    pub fn open(addr: SocketAddr, count: u32, content: Content) -> Result<Publishers, String> {
         let open = |index| {
             let mut conn = Conn::open(addr, Purpose::Publish, &name(index))?;
             let id = conn.start()?;
@@ -49,7 +49,7 @@ impl Publishers {
             Ok(Publisher {
                 conn,
                 id,
-                source: Source::new(index, bits_per_second),
+                source: Source::new(index, content),
                 starts_ns: u64::from(index) * SPREAD_NS / u64::from(count),
                 listened_ns: 0,
             })

@@ -1,18 +1,20 @@
-//! One run of one scenario against one server, and what came of it.
+//! One run of one scenario against one server.
 
+use crate::figures::{Edge, Record, Row};
 use crate::http::Format;
-use crate::media::Clock;
+use crate::media::{Clock, Content};
 use crate::publish::{Publishers, Sent};
-use crate::server::{Server, Usage, Which, own_cpu_seconds};
+use crate::server::{RecordFormat, Server, Setup, Which, recordings};
 use crate::viewers::{Account, Audience, Counter, Kind, Seat};
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// From the first message to the first viewer: streams have a keyframe then.
-const LEAD: Duration = Duration::from_millis(2500);
+pub const LEAD: Duration = Duration::from_millis(2500);
 
 /// From the last viewer to the measured window: longer than from one keyframe to the next, which
 /// is how long viewers wait with servers that do not keep the last one.
@@ -27,109 +29,122 @@ const GRACE: Duration = Duration::from_millis(700);
 /// The same for viewers of HLS, who are behind by some parts.
 const GRACE_HLS: Duration = Duration::from_millis(2500);
 
-/// A viewer that got less than this part of what was published counts as short.
-const SHORT: f64 = 0.95;
+/// How many streams are watched at the server that they are relayed to.
+const FAR_VIEWERS: u32 = 10;
 
-/// The same for viewers of HLS, who get half a second at a time.
-const SHORT_HLS: f64 = 0.8;
-
-/// Who publishes and who watches.
+/// Who publishes, who watches, and what else the server does.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     /// Its name on the command line.
     pub name: &'static str,
     /// What it is.
     pub title: &'static str,
-    /// Streams, and bits per second of each.
+    /// How many streams there are.
     pub streams: u32,
-    /// Bits per second of each stream.
-    pub rate: u64,
-    /// Viewers of each stream who take everything.
+    /// What is in each of them.
+    pub content: Content,
+    /// Viewers who take everything, of the streams in turn.
     pub viewers: u32,
-    /// How many of all viewers are probes.
+    /// How many of them are probes.
     pub probes: u32,
-    /// Viewers more of each stream, who take less.
+    /// Viewers more, who take less.
     pub slow: u32,
     /// Bytes per second that those take.
     pub slow_rate: u64,
     /// What viewers watch streams as; `None`: RTMP.
     pub format: Option<Format>,
+    /// What becomes of the streams beside that.
+    pub task: Task,
 }
 
-/// What is printed of a run, in this order.
-pub const COLUMNS: [&str; 12] = [
-    "CPU-s/GB",
-    "p50 ms",
-    "p99 ms",
-    "max ms",
-    "kB/viewer",
-    "threads",
-    "first ms",
-    "first max",
-    "lost",
-    "bad",
-    "short",
-    "others %",
-];
-
-/// A run's numbers, one for each of [`COLUMNS`].
-pub type Row = [f64; COLUMNS.len()];
-
-/// What was measured at either end of the window.
-struct Edge {
-    at_ns: u64,
-    usage: Usage,
-    own_cpu_s: f64,
-    received: Vec<u64>,
+/// What a server does with all streams, beside sending them to viewers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Nothing.
+    None,
+    /// It records them.
+    Record(RecordFormat),
+    /// It relays them to another server, which is always ours.
+    Relay,
 }
 
-/// All that is known when a run is over.
-struct Record {
-    format: Option<Format>,
-    seats: Vec<Seat>,
-    rss_before_kb: u64,
-    edges: [Edge; 2],
-    sent: Vec<Sent>,
-    accounts: Vec<Account>,
-}
+/// Streams that are being published.
+pub struct Publishing(JoinHandle<Result<(Vec<Sent>, Publishers), String>>);
 
 impl Scenario {
+    /// Whether a server can do it.
+    pub fn suits(&self, which: &Which) -> bool {
+        which.can(&self.setup(None))
+    }
+
     /// Runs it once, with `window` measured, against a server that is started for it.
     pub fn run(&self, which: &Which, dir: &Path, window: Duration) -> Result<Row, String> {
-        let server = Server::start(which, dir, self.format.is_some())?;
+        let far = match self.task {
+            Task::Relay => Some(Server::start(&Which::far(), dir, &Setup::default())?),
+            Task::None | Task::Record(_) => None,
+        };
+        let far_addr = far.as_ref().map(|server| server.addr);
+        // What another run has left, if it did not end by itself.
+        let _ = fs::remove_dir_all(recordings(dir));
+        fs::create_dir_all(recordings(dir)).map_err(|error| error.to_string())?;
+        let server = Server::start(which, dir, &self.setup(far_addr))?;
+        let rss_idle_kb = server.usage()?.rss_kb;
         let clock = Clock::start();
         let stop = Arc::new(AtomicBool::new(false));
-        let publishers = Publishers::open(server.addr, self.streams, self.rate)?;
-        let over = Arc::clone(&stop);
-        let publishing = thread::spawn(move || publishers.run(clock, &over));
+        let publishers = Publishers::open(server.addr, self.streams, self.content)?;
+        let publishing = Publishing::start(publishers, clock, &stop);
         let addr = match self.format {
             Some(_) => server.http_addr.ok_or("no HTTP")?,
             None => server.addr,
         };
-        let audience = Audience::new(addr, self.format, clock, Arc::clone(&stop));
-        let watched = self.watch(&server, clock, &audience, window);
-        stop.store(true, Ordering::Relaxed);
-        let sent = publishing.join();
-        let (sent, publishers) = sent.map_err(|_| "publisher panicked".to_owned())??;
-        let accounts = audience.accounts()?;
-        // Not before: viewers would see their streams end.
-        drop(publishers);
-        let (rss_before_kb, seats, edges) = watched?;
+        let audience = Audience::new(addr, far_addr, self.format, clock, Arc::clone(&stop));
+        let watched = self.watch(&server, far.as_ref(), clock, &audience, window);
+        let (sent, accounts) = publishing.stop(&stop, audience)?;
+        let (rss_live_kb, seats, edges) = watched?;
+        drop(server);
+        let recorded = match self.task {
+            Task::Record(_) => Some(recorded_bytes(dir, self.streams)?),
+            Task::None | Task::Relay => None,
+        };
+        let _ = fs::remove_dir_all(recordings(dir));
         let record = Record {
             format: self.format,
+            streams: self.streams,
+            rss_before_kb: match self.costs_by_stream() {
+                true => rss_idle_kb,
+                false => rss_live_kb,
+            },
+            costs_by_stream: self.costs_by_stream(),
             seats,
-            rss_before_kb,
             edges,
             sent,
             accounts,
+            recorded,
         };
         Ok(record.row())
+    }
+
+    fn setup(&self, relay_to: Option<std::net::SocketAddr>) -> Setup {
+        Setup {
+            http: self.format.is_some(),
+            record: match self.task {
+                Task::Record(format) => Some(format),
+                Task::None | Task::Relay => None,
+            },
+            relay_to,
+        }
+    }
+
+    /// Whether what it costs is asked for each stream, not for each viewer.
+    fn costs_by_stream(&self) -> bool {
+        self.task != Task::None || self.viewers == 0
     }
 
     /// What goes on while the publishers publish.
     fn watch(
         &self,
         server: &Server,
+        far: Option<&Server>,
         clock: Clock,
         audience: &Audience,
         window: Duration,
@@ -142,170 +157,80 @@ impl Scenario {
             _ => WARMUP_SLOW,
         });
         let began = Instant::now();
-        let first = edge(server, clock, &counters)?;
+        let first = Edge::now(server, far, clock, &counters)?;
         thread::sleep(window.saturating_sub(began.elapsed()));
-        let last = edge(server, clock, &counters)?;
+        let last = Edge::now(server, far, clock, &counters)?;
         thread::sleep(match self.format {
             Some(Format::Hls) => GRACE_HLS,
             _ => GRACE,
         });
-        let seats = counters.iter().map(|(seat, _)| *seat).collect();
+        let seats = counters.iter().map(|(seat, _): &Counter| *seat).collect();
         Ok((before.rss_kb, seats, [first, last]))
     }
 
     /// All viewers; the probes evenly spread among those who take everything.
     fn seats(&self) -> Vec<Seat> {
-        let all = self.viewers * self.streams;
-        let ordinary = (0..all).map(|index| Seat {
+        let all = self.viewers;
+        let seat = |index: u32, kind, far| Seat {
             stream: index % self.streams,
-            kind: match index * self.probes / all != (index + 1) * self.probes / all {
-                true => Kind::Probe,
-                false => Kind::Ordinary,
-            },
-        });
-        let slow = (0..self.slow * self.streams).map(|index| Seat {
-            stream: index % self.streams,
-            kind: Kind::Slow(self.slow_rate),
-        });
-        ordinary.chain(slow).collect()
-    }
-}
-
-fn edge(server: &Server, clock: Clock, counters: &[Counter]) -> Result<Edge, String> {
-    let received = counters.iter();
-    Ok(Edge {
-        at_ns: clock.ns(),
-        usage: server.usage()?,
-        own_cpu_s: own_cpu_seconds(),
-        received: received
-            .map(|(_, counter)| counter.load(Ordering::Relaxed))
-            .collect(),
-    })
-}
-
-impl Record {
-    fn row(&self) -> Row {
-        let [first, last] = &self.edges;
-        let received = last.received.iter().zip(&first.received);
-        let bytes: u64 = received.map(|(last, first)| last - first).sum();
-        let cpu_s = last.usage.cpu_s - first.usage.cpu_s;
-        let grown_kb = last.usage.rss_kb as f64 - self.rss_before_kb as f64;
-        let latency_ms = self.latencies_ms();
-        let first_ms = self.first_keyframes_ms();
-        [
-            cpu_s / (bytes as f64 / 1e9),
-            quantile(&latency_ms, 0.5),
-            quantile(&latency_ms, 0.99),
-            quantile(&latency_ms, 1.0),
-            grown_kb / self.seats.len() as f64,
-            last.usage.threads as f64,
-            quantile(&first_ms, 0.5),
-            quantile(&first_ms, 1.0),
-            self.lost() as f64,
-            self.bad() as f64,
-            self.short() as f64,
-            self.others_percent(),
-        ]
-    }
-
-    fn in_window(&self, sent_ns: u64) -> bool {
-        let [first, last] = &self.edges;
-        (first.at_ns..last.at_ns).contains(&sent_ns)
-    }
-
-    fn latencies_ms(&self) -> Vec<f64> {
-        let seen = self.accounts.iter().flat_map(|account| &account.seen);
-        let seen = seen.filter(|seen| self.in_window(seen.stamp.sent_ns));
-        sorted(seen.map(|seen| seen.arrived_ns.saturating_sub(seen.stamp.sent_ns) as f64 / 1e6))
-    }
-
-    fn first_keyframes_ms(&self) -> Vec<f64> {
-        let slow = |account: &&Account| matches!(account.seat.kind, Kind::Slow(_));
-        let accounts = self.accounts.iter().filter(|account| !slow(account));
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        sorted(accounts.map(|account| account.first_keyframe.map_or(f64::INFINITY, ms)))
-    }
-
-    /// Messages of the window that should have reached a probe and did not.
-    fn lost(&self) -> u64 {
-        let probes = self.accounts.iter();
-        let probes = probes.filter(|account| account.seat.kind == Kind::Probe);
-        let lost = probes.map(|probe| {
-            let seen = probe.seen.iter().map(|seen| seen.stamp);
-            let seen = seen.filter(|stamp| self.in_window(stamp.sent_ns));
-            let mut numbers: Vec<u64> = seen.map(|stamp| stamp.number).collect();
-            numbers.sort_unstable();
-            numbers.dedup();
-            let sent = self.sent_in_window(probe.seat.stream).count();
-            (sent - numbers.len().min(sent)) as u64
-        });
-        lost.sum()
-    }
-
-    /// Messages that were damaged, repeated or out of order, and viewers who were hung up on.
-    fn bad(&self) -> u64 {
-        let bad = self.accounts.iter().map(|account| {
-            let mut numbers: Vec<u64> = account.seen.iter().map(|seen| seen.stamp.number).collect();
-            if matches!(self.format, Some(Format::Mp4 | Format::Hls)) {
-                // A fragment has the pictures first, and then the sound between them.
-                numbers.sort_unstable();
-            }
-            let backward = |pair: &&[u64]| matches!(pair, [a, b] if b <= a);
-            let backward = numbers.windows(2).filter(backward).count() as u64;
-            let hung_up = u64::from(account.failure.is_some());
-            account.damaged + backward + hung_up
-        });
-        bad.sum()
-    }
-
-    /// Viewers who take everything and got less than they should have.
-    fn short(&self) -> u64 {
-        let [first, last] = &self.edges;
-        let enough = match self.format {
-            Some(Format::Hls) => SHORT_HLS,
-            _ => SHORT,
+            kind,
+            far,
         };
-        let viewers = self
-            .seats
-            .iter()
-            .zip(last.received.iter().zip(&first.received));
-        let short = viewers.filter(|(seat, (last, first))| {
-            let wanted: usize = self.sent_in_window(seat.stream).map(|sent| sent.len).sum();
-            let slow = matches!(seat.kind, Kind::Slow(_));
-            !slow && ((*last - *first) as f64) < enough * wanted as f64
+        let ordinary = (0..all).map(|index| {
+            let is_probe = index * self.probes / all != (index + 1) * self.probes / all;
+            let kind = if is_probe {
+                Kind::Probe
+            } else {
+                Kind::Ordinary
+            };
+            seat(index, kind, false)
         });
-        short.count() as u64
-    }
-
-    fn sent_in_window(&self, stream: u32) -> impl Iterator<Item = &Sent> {
-        let of_stream = move |sent: &&Sent| sent.stamp.stream == stream;
-        let sent = self.sent.iter().filter(of_stream);
-        sent.filter(|sent| self.in_window(sent.stamp.sent_ns))
-    }
-
-    /// What neither the server nor this program used, in percent of one CPU: when it is much, the
-    /// other numbers are worth little.
-    fn others_percent(&self) -> f64 {
-        let [first, last] = &self.edges;
-        let machine = last.usage.machine_cpu_s - first.usage.machine_cpu_s;
-        let server = last.usage.cpu_s - first.usage.cpu_s;
-        let own = last.own_cpu_s - first.own_cpu_s;
-        let seconds = (last.at_ns - first.at_ns) as f64 / 1e9;
-        ((machine - server - own) / seconds * 100.0).max(0.0)
+        let slow = (0..self.slow).map(|index| seat(index, Kind::Slow(self.slow_rate), false));
+        let far = match self.task {
+            Task::Relay => 0..FAR_VIEWERS,
+            Task::None | Task::Record(_) => 0..0,
+        };
+        let far = far.map(|index| seat(index, Kind::Probe, true));
+        ordinary.chain(slow).chain(far).collect()
     }
 }
 
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values
+impl Publishing {
+    /// Publishes until `stop`.
+    pub fn start(publishers: Publishers, clock: Clock, stop: &Arc<AtomicBool>) -> Publishing {
+        let over = Arc::clone(stop);
+        Publishing(thread::spawn(move || publishers.run(clock, &over)))
+    }
+
+    /// Stops it, and its audience. Returns what was sent, and what viewers have to tell.
+    pub fn stop(
+        self,
+        stop: &AtomicBool,
+        audience: Audience,
+    ) -> Result<(Vec<Sent>, Vec<Account>), String> {
+        stop.store(true, Ordering::Relaxed);
+        let sent = self.0.join();
+        let (sent, publishers) = sent.map_err(|_| "publisher panicked".to_owned())??;
+        let accounts = audience.accounts()?;
+        // Not before: viewers would see their streams end.
+        drop(publishers);
+        Ok((sent, accounts))
+    }
 }
 
-/// The value that the part `q` of sorted values does not exceed.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let rank = (q * sorted.len() as f64).ceil() as usize;
-    sorted
-        .get(rank.saturating_sub(1))
-        .copied()
-        .unwrap_or(f64::NAN)
+/// The bytes of the recordings of each stream.
+fn recorded_bytes(dir: &Path, streams: u32) -> Result<Vec<u64>, String> {
+    let mut bytes = vec![0; streams as usize];
+    let files = fs::read_dir(recordings(dir)).map_err(|error| error.to_string())?;
+    for file in files.flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let number = name.split("bench").nth(1).unwrap_or_default();
+        let end = number.find(|digit: char| !digit.is_ascii_digit());
+        let number = number[..end.unwrap_or(number.len())].parse::<usize>();
+        let of_stream = number.ok().and_then(|number| bytes.get_mut(number));
+        if let (Some(of_stream), Ok(metadata)) = (of_stream, file.metadata()) {
+            *of_stream += metadata.len();
+        }
+    }
+    Ok(bytes)
 }

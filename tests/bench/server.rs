@@ -1,5 +1,6 @@
 //! The servers under test: started on a port of their own, and looked at from outside.
 
+use crate::conn::APP;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,14 @@ impl Which {
         }
     }
 
+    /// The same, as the server that streams are relayed to.
+    pub fn far() -> Which {
+        Which::Build {
+            name: "far".to_owned(),
+            program: env!("CARGO_BIN_EXE_rtmp-server").into(),
+        }
+    }
+
     /// What somebody asks to be compared with: `nginx`, or the path of another build.
     pub fn peer(name: &str) -> Which {
         match name {
@@ -43,9 +52,10 @@ impl Which {
         }
     }
 
-    /// Whether it serves streams over HTTP as well.
-    pub fn has_http(&self) -> bool {
-        matches!(self, Which::Build { .. })
+    /// Whether it can be set up like that.
+    pub fn can(&self, setup: &Setup) -> bool {
+        let is_ours = matches!(self, Which::Build { .. });
+        is_ours || !setup.http && setup.record != Some(RecordFormat::Mp4)
     }
 
     /// Its name in what is printed.
@@ -55,6 +65,29 @@ impl Which {
             Which::Nginx => "nginx",
         }
     }
+}
+
+/// What recordings are written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordFormat {
+    Flv,
+    Mp4,
+}
+
+/// What a server does beside taking streams and sending them to viewers by RTMP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup {
+    /// It serves media over HTTP.
+    pub http: bool,
+    /// It records all streams, in [`recordings`].
+    pub record: Option<RecordFormat>,
+    /// It relays all streams to this server.
+    pub relay_to: Option<SocketAddr>,
+}
+
+/// Where a server writes recordings that keeps its files in `dir`.
+pub fn recordings(dir: &Path) -> PathBuf {
+    dir.join("recordings")
 }
 
 /// A running server. Dropping it stops it.
@@ -80,18 +113,17 @@ pub struct Usage {
 }
 
 impl Server {
-    /// Starts a server and waits until it listens. What it writes goes to `dir`. With `http`, it serves
-    /// media over HTTP too.
-    pub fn start(which: &Which, dir: &Path, http: bool) -> Result<Server, String> {
+    /// Starts a server and waits until it listens. What it writes goes to `dir`.
+    pub fn start(which: &Which, dir: &Path, setup: &Setup) -> Result<Server, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", which.name());
         let addr = free_address().map_err(failed)?;
-        let http_addr = match http {
+        let http_addr = match setup.http {
             true => Some(free_address().map_err(failed)?),
             false => None,
         };
         let mut command = match which {
-            Which::Build { program, .. } => build_command(program, addr, http_addr),
-            Which::Nginx => nginx_command(dir, addr).map_err(failed)?,
+            Which::Build { program, .. } => build_command(program, dir, setup, addr, http_addr),
+            Which::Nginx => nginx_command(dir, setup, addr).map_err(failed)?,
         };
         let log = dir.join(format!("{}.log", which.name()));
         let out = File::create(&log).map_err(failed)?;
@@ -161,38 +193,64 @@ pub fn own_cpu_seconds() -> f64 {
     cpu_seconds(&fs::read_to_string("/proc/self/stat").unwrap_or_default())
 }
 
-fn build_command(program: &Path, addr: SocketAddr, http: Option<SocketAddr>) -> Command {
+fn build_command(
+    program: &Path,
+    dir: &Path,
+    setup: &Setup,
+    addr: SocketAddr,
+    http: Option<SocketAddr>,
+) -> Command {
     let mut command = Command::new(program);
     command.arg("-listen").arg(addr.to_string());
     if let Some(http) = http {
         command.arg("-http-listen").arg(http.to_string());
+    }
+    if let Some(format) = setup.record {
+        command.args(["-record-all", "true", "-record-dir"]);
+        command.arg(recordings(dir));
+        command.arg("-record-format").arg(match format {
+            RecordFormat::Flv => "flv",
+            RecordFormat::Mp4 => "mp4",
+        });
+    }
+    if let Some(far) = setup.relay_to {
+        command.arg("-relay-to").arg(format!("rtmp://{far}/{APP}"));
     }
     command.args(["-log-format", "text", "-log-level", "warn"]);
     command
 }
 
 /// nginx as Debian builds it, with nothing in its configuration but what the runs need.
-fn nginx_command(dir: &Path, addr: SocketAddr) -> std::io::Result<Command> {
+fn nginx_command(dir: &Path, setup: &Setup, addr: SocketAddr) -> std::io::Result<Command> {
     let conf = dir.join("nginx.conf");
     let shown = dir.display();
+    let record = setup.record.map(|_| {
+        let path = recordings(dir);
+        format!("record all; record_path {}; ", path.display())
+    });
+    let push = setup
+        .relay_to
+        .map(|far| format!("push rtmp://{far}/{APP}; "));
     let text = format!(
         "load_module modules/ngx_rtmp_module.so;
+user root;
 worker_processes 1;
-worker_rlimit_nofile 4096;
+worker_rlimit_nofile 8192;
 daemon off;
 pid {shown}/nginx.pid;
 error_log {shown}/nginx-error.log warn;
-events {{ worker_connections 2048; }}
+events {{ worker_connections 4096; }}
 rtmp {{
     access_log off;
     server {{
         listen {addr};
         chunk_size 4096;
-        application {app} {{ live on; }}
+        application {APP} {{ live on; {record}{push}}}
     }}
 }}
 ",
-        app = crate::conn::APP
+        record = record.unwrap_or_default(),
+        push = push.unwrap_or_default(),
     );
     fs::write(&conf, text)?;
     let mut command = Command::new("nginx");

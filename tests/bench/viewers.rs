@@ -12,8 +12,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Threads that set up viewers, and how many viewers come a second.
-const JOINERS: usize = 4;
+const JOINERS: usize = 8;
 const JOINS_PER_SECOND: u32 = 200;
+
+/// Where there are more viewers than come in this time, they come faster.
+const JOIN_SECONDS: u32 = 4;
 
 /// How long a new viewer is waited for to get its first keyframe before it joins the crowd, where
 /// the time is measured less exactly.
@@ -25,6 +28,9 @@ const PROBE_PATIENCE: Duration = Duration::from_millis(200);
 /// How often the crowd is read. The standard library cannot wait for many sockets at a time, so
 /// each is tried.
 const SWEEP: Duration = Duration::from_millis(2);
+
+/// The same for each viewer, where there are so many that to try them takes much of the time.
+const SWEEP_PER_VIEWER: Duration = Duration::from_micros(7);
 
 /// Bytes that the crowd and the probes read at a time.
 const CROWD_BUFFER_LEN: usize = 256 << 10;
@@ -52,6 +58,8 @@ pub struct Seat {
     pub stream: u32,
     /// What for.
     pub kind: Kind,
+    /// Whether it watches at the server that streams are relayed to.
+    pub far: bool,
 }
 
 /// What a probe saw of one message.
@@ -98,11 +106,15 @@ struct Viewer {
 /// Where viewers go when they are set up.
 struct Hall {
     addr: SocketAddr,
+    /// The server that streams are relayed to.
+    far_addr: Option<SocketAddr>,
     /// What streams are watched as; `None`: RTMP.
     format: Option<Format>,
     clock: Clock,
     stop: Arc<AtomicBool>,
     crowd: Mutex<Vec<Viewer>>,
+    /// How many of the crowd are to leave.
+    leaving: AtomicUsize,
     probes: Mutex<Vec<JoinHandle<Account>>>,
     counters: Mutex<Vec<Counter>>,
 }
@@ -115,19 +127,22 @@ pub struct Audience {
 
 impl Audience {
     /// An audience of nobody yet, which goes home at `stop`. It will connect to `addr`, by HTTP if it
-    /// watches streams in a `format`.
+    /// watches streams in a `format`; some to `far_addr`.
     pub fn new(
         addr: SocketAddr,
+        far_addr: Option<SocketAddr>,
         format: Option<Format>,
         clock: Clock,
         stop: Arc<AtomicBool>,
     ) -> Audience {
         let hall = Arc::new(Hall {
             addr,
+            far_addr,
             format,
             clock,
             stop,
             crowd: Mutex::default(),
+            leaving: AtomicUsize::new(0),
             probes: Mutex::default(),
             counters: Mutex::default(),
         });
@@ -139,12 +154,13 @@ impl Audience {
     /// Sets up a viewer for each seat; returns when all are there, with what they count.
     pub fn join(&self, seats: &[Seat]) -> Result<Vec<Counter>, String> {
         let (began, next) = (Instant::now(), AtomicUsize::new(0));
+        let per_second = JOINS_PER_SECOND.max(seats.len() as u32 / JOIN_SECONDS);
         let join = || loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(seat) = seats.get(index) else {
                 return Ok(());
             };
-            let due = began + Duration::from_secs(1) * index as u32 / JOINS_PER_SECOND;
+            let due = began + Duration::from_secs(1) * index as u32 / per_second;
             thread::sleep(due.saturating_duration_since(Instant::now()));
             let seated = self.hall.seat(*seat);
             seated.map_err(|error| format!("viewer {index}: {error}"))?;
@@ -155,6 +171,11 @@ impl Audience {
             results.try_for_each(|result| result.unwrap_or_else(|_| Err(PANICKED.to_owned())))
         })?;
         Ok(std::mem::take(&mut *lock(&self.hall.counters)))
+    }
+
+    /// Has `count` of the crowd leave soon.
+    pub fn leave(&self, count: usize) {
+        self.hall.leaving.fetch_add(count, Ordering::Relaxed);
     }
 
     /// What everybody has to tell. Returns soon after the stop.
@@ -170,7 +191,11 @@ impl Audience {
 impl Hall {
     /// Sets up one viewer.
     fn seat(self: &Arc<Self>, seat: Seat) -> Result<(), String> {
-        let line = Line::open(self.addr, self.format, &publish::name(seat.stream))?;
+        let addr = match seat.far {
+            true => self.far_addr.ok_or("no other server")?,
+            false => self.addr,
+        };
+        let line = Line::open(addr, self.format, &publish::name(seat.stream))?;
         lock(&self.counters).push((seat, Arc::clone(line.received())));
         let mut viewer = Viewer {
             seat,
@@ -197,15 +222,21 @@ impl Hall {
     fn sweep(&self) -> Vec<Account> {
         let mut buffer = vec![0; CROWD_BUFFER_LEN];
         let mut crowd = Vec::new();
+        let mut gone = Vec::new();
         while !self.is_over() {
             let began = Instant::now();
             crowd.append(&mut lock(&self.crowd));
+            let leaving = self.leaving.swap(0, Ordering::Relaxed);
+            let stay = crowd.len().saturating_sub(leaving);
+            gone.extend(crowd.drain(stay..).map(Viewer::account));
             for viewer in &mut crowd {
                 viewer.take(&mut buffer);
             }
-            thread::sleep(SWEEP.saturating_sub(began.elapsed()));
+            let pause = SWEEP.max(SWEEP_PER_VIEWER * crowd.len() as u32);
+            thread::sleep(pause.saturating_sub(began.elapsed()));
         }
-        crowd.into_iter().map(Viewer::account).collect()
+        gone.extend(crowd.into_iter().map(Viewer::account));
+        gone
     }
 
     fn is_over(&self) -> bool {
