@@ -13,7 +13,7 @@ use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 /// Exit code of a server that could not start or was forced to stop.
@@ -24,6 +24,9 @@ const FAULTS_LOGGED_MAX: usize = 20;
 
 /// Bytes of stack of the thread that reads a configuration again, which the main thread reads first.
 const RELOAD_STACK_LEN: usize = 2 << 20;
+
+/// How long the process waits, before it ends, for its log to be taken.
+const LOG_LIMIT: Duration = Duration::from_millis(500);
 
 /// Exit code of a wrong command line.
 const USAGE: u8 = 2;
@@ -39,14 +42,18 @@ fn main() -> ExitCode {
             println!("rtmp-server {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        Ok(Invocation::Run(config)) => match run(*config) {
-            Ok(ServerEnding::Complete) => ExitCode::SUCCESS,
-            Ok(ServerEnding::Forced) => ExitCode::from(FAILED),
-            Err(failure) => {
-                complain(&failure);
-                failure.exit_code()
+        Ok(Invocation::Run(config)) => {
+            let ending = run(*config);
+            log::flush(LOG_LIMIT);
+            match ending {
+                Ok(ServerEnding::Complete) => ExitCode::SUCCESS,
+                Ok(ServerEnding::Forced) => ExitCode::from(FAILED),
+                Err(failure) => {
+                    complain(&failure);
+                    failure.exit_code()
+                }
             }
-        },
+        }
         Ok(Invocation::Sign(request)) => {
             println!("{}", signed_query(&request));
             ExitCode::SUCCESS
@@ -187,6 +194,7 @@ fn watch_signals(events: Sender<Event>) -> io::Result<()> {
             if signal == Signal::Stop && std::mem::replace(&mut stopping, true) {
                 // They would outlive the process.
                 group::kill_all();
+                log::flush(LOG_LIMIT);
                 process::exit(i32::from(FAILED));
             }
             // While the server stops, nothing receives signals.

@@ -5,6 +5,7 @@ mod support;
 mod programs {
     mod browser;
     mod check;
+    mod faults;
     mod hooks;
     mod interop;
     mod nginx_calls;

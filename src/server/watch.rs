@@ -2,9 +2,10 @@
 
 use super::context::Context;
 use crate::admin::AdminSource;
+use crate::log;
 use crate::queue::Cause;
 use crate::rtmp::stream_key::StreamKey;
-use crate::stats::Snapshot;
+use crate::stats::{Snapshot, Totals};
 use crate::tls::TlsFront;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,7 +70,10 @@ impl AdminSource for Watch {
             uptime: context.epoch.elapsed(),
             listening: self.listening.to_vec(),
             http_listening: self.http_listening.to_vec(),
-            totals: context.counters.totals(),
+            totals: Totals {
+                log_lines_lost: log::lines_lost(),
+                ..context.counters.totals()
+            },
             streams: context.registry.stats(),
             connections,
             relays: ingest.relays.stats(),

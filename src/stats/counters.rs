@@ -161,4 +161,8 @@ counters! {
     notify_drops: metric "rtmp_notify_dropped_calls_total";
     /// Programs beside streams that were started again.
     child_restarts: metric "rtmp_child_restarts_total";
+    /// Lines of the log that were not written.
+    ///
+    /// Of the whole process: too many waited, or standard output did not take them.
+    log_lines_lost: metric "rtmp_log_lines_lost_total";
 }

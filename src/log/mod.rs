@@ -1,16 +1,21 @@
-//! Log lines: a fixed phrase, then fields. Each line is one write to standard output.
+//! Log lines: a fixed phrase, then fields. Each line is one write to standard output, by a thread of
+//! its own: nobody who logs waits for whoever reads the log.
 //!
 //! Format and lowest level belong to the process; [`init`] sets them once, at the start, and
 //! [`set_lowest`] changes the level later.
 
+mod sink;
+
 use crate::json;
 use crate::sys;
+use sink::Sink;
 use std::env;
 use std::fmt::{self, Display, Write as _};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -68,6 +73,8 @@ pub enum LogFormat {
 static LOWEST: AtomicU8 = AtomicU8::new(Level::Info as u8);
 static JSON: AtomicBool = AtomicBool::new(false);
 static JOURNAL: AtomicBool = AtomicBool::new(false);
+/// The way to standard output. `None`: it has no thread, so lines are written by those who have them.
+static SINK: OnceLock<Option<Sink>> = OnceLock::new();
 
 /// Sets format and lowest level. Call it once, before the first line. The journal knows the time of a
 /// line, so lines for it begin with their priority instead (sd-daemon(3)).
@@ -203,18 +210,50 @@ impl Display for Seconds {
 
 /// Writes a line, whatever its level. Use [`log!`](crate::log!), which checks the level first.
 pub fn write(level: Level, phrase: &str, facts: &[(&str, Value)]) {
+    let line = line(level, phrase, facts);
+    match SINK.get_or_init(start_sink) {
+        Some(sink) => sink.push(line),
+        // The server goes on if the log cannot be written.
+        None => drop(io::stdout().lock().write_all(line.as_bytes())),
+    }
+}
+
+fn start_sink() -> Option<Sink> {
+    let tell = |lost| {
+        line(
+            Level::Warn,
+            "log lines lost",
+            &[("lines", Value::Bare(&lost))],
+        )
+    };
+    let output = io::stdout().as_fd().try_clone_to_owned().ok()?;
+    Sink::start(File::from(output), tell).ok()
+}
+
+/// Waits until all lines are written, for `limit` at most: before the process ends.
+pub fn flush(limit: Duration) {
+    if let Some(Some(sink)) = SINK.get() {
+        sink.flush(limit);
+    }
+}
+
+/// Lines that were lost since the start: too many waited to be written, or writing failed.
+pub fn lines_lost() -> u64 {
+    let sink = SINK.get().and_then(Option::as_ref);
+    sink.map_or(0, Sink::lost)
+}
+
+fn line(level: Level, phrase: &str, facts: &[(&str, Value)]) -> String {
     let start = if JOURNAL.load(Ordering::Relaxed) {
         LinePrefix::Priority
     } else {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         LinePrefix::Time(since.unwrap_or_default())
     };
-    let line = match JSON.load(Ordering::Relaxed) {
+    match JSON.load(Ordering::Relaxed) {
         true => json_line(start, level, phrase, facts),
         false => text_line(start, level, phrase, facts),
-    };
-    // The server goes on if the log cannot be written.
-    let _ = io::stdout().lock().write_all(line.as_bytes());
+    }
 }
 
 /// The beginning of a line.
