@@ -26,6 +26,7 @@ mod server {
     mod returning;
     mod signed;
     mod slow;
+    mod strangers;
     mod tap;
     mod tracks;
     mod web;

@@ -1,6 +1,8 @@
 //! All connections there are, and how many there may be.
 
+use super::conn_id::ConnId;
 use super::session_places::{NoPlace, SessionPlaces};
+use super::waiting::Waiting;
 use crate::capacity::{Capacity, Running, Share};
 use crate::net::SharedSocket;
 use crate::queue::{Cause, Outbox};
@@ -24,21 +26,9 @@ use std::time::{Duration, Instant};
 /// three times as long, so that it ends only those that are not.
 pub(super) const PING_AFTER: Duration = Duration::from_secs(30);
 
-/// A connection's number, from 1 on. Shown as `c000001`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ConnId(u64);
-
-impl ConnId {
-    pub(super) fn number(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for ConnId {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "c{:06}", self.0)
-    }
-}
+/// Connections that have given way and whose threads have not ended yet. For so many there is room
+/// beyond the limits.
+const LEAVING_MAX: usize = 64;
 
 /// What a connection is, or was last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,16 +266,59 @@ struct Peers {
     closed: bool,
     /// Connections by number; those that still shake hands are not here.
     known: HashMap<ConnId, Arc<Peer>>,
-    total: usize,
+    /// Those that hold a place.
+    held: HashMap<ConnId, Held>,
+    /// Those of them that neither publish nor play, nor are answered.
+    waiting: Waiting,
+    /// Those that have given way and are not gone yet.
+    leaving: usize,
     per_ip: HashMap<IpAddr, usize>,
     /// Viewers without a connection that lasts.
     sessions: HashMap<ConnId, Arc<Peer>>,
     places: SessionPlaces,
-    /// Sockets of all connections, handshake or not.
-    sockets: HashMap<ConnId, Arc<SharedSocket>>,
+}
+
+/// What a connection holds as long as it has its place, handshake or not.
+struct Held {
+    socket: Arc<SharedSocket>,
+    share: Share,
+}
+
+/// A connection that has given way to another, and the limit that left no room for both.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GaveWay {
+    pub(super) id: ConnId,
+    pub(super) limit: Refused,
 }
 
 impl Peers {
+    /// One connection more of this address, if it may have it.
+    fn count_address(&mut self, ip: IpAddr) -> Result<(), Refused> {
+        let max = self.limits.per_address;
+        let count = self.per_ip.entry(ip).or_default();
+        if max.is_some_and(|max| *count >= max.get()) {
+            return Err(Refused::Address);
+        }
+        *count += 1;
+        Ok(())
+    }
+
+    /// Takes the place of a connection that waits, for a newcomer from `ip` for whom `limit` leaves no
+    /// room.
+    fn displace(
+        &mut self,
+        ip: Option<IpAddr>,
+        limit: Refused,
+    ) -> Result<(Share, GaveWay), Refused> {
+        let choice = self.waiting.to_give_way(ip);
+        let (group, id) = choice.filter(|_| self.leaving < LEAVING_MAX).ok_or(limit)?;
+        self.waiting.remove(group, id);
+        let held = self.held.remove(&id).ok_or(limit)?;
+        self.leaving += 1;
+        held.socket.hang_up();
+        Ok((held.share, GaveWay { id, limit }))
+    }
+
     /// One connection less of this address.
     fn forget_address(&mut self, ip: IpAddr) {
         if let Some(count) = self.per_ip.get_mut(&ip) {
@@ -308,9 +341,10 @@ impl Connections {
                 known: HashMap::new(),
                 sessions: HashMap::new(),
                 places: SessionPlaces::default(),
-                total: 0,
+                held: HashMap::new(),
+                waiting: Waiting::default(),
+                leaving: 0,
                 per_ip: HashMap::new(),
-                sockets: HashMap::new(),
             }),
             capacity,
             group: WaitGroup::default(),
@@ -327,33 +361,60 @@ impl Connections {
         self.lock().limits = limits;
     }
 
-    /// Takes a place among all connections, unless there is none left. Those that are refused are
-    /// numbered as well. Whose connection it is may not be known yet: see
-    /// [`count_address`](Admission::count_address).
+    /// Takes a place among all connections for one from `ip`; `None`: whose it is has to be told
+    /// first, see [`tell_address`](Admission::tell_address). Where no place is left, another may give
+    /// way: see [`Waiting`]. Those that are refused are numbered as well.
     ///
     /// # Errors
     ///
     /// [`Refused`]: the limit.
-    pub(super) fn admit(self: &Arc<Self>, line: &Arc<SharedSocket>) -> Result<Admission, Refused> {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        line: &Arc<SharedSocket>,
+        ip: Option<IpAddr>,
+    ) -> Result<(Admission, Option<GaveWay>), Refused> {
         let id = ConnId(self.next_number.fetch_add(1, Ordering::Relaxed));
         let mut peers = self.lock();
         if peers.closed {
             return Err(Refused::Closed);
         }
-        if peers.total >= peers.limits.total {
-            return Err(Refused::Total);
-        }
-        let share = self.capacity.connection().map_err(Refused::System)?;
-        let member = self.group.join().ok_or(Refused::Closed)?;
-        peers.total += 1;
-        peers.sockets.insert(id, Arc::clone(line));
-        Ok(Admission {
+        ip.map_or(Ok(()), |ip| peers.count_address(ip))?;
+        let place = self.place(&mut peers, ip).and_then(|place| {
+            let member = self.group.join().ok_or(Refused::Closed)?;
+            Ok((place, member))
+        });
+        let ((share, gave_way), member) = place.inspect_err(|_| {
+            ip.inspect(|ip| peers.forget_address(*ip));
+        })?;
+        let socket = Arc::clone(line);
+        peers.held.insert(id, Held { socket, share });
+        peers.waiting.add(ip, id);
+        let admission = Admission {
             connections: Arc::clone(self),
             id,
-            address: None,
-            _share: share,
+            address: ip,
             _member: member,
-        })
+        };
+        Ok((admission, gave_way))
+    }
+
+    /// A place that is left, or that of one that gives way.
+    fn place(
+        &self,
+        peers: &mut Peers,
+        ip: Option<IpAddr>,
+    ) -> Result<(Share, Option<GaveWay>), Refused> {
+        let taken = match peers.held.len() < peers.limits.total {
+            true => self.capacity.connection().map_err(Refused::System),
+            false => Err(Refused::Total),
+        };
+        match taken {
+            Ok(share) => Ok((share, None)),
+            Err(limit) => {
+                let (share, gave_way) = peers.displace(ip, limit)?;
+                Ok((share, Some(gave_way)))
+            }
+        }
     }
 
     /// All that have shaken hands.
@@ -408,14 +469,14 @@ impl Connections {
     fn running(&self) -> Running {
         let peers = self.lock();
         Running {
-            connections: peers.total,
-            threads: peers.total + peers.known.len(),
+            connections: peers.held.len(),
+            threads: peers.held.len() + peers.known.len(),
         }
     }
 
     /// How many connections there are.
     pub(super) fn total(&self) -> usize {
-        self.lock().total
+        self.lock().held.len()
     }
 
     /// Whether nobody is admitted any more.
@@ -434,10 +495,10 @@ impl Connections {
         let mut peers = self.lock();
         peers.closed = true;
         let strangers = peers
-            .sockets
+            .held
             .iter()
             .filter(|(id, _)| !peers.known.contains_key(id));
-        strangers.for_each(|(_, line)| line.hang_up());
+        strangers.for_each(|(_, held)| held.socket.hang_up());
     }
 }
 
@@ -447,7 +508,6 @@ pub(super) struct Admission {
     id: ConnId,
     /// The address that it counts for, once that is known.
     address: Option<IpAddr>,
-    _share: Share,
     _member: Member,
 }
 
@@ -461,19 +521,27 @@ impl Admission {
     /// # Errors
     ///
     /// [`Refused::Address`]: there are as many as there may be.
-    pub(super) fn count_address(&mut self, ip: IpAddr) -> Result<(), Refused> {
+    pub(super) fn tell_address(&mut self, ip: IpAddr) -> Result<(), Refused> {
         let mut peers = self.connections.lock();
-        if let Some(before) = self.address.take() {
+        peers.count_address(ip)?;
+        if peers.waiting.remove(self.address, self.id) {
+            peers.waiting.add(Some(ip), self.id);
+        }
+        if let Some(before) = self.address.replace(ip) {
             peers.forget_address(before);
         }
-        let max = peers.limits.per_address;
-        let of_ip = peers.per_ip.entry(ip).or_default();
-        if max.is_some_and(|max| *of_ip >= max.get()) {
-            return Err(Refused::Address);
-        }
-        *of_ip += 1;
-        self.address = Some(ip);
         Ok(())
+    }
+
+    /// Whether the connection publishes, plays or is answered, and so gives way to nobody.
+    pub(super) fn set_busy(&self, busy: bool) {
+        let mut peers = self.connections.lock();
+        match busy {
+            true => _ = peers.waiting.remove(self.address, self.id),
+            // One that has given way has no place any more.
+            false if peers.held.contains_key(&self.id) => peers.waiting.add(self.address, self.id),
+            false => {}
+        }
     }
 
     /// The connection has shaken hands: others can send to it for as long as it is known. `None`:
@@ -515,8 +583,10 @@ impl Drop for Registered<'_> {
 impl Drop for Admission {
     fn drop(&mut self) {
         let mut peers = self.connections.lock();
-        peers.sockets.remove(&self.id);
-        peers.total -= 1;
+        match peers.held.remove(&self.id) {
+            Some(_) => _ = peers.waiting.remove(self.address, self.id),
+            None => peers.leaving -= 1,
+        }
         if let Some(ip) = self.address {
             peers.forget_address(ip);
         }

@@ -1,7 +1,7 @@
 //! Which RTMP connections are served, each by a thread of its own.
 
 use super::conn;
-use super::connections::{Admission, Refused};
+use super::connections::{Admission, GaveWay, Refused};
 use super::context::Context;
 use super::entrance::{self, Entrance};
 use crate::connection::{HANDSHAKE_LIMIT, WRITE_LIMIT};
@@ -23,6 +23,7 @@ pub(super) const BACKLOG: u16 = 4096;
 const READER_STACK_LEN: usize = 256 << 10;
 
 static REFUSALS: RateLimit = RateLimit::new(Duration::from_secs(10));
+static DISPLACED: RateLimit = RateLimit::new(Duration::from_secs(10));
 
 /// Admits RTMP connections as far as the limits allow.
 pub(super) struct AdmitRtmp {
@@ -100,12 +101,10 @@ impl Admit for AdmitRtmp {
         }
         prepare(&socket).map_err(ConnectionRefusal::Socket)?;
         let line = Arc::new(SharedSocket(socket.into()));
-        let admitted = context.connections.admit(&line);
-        let mut place = admitted.map_err(ConnectionRefusal::Limit)?;
-        if !self.entrance.has_header() {
-            let counted = place.count_address(peer.ip());
-            counted.map_err(ConnectionRefusal::Limit)?;
-        }
+        let ip = (!self.entrance.has_header()).then_some(peer.ip());
+        let admitted = context.connections.admit(&line, ip);
+        let (place, gave_way) = admitted.map_err(ConnectionRefusal::Limit)?;
+        gave_way.inspect(|other| tell_of_way(&context.counters, other));
         let newcomer = Newcomer {
             context: Arc::clone(context),
             entrance: Arc::clone(&self.entrance),
@@ -145,7 +144,7 @@ impl Newcomer {
             Err(why) => return entrance::refuse(counters, self.peer, &why),
         };
         if self.entrance.has_header()
-            && let Err(refused) = place.count_address(origin.addr.ip())
+            && let Err(refused) = place.tell_address(origin.addr.ip())
         {
             return refuse(counters, &ConnectionRefusal::Limit(refused));
         }
@@ -162,6 +161,15 @@ pub(super) fn refuse(counters: &Counters, why: &ConnectionRefusal) {
     counters.connections_refused.add(1);
     if let Some(more) = REFUSALS.pass() {
         log!(Warn, "connection refused"; stage = why.stage(), error = why, suppressed = more);
+    }
+}
+
+/// Counts and logs a connection that has given way to another.
+pub(super) fn tell_of_way(counters: &Counters, other: &GaveWay) {
+    counters.connections_displaced.add(1);
+    if let Some(more) = DISPLACED.pass() {
+        log!(Warn, "connection gave way to another"; conn_id = other.id, reason = other.limit,
+            suppressed = more);
     }
 }
 

@@ -67,14 +67,12 @@ impl WebHost for WebClients {
     ) -> Result<Arc<dyn WebConnection>, NoRoom> {
         let context = &self.0;
         context.counters.connections.add(1);
-        let admitted = context.connections.admit(socket).and_then(|mut place| {
-            place.count_address(peer.ip())?;
-            Ok(place)
-        });
-        let place = admitted.map_err(|why| {
+        let admitted = context.connections.admit(socket, Some(peer.ip()));
+        let (place, gave_way) = admitted.map_err(|why| {
             listener::refuse(&context.counters, &ConnectionRefusal::Limit(why));
             NoRoom
         })?;
+        gave_way.inspect(|other| listener::tell_of_way(&context.counters, other));
         Ok(Arc::new(WebClient {
             context: Arc::clone(context),
             socket: Arc::clone(socket),
@@ -192,6 +190,10 @@ impl WebConnection for WebClient {
 
     fn address(&self) -> SocketAddr {
         self.addr
+    }
+
+    fn set_busy(&self, busy: bool) {
+        self.place.set_busy(busy);
     }
 
     fn hls(&self) -> &Hls {

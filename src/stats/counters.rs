@@ -89,6 +89,8 @@ counters! {
     connections: metric "rtmp_connections_total", var "rtmp_connections_total";
     /// Connections refused for want of room.
     connections_refused: metric "rtmp_connections_refused_total";
+    /// Connections that gave way to others before they published or played.
+    connections_displaced: metric "rtmp_connections_displaced_total";
     /// Connections closed for want of a PROXY header that is believed.
     proxy_refusals: metric "rtmp_proxy_refusals_total";
     /// Handshakes that failed.

@@ -19,6 +19,12 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 /// refusal, or not quite closed yet.
 const ADDRESS_RESERVE: usize = 8;
 
+/// When no more than this part of all places is left, nobody gets more than their share.
+const LEFT_PART: usize = 4;
+
+/// The share of an address, or of a network of IPv6, in a crowd.
+const SHARE_PART: usize = 16;
+
 /// Where connections are handed on to.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
@@ -52,7 +58,7 @@ pub(super) fn text(binds: &[String], pem: &str, target: &Target) -> String {
         per_address,
     } = target;
     let bound = per_address.map(|most| address_bound(most, *max_connections));
-    let bound = bound.unwrap_or_default();
+    let bound = bound.unwrap_or_default() + &crowd_bound(*max_connections);
     let mut text = format!(
         "\
 global
@@ -87,7 +93,8 @@ frontend rtmps
     }
     let _ = writeln!(
         text,
-        "backend rtmp\n    server rtmp {addr} send-proxy-v2 proxy-v2-options ssl,unique-id"
+        "backend rtmp\n    server rtmp {addr} send-proxy-v2 proxy-v2-options ssl,unique-id\n\
+         backend networks\n    stick-table type ipv6 size {max_connections} expire 10s store conn_cur"
     );
     text
 }
@@ -102,5 +109,17 @@ fn address_bound(most: NonZeroUsize, max_connections: usize) -> String {
     tcp-request connection reject if {{ sc0_conn_cur gt {} }}
 ",
         most.min(max_connections)
+    )
+}
+
+/// What keeps one network from taking all places with connections that say nothing: as long as many
+/// are taken, it has no more than its share of them.
+fn crowd_bound(max_connections: usize) -> String {
+    format!(
+        "    tcp-request connection track-sc1 src,ipmask(32,64) table networks
+    tcp-request connection reject if {{ fe_conn gt {} }} {{ sc1_conn_cur(networks) gt {} }}
+",
+        max_connections - max_connections / LEFT_PART,
+        (max_connections / SHARE_PART).max(1)
     )
 }

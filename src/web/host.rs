@@ -37,6 +37,10 @@ pub trait WebConnection: Send + Sync {
     /// Where the client comes from.
     fn address(&self) -> SocketAddr;
 
+    /// Whether a request of the client is being answered: until then, and between two of them, the
+    /// connection may have to give way to others.
+    fn set_busy(&self, busy: bool);
+
     /// The streams that are packaged as HLS.
     fn hls(&self) -> &Hls;
 

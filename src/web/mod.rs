@@ -99,7 +99,12 @@ struct WebHandler {
 }
 
 impl Handler for WebHandler {
+    fn waits(&mut self) {
+        self.connection.set_busy(false);
+    }
+
     fn answer(&mut self, request: &HttpRequest) -> Response {
+        self.connection.set_busy(true);
         answer::answer(&self.connection, request)
     }
 }

@@ -224,18 +224,20 @@ fn connections_count_for_the_address_of_the_client() {
     let _third = client(addr, &header(3, 7));
 }
 
-/// Connections whose header has not come count as well.
+/// Connections whose header has not come count as well, and give way to those that come after them.
 #[test]
-fn those_that_say_nothing_are_counted() {
+fn those_that_say_nothing_are_counted_and_give_way() {
     let server = TestServer::start("-proxy-listen 127.0.0.1:0 -max-connections 2");
     let addr = server.server().addrs()[1];
-    let _silent = [connect(addr, b""), connect(addr, b"PROXY ")];
+    let mut silent = [connect(addr, b""), connect(addr, b"PROXY ")];
     wait_until("both", || server.server().count().0 == 2);
-    let mut third = connect(addr, b"");
-    assert!(matches!(third.read(&mut [0]), Ok(0) | Err(_)));
-    wait_until("the count", || {
-        server.server().snapshot().totals.connections_refused == 1
-    });
+    let mut third = client(addr, &version_2([192, 0, 2, 7], 1, false));
+    assert!(matches!(silent[0].read(&mut [0]), Ok(0) | Err(_)));
+    assert_eq!(server.server().count().0, 2);
+    third.create_stream();
+    let totals = server.server().snapshot().totals;
+    let counts = (totals.connections_displaced, totals.connections_refused);
+    assert_eq!(counts, (1, 0));
 }
 
 #[test]

@@ -170,6 +170,7 @@ impl HttpConn<'_> {
     /// place.
     fn waits_for_request(&mut self) -> bool {
         if self.input.buffer().is_empty() {
+            self.handler.waits();
             self.set_end(self.patience);
             let here = self.admission.set(Activity::Idle);
             if !here || self.input.fill_buf().map_or(true, <[u8]>::is_empty) {

@@ -21,6 +21,9 @@ pub struct Ends {
 
 /// Answers the requests of one connection, on the connection's own thread.
 pub trait Handler: Send {
+    /// Another request is waited for: the response to the last one is sent.
+    fn waits(&mut self) {}
+
     /// The response to `request`.
     fn answer(&mut self, request: &HttpRequest) -> Response;
 }

@@ -13,7 +13,7 @@ use crate::rtmp::session::{Session, SessionEvent};
 use crate::rtmp::stream_key::plain_app;
 use crate::rtmp::{Message, StreamId};
 use crate::server::active::{Active, Ending};
-use crate::server::connections::Peer;
+use crate::server::connections::{Admission, Peer};
 use crate::server::context::Context;
 use crate::server::delivery::Delivery;
 use crate::server::flood::flood_limit;
@@ -29,6 +29,8 @@ static DEVIATIONS: RateLimit = flood_limit();
 /// A client that has shaken hands, seen from its connection's reader thread.
 pub(super) struct Conn<'a> {
     pub(super) context: &'a Context,
+    /// Its place among all connections.
+    place: &'a Admission,
     pub(super) peer: Arc<Peer>,
     pub(super) connection: Connection<'a>,
     pub(super) session: Session,
@@ -120,6 +122,7 @@ impl<'a> Side<'a> for Conn<'a> {
 impl<'a> Conn<'a> {
     pub(super) fn new(
         context: &'a Context,
+        place: &'a Admission,
         peer: Arc<Peer>,
         connection: Connection<'a>,
     ) -> Conn<'a> {
@@ -130,6 +133,7 @@ impl<'a> Conn<'a> {
         };
         Conn {
             context,
+            place,
             about: Arc::new(about),
             is_noted: false,
             notified: Vec::new(),
@@ -261,6 +265,7 @@ impl<'a> Conn<'a> {
         info.role = active.role();
         info.stream_key = Some(active.key().clone());
         drop(info);
+        self.place.set_busy(true);
         self.active.reserve_exact(1);
         self.active.push((stream, active));
         self.connection.limit_silence()
@@ -276,6 +281,7 @@ impl<'a> Conn<'a> {
         active.end(&self.context.hooks, &self.peer.id, Ending::Finished);
         self.notified.retain(|(id, _)| *id != stream);
         if self.active.is_empty() {
+            self.place.set_busy(false);
             self.connection.limit_setup()?;
         }
         Ok(())

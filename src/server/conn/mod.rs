@@ -4,7 +4,8 @@
 mod client;
 mod requests;
 
-use super::connections::{Admission, ConnId, ConnectionRole, Origin, Peer};
+use super::conn_id::ConnId;
+use super::connections::{Admission, ConnectionRole, Origin, Peer};
 use super::context::Context;
 use super::events;
 use super::flood::flood_limit;
@@ -99,7 +100,7 @@ fn talk(
                 return (Error::HungUp, ConnectionRole::None);
             };
             let connection = Connection::new(&line.0, outbox);
-            let mut conn = Conn::new(context, peer, connection);
+            let mut conn = Conn::new(context, place, peer, connection);
             let error = read_loop(&mut conn);
             let role = conn.peer.info().role;
             conn.depart();

@@ -18,6 +18,11 @@ pub struct Front {
 impl Front {
     /// Starts one that shows the certificate `first`; there is one called `second` too.
     pub fn start(name: &str, flags: &str) -> Front {
+        Front::start_with("", name, flags)
+    }
+
+    /// The same from a shell that runs `before` first.
+    pub fn start_with(before: &str, name: &str, flags: &str) -> Front {
         let dir = Dir::new(name);
         dir.authority("first-ca");
         dir.authority("second-ca");
@@ -30,8 +35,8 @@ impl Front {
             "-tls-listen 127.0.0.1:0 -tls-cert {cert} -tls-key {key} \
              -metrics-addr 127.0.0.1:0 {flags}"
         );
-        let before = "exec 2>&1\nPATH=$PATH:/usr/sbin";
-        let server = ServerProcess::start_with(before, &flags);
+        let before = format!("exec 2>&1\nPATH=$PATH:/usr/sbin\n{before}");
+        let server = ServerProcess::start_with(&before, &flags);
         let addr = |line: &str| fact(line, "addr").and_then(|addr| addr.parse().ok());
         let tls = addr(&server.wait_for_line("listening for TLS")).expect("an address");
         let web = addr(&server.wait_for_line("serving HTTP")).expect("an address");
@@ -75,7 +80,12 @@ impl Front {
 
     /// A client that is connected to the app `live` and has stream 1.
     pub fn client(&self) -> TlsClient {
-        TlsClient::connected(self.tls)
+        self.client_from("127.0.0.1")
+    }
+
+    /// The same, from another address of this machine.
+    pub fn client_from(&self, ip: &str) -> TlsClient {
+        TlsClient::connected(self.tls, ip)
     }
 }
 
@@ -103,7 +113,7 @@ pub struct TlsClient {
 }
 
 impl TlsClient {
-    fn connected(addr: SocketAddr) -> TlsClient {
+    fn connected(addr: SocketAddr, from: &str) -> TlsClient {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let near = TcpStream::connect(listener.local_addr().unwrap()).expect("connect");
         near.set_read_timeout(Some(crate::support::PATIENCE))
@@ -111,6 +121,7 @@ impl TlsClient {
         let (far, _) = listener.accept().expect("accept");
         let far = OwnedFd::from(far);
         let mut command = s_client(addr);
+        command.args(["-bind", &format!("{from}:0")]);
         let command = command.stdin(far.try_clone().unwrap()).stdout(far);
         let openssl = command.spawn().expect("openssl");
         let mut client = Client::shake_hands_over(near, |_, s1| *s1);

@@ -92,6 +92,19 @@ fn silent_connections_leave_room_for_others() {
     }
 }
 
+/// HAProxy has 66 places here. An address that takes three quarters of them with connections without a
+/// byte gets no more of them, so that others get theirs.
+#[test]
+fn one_address_does_not_take_all_places_before_tls() {
+    let front = Front::start_with("ulimit -n 232", "crowd", "-listen 127.0.0.1:0");
+    front.helper();
+    let silent = silent(front.tls, 120);
+    let began = Instant::now();
+    front.client_from("127.0.0.2").publish("cam");
+    assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+    wait_until("the refusals", || open(&silent) <= 50);
+}
+
 #[test]
 fn an_address_is_bounded_before_tls_as_well() {
     let config = std::env::temp_dir().join(format!("rtmp-tls-{}.conf", std::process::id()));

@@ -149,6 +149,7 @@ fn totals() -> Totals {
     Totals {
         connections: 101,
         connections_refused: 102,
+        connections_displaced: 0,
         handshake_failures: 103,
         commands_unreadable: 124,
         beginnings_refused: 127,

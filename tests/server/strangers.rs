@@ -1,0 +1,150 @@
+//! Strangers that hold connections and do nothing with them, on every port, beside honest clients.
+
+use crate::support::http::HttpReply;
+use crate::support::{Client, PATIENCE, TestServer, wait_until};
+use rtmp_server::amf0::Value;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv6Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// All places that the server has.
+const PLACES: usize = 12;
+
+/// How long an honest client may take to begin, on a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+/// Where the server listens: for RTMP, for proxies, and for media over HTTP.
+struct Ports {
+    rtmp: SocketAddr,
+    proxy: SocketAddr,
+    http: SocketAddr,
+}
+
+/// What a stranger holds; dropped, its connection ends.
+enum Hold {
+    Socket(TcpStream),
+    Client(Client),
+}
+
+impl Hold {
+    fn socket(&mut self) -> &mut TcpStream {
+        match self {
+            Hold::Socket(socket) | Hold::Client(Client { socket, .. }) => socket,
+        }
+    }
+
+    /// Whether the server has closed it.
+    fn is_closed(&mut self) -> bool {
+        let socket = self.socket();
+        socket.set_nonblocking(true).expect("no waiting");
+        let mut rest = Vec::new();
+        // What was sent before the end comes first; one that is open has nothing more.
+        let ended = socket
+            .read_to_end(&mut rest)
+            .map_or_else(|error| error.kind() != ErrorKind::WouldBlock, |_| true);
+        socket.set_nonblocking(false).expect("waiting");
+        ended
+    }
+}
+
+type Stranger = fn(&Ports) -> Hold;
+
+fn says(addr: SocketAddr, words: &[u8]) -> Hold {
+    let mut socket = TcpStream::connect(addr).expect("connect");
+    socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    socket.write_all(words).expect("send");
+    Hold::Socket(socket)
+}
+
+fn handshake(addr: SocketAddr) -> Client {
+    Client::shake_hands(addr)
+}
+
+/// What strangers do before they fall silent.
+const STRANGERS: [(&str, Stranger); 12] = [
+    ("RTMP: nothing", |at| says(at.rtmp, b"")),
+    ("RTMP: half a handshake", |at| says(at.rtmp, &[3; 700])),
+    ("RTMP: a handshake", |at| Hold::Client(handshake(at.rtmp))),
+    ("RTMP: half a chunk", |at| {
+        let mut client = handshake(at.rtmp);
+        client.send_bytes(&[3, 0, 0, 0, 0, 1, 0, 20, 0, 0, 0, 0, 2]);
+        Hold::Client(client)
+    }),
+    ("RTMP: connect", |at| {
+        let mut client = handshake(at.rtmp);
+        client.connect("live");
+        Hold::Client(client)
+    }),
+    ("RTMP: createStream", |at| {
+        Hold::Client(Client::connected(at.rtmp))
+    }),
+    ("RTMP: a playback that it has ended", |at| {
+        let mut client = Client::playing(at.rtmp, "cam");
+        client.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+        client.call(0, "settle", 9.0, vec![]);
+        client.lines_until("_error 9");
+        Hold::Client(client)
+    }),
+    ("PROXY: nothing", |at| says(at.proxy, b"")),
+    ("PROXY: half a line", |at| {
+        says(at.proxy, b"PROXY TCP4 192.0")
+    }),
+    ("PROXY: half of version 2", |at| {
+        says(at.proxy, b"\r\n\r\n\0\r\nQUIT\n\x21\x11")
+    }),
+    ("HTTP: half a request", |at| {
+        says(at.http, b"GET /live/cam.flv HTTP/1.1\r\nHo")
+    }),
+    ("HTTP: a request, and then nothing", |at| {
+        let mut hold = says(at.http, b"GET /robots.txt HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut reply = [0; 12];
+        hold.socket().read_exact(&mut reply).expect("a reply");
+        assert_eq!(&reply, b"HTTP/1.1 404");
+        hold
+    }),
+];
+
+/// One address takes all places there are, in each way; others come in all the same, and those that
+/// publish and play are not disturbed.
+#[test]
+fn one_address_keeps_nobody_out() {
+    for (what, stranger) in STRANGERS {
+        let server = TestServer::start(&format!(
+            "-listen :0 -proxy-listen 127.0.0.1:0 -http-listen :0 -max-connections {PLACES}"
+        ));
+        let by_ipv6 = |addr: SocketAddr| SocketAddr::from((Ipv6Addr::LOCALHOST, addr.port()));
+        let addrs = server.server().addrs();
+        let ports = Ports {
+            rtmp: addrs[0],
+            proxy: addrs[2],
+            http: SocketAddr::from(([127, 0, 0, 1], server.media_addr().port())),
+        };
+        let honest = by_ipv6(addrs[1]);
+        let mut publisher = server.publisher("cam");
+        let mut viewer = server.playing("cam");
+        let mut strangers: Vec<Hold> = Vec::new();
+        for _ in 2..PLACES {
+            strangers.push(stranger(&ports));
+        }
+        wait_until(what, || server.server().count().0 == PLACES);
+        let began = Instant::now();
+        let _newcomer = Client::publishing(honest, "new");
+        let _other = Client::playing(honest, "new");
+        let http = HttpReply::get(by_ipv6(server.media_addr()), "/live/new");
+        assert_eq!(http.status, 200, "{what}");
+        assert!(began.elapsed() < AT_ONCE, "{what}: {:?}", began.elapsed());
+        let closed = strangers
+            .iter_mut()
+            .filter_map(|one| one.is_closed().then_some(()));
+        assert_eq!(closed.count(), 3, "{what}");
+        publisher.send_media(&["A head 2 @0", "A sound 7 @5"]);
+        let heard = viewer.lines_until("A sound 7");
+        assert!(
+            !heard.iter().any(|line| line.starts_with("eof")),
+            "{heard:?}"
+        );
+        let totals = server.server().snapshot().totals;
+        let counts = (totals.connections_displaced, totals.connections_refused);
+        assert_eq!(counts, (3, 0), "{what}");
+    }
+}
