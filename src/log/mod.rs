@@ -76,7 +76,7 @@ static JOURNAL: AtomicBool = AtomicBool::new(false);
 /// The way to standard output. `None`: it has no thread, so lines are written by those who have them.
 static SINK: OnceLock<Option<Sink>> = OnceLock::new();
 
-/// Sets format and lowest level. Call it once, before the first line. The journal knows the time of a
+/// Sets format and lowest level, and starts the thread that writes. Call it once, before the first line. The journal knows the time of a
 /// line, so lines for it begin with their priority instead (sd-daemon(3)).
 pub fn init(lowest: Level, format: LogFormat) {
     let journal = is_journal(io::stdout());
@@ -88,6 +88,7 @@ pub fn init(lowest: Level, format: LogFormat) {
     set_lowest(lowest);
     JSON.store(json, Ordering::Relaxed);
     JOURNAL.store(journal, Ordering::Relaxed);
+    sink();
 }
 
 /// Leaves out lines below `lowest` from now on.
@@ -211,11 +212,15 @@ impl Display for Seconds {
 /// Writes a line, whatever its level. Use [`log!`](crate::log!), which checks the level first.
 pub fn write(level: Level, phrase: &str, facts: &[(&str, Value)]) {
     let line = line(level, phrase, facts);
-    match SINK.get_or_init(start_sink) {
+    match sink() {
         Some(sink) => sink.push(line),
         // The server goes on if the log cannot be written.
         None => drop(io::stdout().lock().write_all(line.as_bytes())),
     }
+}
+
+fn sink() -> Option<&'static Sink> {
+    SINK.get_or_init(start_sink).as_ref()
 }
 
 fn start_sink() -> Option<Sink> {

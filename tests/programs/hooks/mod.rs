@@ -127,6 +127,7 @@ fn in_a_process_of_its_own() {
         "kill all" => script::kill_all(&variable("DIR")),
         _ => {}
     }
+    rtmp_server::log::flush(Duration::from_secs(10));
 }
 
 #[test]
