@@ -93,6 +93,7 @@ pub mod args;
 pub mod http;
 pub mod json;
 
+mod awake;
 mod backoff;
 mod capacity;
 pub mod ip_range;

@@ -1,6 +1,7 @@
 //! The handshake (RTMP §5.2) over a socket, in both roles.
 
 use super::{Error, HANDSHAKE_LIMIT};
+use crate::awake;
 use crate::net::{DeadlineReader, Socket};
 use crate::rtmp::handshake::{self, HandshakePacket, PACKET_LEN};
 use std::io::{Read, Write};
@@ -39,7 +40,7 @@ pub(crate) fn accept(
 /// The handshake failed: hang up.
 pub(crate) fn initiate(socket: &Socket, seed: u64) -> Result<(), Error> {
     let c1 = handshake::hello(0, &handshake::random(seed));
-    let mut packets = Packets::new(socket, Instant::now() + HANDSHAKE_LIMIT);
+    let mut packets = Packets::new(socket, awake::now() + HANDSHAKE_LIMIT);
     packets.write(&[&[handshake::VERSION][..], &c1].concat())?;
     packets.read_version()?;
     let c2 = handshake::echo(packets.read()?, 0);

@@ -2,6 +2,7 @@
 //! acknowledged and answered.
 
 use super::{Error, READ_LIMIT, SETUP_LIMIT};
+use crate::awake;
 use crate::net::{DeadlineReader, Merge, Socket};
 use crate::queue::{Cause, Outbox, QueueFull};
 use crate::rtmp::chunk::Decoder;
@@ -13,7 +14,6 @@ use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Bytes that are read at a time from a peer that says little.
 pub(crate) const READ_LEN: usize = 1 << 10;
@@ -131,7 +131,7 @@ impl<'a> Connection<'a> {
         Connection {
             socket,
             outbox,
-            reader: DeadlineReader::until(socket, Instant::now() + SETUP_LIMIT),
+            reader: DeadlineReader::until(socket, awake::now() + SETUP_LIMIT),
             decoder: Decoder::default(),
             replies: Vec::new(),
             input: Input::Handled,
@@ -158,7 +158,7 @@ impl<'a> Connection<'a> {
     ///
     /// When the socket cannot be set.
     pub(crate) fn limit_setup(&mut self) -> Result<(), Error> {
-        Ok(self.reader.set_end(Instant::now() + SETUP_LIMIT)?)
+        Ok(self.reader.set_end(awake::now() + SETUP_LIMIT)?)
     }
 
     /// The connection publishes or plays: from now on only silence is limited, to [`READ_LIMIT`].

@@ -1,5 +1,6 @@
 //! A socket with one deadline for all reads and writes.
 
+use crate::awake;
 use crate::net::Socket;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ pub struct Timed<'a> {
 }
 
 impl<'a> Timed<'a> {
-    /// Reads and writes until `end`; from then on they fail with `TimedOut`.
+    /// Reads and writes until `end` by the clock of [`awake`]; from then on they fail with `TimedOut`.
     pub fn new(socket: &'a Socket, end: Instant) -> Timed<'a> {
         Timed { socket, end }
     }
@@ -23,7 +24,7 @@ impl<'a> Timed<'a> {
     }
 
     fn left(&self) -> io::Result<Duration> {
-        let left = self.end.saturating_duration_since(Instant::now());
+        let left = awake::until(self.end);
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -41,8 +42,14 @@ fn timed_out(error: io::Error) -> io::Error {
 
 impl Read for Timed<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_read_timeout(Some(self.left()?))?;
-        (&mut &*self.socket).read(out).map_err(timed_out)
+        loop {
+            self.socket.set_read_timeout(Some(self.left()?))?;
+            match (&mut &*self.socket).read(out) {
+                // As when the process was stopped: the end of that is no fault of the peer.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.map_err(timed_out),
+            }
+        }
     }
 }
 

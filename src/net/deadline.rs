@@ -2,6 +2,7 @@
 
 use super::Socket;
 use super::merge::{Gather, Merge, Pictures};
+use crate::awake;
 use crate::sys;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 /// How long a read may take.
 #[derive(Clone, Copy, Debug)]
 enum ReadLimit {
-    /// All reads end at that moment.
+    /// All reads end at that moment of [`awake`].
     Until(Instant),
     /// A read ends when no byte came for this long. The socket is set to it.
     Idle(Duration),
@@ -27,7 +28,7 @@ pub struct DeadlineReader<'a> {
 }
 
 impl<'a> DeadlineReader<'a> {
-    /// All reads end at `end`.
+    /// All reads end at `end` by the clock of [`awake`].
     pub fn until(socket: &'a Socket, end: Instant) -> DeadlineReader<'a> {
         DeadlineReader {
             socket,
@@ -87,6 +88,21 @@ impl<'a> DeadlineReader<'a> {
         self.socket.set_read_timeout(Some(gather.limit))
     }
 
+    /// Reads as the socket is set. While it waits for the first byte, a limit that has passed while the
+    /// process stood still has not: the system's clock may have gone on without it.
+    fn read_first(&mut self, out: &mut [u8], limit: Duration) -> io::Result<usize> {
+        loop {
+            let began = awake::now();
+            match self.read_once(out) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::TimedOut
+                        && self.gathers.is_none()
+                        && awake::since(began) < limit / 2 => {}
+                result => return result,
+            }
+        }
+    }
+
     fn read_once(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             match (&mut &*self.socket).read(out) {
@@ -105,7 +121,7 @@ impl Read for DeadlineReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self.limit {
             ReadLimit::Until(end) => {
-                let left = end.saturating_duration_since(Instant::now());
+                let left = awake::until(end);
                 if left.is_zero() {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
@@ -121,12 +137,12 @@ impl Read for DeadlineReader<'_> {
                     }
                     _ => {}
                 }
-                let mut result = self.read_once(out);
+                let mut result = self.read_first(out, limit);
                 if self.gathers.is_some()
                     && matches!(&result, Err(error) if error.kind() == io::ErrorKind::TimedOut)
                 {
                     self.rest(limit)?;
-                    result = self.read_once(out);
+                    result = self.read_first(out, limit);
                 }
                 if let (Some(gather), None, Ok(1..)) = (gather, self.gathers, &result) {
                     self.start_gathering(gather)?;

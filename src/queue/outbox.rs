@@ -12,6 +12,7 @@ use super::peer_kind::PeerKind;
 use super::shared_bytes::SharedBytes;
 use super::shared_run::SharedRun;
 use super::transport::Transport;
+use crate::awake;
 use crate::media::flv::Flags;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
@@ -20,7 +21,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Pause between two looks for room in one's own queue.
 const REPLY_POLL: Duration = Duration::from_millis(2);
@@ -252,10 +253,10 @@ impl Outbox {
     ///
     /// [`QueueFull`] if there was no room for `REPLY_WAIT`; the peer is then to be hung up on.
     pub fn reply(&self, messages: Vec<Message>) -> Result<(), QueueFull> {
-        let end = Instant::now() + REPLY_WAIT;
+        let end = awake::now() + REPLY_WAIT;
         loop {
             match self.push_reply(messages.clone()) {
-                Offer::Full if Instant::now() < end => thread::sleep(REPLY_POLL),
+                Offer::Full if awake::now() < end => thread::sleep(REPLY_POLL),
                 Offer::Full => return Err(QueueFull),
                 Offer::Sent | Offer::Queued | Offer::Closed => return Ok(()),
             }

@@ -3,10 +3,10 @@
 use super::ending::{AtEnd, PublicationStatus};
 use super::streams::Registration;
 use super::subscription_id::SubscriptionId;
+use crate::awake;
 use crate::queue::Feed;
 use crate::rtmp::Message;
 use crate::stats::PublicationId;
-use std::time::Instant;
 
 /// The right to publish a stream. Dropping it means that the publisher was lost; the polite way is
 /// [`Publication::finish`].
@@ -22,7 +22,7 @@ impl Publication {
         self.registration
             .stream
             .lock()
-            .send(self.id, messages, Instant::now())
+            .send(self.id, messages, awake::now())
     }
 
     /// Calls `begin` unless the publication is over; what that returns is called when it ends. Both
@@ -50,10 +50,7 @@ impl Publication {
 
 impl Drop for Publication {
     fn drop(&mut self) {
-        self.registration
-            .stream
-            .lock()
-            .lose(self.id, Instant::now());
+        self.registration.stream.lock().lose(self.id, awake::now());
     }
 }
 

@@ -1,5 +1,6 @@
 //! When a peer was last heard of.
 
+use crate::awake;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ impl LastHeard {
     /// A peer that was heard of just now.
     pub fn now() -> LastHeard {
         LastHeard {
-            since: Instant::now(),
+            since: awake::now(),
             at_ms: AtomicU64::new(0),
         }
     }
@@ -32,6 +33,6 @@ impl LastHeard {
     }
 
     fn elapsed_ms(&self) -> u64 {
-        self.since.elapsed().as_millis() as u64
+        awake::since(self.since).as_millis() as u64
     }
 }

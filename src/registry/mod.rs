@@ -51,6 +51,7 @@ pub use settings::{SILENT_MAX, StreamSettings};
 pub use slowness::BEHIND_MAX;
 pub use tap::Tap;
 
+use crate::awake;
 use crate::queue::{FeedLimits, Outbox};
 use crate::rtmp::Timestamp;
 use crate::rtmp::stream_key::StreamKey;
@@ -129,7 +130,7 @@ impl Registry {
     ) -> Result<Subscription, Refusal> {
         let id = SubscriptionId(self.0.next_subscription.fetch_add(1, Ordering::Relaxed));
         let registration = self.0.streams.with_stream(key, |stream| {
-            stream.subscribe(id, outbox, recipient, Instant::now())
+            stream.subscribe(id, outbox, recipient, awake::now())
         })?;
         Ok(Subscription { registration, id })
     }
@@ -138,7 +139,7 @@ impl Registry {
     /// joiner in front; `None` if nobody publishes it. The feed ends with the publication.
     pub fn tap(&self, key: &StreamKey, limits: FeedLimits) -> Option<Tap> {
         let stream = self.0.streams.get(key)?;
-        stream.lock().tap(limits, Instant::now())
+        stream.lock().tap(limits, awake::now())
     }
 
     /// The servers that the stream `key` has come through; none if nobody publishes it.

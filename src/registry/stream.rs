@@ -15,6 +15,7 @@ use super::subscription_id::SubscriptionId;
 use super::tap::Tap;
 use super::timeline::Timeline;
 use super::viewer::Viewer;
+use crate::awake;
 use crate::queue::{Feed, FeedLimits, Outbox};
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, Timestamp};
@@ -153,7 +154,7 @@ impl Stream {
             live.cache_mut().present();
         }
         self.report_end(Reason::TakenOver);
-        self.audience.flush_fragments(&self.key, Instant::now());
+        self.audience.flush_fragments(&self.key, awake::now());
         let last = std::mem::replace(&mut self.state, PublishState::Vacant);
         if let PublishState::Live(last) = &last {
             last.dismiss_publisher("was taken over by another publisher.");
@@ -327,7 +328,7 @@ impl Stream {
         }
         self.report_end(reason);
         let last = std::mem::replace(&mut self.state, PublishState::Vacant);
-        self.audience.flush_fragments(&self.key, Instant::now());
+        self.audience.flush_fragments(&self.key, awake::now());
         self.audience.end_started();
         self.announce_audience();
         self.context.observer.stream_ends(&self.key);

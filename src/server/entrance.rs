@@ -3,6 +3,7 @@
 
 use super::connections::Origin;
 use super::flood::flood_limit;
+use crate::awake;
 use crate::ip_range::IpRange;
 use crate::log;
 use crate::log::RateLimit;
@@ -158,6 +159,7 @@ fn read_header(socket: &Socket, end: Instant) -> Result<Option<Vec<u8>>, HeaderR
 
 /// Whether the peer sends anything more before it closes; without an answer by `end`, it may.
 fn has_more(socket: &Socket, end: Instant) -> Result<bool, HeaderRefusal> {
+    let end = Instant::now() + awake::until(end);
     let woken = sys::wait_readable(socket.as_fd(), None, end)?;
     Ok(woken != Woken::Ready || !sys::is_hung_up(socket.as_fd())?)
 }

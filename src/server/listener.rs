@@ -4,6 +4,7 @@ use super::conn;
 use super::connections::{Admission, GaveWay, Refused};
 use super::context::Context;
 use super::entrance::{self, Entrance};
+use crate::awake;
 use crate::connection::{HANDSHAKE_LIMIT, WRITE_LIMIT};
 use crate::log;
 use crate::log::RateLimit;
@@ -14,7 +15,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Connections that may wait to be accepted.
 pub(super) const BACKLOG: u16 = 4096;
@@ -132,7 +133,7 @@ struct Newcomer {
 impl Newcomer {
     /// Serves the connection, once it is known whose it is.
     fn serve(&self, mut place: Admission) {
-        let end = Instant::now() + HANDSHAKE_LIMIT;
+        let end = awake::now() + HANDSHAKE_LIMIT;
         let counters = &self.context.counters;
         let origin = match self.entrance.origin(&self.line.0, self.peer, end) {
             Ok(Some(origin)) => origin,

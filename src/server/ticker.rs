@@ -2,11 +2,12 @@
 
 use super::context::Context;
 use super::trim::ConnectionPeak;
+use crate::awake::{self, Beat};
 use crate::log;
 use crate::stats::StreamStats;
 use crate::sys;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The time between two looks at time limits.
 const TICK: Duration = Duration::from_millis(100);
@@ -22,17 +23,20 @@ const TICKS_PER_REPORT: u32 = 300;
 
 /// Looks at time limits until the server stops.
 pub(super) fn run(context: &Context) {
+    let beat = Beat::begin();
     let mut peak = ConnectionPeak::default();
     for ticks in 0_u32.. {
         if context.is_stopping() {
             return;
         }
         thread::sleep(TICK);
+        beat.note();
         context
             .workload
             .note(sys::monotonic(), sys::processor_time());
-        context.registry.expire(Instant::now());
-        context.pulls.expire(Instant::now());
+        let now = awake::now();
+        context.registry.expire(now);
+        context.pulls.expire(now);
         if context.link_settings.budget.relieve() {
             context.counters.memory_hangups.add(1);
         }

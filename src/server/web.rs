@@ -10,6 +10,7 @@ use super::notified;
 use super::refusals;
 use super::web_session::{Session, SessionViewer};
 use crate::auth::{Action, Answer};
+use crate::awake;
 use crate::connection::Error;
 use crate::http::server::NoRoom;
 use crate::log;
@@ -205,9 +206,9 @@ impl WebConnection for WebClient {
         if !context.pulls.can_fetch(key) || self.want(key).is_err() {
             return false;
         }
-        let end = Instant::now() + context.registry.wait_limit();
+        let end = awake::now() + context.registry.wait_limit();
         while !context.registry.is_live(key) {
-            if Instant::now() >= end || context.is_stopping() {
+            if awake::now() >= end || context.is_stopping() {
                 return false;
             }
             thread::sleep(FETCH_TICK);

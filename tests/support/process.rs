@@ -89,6 +89,13 @@ impl ServerProcess {
         }
     }
 
+    /// The address in the next log line with this phrase.
+    pub fn http_addr(&self, phrase: &str) -> SocketAddr {
+        let line = self.wait_for_line(&format!("\"{phrase}\""));
+        let addr = fact(&line, "addr").and_then(|addr| addr.parse().ok());
+        addr.unwrap_or_else(|| panic!("{line}"))
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

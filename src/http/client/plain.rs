@@ -3,6 +3,7 @@
 use super::error::PostError;
 use super::post::{Method, Post};
 use super::reply::{self, Reply};
+use crate::awake;
 use crate::http::HttpUrl;
 use crate::http::Timed;
 use crate::net::{Socket, dial};
@@ -13,7 +14,8 @@ use std::time::Instant;
 pub(super) fn post(url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, PostError> {
     let socket = dial(&url.host, url.port, end, None).map_err(PostError::from)?;
     let socket = Socket::from(socket);
-    let mut timed = Timed::new(&socket, end);
+    let left = end.saturating_duration_since(Instant::now());
+    let mut timed = Timed::new(&socket, awake::now() + left);
     let sent = timed.write_all(&request(url, post));
     if let Err(error) = &sent
         && error.kind() == io::ErrorKind::TimedOut

@@ -7,6 +7,7 @@ use super::response::{
     LiveBody, LiveConnection, LiveEnd, Response, ResponseBody, ResponseDelivery,
 };
 use super::state::{Ends, Handler, NoRoom, ServerState};
+use crate::awake;
 use crate::http::Timed;
 use crate::log;
 use crate::log::RateLimit;
@@ -18,7 +19,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// How long, and for how many bytes, we listen after the last response: a client that still sends
 /// would otherwise lose it.
@@ -128,7 +129,7 @@ fn serve(
     handler: Box<dyn Handler>,
 ) {
     let limits = &state.settings.limits;
-    let timed = Timed::new(&socket.0, Instant::now() + limits.first);
+    let timed = Timed::new(&socket.0, awake::now() + limits.first);
     let mut conn = HttpConn {
         state,
         admission,
@@ -182,7 +183,7 @@ impl HttpConn<'_> {
     }
 
     fn set_end(&mut self, limit: Duration) {
-        self.input.get_mut().set_end(Instant::now() + limit);
+        self.input.get_mut().set_end(awake::now() + limit);
     }
 
     /// Reads a request and decides what is answered. `None`: the client or its place is gone.
@@ -230,7 +231,7 @@ struct Output<'a> {
 
 impl Output<'_> {
     fn write(self, bytes: &[u8]) -> io::Result<()> {
-        let end = Instant::now() + self.state.settings.limits.write;
+        let end = awake::now() + self.state.settings.limits.write;
         Timed::new(&self.socket.0, end).write_all(bytes)
     }
 
@@ -288,7 +289,7 @@ impl Output<'_> {
         if !complete || socket.shutdown(Shutdown::Write).is_err() {
             return;
         }
-        let rest = Timed::new(socket, Instant::now() + LINGER_LIMIT);
+        let rest = Timed::new(socket, awake::now() + LINGER_LIMIT);
         // It ends at one of the limits, if not by itself.
         let _ = io::copy(&mut rest.take(LINGER_LEN_MAX), &mut io::sink());
     }

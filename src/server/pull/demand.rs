@@ -1,6 +1,7 @@
 //! Who wants a stream that is pulled.
 
 use super::fetches::Fetch;
+use crate::awake;
 use crate::registry::Registry;
 use crate::rtmp::stream_key::StreamKey;
 use crate::sync::Mutex;
@@ -139,14 +140,14 @@ impl Demand {
         match (watched, *audience) {
             (true, _) => *audience = DemandState::There,
             (false, DemandState::Gone(_)) => {}
-            (false, _) => *audience = DemandState::Gone(Instant::now()),
+            (false, _) => *audience = DemandState::Gone(awake::now()),
         }
     }
 }
 
 impl Reason {
     fn of_viewers(fetch: Fetch, via: Vec<String>) -> Reason {
-        let audience = DemandState::Expected(Instant::now());
+        let audience = DemandState::Expected(awake::now());
         Reason::Viewers {
             fetch,
             via,

@@ -1,5 +1,6 @@
 //! How many streams are fetched from other servers because somebody wants them, and for whom.
 
+use crate::awake;
 use crate::ip_range::network;
 use crate::sync::Mutex;
 use std::collections::HashMap;
@@ -146,7 +147,7 @@ impl Drop for Fetch {
         let mut state = self.fetches.lock();
         state.all -= 1;
         if let Some(address) = pending {
-            state.cooling.push_back((Instant::now(), address));
+            state.cooling.push_back((awake::now(), address));
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::names::random_name;
 use super::sessions::{Membership, SessionKey, Sessions};
 use super::shown::Shown;
+use crate::awake;
 use crate::log;
 use crate::media::hls::{HlsSettings, Packager};
 use crate::queue::{FeedLimits, Intake, Taken};
@@ -86,7 +87,7 @@ impl HlsStream {
                 packager,
                 sessions: Sessions::default(),
                 interruptions: 0,
-                asked: Instant::now(),
+                asked: awake::now(),
                 is_closed: false,
                 left_out: 0,
             }),
@@ -224,18 +225,18 @@ impl HlsStream {
     /// Whether nobody has asked for anything for long, or the server stops.
     fn is_forgotten(&self) -> bool {
         let state = self.lock();
-        let is_unused = state.asked.elapsed() >= IDLE_MAX && state.sessions.is_empty();
+        let is_unused = awake::since(state.asked) >= IDLE_MAX && state.sessions.is_empty();
         state.is_closed || is_unused
     }
 
     fn expire_sessions(&self) {
-        let ended = self.lock().sessions.expire(Instant::now());
+        let ended = self.lock().sessions.expire(awake::now());
         drop(ended);
     }
 
     /// Waits until `look` finds something, for as long as requests may wait.
     pub(super) fn wait<T>(&self, mut look: impl FnMut(&Packager) -> Option<T>) -> Waited<T> {
-        let began = Instant::now();
+        let began = awake::now();
         let mut found = None;
         let mut state = self.lock();
         state.asked = began;
@@ -257,8 +258,8 @@ impl HlsStream {
     pub(super) fn touch(&self, key: &SessionKey) -> Membership {
         let mut state = self.lock();
         // One that was just ended is known as that at once.
-        let ended = state.sessions.expire(Instant::now());
-        let membership = state.sessions.touch(key, Instant::now());
+        let ended = state.sessions.expire(awake::now());
+        let membership = state.sessions.touch(key, awake::now());
         drop(state);
         drop(ended);
         membership
@@ -267,7 +268,7 @@ impl HlsStream {
     /// Whether somebody has just ended a viewer that had shown the same.
     pub(super) fn is_banned(&self, shown: &Shown) -> bool {
         let mut state = self.lock();
-        let ended = state.sessions.expire(Instant::now());
+        let ended = state.sessions.expire(awake::now());
         let is_banned = state.sessions.is_banned(shown);
         drop(state);
         drop(ended);
@@ -276,7 +277,7 @@ impl HlsStream {
 
     /// Hands out a session of this name.
     pub(super) fn invite(&self, name: &str, shown: Shown) {
-        self.lock().sessions.invite(name, shown, Instant::now());
+        self.lock().sessions.invite(name, shown, awake::now());
     }
 
     /// Adds a session. When the stream is over, nobody needs one.
@@ -293,7 +294,7 @@ impl HlsStream {
             true => Some(viewer),
             false => state
                 .sessions
-                .add(key, viewer, address, user_agent, shown, Instant::now()),
+                .add(key, viewer, address, user_agent, shown, awake::now()),
         };
         drop(state);
         drop(left_over);
