@@ -28,8 +28,8 @@
 //! opened itself. `ingest` is a publication with its recording, its relays and the program beside it.
 //! [`server`] accepts connections, runs a thread for each direction of each, and stops in order;
 //! [`tls`] has HAProxy speak TLS in front of it.
-//! `capacity` knows how many threads the system has room for, `pace` how often something may begin, and
-//! `ip_range` which addresses are meant.
+//! `capacity` knows how many threads the system has room for, [`memory`] how much all that strangers make
+//! the server hold may take, `pace` how often something may begin, and `ip_range` which addresses are meant.
 //!
 //! # Beside it
 //!
@@ -98,6 +98,7 @@ mod backoff;
 mod capacity;
 pub mod ip_range;
 pub mod log;
+pub mod memory;
 mod pace;
 pub mod sync;
 pub mod sys;

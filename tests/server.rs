@@ -16,6 +16,7 @@ mod server {
     mod live;
     mod logs;
     mod malformed;
+    mod memory;
     mod merge;
     mod notify;
     mod player_page;

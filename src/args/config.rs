@@ -150,6 +150,9 @@ with_defaults! {
         pub max_connections: usize = 4096,
         /// `-max-connections-per-ip`: most of them from one address; 0: no limit.
         pub max_connections_per_ip: usize = 0,
+        /// `-max-memory`: the bound of what peers, caches, feeds and playlists may hold together, in bytes;
+        /// `None`: a quarter of the machine or of the control group.
+        pub max_memory: Option<usize> = None,
         /// `-metrics-addr`: where the HTTP server listens; `None`: there is none.
         pub metrics_addr: Option<String> = None,
         /// `-http-host`: names that HTTP requests may be for.

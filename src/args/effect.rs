@@ -65,6 +65,7 @@ pub const EFFECTS: &[(Effect, &[&str])] = &[
             "pull-on-demand",
             "max-connections",
             "max-connections-per-ip",
+            "max-memory",
             "http-host",
             "http-origin",
             "api-token",

@@ -44,6 +44,27 @@ where
     number.ok_or_else(|| Invalid::must_be(format!("a number from {min} to {max}")))
 }
 
+/// Reads a number of bytes, with k, m or g behind it for KiB, MiB or GiB, from `min` to `max`, which `range`
+/// tells.
+pub(super) fn size_within(
+    value: &str,
+    min: usize,
+    max: usize,
+    range: &str,
+) -> Result<usize, Invalid> {
+    let (digits, shift) = match value.as_bytes().last() {
+        Some(b'k' | b'K') => (&value[..value.len() - 1], 10),
+        Some(b'm' | b'M') => (&value[..value.len() - 1], 20),
+        Some(b'g' | b'G') => (&value[..value.len() - 1], 30),
+        _ => (value, 0),
+    };
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.parse::<usize>().ok().filter(|_| plain);
+    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+    let bytes = bytes.filter(|bytes| (min..=max).contains(bytes));
+    bytes.ok_or_else(|| Invalid::must_be(format!("a number of bytes, as 512m or 2g, {range}")))
+}
+
 /// Reads the name or address of a host, without a port.
 pub(super) fn host_name(value: &str) -> Result<String, Invalid> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');

@@ -97,6 +97,7 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
             side.handle(message)?;
         }
         side.flush()?;
+        side.connection().count_unfinished();
         let acknowledgement = side.flow().acknowledgement();
         side.connection().reply(acknowledgement);
         side.connection().send_replies()?;
@@ -232,6 +233,17 @@ impl<'a> Connection<'a> {
             self.reader.note_message(is_picture, message.payload.len());
         }
         Ok(message)
+    }
+
+    /// Counts what has come of messages that are not complete; waits where there is no room for more.
+    fn count_unfinished(&mut self) {
+        if self.outbox.set_unfinished(self.decoder.buffered()) {
+            return;
+        }
+        self.decoder.free_buffers();
+        if !self.outbox.set_unfinished(self.decoder.buffered()) {
+            self.outbox.wait_for_room();
+        }
     }
 
     /// There is nothing more to read: who ended the connection, and why.

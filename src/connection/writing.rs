@@ -1,7 +1,8 @@
 //! The writer thread of a connection, from before its first message to after its last.
 
+use crate::memory::Budget;
 use crate::net::{self, SharedSocket};
-use crate::queue::{self, Budget, Done, Framing, Outbox, PeerKind, Transport};
+use crate::queue::{self, Done, Framing, Outbox, PeerKind, Transport};
 use crate::stats::Counters;
 use crate::sync;
 use std::io;

@@ -11,6 +11,7 @@ use crate::capacity::{Capacity, Share};
 use crate::hooks::{Child, Event, Hooks, Supervisor};
 use crate::log;
 use crate::media::Codec;
+use crate::memory::Budget;
 use crate::notify::Notify;
 use crate::queue;
 use crate::record::{self, RecordSettings, Recorder};
@@ -54,6 +55,7 @@ pub(crate) struct Ingest {
     hooks: Arc<Hooks>,
     demand: Arc<DemandSlot>,
     capacity: Arc<Capacity>,
+    budget: Arc<Budget>,
 }
 
 /// What a publication has beside it.
@@ -112,6 +114,7 @@ impl Ingest {
     ) -> Ingest {
         let beside = BesideSettings::new(&settings);
         let counters = Arc::clone(&link_settings.counters);
+        let budget = Arc::clone(&link_settings.budget);
         let listener = Arc::new(RelayEvents(Arc::clone(&hooks)));
         let relays = Relays::new(&settings.relay_to, link_settings, listener);
         let demand = Arc::<DemandSlot>::default();
@@ -120,7 +123,12 @@ impl Ingest {
             relays: relays.clone(),
             demand: Arc::clone(&demand),
         };
-        let registry = Registry::new(settings.streams, Arc::new(observer), Arc::clone(&counters));
+        let registry = Registry::new(
+            settings.streams,
+            Arc::new(observer),
+            Arc::clone(&counters),
+            Arc::clone(&budget),
+        );
         let listener = Arc::new(RecordEvents(Arc::clone(&hooks), Arc::clone(notify)));
         let record = settings.record.unwrap_or_default();
         let command = settings.run_on_publish.unwrap_or_default();
@@ -133,6 +141,7 @@ impl Ingest {
             hooks,
             demand,
             capacity,
+            budget,
         }
     }
 
@@ -243,7 +252,7 @@ impl Claim<'_> {
         });
         if status == PublicationStatus::Current {
             if settings.records {
-                let (feed, intake) = queue::feed(record::FEED_LIMITS);
+                let (feed, intake) = queue::feed_within(record::FEED_LIMITS, &ingest.budget);
                 publication.attach(feed);
                 ingest.recorder.start(&key, intake);
             }

@@ -1,8 +1,8 @@
 //! Live messages on their way to all viewers of a stream.
 
-use super::budget::{Budget, Held};
 use super::framing::{CommonBytes, Framing, Leaders};
 use super::limits::message_cost;
+use crate::memory::{Budget, Held};
 use crate::rtmp::{Message, StreamId};
 use std::sync::{Arc, OnceLock};
 
@@ -65,7 +65,8 @@ impl Batch {
 
     /// Counts it against `budget` as long as it lasts, once, however many peers it waits for.
     pub(super) fn hold(&self, budget: &Arc<Budget>) {
-        self.held.get_or_init(|| budget.hold(self.first_cost()));
+        self.held
+            .get_or_init(|| Held::new(budget, self.first_cost()));
         self.common.hold_later(budget);
     }
 }

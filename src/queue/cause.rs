@@ -17,6 +17,10 @@ pub enum Cause {
     QueueFull,
     /// What waits for all peers took too much memory, and most of it waited for this one.
     Memory,
+    /// Messages of the peer that are not complete took too much memory.
+    Unfinished,
+    /// What is kept of the peer's stream took too much memory.
+    Kept,
     /// Somebody asked for it.
     Asked,
 }
@@ -37,6 +41,10 @@ impl fmt::Display for Cause {
             Cause::HeadersMissed => "hung up on: takes no headers",
             Cause::QueueFull => "hung up on: takes no replies",
             Cause::Memory => "hung up on: most memory of all peers waited for it",
+            Cause::Unfinished => {
+                "hung up on: its unfinished messages took most memory of all peers"
+            }
+            Cause::Kept => "hung up on: headers and data of its stream took most memory",
             Cause::Asked => "hung up on as asked",
         })
     }

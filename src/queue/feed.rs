@@ -2,10 +2,11 @@
 //! in time, from which nothing is ever left out. When the consumer cannot keep up, the queue ends.
 
 use super::limits::message_cost;
+use crate::memory::{Account, Budget, GaveWay, Holder};
 use crate::rtmp::Message;
 use crate::sync::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 /// Of a time in which nothing came, this much counts as time that others have waited: the process,
@@ -48,6 +49,8 @@ pub enum Taken {
 #[derive(Debug)]
 struct FeedShared {
     limits: FeedLimits,
+    /// What waits, and what the consumer has taken last.
+    memory: Account,
     buffer: Mutex<FeedBuffer>,
     /// Something is there, or nothing will be any more.
     changed: Condvar,
@@ -62,6 +65,8 @@ struct FeedBuffer {
     /// When the last messages came.
     pushed: Option<Instant>,
     bytes: usize,
+    /// Bytes that the consumer has taken and still works on.
+    taken: usize,
     state: FeedState,
 }
 
@@ -84,20 +89,30 @@ enum FeedState {
     Overflowed,
 }
 
-/// An empty feed: the end to push into, and the end to take from.
+/// An empty feed: the end to push into, and the end to take from. It counts against no budget.
 pub fn feed(limits: FeedLimits) -> (Feed, Intake) {
+    feed_within(limits, &Arc::new(Budget::new(usize::MAX)))
+}
+
+/// The same, whose messages count against `budget`: what waits, and what the consumer has taken until it
+/// takes more.
+pub fn feed_within(limits: FeedLimits, budget: &Arc<Budget>) -> (Feed, Intake) {
     let buffer = FeedBuffer {
         waiting: VecDeque::new(),
         clock: Duration::ZERO,
         pushed: None,
         bytes: 0,
+        taken: 0,
         state: FeedState::Open,
     };
     let shared = Arc::new(FeedShared {
         limits,
+        memory: Account::new(budget),
         buffer: Mutex::new(buffer),
         changed: Condvar::new(),
     });
+    let holder: Weak<FeedShared> = Arc::downgrade(&shared);
+    budget.enter(holder);
     (Feed(Arc::clone(&shared)), Intake(shared))
 }
 
@@ -110,6 +125,31 @@ impl FeedShared {
     fn lock(&self) -> MutexGuard<'_, FeedBuffer> {
         self.buffer.lock()
     }
+
+    fn count(&self, buffer: &FeedBuffer) {
+        self.memory.set(buffer.bytes + buffer.taken);
+    }
+}
+
+impl Holder for FeedShared {
+    fn held_bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// What waits is lost: the consumer is too slow for the memory that there is.
+    fn give_way(&self) -> Option<GaveWay> {
+        let mut buffer = self.lock();
+        if buffer.state == FeedState::Open {
+            buffer.state = FeedState::Overflowed;
+        }
+        buffer.bytes = 0;
+        let waiting = std::mem::take(&mut buffer.waiting);
+        self.count(&buffer);
+        drop(buffer);
+        drop(waiting);
+        self.changed.notify_one();
+        Some(GaveWay::Feed)
+    }
 }
 
 impl Feed {
@@ -120,18 +160,20 @@ impl Feed {
         let clock = buffer.advance(now);
         for message in messages {
             if buffer.state != FeedState::Open {
-                return;
+                break;
             }
             let oldest = buffer.waiting.front().map(|(since, _)| *since);
             let late = oldest.is_some_and(|since| clock - since > age);
             let len = cost(message);
-            if late || buffer.bytes.saturating_add(len) > bytes {
+            let is_scarce = !self.0.memory.budget().has_room_beside(buffer.bytes);
+            if late || is_scarce || buffer.bytes.saturating_add(len) > bytes {
                 buffer.state = FeedState::Overflowed;
             } else {
                 buffer.bytes += len;
                 buffer.waiting.push_back((clock, message.clone()));
             }
         }
+        self.0.count(&buffer);
         drop(buffer);
         self.0.changed.notify_one();
     }
@@ -158,7 +200,9 @@ impl Intake {
     pub fn take(&self, limit: Duration) -> Taken {
         let idle =
             |buffer: &mut FeedBuffer| buffer.waiting.is_empty() && buffer.state == FeedState::Open;
-        let buffer = self.0.lock();
+        let mut buffer = self.0.lock();
+        buffer.taken = 0;
+        self.0.count(&buffer);
         let woken = self.0.changed.wait_timeout_while(buffer, limit, idle);
         let mut buffer = woken;
         if buffer.waiting.is_empty() {
@@ -168,10 +212,15 @@ impl Intake {
                 FeedState::Overflowed => Taken::Overflowed,
             };
         }
-        buffer.bytes = 0;
+        buffer.taken = std::mem::take(&mut buffer.bytes);
         let waiting = std::mem::take(&mut buffer.waiting);
         drop(buffer);
         Taken::Messages(waiting.into_iter().map(|(_, message)| message).collect())
+    }
+
+    /// The budget that its messages count against.
+    pub fn budget(&self) -> &Arc<Budget> {
+        self.0.memory.budget()
     }
 
     /// The memory that what waits takes, in bytes.
@@ -184,7 +233,8 @@ impl Drop for Intake {
     fn drop(&mut self) {
         let mut buffer = self.0.lock();
         buffer.state = FeedState::Ended;
-        buffer.bytes = 0;
+        (buffer.bytes, buffer.taken) = (0, 0);
+        self.0.count(&buffer);
         buffer.waiting = VecDeque::new();
     }
 }

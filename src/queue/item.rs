@@ -1,8 +1,8 @@
 //! What waits for a writer thread, and what it costs.
 
 use super::batch::Batch;
-use super::budget::HeldMessages;
 use super::framing::{Body, Framing, FramingKind, MessageClass, Progress};
+use super::held_messages::HeldMessages;
 use super::limits::{MESSAGE_COST, PIECE_LEN, message_cost};
 use super::shared_run::WaitingRun;
 use crate::rtmp::{Message, StreamId};

@@ -8,16 +8,18 @@
 //! their turn has come, never earlier.
 
 mod batch;
-mod budget;
 mod cause;
 mod egress;
 mod feed;
 mod framing;
+mod held_messages;
+mod holder;
 mod item;
 mod limits;
 mod offer;
 mod outbox;
 mod peer_kind;
+mod peer_memory;
 mod role;
 mod shared_bytes;
 mod shared_run;
@@ -25,9 +27,8 @@ mod transport;
 mod writer;
 
 pub(crate) use batch::Batch;
-pub use budget::Budget;
 pub use cause::Cause;
-pub use feed::{Feed, FeedLimits, Intake, Taken, feed};
+pub use feed::{Feed, FeedLimits, Intake, Taken, feed, feed_within};
 pub use framing::Framing;
 pub(crate) use framing::Leaders;
 pub use limits::message_cost;

@@ -1,19 +1,21 @@
 //! The one way to a peer. Any thread may send through it, and none is held up by it.
 
 use super::batch::Batch;
-use super::budget::{Budget, BudgetUser, FAIR_BYTES};
 use super::cause::Cause;
 use super::egress::{Closing, Egress};
 use super::framing::{Framing, MessageClass, Progress};
+use super::held_messages::HeldMessages;
 use super::item::{Encoding, Item, QueuedItem, Remaining, Weight};
 use super::limits::{PIECE_LEN, QUEUE_BYTES_MAX, REPLIES_MAX, REPLY_WAIT};
 use super::offer::{Offer, QueueFull};
 use super::peer_kind::PeerKind;
+use super::peer_memory::PeerMemory;
 use super::shared_bytes::SharedBytes;
 use super::shared_run::SharedRun;
 use super::transport::Transport;
 use crate::awake;
 use crate::media::flv::Flags;
+use crate::memory::Budget;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
 use crate::sync::Mutex;
@@ -49,7 +51,7 @@ pub struct Outbox {
     sent: Sent,
     /// The counters of the whole server.
     counters: Arc<Counters>,
-    budget: Arc<Budget>,
+    pub(super) memory: PeerMemory,
 }
 
 impl Outbox {
@@ -75,10 +77,10 @@ impl Outbox {
             kind,
             sent: Sent::default(),
             counters,
-            budget,
+            memory: PeerMemory::new(&budget),
         });
-        let user = Arc::downgrade(&outbox);
-        outbox.budget.enter(user);
+        let holder = Arc::downgrade(&outbox);
+        budget.enter(holder);
         (outbox, items)
     }
 
@@ -182,14 +184,14 @@ impl Outbox {
                 Err(closed) => return closed,
             }
         }
-        let run = run.wait(&self.budget);
+        let run = run.wait(self.memory.budget());
         self.enqueue(egress, Item::Shared(Box::new(run)))
     }
 
     /// Whether media may be queued behind what waits.
     fn has_room(&self, egress: &Egress) -> bool {
         let bytes = egress.waiting.bytes;
-        bytes < QUEUE_BYTES_MAX && (bytes < FAIR_BYTES || !self.budget.is_full())
+        bytes < QUEUE_BYTES_MAX && self.memory.budget().has_room_beside(bytes)
     }
 
     /// Offers audio, video and data that belong together as one item, as messages of `stream`.
@@ -383,7 +385,7 @@ impl Outbox {
         batch: &Arc<Batch>,
         item: impl FnOnce(Arc<Batch>) -> Item,
     ) -> Offer {
-        batch.hold(&self.budget);
+        batch.hold(self.memory.budget());
         self.enqueue(egress, item(Arc::clone(batch)))
     }
 
@@ -398,7 +400,7 @@ impl Outbox {
         let remaining = Remaining {
             unsent,
             encoding,
-            messages: self.budget.hold_messages(messages, own),
+            messages: HeldMessages::new(self.memory.budget(), messages, own),
         };
         self.enqueue(egress, Item::Messages(Box::new(remaining)))
     }
@@ -430,19 +432,5 @@ impl Outbox {
         };
         self.count_bytes(taken);
         Ok(taken)
-    }
-}
-
-impl BudgetUser for Outbox {
-    fn waiting_bytes(&self) -> usize {
-        Outbox::waiting_bytes(self)
-    }
-
-    fn is_open(&self) -> bool {
-        self.cause().is_none()
-    }
-
-    fn hang_up(&self, cause: Cause) {
-        Outbox::hang_up(self, cause);
     }
 }

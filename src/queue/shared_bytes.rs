@@ -1,7 +1,7 @@
 //! Bytes that many peers are sent as they are.
 
-use super::budget::{Budget, Held};
 use super::framing::{CHUNK_END, put_chunk_len};
+use crate::memory::{Budget, Held};
 use crate::sync::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
@@ -61,7 +61,9 @@ impl SharedBytes {
     pub(super) fn wait(self: &Arc<Self>, budget: &Arc<Budget>) -> WaitingBytes {
         let mut waits = self.waits.lock();
         waits.count += 1;
-        waits.held.get_or_insert_with(|| budget.hold(self.cost()));
+        waits
+            .held
+            .get_or_insert_with(|| Held::new(budget, self.cost()));
         WaitingBytes(Arc::clone(self))
     }
 }

@@ -1,8 +1,8 @@
 //! Shared bytes that are sent one after the other, as far as a socket takes them.
 
-use super::budget::Budget;
 use super::limits::PIECE_LEN;
 use super::shared_bytes::{SharedBytes, WaitingBytes};
+use crate::memory::Budget;
 use std::sync::Arc;
 
 /// What is left of bytes that belong together.

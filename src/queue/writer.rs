@@ -1,6 +1,5 @@
 //! The writer thread of a connection: it sends what the socket did not take at once.
 
-use super::budget::Budget;
 use super::cause::Cause;
 use super::egress::{Closing, Egress};
 use super::framing::{Framing, MessageClass, Progress};
@@ -9,6 +8,7 @@ use super::limits::PIECE_LEN;
 use super::outbox::Outbox;
 use super::peer_kind::PeerKind;
 use super::transport::Transport;
+use crate::memory::Budget;
 use crate::stats::Counters;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

@@ -11,6 +11,7 @@ mod disk;
 mod error;
 mod format;
 mod header;
+mod memory;
 mod observer;
 mod pattern;
 mod settings;

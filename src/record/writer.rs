@@ -5,6 +5,7 @@ use super::disk::{Closed, Disk};
 use super::error::RecordError;
 use super::format::{FileFormat, FlvFile, Lack, Mp4File, PendingFile, Recorded, Verdict};
 use super::header::{FileHeader, HeaderItem};
+use super::memory::RecordingMemory;
 use super::observer::FinishedFile;
 use super::settings::RecordSettings;
 use super::shared::RecorderShared;
@@ -101,7 +102,8 @@ impl<'a> RecordingWriter<'a> {
 
     /// Records until nothing comes any more, or until it fails.
     pub(super) fn run(mut self, intake: &Intake) {
-        let failure = self.record(intake).err();
+        let memory = RecordingMemory::new(intake);
+        let failure = self.record(intake, &memory).err();
         let failure = failure.or(self.settle(true).err());
         if let Current::Open(_) = self.file {
             self.end_file(failure);
@@ -121,7 +123,7 @@ impl<'a> RecordingWriter<'a> {
         self.report(&closed, Some(failure));
     }
 
-    fn record(&mut self, intake: &Intake) -> Result<(), RecordError> {
+    fn record(&mut self, intake: &Intake, memory: &RecordingMemory) -> Result<(), RecordError> {
         loop {
             match intake.take(IDLE) {
                 Taken::Messages(messages) => {
@@ -130,6 +132,8 @@ impl<'a> RecordingWriter<'a> {
                             .or_else(|failure| self.give_up(failure))?;
                     }
                     self.flush().or_else(|failure| self.give_up(failure))?;
+                    self.count_memory(memory)
+                        .or_else(|failure| self.give_up(failure))?;
                     thread::sleep(GATHER);
                 }
                 Taken::Nothing => self.flush().or_else(|failure| self.give_up(failure))?,
@@ -137,6 +141,24 @@ impl<'a> RecordingWriter<'a> {
                 Taken::Overflowed => return Err(RecordError::Overflowed),
             }
         }
+    }
+
+    /// Counts the memory that the file takes. Where others need it, the next file is to begin.
+    fn count_memory(&mut self, memory: &RecordingMemory) -> Result<(), RecordError> {
+        if memory.gives_way() {
+            memory.gave_way();
+            match &mut self.file {
+                Current::None => {}
+                Current::Waiting(_) => self.settle(true)?,
+                Current::Open(file) => file.make_room(),
+            }
+        }
+        memory.set(match &self.file {
+            Current::None => 0,
+            Current::Waiting(waiting) => waiting.held_len(),
+            Current::Open(file) => file.held_len(),
+        });
+        Ok(())
     }
 
     /// Ends the file that could not be made or written. In segments that is all, and the next one

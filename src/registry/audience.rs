@@ -242,6 +242,16 @@ impl Audience {
         self.muxers.expire(now, is_watched);
     }
 
+    /// The memory of what is made for viewers of fragments, in bytes.
+    pub(super) fn muxers_cost(&self) -> usize {
+        self.muxers.cost()
+    }
+
+    /// Forgets what viewers of fragments would begin with.
+    pub(super) fn forget_fragments(&mut self) {
+        self.muxers.iter_mut().for_each(Muxer::forget);
+    }
+
     /// Tells all viewers something that nothing depends on.
     pub(super) fn notify(&self, notice: Notice) {
         self.viewers.iter().for_each(|viewer| viewer.notify(notice));

@@ -266,6 +266,18 @@ impl Cache {
         (!media.is_empty()).then_some((media, started))
     }
 
+    /// The memory that all of it takes, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        let retained = self.data.iter().chain(&self.headers);
+        let retained: usize = retained.map(MediaMessage::cost).sum();
+        retained + self.gop.as_ref().map_or(0, Gop::cost)
+    }
+
+    /// Forgets pictures and sound; the next keyframe begins anew.
+    pub(super) fn forget_pictures(&mut self) {
+        self.gop.iter_mut().for_each(Gop::clear);
+    }
+
     fn data(&self) -> Vec<Message> {
         self.data.iter().map(|kept| kept.message.clone()).collect()
     }

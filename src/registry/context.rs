@@ -2,6 +2,7 @@
 
 use super::observer::Observer;
 use super::settings::StreamSettings;
+use crate::memory::Budget;
 use crate::stats::Counters;
 use crate::sync::RwLock;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ pub(super) struct StreamContext {
     pub(super) observer: Arc<dyn Observer>,
     settings: RwLock<StreamSettings>,
     pub(super) counters: Arc<Counters>,
+    pub(super) budget: Arc<Budget>,
 }
 
 impl StreamContext {
@@ -18,11 +20,13 @@ impl StreamContext {
         settings: StreamSettings,
         observer: Arc<dyn Observer>,
         counters: Arc<Counters>,
+        budget: Arc<Budget>,
     ) -> StreamContext {
         StreamContext {
             observer,
             settings: RwLock::new(settings),
             counters,
+            budget,
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) const GOP_MS_MAX: i32 = 30_000;
 pub(super) struct Gop {
     messages: VecDeque<MediaMessage>,
     bytes: usize,
+    /// The memory that they take, in bytes.
+    cost: usize,
     /// For each track its last keyframe, counted from the publication's first message.
     keyframes: Vec<(u8, usize)>,
     /// The number of the first message that is still here.
@@ -32,6 +34,11 @@ impl Gop {
     /// How many messages there are, and their payload in bytes.
     pub(super) fn depth(&self) -> (usize, usize) {
         (self.messages.len(), self.bytes)
+    }
+
+    /// The memory that they take, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
     }
 
     /// All messages, in order.
@@ -59,8 +66,10 @@ impl Gop {
             .unwrap_or(index);
         while self.first < oldest {
             self.first += 1;
-            let gone = self.messages.pop_front();
-            self.bytes -= gone.map_or(0, |gone| gone.payload_len());
+            if let Some(gone) = self.messages.pop_front() {
+                self.bytes -= gone.payload_len();
+                self.cost -= gone.cost();
+            }
         }
         self.push(media);
     }
@@ -75,6 +84,7 @@ impl Gop {
     /// Beyond any limit the whole cache goes, and the next keyframe begins a new one.
     fn push(&mut self, media: &MediaMessage) {
         self.bytes += media.payload_len();
+        self.cost += media.cost();
         self.messages.push_back(media.clone());
         let first = self.messages.front().map(|media| media.message.timestamp);
         let span = first.map_or(0, |first| media.message.timestamp.since(first));

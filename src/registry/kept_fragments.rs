@@ -22,6 +22,11 @@ impl KeptFragments {
         &self.fragments
     }
 
+    /// The memory that they take, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn clear(&mut self) {
         *self = KeptFragments::default();
     }

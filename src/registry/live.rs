@@ -9,7 +9,8 @@ use super::selection::Selection;
 use super::tap::{Tap, Taps};
 use super::timeline::Timeline;
 use crate::media::Codec;
-use crate::queue::{Feed, FeedLimits, Role};
+use crate::memory::Budget;
+use crate::queue::{Cause, Feed, FeedLimits, Role};
 use crate::rtmp::data::Data;
 use crate::rtmp::{Message, MessageType, Timestamp};
 use crate::stats::{Counters, PublicationId};
@@ -114,9 +115,9 @@ impl Live {
     }
 
     /// Gives a consumer what late joiners get, and everything that is sent from now on.
-    pub(super) fn tap(&mut self, limits: FeedLimits, now: Instant) -> Tap {
+    pub(super) fn tap(&mut self, limits: FeedLimits, budget: &Arc<Budget>, now: Instant) -> Tap {
         Tap {
-            intake: self.taps.open(&self.cache, limits, now),
+            intake: self.taps.open(&self.cache, limits, budget, now),
             keyframes_ms: self.cache.keyframes_ms(),
         }
     }
@@ -154,6 +155,11 @@ impl Live {
     pub(super) fn dismiss_publisher(&self, how: &str) {
         let closing_messages = self.origin.closing_messages(how);
         self.role.outbox().drain_and_close(closing_messages);
+    }
+
+    /// Ends the publisher's connection at once.
+    pub(super) fn hang_up_publisher(&self, cause: Cause) {
+        self.role.outbox().hang_up(cause);
     }
 
     /// Counts a message of the publisher, and puts it at the time that viewers see; `None` if it

@@ -31,6 +31,7 @@ mod settings;
 mod slowness;
 mod stats;
 mod stream;
+mod stream_memory;
 mod streams;
 mod subscription_id;
 mod tap;
@@ -52,6 +53,7 @@ pub use slowness::BEHIND_MAX;
 pub use tap::Tap;
 
 use crate::awake;
+use crate::memory::Budget;
 use crate::queue::{FeedLimits, Outbox};
 use crate::rtmp::Timestamp;
 use crate::rtmp::stream_key::StreamKey;
@@ -73,14 +75,16 @@ struct RegistryShared {
 }
 
 impl Registry {
-    /// No streams yet; `observer` will be told of them, and `counters` count what passes.
+    /// No streams yet; `observer` will be told of them, and `counters` count what passes. What they keep
+    /// counts against `budget`.
     pub fn new(
         settings: StreamSettings,
         observer: Arc<dyn Observer>,
         counters: Arc<Counters>,
+        budget: Arc<Budget>,
     ) -> Registry {
         Registry(Arc::new(RegistryShared {
-            streams: Arc::new(Streams::new(settings, observer, counters)),
+            streams: Arc::new(Streams::new(settings, observer, counters, budget)),
             next_publication: AtomicU64::new(1),
             next_subscription: AtomicU64::new(1),
         }))

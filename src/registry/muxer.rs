@@ -149,7 +149,15 @@ impl Muxer {
         self.kept.push(&fragment.whole, fragment.entry, time_ms);
     }
 
-    fn forget(&mut self) {
+    /// The memory of what is kept, and of what waits, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        let first = self.first.as_ref();
+        let first = first.map_or(0, |first| first.fragment.whole().size());
+        self.kept.cost() + first + self.live.held_len()
+    }
+
+    /// Forgets what viewers would begin with, until there is something else to begin with.
+    pub(super) fn forget(&mut self) {
         self.kept.clear();
         self.first = None;
     }

@@ -76,6 +76,11 @@ impl Muxers {
         self.0.iter_mut().map(|place| &mut place.muxer)
     }
 
+    /// The memory that all of them take, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        self.0.iter().map(|place| place.muxer.cost()).sum()
+    }
+
     /// Ends those that nobody has watched for [`CHOICE_LINGER`].
     pub(super) fn expire(&mut self, now: Instant, is_watched: impl Fn(TrackChoice) -> bool) {
         self.0.retain_mut(|place| {

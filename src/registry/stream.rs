@@ -16,7 +16,8 @@ use super::tap::Tap;
 use super::timeline::Timeline;
 use super::viewer::Viewer;
 use crate::awake;
-use crate::queue::{Feed, FeedLimits, Outbox};
+use crate::memory::{Account, GaveWay};
+use crate::queue::{Cause, Feed, FeedLimits, Outbox};
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, Timestamp};
 use crate::stats::{PublicationId, StreamStats};
@@ -39,6 +40,8 @@ enum PublishState {
 pub(super) struct Stream {
     key: StreamKey,
     context: Arc<StreamContext>,
+    /// What is kept for those who join later.
+    memory: Account,
     state: PublishState,
     audience: Audience,
     /// The time that the audience sees, across publications.
@@ -51,6 +54,7 @@ impl Stream {
         Stream {
             key,
             audience: Audience::new(context.settings().chunk_size),
+            memory: Account::new(&context.budget),
             context,
             state: PublishState::Vacant,
             timeline: Timeline::default(),
@@ -204,7 +208,7 @@ impl Stream {
     /// Gives a consumer the publication at hand; `None` if there is none.
     pub(super) fn tap(&mut self, limits: FeedLimits, now: Instant) -> Option<Tap> {
         match &mut self.state {
-            PublishState::Live(live) => Some(live.tap(limits, now)),
+            PublishState::Live(live) => Some(live.tap(limits, &self.context.budget, now)),
             _ => None,
         }
     }
@@ -275,7 +279,47 @@ impl Stream {
             live.figures_mut().bytes_departed += bytes;
             self.announce_audience();
         }
+        self.count_memory();
         PublicationStatus::Current
+    }
+
+    /// Counts what is kept for those who join later. Where there is no room for it, pictures go.
+    fn count_memory(&mut self) {
+        self.memory.set(self.cost());
+        if !self.memory.may_grow() {
+            self.forget_pictures();
+        }
+    }
+
+    fn cost(&self) -> usize {
+        let cache = self.live().map(Live::cache);
+        cache.map_or(0, Cache::cost) + self.audience.muxers_cost()
+    }
+
+    fn forget_pictures(&mut self) {
+        if let PublishState::Live(live) = &mut self.state {
+            live.cache_mut().forget_pictures();
+        }
+        self.audience.forget_fragments();
+        self.memory.set(self.cost());
+    }
+
+    /// The memory of what is kept for those who join later, in bytes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
+    /// Gives memory back: pictures that are kept for those who join later, and where others are most of
+    /// it, the publisher.
+    pub(super) fn give_way(&mut self) -> Option<GaveWay> {
+        let before = self.cost();
+        self.forget_pictures();
+        if self.cost() <= before / 2 {
+            return Some(GaveWay::Cache);
+        }
+        let live = self.live()?;
+        live.hang_up_publisher(Cause::Kept);
+        Some(GaveWay::Peer)
     }
 
     /// The publisher of publication `id` is gone without a word. Viewers stay for a while.
@@ -296,6 +340,7 @@ impl Stream {
             figures,
         };
         self.audience.notify(Notice::Dry);
+        self.count_memory();
     }
 
     /// The publisher of publication `id` has finished: viewers are told and leave.
@@ -332,6 +377,7 @@ impl Stream {
         self.audience.end_started();
         self.announce_audience();
         self.context.observer.stream_ends(&self.key);
+        self.count_memory();
         // Its role lasts until here: its connection may be one of the audience.
         drop(last);
     }
@@ -456,6 +502,7 @@ impl Stream {
         }
         self.audience.check_behind(now);
         self.audience.expire_muxers(now);
+        self.count_memory();
         self.is_vacant() && self.audience.is_empty()
     }
 }

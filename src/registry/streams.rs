@@ -5,11 +5,12 @@ use super::observer::Observer;
 use super::refusal::Refusal;
 use super::settings::StreamSettings;
 use super::stream::Stream;
+use crate::memory::Budget;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::Counters;
 use crate::sync::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 type StreamMap = HashMap<StreamKey, Arc<Mutex<Stream>>>;
 
@@ -39,10 +40,11 @@ impl Streams {
         settings: StreamSettings,
         observer: Arc<dyn Observer>,
         counters: Arc<Counters>,
+        budget: Arc<Budget>,
     ) -> Streams {
         Streams {
             map: Mutex::default(),
-            context: Arc::new(StreamContext::new(settings, observer, counters)),
+            context: Arc::new(StreamContext::new(settings, observer, counters, budget)),
         }
     }
 
@@ -76,7 +78,10 @@ impl Streams {
                 let mut streams = self.map.lock();
                 let new = || {
                     let stream = Stream::new(key.clone(), Arc::clone(&self.context));
-                    Arc::new(Mutex::new(stream))
+                    let stream = Arc::new(Mutex::new(stream));
+                    let holder: Weak<Mutex<Stream>> = Arc::downgrade(&stream);
+                    self.context.budget.enter(holder);
+                    stream
                 };
                 Arc::clone(streams.entry(key.clone()).or_insert_with(new))
             };

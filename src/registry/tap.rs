@@ -3,8 +3,10 @@
 use super::cache::{Cache, JoinAt};
 use super::media_message::MediaMessage;
 use super::selection::{Selection, Wants};
-use crate::queue::{Feed, FeedLimits, Intake, feed};
+use crate::memory::Budget;
+use crate::queue::{Feed, FeedLimits, Intake, feed_within};
 use crate::rtmp::Message;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A publication for a consumer on this machine: what late joiners get, and then all that is sent.
@@ -21,10 +23,16 @@ pub struct Tap {
 pub(super) struct Taps(Vec<Feed>);
 
 impl Taps {
-    /// A new consumer, with the beginning that `cache` has.
-    pub(super) fn open(&mut self, cache: &Cache, limits: FeedLimits, now: Instant) -> Intake {
+    /// A new consumer, with the beginning that `cache` has. What waits for it counts against `budget`.
+    pub(super) fn open(
+        &mut self,
+        cache: &Cache,
+        limits: FeedLimits,
+        budget: &Arc<Budget>,
+        now: Instant,
+    ) -> Intake {
         self.0.retain(Feed::is_open);
-        let (feed, intake) = feed(limits);
+        let (feed, intake) = feed_within(limits, budget);
         let wants = Wants {
             audio: true,
             video: true,

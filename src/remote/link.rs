@@ -8,8 +8,9 @@ use crate::connection::{
     self, Connection, MEDIA_READ_LEN, Side, WRITE_LIMIT, handshake, read_loop, with_writer,
 };
 use crate::log;
+use crate::memory::Budget;
 use crate::net::{Merge, SharedSocket, Socket, dial};
-use crate::queue::{Budget, Outbox, PeerKind};
+use crate::queue::{Outbox, PeerKind};
 use crate::rtmp::client::{self, Client, ClientEvent, ConnectTarget, Purpose};
 use crate::rtmp::flow::Flow;
 use crate::rtmp::{Message, StreamId, command};

@@ -16,7 +16,9 @@ mod notified;
 mod pacing;
 mod pull;
 mod refusals;
+mod relief;
 mod reload;
+mod serving;
 mod session_places;
 mod setup;
 mod start_error;
@@ -133,11 +135,14 @@ impl Server {
             self.acceptors.push(accept(listener)?);
         }
         self.tls_acceptor = inner.map(accept).transpose()?;
+        self.spawn("ticker", ticker::run)?;
+        self.spawn("memory", relief::run)
+    }
+
+    fn spawn(&mut self, name: &str, run: fn(&Context)) -> io::Result<()> {
         let context = Arc::clone(&self.context);
-        self.threads
-            .push(sync::spawn("ticker", sync::STACK_LEN, move || {
-                ticker::run(&context)
-            })?);
+        let thread = sync::spawn(name, sync::STACK_LEN, move || run(&context))?;
+        self.threads.push(thread);
         Ok(())
     }
 

@@ -59,6 +59,8 @@ impl Applied {
             .connections
             .set_limits(setup::connection_limits(config));
         context.hls.set_settings(setup::hls_settings(config));
+        let budget = &context.link_settings.budget;
+        budget.set_max(setup::max_memory(config));
         let all_tracks = setup::all_tracks(config);
         context.all_tracks.store(all_tracks, Ordering::Relaxed);
         for admin in admins {

@@ -17,9 +17,9 @@ use crate::ingest::{DemandObserver, Ingest, IngestSettings};
 use crate::ip_range::IpRange;
 use crate::log;
 use crate::media::hls::HlsSettings;
+use crate::memory::Budget;
 use crate::net::{self, Merge, Workload};
 use crate::notify::Notify;
-use crate::queue::Budget;
 use crate::registry::StreamSettings;
 use crate::remote::LinkSettings;
 use crate::stats::Counters;
@@ -34,11 +34,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// The part of the memory that what waits for all peers may take together: a quarter.
-const QUEUE_MEMORY_SHARE: usize = 4;
+/// The part of the memory of the machine or control group that all holders may take together, unless
+/// `-max-memory` says otherwise.
+const MEMORY_SHARE: usize = 4;
 
-/// The part of the memory that the segments of all HLS streams may take together: a quarter.
-const HLS_MEMORY_SHARE: usize = 4;
+/// What all holders may take together, in bytes.
+pub(super) fn max_memory(config: &Config) -> usize {
+    let share = || capacity::memory() / MEMORY_SHARE;
+    config.max_memory.unwrap_or_else(share)
+}
 
 /// A socket to listen on, and who connects to it.
 pub(super) type Listener = (TcpListener, Arc<Entrance>);
@@ -164,7 +168,7 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         chunk_size: config.chunk_size,
         merge: Merge::new(config.merge, &workload),
         counters: Arc::clone(&counters),
-        budget: Arc::new(Budget::new(capacity::memory() / QUEUE_MEMORY_SHARE)),
+        budget: Arc::new(Budget::new(max_memory(config))),
         name: format!("{:016x}", RandomState::new().hash_one(0)),
     };
     let capacity = Arc::new(system_capacity(config.max_connections));
@@ -193,7 +197,7 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         hls: Hls::new(
             hls_settings(config),
             ingest.registry.clone(),
-            capacity::memory() / HLS_MEMORY_SHARE,
+            Arc::clone(&link_settings.budget),
         ),
         ingest,
         pulls,

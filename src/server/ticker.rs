@@ -37,9 +37,6 @@ pub(super) fn run(context: &Context) {
         let now = awake::now();
         context.registry.expire(now);
         context.pulls.expire(now);
-        if context.link_settings.budget.relieve() {
-            context.counters.memory_hangups.add(1);
-        }
         context.connections.look_at_system();
         if ticks.is_multiple_of(TICKS_PER_PING) {
             let peers = context.connections.peers();

@@ -5,7 +5,7 @@ use crate::admin::AdminSource;
 use crate::log;
 use crate::queue::Cause;
 use crate::rtmp::stream_key::StreamKey;
-use crate::stats::{Snapshot, Totals};
+use crate::stats::{MemoryStats, Snapshot, Totals};
 use crate::tls::TlsFront;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -81,6 +81,10 @@ impl AdminSource for Watch {
             recordings: ingest.recorder.snapshot(),
             hooks_waiting: context.hooks.waiting(),
             children: ingest.supervisor.children(),
+            memory: MemoryStats {
+                held: context.link_settings.budget.held(),
+                max: context.link_settings.budget.max(),
+            },
             tls: self.tls.as_ref().map(|tls| tls.stats()),
         }
     }

@@ -8,6 +8,7 @@ use super::events::{self, PlayInfo};
 use super::listener::{self, ConnectionRefusal};
 use super::notified;
 use super::refusals;
+use super::serving;
 use super::web_session::{Session, SessionViewer};
 use crate::auth::{Action, Answer};
 use crate::awake;
@@ -23,6 +24,7 @@ use crate::rtmp::session::RequestDetails;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::sync::Mutex;
 use crate::web::{Access, Hls, Outcome, PlayRefusal, Viewing, WebConnection, WebHost, WebSession};
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -233,6 +235,10 @@ impl WebConnection for WebClient {
         };
         let session = Session::begin(&self.context, viewer)?;
         Ok(Arc::new(session))
+    }
+
+    fn count_held(&self, pieces: &[Arc<[u8]>]) -> Option<Box<dyn fmt::Debug + Send>> {
+        serving::count(pieces, &self.socket, &self.context.link_settings.budget)
     }
 
     fn count_sent(&self, bytes: usize) {

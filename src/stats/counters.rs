@@ -102,7 +102,25 @@ counters! {
     /// Publications and playbacks refused because too many began in a short time.
     beginnings_refused: metric "rtmp_refused_beginnings_total";
     /// Peers hung up on because what waited for all took too much memory.
+    ///
+    /// Also those whose unfinished messages did.
     memory_hangups: metric "rtmp_memory_hangups_total";
+    /// What else gave memory back because all together took too much.
+    ///
+    /// Pictures that were kept for those who join later.
+    memory_caches: metric "rtmp_memory_yields_total" { of = "cache" };
+    /// What else gave memory back because all together took too much.
+    ///
+    /// Consumers on this machine that were given nothing more.
+    memory_feeds: metric "rtmp_memory_yields_total" { of = "feed" };
+    /// What else gave memory back because all together took too much.
+    ///
+    /// Playlists of HLS that lost segments, or ended.
+    memory_playlists: metric "rtmp_memory_yields_total" { of = "playlist" };
+    /// What else gave memory back because all together took too much.
+    ///
+    /// Recordings that began another file.
+    memory_recordings: metric "rtmp_memory_yields_total" { of = "recording" };
     /// Requests to connect, publish or play that were refused, but for the authentication.
     requests_refused: metric "rtmp_requests_refused_total";
     /// Connections ended because their peer said or took nothing for too long.

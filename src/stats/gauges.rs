@@ -15,7 +15,7 @@ pub struct Gauge {
 }
 
 /// All of them, in the order in which they are shown.
-pub const GAUGES: [Gauge; 7] = [
+pub const GAUGES: [Gauge; 9] = [
     Gauge {
         metric: "rtmp_connections_active",
         is_var: true,
@@ -57,5 +57,17 @@ pub const GAUGES: [Gauge; 7] = [
         is_var: false,
         help: "Programs that run beside streams.",
         get: |snapshot| snapshot.children,
+    },
+    Gauge {
+        metric: "rtmp_memory_held_bytes",
+        is_var: false,
+        help: "Memory of all that waits, is unfinished, cached or packaged.",
+        get: |snapshot| snapshot.memory.held,
+    },
+    Gauge {
+        metric: "rtmp_memory_max_bytes",
+        is_var: false,
+        help: "The bound of that, -max-memory.",
+        get: |snapshot| snapshot.memory.max,
     },
 ];

@@ -9,6 +9,6 @@ pub use counters::{COUNTERS, Counter, CounterNames, Counters, Totals};
 pub use gauges::{GAUGES, Gauge};
 pub use protocol::Protocol;
 pub use snapshot::{
-    ConnectionStats, LinkState, Metadata, PublicationId, PullStats, QUEUE_DEPTHS, RecordingStats,
-    RelayStats, Snapshot, StreamStats, TlsState, TlsStats,
+    ConnectionStats, LinkState, MemoryStats, Metadata, PublicationId, PullStats, QUEUE_DEPTHS,
+    RecordingStats, RelayStats, Snapshot, StreamStats, TlsState, TlsStats,
 };

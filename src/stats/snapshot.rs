@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub hooks_waiting: usize,
     /// Programs that run beside streams.
     pub children: usize,
+    /// What all that strangers make the server hold takes.
+    pub memory: MemoryStats,
     /// The program that speaks TLS; `None`: TLS is not served.
     pub tls: Option<TlsStats>,
 }
@@ -47,6 +49,15 @@ impl Snapshot {
     pub fn viewers(&self) -> usize {
         self.streams.iter().map(|stream| stream.viewers).sum()
     }
+}
+
+/// Memory that is bounded as a whole, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// What is held now.
+    pub held: usize,
+    /// The most that may be held.
+    pub max: usize,
 }
 
 /// The identity of a publication, unique while the server runs.

@@ -8,6 +8,7 @@ use crate::queue::{Framing, Outbox, Writer};
 use crate::registry::Recipient;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::stats::Protocol;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -58,6 +59,9 @@ pub trait WebConnection: Send + Sync {
         path: &StreamPath,
         user_agent: &str,
     ) -> Result<Arc<dyn WebSession>, PlayRefusal>;
+
+    /// Counts the memory of a response for as long as what is returned is held.
+    fn count_held(&self, pieces: &[Arc<[u8]>]) -> Option<Box<dyn fmt::Debug + Send>>;
 
     /// Counts bytes that the client was sent and that belong to no viewer.
     fn count_sent(&self, bytes: usize);

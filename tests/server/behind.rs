@@ -1,8 +1,9 @@
 //! How long a viewer may be behind, by a clock that the test moves.
 
 use rtmp_server::media::Codec;
+use rtmp_server::memory::Budget;
 use rtmp_server::net::{self, SharedSocket};
-use rtmp_server::queue::{self, Budget, Framing, Offer, Outbox, PeerKind};
+use rtmp_server::queue::{self, Framing, Offer, Outbox, PeerKind};
 use rtmp_server::registry::{
     BEHIND_MAX, LastHeard, Observer, Origin, PublicationStatus, Publisher, Recipient, Registry,
     StreamSettings,
@@ -62,7 +63,8 @@ fn registry(counters: &Arc<Counters>) -> Registry {
         wait: Duration::ZERO,
         chunk_size: 4096,
     };
-    Registry::new(settings, Arc::new(Nobody), Arc::clone(counters))
+    let budget = Arc::new(Budget::new(1 << 30));
+    Registry::new(settings, Arc::new(Nobody), Arc::clone(counters), budget)
 }
 
 fn publisher(outbox: Arc<Outbox>) -> Publisher {

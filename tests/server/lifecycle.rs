@@ -2,8 +2,9 @@
 
 use crate::support::{Client, TestServer, describe};
 use rtmp_server::amf0::Value;
+use rtmp_server::memory::Budget;
 use rtmp_server::net::{self, SharedSocket};
-use rtmp_server::queue::{self, Budget, Done, Framing, PeerKind};
+use rtmp_server::queue::{self, Done, Framing, PeerKind};
 use rtmp_server::rtmp::chunk::{Decoder, Encoder};
 use rtmp_server::rtmp::control::UserControl;
 use rtmp_server::rtmp::{StreamId, status};

@@ -1,6 +1,7 @@
 //! Consumers on this machine that come while a stream is published.
 
 use crate::server::behind::{Nobody, connection};
+use rtmp_server::memory::Budget;
 use rtmp_server::queue::{FeedLimits, Taken};
 use rtmp_server::registry::{
     LastHeard, Origin, PublicationStatus, Publisher, Registry, StreamSettings, Tap,
@@ -65,7 +66,8 @@ fn a_tap_has_the_beginning_of_a_late_joiner() {
                 wait: Duration::ZERO,
                 chunk_size: 4096,
             };
-            let registry = Registry::new(settings, Arc::new(Nobody), Arc::clone(&counters));
+            let budget = Arc::new(Budget::new(1 << 30));
+            let registry = Registry::new(settings, Arc::new(Nobody), Arc::clone(&counters), budget);
             let key = StreamKey::new("live/x").expect("a key");
             assert!(registry.tap(&key, LIMITS).is_none());
             let (outbox, _peer) = connection(&counters);

@@ -6,6 +6,7 @@ use super::super::flag::{Flag, add, put};
 use super::super::secret::Secret;
 use super::super::values::{
     address, duration, duration_within, host_name, number, origin, positive, rtmp_url, signed_key,
+    size_within,
 };
 use std::time::Duration;
 
@@ -30,6 +31,16 @@ pub(super) const FLAGS: &[Flag] = &[
                 &mut draft.config.max_connections_per_ip,
                 number(value, 0, 1_000_000),
             )
+        },
+    },
+    Flag {
+        name: "max-memory",
+        takes: One("SIZE"),
+        help: "what peers, caches, recordings and playlists may take of memory together, as 512m or 2g:\n\
+               beyond that the greediest give way (default: a quarter of the machine or control group)",
+        set: |draft, value| {
+            let size = size_within(value, 4 << 20, 1 << 40, "from 4m to 1024g");
+            put(&mut draft.config.max_memory, size.map(Some))
         },
     },
     Flag {

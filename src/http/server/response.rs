@@ -17,6 +17,8 @@ pub struct Response {
     content_type: &'static str,
     headers: Vec<(&'static str, Cow<'static, str>)>,
     pub(super) body: ResponseBody,
+    /// Dropped when the response is sent.
+    _guard: Option<Box<dyn fmt::Debug + Send>>,
 }
 
 /// The body of a response.
@@ -137,6 +139,7 @@ impl Response {
             content_type,
             headers: Vec::new(),
             body,
+            _guard: None,
         }
     }
 
@@ -155,6 +158,14 @@ impl Response {
     /// The same with another status.
     pub fn with_status(self, status: u16) -> Response {
         Response { status, ..self }
+    }
+
+    /// The same with something that is held until the response is sent.
+    pub fn with_guard(self, guard: Box<dyn fmt::Debug + Send>) -> Response {
+        Response {
+            _guard: Some(guard),
+            ..self
+        }
     }
 
     /// The same with one more header.

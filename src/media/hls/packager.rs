@@ -373,7 +373,13 @@ impl Packager {
     }
 
     fn limit_memory(&mut self) {
-        while self.memory() > MEMORY_MAX {
+        self.shrink_to(MEMORY_MAX);
+    }
+
+    /// Forgets the oldest segments until all of them take no more than `max` bytes, but for the last one
+    /// of each playlist.
+    pub fn shrink_to(&mut self, max: usize) {
+        while self.memory() > max {
             let largest = self
                 .renditions
                 .iter_mut()
@@ -382,6 +388,16 @@ impl Packager {
                 break;
             }
         }
+    }
+
+    /// The memory of all segments, and of what is in none yet, in bytes.
+    pub fn held_len(&self) -> usize {
+        let waiting = match &self.state {
+            State::Preroll(preroll) => preroll.held_len(),
+            State::Idle | State::Live(_) | State::Over => 0,
+        };
+        let renditions = self.renditions.iter().map(Rendition::held_len);
+        waiting + renditions.sum::<usize>()
     }
 
     /// The memory of all segments, in bytes.

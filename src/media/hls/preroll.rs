@@ -14,7 +14,7 @@ pub(super) type Sample = (MediaSample, Arc<[u8]>);
 /// A keyframe is waited for for this long, in ms. Then a stream begins with its sound.
 pub(crate) const KEYFRAME_WAIT_MS: u64 = 6000;
 
-/// Samples that wait have at most this many bytes.
+/// Samples that wait take at most this many bytes of memory, with the messages that brought them.
 pub(crate) const PREROLL_LEN_MAX: usize = 32 << 20;
 
 /// At most this many samples wait.
@@ -58,8 +58,13 @@ impl Preroll {
         }
         self.opening.see(sample);
         self.begun.insert(sample.track);
-        self.len += sample.data.len();
+        self.len += size_of::<Sample>() + payload.len();
         self.pending.push((sample.clone(), Arc::clone(payload)));
+    }
+
+    /// The memory of what waits, in bytes.
+    pub(super) fn held_len(&self) -> usize {
+        self.len
     }
 
     fn span_ms(&self) -> u64 {

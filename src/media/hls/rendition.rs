@@ -24,6 +24,10 @@ const STALL: i64 = TICKS_A_SECOND;
 /// have whole milliseconds.
 const EARLY: i64 = 50 * TICKS_A_MS;
 
+/// Samples that are in no part yet take at most this many bytes of memory, with the messages that brought
+/// them. Beyond it those that do not end parts are left out: their times stand still, or lie far ahead.
+pub(crate) const WAITING_LEN_MAX: usize = 2 * PART_LEN_MAX;
+
 const NANOS_A_TICK: i64 = 10_000;
 
 /// Of a stream whose keyframes are not known, the first segment ends without one when it is this
@@ -264,12 +268,16 @@ impl Rendition {
         if sample.time_ns < period.from_ns {
             return Cut::Nothing;
         }
+        let is_lead = sample.track == period.lead;
+        if !is_lead && period.fragmenter.waiting_cost() >= WAITING_LEN_MAX {
+            return Cut::Nothing;
+        }
         period.fragmenter.push(sample, payload);
         period.waiting_len += sample.data.len();
         let ns = period.fragmenter.last_ns(sample.track);
         let at = i64::try_from(ns.unwrap_or(sample.time_ns) / NANOS_A_TICK.unsigned_abs())
             .unwrap_or(i64::MAX);
-        let cut = if sample.track == period.lead {
+        let cut = if is_lead {
             self.push_lead(at, sample.is_sync, may_close, rules, names)
         } else {
             self.push_other(at, may_close, rules, names)
@@ -399,6 +407,13 @@ impl Rendition {
 
     fn clock_mut(&mut self) -> Option<&mut Clock> {
         self.period.as_mut()?.clock.as_mut()
+    }
+
+    /// The memory of all segments, and of what is in none yet, in bytes.
+    pub(super) fn held_len(&self) -> usize {
+        let period = self.period.as_ref();
+        let waiting = period.map_or(0, |period| period.fragmenter.waiting_cost());
+        self.window.len() + waiting
     }
 
     fn waiting_len(&self) -> usize {

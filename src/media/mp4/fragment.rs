@@ -39,6 +39,8 @@ struct Queue {
     timescale: u32,
     clock: TrackClock,
     waiting: Vec<QueuedSample>,
+    /// The memory that they take, with the messages that brought them, in bytes.
+    waiting_cost: usize,
     /// Of the last picture whose duration was known.
     last_duration: u32,
     step: Step,
@@ -215,6 +217,12 @@ impl Fragmenter {
         Some(queue.clock.nanos(last.time))
     }
 
+    /// The memory that samples take which are in no fragment yet, with the messages that brought them, in
+    /// bytes. A message counts for each of its samples.
+    pub fn waiting_cost(&self) -> usize {
+        self.queues.iter().map(|queue| queue.waiting_cost).sum()
+    }
+
     /// A fragment of what has come since the last one; `None` if that is nothing.
     pub fn cut(&mut self, ending: LastSample) -> Option<Fragment> {
         if ending == LastSample::Followed {
@@ -274,6 +282,7 @@ impl Queue {
             timescale,
             clock: TrackClock::new(timescale),
             waiting: Vec::new(),
+            waiting_cost: 0,
             last_duration: timescale / FRAMES_A_SECOND,
             step: Step::default(),
             guessed: None,
@@ -291,6 +300,7 @@ impl Queue {
             composition = ticks + due.cast_signed() - time.cast_signed();
             self.step.note(time);
         }
+        self.waiting_cost += size_of::<QueuedSample>() + payload.len();
         self.waiting.push(QueuedSample {
             time,
             len: sample.len,
@@ -379,6 +389,7 @@ impl Queue {
                 is_sync: waiting.is_sync,
                 size: waiting.data.1.len() as u32,
             });
+            self.waiting_cost -= size_of::<QueuedSample>() + waiting.data.0.len();
             data.push(waiting.data);
         }
         Some(Run {

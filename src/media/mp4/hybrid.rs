@@ -30,7 +30,7 @@ pub(crate) const FRAGMENT_MIN_MS: u64 = 250;
 /// A fragment ends when it is this long, in ms, with or without a keyframe.
 pub(crate) const FRAGMENT_MAX_MS: u64 = 1000;
 
-/// A fragment ends when its samples have this many bytes.
+/// A fragment ends when its samples take this many bytes of memory, with the messages that brought them.
 pub(crate) const FRAGMENT_LEN_MAX: usize = 16 << 20;
 
 /// How much memory the index of a file may take, in bytes. A file that has more of it is full.
@@ -62,8 +62,6 @@ pub struct Hybrid {
     lead: Option<TrackId>,
     /// When the first sample that is in no fragment yet is decoded, in nanoseconds.
     start_ns: Option<u64>,
-    /// The bytes of those samples.
-    waiting_len: usize,
     /// Length of the file.
     len: u64,
 }
@@ -88,7 +86,6 @@ impl Hybrid {
             tracks,
             movie,
             start_ns: None,
-            waiting_len: 0,
             len: beginning.len() as u64,
         };
         (hybrid, beginning)
@@ -117,6 +114,11 @@ impl Hybrid {
         self.memory() >= INDEX_LEN_MAX
     }
 
+    /// The memory of the index and of what is in no fragment yet, in bytes.
+    pub fn held_len(&self) -> usize {
+        self.memory() + self.fragmenter.waiting_cost()
+    }
+
     /// The memory of the index, in bytes.
     pub fn memory(&self) -> usize {
         self.indexes.iter().map(SampleIndex::memory).sum()
@@ -131,22 +133,20 @@ impl Hybrid {
         let start = *self.start_ns.get_or_insert(sample.time_ns);
         let passed = sample.time_ns.saturating_sub(start) / 1_000_000;
         let is_entry = sample.is_sync && self.lead == Some(sample.track);
-        self.waiting_len += sample.data.len();
         let is_due = is_entry && passed >= FRAGMENT_MIN_MS
             || passed >= FRAGMENT_MAX_MS
-            || self.waiting_len >= FRAGMENT_LEN_MAX;
+            || self.fragmenter.waiting_cost() >= FRAGMENT_LEN_MAX;
         if !is_due {
             return None;
         }
         // The last sample of each track waits for its duration, and this one is among them.
         self.start_ns = Some(sample.time_ns);
-        self.waiting_len = sample.data.len();
         self.cut(LastSample::Held)
     }
 
     /// The fragment of all that is left, to be written before the end.
     pub fn end(&mut self) -> Option<Fragment> {
-        (self.start_ns, self.waiting_len) = (None, 0);
+        self.start_ns = None;
         self.cut(LastSample::Guessed)
     }
 

@@ -6,7 +6,7 @@
 use super::body::{CHUNK_END, LAST_CHUNK, put_chunk_len};
 use crate::media::flv::{Flags, put_header};
 use crate::media::tag_body::TagBody;
-use crate::queue::budget::{Budget, Held};
+use crate::memory::{Budget, Held};
 use crate::rtmp::{Message, MessageType};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -225,7 +225,8 @@ impl FlvBatch {
 
     /// Counts them against `budget` as long as they last, once.
     pub(super) fn hold(&self, budget: &Arc<Budget>) {
-        self.held.get_or_init(|| budget.hold(self.heap_cost()));
+        self.held
+            .get_or_init(|| Held::new(budget, self.heap_cost()));
     }
 }
 

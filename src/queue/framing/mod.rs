@@ -10,8 +10,8 @@ mod body;
 mod chunks;
 mod flv;
 
-use super::budget::Budget;
 use crate::media::flv::Flags;
+use crate::memory::Budget;
 use crate::rtmp::chunk::{Chunks, Encoder};
 use crate::rtmp::{Message, StreamId};
 use body::BodyFraming;

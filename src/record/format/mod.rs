@@ -54,6 +54,14 @@ pub(super) trait Recorded {
     /// for that.
     fn flush(&mut self) -> io::Result<()>;
 
+    /// The memory of what the file needs until its end, in bytes.
+    fn held_len(&self) -> usize {
+        0
+    }
+
+    /// Has the file lack room, so that the next one begins as soon as one can.
+    fn make_room(&mut self) {}
+
     /// What the stream has that can have no place in this file: it should go on in another one, from
     /// the next message on that a file can begin with.
     fn lacks(&self) -> Option<&Lack> {

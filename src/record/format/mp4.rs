@@ -189,6 +189,14 @@ impl Recorded for Mp4File {
         self.disk.sync_if_due()
     }
 
+    fn held_len(&self) -> usize {
+        self.hybrid.held_len()
+    }
+
+    fn make_room(&mut self) {
+        self.lack.get_or_insert(Lack::Room);
+    }
+
     fn lacks(&self) -> Option<&Lack> {
         self.lack.as_ref()
     }

@@ -94,6 +94,11 @@ impl PendingFile {
         });
     }
 
+    /// The memory of what waits, in bytes.
+    pub(crate) fn held_len(&self) -> usize {
+        self.held_len
+    }
+
     /// Which format the file gets, if that is known. `is_over`: no other message comes.
     pub(crate) fn verdict(&self, is_over: bool) -> Verdict {
         if let Some(reason) = &self.no_place {

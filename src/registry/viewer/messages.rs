@@ -126,6 +126,7 @@ impl MessageDelivery {
             subscriber.phase = ViewerPhase::Playing;
             self.video = Video::from(started, cache, self.wants.tracks);
             self.pending = PendingHeaders::new(left_out);
+            subscriber.outbox().set_pending(self.pending.cost());
             subscriber.recipient.needs_kinds = false;
         }
     }
@@ -271,6 +272,7 @@ impl MessageDelivery {
         if offer == Offer::Full {
             self.pending.put_back(pending);
         }
+        subscriber.outbox().set_pending(self.pending.cost());
         offer
     }
 
@@ -284,7 +286,9 @@ impl MessageDelivery {
 
     /// Keeps what must not be lost until there is room, in place of what it replaces.
     fn defer(&mut self, subscriber: &Subscriber, media: &MediaMessage) {
-        if !self.pending.keep(media) {
+        let fits = self.pending.keep(media);
+        subscriber.outbox().set_pending(self.pending.cost());
+        if !fits {
             let conn_id = &subscriber.recipient.conn_id;
             log!(Warn, "viewer takes no headers, hanging up"; conn_id = conn_id);
             subscriber.outbox().hang_up(Cause::HeadersMissed);

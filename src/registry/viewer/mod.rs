@@ -168,6 +168,7 @@ impl Viewer {
         self.subscriber.phase = ViewerPhase::Starting(KeyframeWait::since(now));
         if let Delivery::Messages(messages) = &mut self.delivery {
             messages.restart();
+            self.subscriber.outbox().set_pending(0);
         }
     }
 

@@ -28,8 +28,12 @@ impl PendingHeaders {
     pub(super) fn keep(&mut self, media: &MediaMessage) -> bool {
         self.0.retain(|kept| !media.replaces(kept));
         self.0.push(media.clone());
-        let costs = self.0.iter().map(MediaMessage::cost);
-        self.0.len() <= PENDING_MAX && costs.sum::<usize>() <= PENDING_BYTES_MAX
+        self.0.len() <= PENDING_MAX && self.cost() <= PENDING_BYTES_MAX
+    }
+
+    /// The memory that they take, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        self.0.iter().map(MediaMessage::cost).sum()
     }
 
     /// Takes out what the viewer wants.

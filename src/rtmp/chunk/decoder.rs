@@ -17,6 +17,9 @@ const HEADER_LEN_MAX: usize = 18;
 const BUFFER_KEPT_MAX: usize = 256 << 10;
 const SMALL_BUFFER_KEPT_MAX: usize = 4 << 10;
 
+/// What all chunk streams keep allocated between messages, in bytes.
+const BUFFERS_KEPT_MAX: usize = 512 << 10;
+
 /// Why a peer's chunks can no longer be followed. None of these is recoverable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -210,6 +213,21 @@ impl Decoder {
         self.tolerated
     }
 
+    /// The memory that messages take which are not complete, and buffers for the next ones, in bytes.
+    pub fn buffered(&self) -> usize {
+        let partial = |stream: &ChunkStream| stream.partial.as_ref().map_or(0, Vec::capacity);
+        let streams = self.streams.iter();
+        streams
+            .map(|stream| partial(stream) + stream.spare.capacity())
+            .sum()
+    }
+
+    /// Frees the buffers that are kept for the next messages.
+    pub fn free_buffers(&mut self) {
+        let streams = self.streams.iter_mut();
+        streams.for_each(|stream| stream.spare = Vec::new());
+    }
+
     /// Whether the input ended between two chunks and no message is open.
     pub fn is_between_messages(&self) -> bool {
         matches!(self.position, Position::ChunkHeader)
@@ -370,7 +388,12 @@ impl Decoder {
         if gathered.capacity() <= kept_max {
             gathered.clear();
             stream.spare = gathered;
+            let kept = self.streams.iter().map(|stream| stream.spare.capacity());
+            if kept.sum::<usize>() > BUFFERS_KEPT_MAX {
+                self.streams[index].spare = Vec::new();
+            }
         }
+        let stream = &mut self.streams[index];
         self.position = Position::ChunkHeader;
         let ChunkHeader {
             timestamp,

@@ -221,7 +221,12 @@ fn answer_resource(
     } else {
         "audio/mp4"
     };
-    Ok(Response::shared(content_type, pieces).with_header("Cache-Control", FOR_EVER))
+    let held = connection.count_held(&pieces);
+    let response = Response::shared(content_type, pieces).with_header("Cache-Control", FOR_EVER);
+    Ok(match held {
+        Some(held) => response.with_guard(held),
+        None => response,
+    })
 }
 
 /// Counts bytes for the session that they most likely go to.

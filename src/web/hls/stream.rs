@@ -7,6 +7,7 @@ use super::shown::Shown;
 use crate::awake;
 use crate::log;
 use crate::media::hls::{HlsSettings, Packager};
+use crate::memory::{Account, Budget, GaveWay, Holder};
 use crate::queue::{FeedLimits, Intake, Taken};
 use crate::registry::{Registry, Tap};
 use crate::rtmp::Message;
@@ -53,6 +54,8 @@ const STREAM_OVER: &str = "stream over";
 pub(super) struct HlsStream {
     key: StreamKey,
     state: Mutex<StreamState>,
+    /// What the packager has.
+    memory: Account,
     /// Something is there that may have been waited for.
     changed: Condvar,
 }
@@ -66,6 +69,8 @@ struct StreamState {
     asked: Instant,
     /// Whether the server stops.
     is_closed: bool,
+    /// Whether others need the memory.
+    gives_way: bool,
     /// Tracks that were said to be left out.
     left_out: usize,
 }
@@ -78,7 +83,12 @@ pub(super) enum Waited<T> {
 }
 
 impl HlsStream {
-    pub(super) fn new(key: StreamKey, settings: HlsSettings, tap: &Tap) -> HlsStream {
+    pub(super) fn new(
+        key: StreamKey,
+        settings: HlsSettings,
+        tap: &Tap,
+        budget: &Arc<Budget>,
+    ) -> HlsStream {
         let mut packager = Packager::new(settings, tap.keyframes_ms, Box::new(random_name));
         packager.begin();
         HlsStream {
@@ -89,8 +99,10 @@ impl HlsStream {
                 interruptions: 0,
                 asked: awake::now(),
                 is_closed: false,
+                gives_way: false,
                 left_out: 0,
             }),
+            memory: Account::new(budget),
             changed: Condvar::new(),
         }
     }
@@ -123,7 +135,7 @@ impl HlsStream {
         drop(sessions);
         log!(Info, "HLS stopped"; stream_key = self.key, reason = why);
         // What there is can be fetched for a while.
-        while !self.is_forgotten() {
+        while !self.is_forgotten() && !self.gives_way() {
             self.pause(TICK);
         }
     }
@@ -144,10 +156,17 @@ impl HlsStream {
                 },
             }
             self.expire_sessions();
+            if self.gives_way() {
+                return "memory is short";
+            }
             if self.is_forgotten() {
                 return "nobody asks for it";
             }
         }
+    }
+
+    fn gives_way(&self) -> bool {
+        self.lock().gives_way
     }
 
     fn take(&self, intake: &Intake) -> Next {
@@ -169,6 +188,7 @@ impl HlsStream {
         let mut state = self.lock();
         let before = state.packager.version();
         state.packager.push(messages, now_ms);
+        self.count(&mut state);
         let has_changed = state.packager.version() != before || state.packager.is_unplayable();
         let left_out = state.packager.left_out();
         let new: Vec<_> = left_out.iter().skip(state.left_out).copied().collect();
@@ -206,7 +226,7 @@ impl HlsStream {
                 return Err(STREAM_OVER);
             }
             self.expire_sessions();
-            if self.is_forgotten() {
+            if self.is_forgotten() || self.gives_way() {
                 return Err("nobody asks for it");
             }
             self.pause(RETURN_TICK);
@@ -218,8 +238,17 @@ impl HlsStream {
         let state = self.lock();
         let state = self
             .changed
-            .wait_timeout_while(state, limit, |state| !state.is_closed);
+            .wait_timeout_while(state, limit, |state| !state.is_closed && !state.gives_way);
         drop(state);
+    }
+
+    /// Counts what the packager has. Where there is no room for it, only the newest segments stay.
+    fn count(&self, state: &mut StreamState) {
+        self.memory.set(state.packager.held_len());
+        if !self.memory.may_grow() {
+            state.packager.shrink_to(0);
+            self.memory.set(state.packager.held_len());
+        }
     }
 
     /// Whether nobody has asked for anything for long, or the server stops.
@@ -244,7 +273,7 @@ impl HlsStream {
         let limit = wait_max(state.packager.target_s());
         let state = self.changed.wait_timeout_while(state, limit, |state| {
             found = look(&state.packager);
-            let is_over = state.packager.is_over() || state.is_closed;
+            let is_over = state.packager.is_over() || state.is_closed || state.gives_way;
             found.is_none() && state.interruptions == interruptions && !is_over
         });
         drop(state);
@@ -307,6 +336,28 @@ impl HlsStream {
         user_agent: &str,
     ) -> Option<Arc<dyn WebSession>> {
         self.lock().sessions.likely(address, user_agent)
+    }
+}
+
+impl Holder for HlsStream {
+    fn held_bytes(&self) -> usize {
+        match self.lock().gives_way {
+            // All of it goes already.
+            true => 0,
+            false => self.memory.bytes(),
+        }
+    }
+
+    /// The older half of the segments goes, and if that is nothing, the playlist ends.
+    fn give_way(&self) -> Option<GaveWay> {
+        let mut state = self.lock();
+        let before = state.packager.held_len();
+        state.packager.shrink_to(before / 2);
+        state.gives_way = state.packager.held_len() > before / 4 * 3;
+        self.count(&mut state);
+        drop(state);
+        self.changed.notify_all();
+        Some(GaveWay::Playlist)
     }
 }
 

@@ -2,25 +2,17 @@
 
 use super::stream::{FEED, HlsStream};
 use crate::log;
-use crate::media::hls::{HlsSettings, MEMORY_MAX};
+use crate::media::hls::HlsSettings;
+use crate::memory::Budget;
 use crate::registry::Registry;
 use crate::rtmp::stream_key::StreamKey;
 use crate::sync::{self, Mutex, WaitGroup};
 use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Instant;
 
-/// Most streams that are packaged at a time, where there is memory for all of them.
+/// Most streams that are packaged at a time.
 pub const STREAMS_MAX: usize = 128;
-
-/// How many are packaged in any case.
-const STREAMS_MIN: usize = 4;
-
-/// How many streams may be packaged at a time, so that all of them together take no more than `memory`
-/// bytes.
-fn streams_within(memory: usize) -> usize {
-    (memory / MEMORY_MAX).clamp(STREAMS_MIN, STREAMS_MAX)
-}
 
 /// Streams of other names that are remembered; beyond that, clients have to ask for the index again.
 const RENAMED_MAX: usize = 1024;
@@ -31,7 +23,7 @@ pub struct Hls(Arc<HlsShared>);
 
 struct HlsShared {
     settings: Mutex<HlsSettings>,
-    streams_max: usize,
+    budget: Arc<Budget>,
     registry: Registry,
     table: Mutex<StreamTable>,
     threads: WaitGroup,
@@ -67,11 +59,11 @@ impl Drop for Packaged {
 }
 
 impl Hls {
-    /// No stream is packaged yet. All that are may take about `memory` bytes together.
-    pub fn new(settings: HlsSettings, registry: Registry, memory: usize) -> Hls {
+    /// No stream is packaged yet. What those have that are counts against `budget`.
+    pub fn new(settings: HlsSettings, registry: Registry, budget: Arc<Budget>) -> Hls {
         Hls(Arc::new(HlsShared {
             settings: Mutex::new(settings),
-            streams_max: streams_within(memory),
+            budget,
             registry,
             table: Mutex::default(),
             threads: WaitGroup::default(),
@@ -121,13 +113,16 @@ impl Hls {
         let Some(tap) = self.0.registry.tap(key, FEED) else {
             return known.ok_or(NotPackaged::NotFound);
         };
-        if table.is_closed || known.is_none() && table.streams.len() >= self.0.streams_max {
+        let has_room = known.is_some() || table.streams.len() < STREAMS_MAX;
+        if table.is_closed || !has_room || self.0.budget.is_full() {
             return Err(NotPackaged::Busy);
         }
         let member = self.0.threads.join().ok_or(NotPackaged::Busy)?;
         let settings = *self.0.settings.lock();
-        let stream = HlsStream::new(key.clone(), settings, &tap);
+        let stream = HlsStream::new(key.clone(), settings, &tap, &self.0.budget);
         let stream = Arc::new(stream);
+        let holder: Weak<HlsStream> = Arc::downgrade(&stream);
+        self.0.budget.enter(holder);
         let (hls, own) = (self.clone(), Arc::clone(&stream));
         let spawned = sync::spawn("hls", sync::STACK_LEN, move || {
             let packaged = Packaged { hls, stream: own };
@@ -160,18 +155,5 @@ impl Hls {
     /// Waits until all are gone. `false`: not by `deadline`.
     pub fn wait_gone(&self, deadline: Instant) -> bool {
         self.0.threads.wait(deadline)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn as_many_streams_are_packaged_as_there_is_memory_for() {
-        let rows = [(0, 4), (64, 4), (512, 8), (6 << 10, 96), (64 << 10, 128)];
-        for (memory_mib, want) in rows {
-            assert_eq!(streams_within(memory_mib << 20), want, "{memory_mib} MiB");
-        }
     }
 }

@@ -376,6 +376,32 @@ fn what_has_no_place_is_told() {
     assert!(!listener.packager.is_unplayable());
 }
 
+/// Sound that stands still beside pictures, or is always ahead of them, and that small frames bring with
+/// much around them.
+#[test]
+fn what_waits_for_a_part_is_bounded() {
+    for step_ms in [0, 40] {
+        let mut listener = Listener::new(Some(2000));
+        listener.push(&steady(25, 50, 5));
+        let mut highest = 0;
+        for index in 0..200 {
+            let mut long = sound(5000 + index * step_ms, index).payload.to_vec();
+            long.resize(256 << 10, 7);
+            let message = Message {
+                payload: long.into(),
+                ..sound(5000 + index * step_ms, index)
+            };
+            listener.packager.push(&[message], START_MS);
+            highest = highest.max(listener.packager.held_len());
+        }
+        let before = listener.packager.memory();
+        assert!(
+            highest < before + (17 << 20),
+            "{step_ms}: {highest} {before}"
+        );
+    }
+}
+
 /// Each step is as far as a time can go: in the end the clock is beyond what nanoseconds can count.
 #[test]
 fn times_that_only_jump_are_survived() {

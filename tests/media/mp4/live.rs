@@ -414,3 +414,24 @@ proptest! {
         }
     }
 }
+
+/// With pictures, sound waits for the next one. Where its times stand still, that may never end.
+#[test]
+fn sound_whose_time_stands_still_does_not_wait_for_ever() {
+    let mut live = LiveMp4::new(TrackChoice::default());
+    let mut events = Vec::new();
+    let beginning = stream("avc@0! aac@0 avc@40");
+    let beginning = beginning.iter().flatten();
+    beginning.for_each(|message| live.push(&timed(message), &mut events));
+    let sound = super::messages::message(
+        MessageType::AUDIO,
+        40,
+        &[&[0xaf, 1][..], &[7; 256 << 10]].concat(),
+    );
+    let mut highest = 0;
+    for _ in 0..200 {
+        live.push(&timed(&sound), &mut events);
+        highest = highest.max(live.held_len());
+    }
+    assert!((1 << 20..17 << 20).contains(&highest), "{highest}");
+}

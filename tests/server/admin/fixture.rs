@@ -3,8 +3,8 @@
 use rtmp_server::admin::AdminSource;
 use rtmp_server::media::Codec;
 use rtmp_server::stats::{
-    ConnectionStats, LinkState, Metadata, Protocol, PublicationId, PullStats, RecordingStats,
-    RelayStats, Snapshot, StreamStats, TlsState, TlsStats, Totals,
+    ConnectionStats, LinkState, MemoryStats, Metadata, Protocol, PublicationId, PullStats,
+    RecordingStats, RelayStats, Snapshot, StreamStats, TlsState, TlsStats, Totals,
 };
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -230,6 +230,7 @@ pub fn busy(streams: usize) -> Snapshot {
         recordings: recordings.collect(),
         hooks_waiting: 5,
         children: 6,
+        memory: MemoryStats::default(),
         tls: Some(TlsStats {
             listening: vec![([192, 0, 2, 1], 443).into()],
             state: TlsState::Waiting,

@@ -24,7 +24,7 @@ fn start(flags: &str) -> TestServer {
 }
 
 /// A message in the notation of [`media`], with a configuration in headers that can be read.
-fn real(line: &str) -> Message {
+pub fn real(line: &str) -> Message {
     let message = media(line);
     let config = match line.get(..6) {
         Some("V head") => AVC_CONFIG,

@@ -12,6 +12,10 @@ pub(crate) const SOUND_FRAGMENT_MS: u64 = 100;
 /// fragments that do not have both, so this is not short.
 pub(crate) const PICTURE_WAIT_MS: u64 = 500;
 
+/// A fragment ends when its samples take this many bytes of memory, with the messages that brought them:
+/// their times may stand still.
+pub(crate) const FRAGMENT_LEN_MAX: usize = 16 << 20;
+
 /// How far the times of a track may go back, in ms.
 pub(crate) const BACK_MS_MAX: u64 = 5000;
 
@@ -157,10 +161,16 @@ impl LiveFragments {
         };
         // The sound itself is a part of what has waited.
         let len_ns = u64::from(sample.len) * 1_000_000_000 / u64::from(self.rate(index));
-        match (sample.time_ns + len_ns).saturating_sub(since_ns) >= wait_ms * 1_000_000 {
+        let has_waited = (sample.time_ns + len_ns).saturating_sub(since_ns) >= wait_ms * 1_000_000;
+        match has_waited || self.held_len() >= FRAGMENT_LEN_MAX {
             true => Ok(self.flush()),
             false => Ok(None),
         }
+    }
+
+    /// Bytes of what waits for the next picture.
+    pub(super) fn held_len(&self) -> usize {
+        self.fragmenter.waiting_cost()
     }
 
     fn rate(&self, index: usize) -> u32 {

@@ -93,6 +93,12 @@ impl LiveMp4 {
         self.begun.as_mut()?.flush()
     }
 
+    /// Bytes of what waits: for the tracks to be known, or for the next picture.
+    pub fn held_len(&self) -> usize {
+        let pending = self.pending.as_ref().map_or(0, Pending::held_len);
+        pending + self.begun.as_ref().map_or(0, LiveFragments::held_len)
+    }
+
     /// Takes the next message of the stream, and appends what becomes of it.
     pub fn push(&mut self, message: &Message, out: &mut Vec<LiveEvent>) {
         let payload = &message.payload;

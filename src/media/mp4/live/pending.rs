@@ -41,6 +41,11 @@ impl Pending {
         self.held.push((sample, Arc::clone(payload)));
     }
 
+    /// Bytes of the messages of the frames that wait, and of what they are kept in.
+    pub(super) fn held_len(&self) -> usize {
+        self.held_len
+    }
+
     /// Forgets the frames of a track that were of another configuration.
     pub(super) fn forget(&mut self, track: TrackId) {
         self.held.retain(|(sample, _)| sample.track != track);

@@ -3,7 +3,8 @@
 use super::{BOTH, real};
 use rtmp_server::media::Codec;
 use rtmp_server::media::mp4::live::TrackChoice;
-use rtmp_server::queue::{self, Budget, Framing, Outbox, PeerKind, Transport, Writer};
+use rtmp_server::memory::Budget;
+use rtmp_server::queue::{self, Framing, Outbox, PeerKind, Transport, Writer};
 use rtmp_server::registry::{
     LastHeard, Notices, Observer, Origin, PublicationStatus, Publisher, Recipient, Registry,
     StreamSettings,
@@ -65,7 +66,12 @@ fn a_crowd_is_sent_the_same_bytes() {
         wait: Duration::ZERO,
         chunk_size: 4096,
     };
-    let registry = Registry::new(settings, Arc::new(Nobody), Arc::<Counters>::default());
+    let registry = Registry::new(
+        settings,
+        Arc::new(Nobody),
+        Arc::<Counters>::default(),
+        Arc::new(Budget::new(1 << 30)),
+    );
     let key = StreamKey::new("live/x").expect("a key");
     let own = outbox(&Arc::default());
     let publication = registry.publish(

@@ -1,0 +1,299 @@
+//! The bound of what all holders have together.
+
+use crate::sync::{Condvar, Mutex};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{MutexGuard, Weak};
+use std::time::Duration;
+
+/// Bytes that a holder may have even when the budget is used up, at most, and at least.
+const FAIR_BYTES_MAX: usize = 64 << 10;
+const FAIR_BYTES_MIN: usize = 8 << 10;
+
+/// What all holders may have in any case is this part of the budget, as long as that is no less than
+/// [`FAIR_BYTES_MIN`] for each.
+const FAIR_PART: usize = 2;
+
+/// Holders give way from the budget less this part of it on.
+const PRESSED_PART: usize = 8;
+
+/// They do so until the budget less this part of it is not exceeded any more.
+const RELIEVED_PART: usize = 4;
+
+/// A bound for the memory that all holders take together.
+#[derive(Debug)]
+pub struct Budget {
+    max: AtomicUsize,
+    held: AtomicUsize,
+    /// How often each payload is held that many may hold, by where it is.
+    shared: Mutex<HashMap<usize, usize>>,
+    holders: Mutex<Vec<Weak<dyn Holder>>>,
+    /// How many holders there are, without a lock; some of them may be gone.
+    holder_count: AtomicUsize,
+    /// Holders are to give way.
+    pressed: Condvar,
+    pressed_lock: Mutex<()>,
+}
+
+/// What holds memory and can give it back.
+pub trait Holder: Send + Sync {
+    /// The bytes that it would give back.
+    fn held_bytes(&self) -> usize;
+
+    /// Gives memory back, or begins to; what that cost. `None`: it has nothing to give any more.
+    fn give_way(&self) -> Option<GaveWay>;
+}
+
+/// What it cost that memory was given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GaveWay {
+    /// A peer was hung up on.
+    Peer,
+    /// Pictures that were kept for those who join later are gone.
+    Cache,
+    /// A consumer on this machine, such as a recording, gets nothing more.
+    Feed,
+    /// A playlist of HLS has fewer segments, or has ended.
+    Playlist,
+    /// A recording begins another file.
+    Recording,
+}
+
+impl Budget {
+    /// A budget of `max` bytes.
+    pub fn new(max: usize) -> Budget {
+        Budget {
+            max: AtomicUsize::new(max),
+            held: AtomicUsize::new(0),
+            shared: Mutex::default(),
+            holders: Mutex::default(),
+            holder_count: AtomicUsize::new(0),
+            pressed: Condvar::new(),
+            pressed_lock: Mutex::new(()),
+        }
+    }
+
+    /// Changes the bound to `max` bytes.
+    pub fn set_max(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
+    }
+
+    /// The bound that holds now, in bytes.
+    pub fn max(&self) -> usize {
+        self.max.load(Ordering::Relaxed)
+    }
+
+    /// The bytes that are held now.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is used up.
+    pub fn is_full(&self) -> bool {
+        self.held() >= self.max()
+    }
+
+    /// Whether something may grow that has `bytes`: the budget is not used up, or it has less than its
+    /// fair share.
+    pub fn has_room_beside(&self, bytes: usize) -> bool {
+        !self.is_full() || bytes < self.fair_share()
+    }
+
+    /// Bytes that a holder may have even when the budget is used up.
+    pub fn fair_share(&self) -> usize {
+        let holders = self.holder_count.load(Ordering::Relaxed).max(1);
+        let share = self.max() / FAIR_PART / holders;
+        share.clamp(FAIR_BYTES_MIN, FAIR_BYTES_MAX)
+    }
+
+    /// Whether so much is held that holders are to give way.
+    fn is_pressed(&self) -> bool {
+        self.held() >= self.pressed_from()
+    }
+
+    fn pressed_from(&self) -> usize {
+        let max = self.max();
+        max - max / PRESSED_PART
+    }
+
+    pub(super) fn add(&self, bytes: usize) {
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        let limit = self.pressed_from();
+        if before < limit && before.saturating_add(bytes) >= limit {
+            self.pressed.notify_one();
+        }
+    }
+
+    pub(super) fn subtract(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn shared(&self) -> MutexGuard<'_, HashMap<usize, usize>> {
+        self.shared.lock()
+    }
+
+    /// Makes `holder` one of those that give way.
+    pub fn enter(&self, holder: Weak<dyn Holder>) {
+        let mut holders = self.holders.lock();
+        if holders.len() == holders.capacity() {
+            holders.retain(|holder| holder.strong_count() > 0);
+        }
+        holders.push(holder);
+        self.holder_count.store(holders.len(), Ordering::Relaxed);
+    }
+
+    /// Waits until so much is held that holders are to give way, for `limit` at most. Whether it is so.
+    pub fn wait_until_pressed(&self, limit: Duration) -> bool {
+        let lock = self.pressed_lock.lock();
+        let not_yet = |_: &mut ()| !self.is_pressed();
+        drop(self.pressed.wait_timeout_while(lock, limit, not_yet));
+        self.is_pressed()
+    }
+
+    /// When too much is held, has those that hold most give way, the greediest first, until what they
+    /// have is as much as there is too much. Some give it back only a moment later.
+    pub fn relieve(&self) -> Vec<GaveWay> {
+        if !self.is_pressed() {
+            return Vec::new();
+        }
+        let max = self.max();
+        let excess = self.held().saturating_sub(max - max / RELIEVED_PART);
+        let holders: Vec<_> = {
+            let mut holders = self.holders.lock();
+            holders.retain(|holder| holder.strong_count() > 0);
+            self.holder_count.store(holders.len(), Ordering::Relaxed);
+            holders.iter().filter_map(Weak::upgrade).collect()
+        };
+        let fair = self.fair_share();
+        let mut greedy: Vec<_> = holders
+            .iter()
+            .map(|holder| (holder.held_bytes(), holder))
+            .filter(|(bytes, _)| *bytes > fair)
+            .collect();
+        // Of those that hold the same, the first to come is the first to go.
+        greedy.sort_by_key(|(bytes, _)| Reverse(*bytes));
+        let mut given = 0;
+        let mut gave_way = Vec::new();
+        for (bytes, holder) in greedy {
+            if given >= excess {
+                break;
+            }
+            if let Some(how) = holder.give_way() {
+                given += bytes;
+                gave_way.push(how);
+            }
+        }
+        gave_way
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{Account, Held};
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    struct Cache(Account, Option<GaveWay>);
+
+    impl Holder for Cache {
+        fn held_bytes(&self) -> usize {
+            self.0.bytes()
+        }
+
+        fn give_way(&self) -> Option<GaveWay> {
+            self.1.inspect(|_| self.0.set(0))
+        }
+    }
+
+    /// What is left of holders of these sizes, in KiB, that share 1 MiB, when they give way.
+    fn left(sizes: &[(usize, Option<GaveWay>)]) -> Vec<usize> {
+        let budget = Arc::new(Budget::new(1 << 20));
+        let holders: Vec<_> = sizes
+            .iter()
+            .map(|(kib, gives)| {
+                let holder = Arc::new(Cache(Account::new(&budget), *gives));
+                let weak: Weak<Cache> = Arc::downgrade(&holder);
+                budget.enter(weak);
+                holder.0.set(kib << 10);
+                holder
+            })
+            .collect();
+        budget.relieve();
+        holders
+            .iter()
+            .map(|holder| holder.0.bytes() >> 10)
+            .collect()
+    }
+
+    #[test]
+    fn the_greediest_give_way_until_there_is_room() {
+        const YES: Option<GaveWay> = Some(GaveWay::Cache);
+        /// Sizes in KiB of holders that can give way or not, and what they have afterwards.
+        type Row = (&'static [(usize, Option<GaveWay>)], &'static [usize]);
+        #[rustfmt::skip]
+        let rows: [Row; 8] = [
+            (&[], &[]),
+            (&[(500, YES), (395, YES)], &[500, 395]),
+            (&[(500, YES), (396, YES)], &[0, 396]),
+            (&[(300, YES), (320, YES), (310, YES)], &[300, 0, 310]),
+            // Two are needed; of equals the first goes.
+            (&[(400, YES), (400, YES), (400, YES)], &[0, 0, 400]),
+            (&[(700, None), (200, YES)], &[700, 0]),
+            (&[(1000, None)], &[1000]),
+            // Nobody has more than a fair share.
+            (&[(8, YES); 130], &[8; 130]),
+        ];
+        for (sizes, want) in rows {
+            assert_eq!(left(sizes), want, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_full_from_its_size_on_but_for_fair_shares() {
+        let budget = Arc::new(Budget::new(1 << 20));
+        let first = Held::new(&budget, (1 << 20) - 1);
+        assert!(!budget.is_full() && budget.has_room_beside(1 << 30));
+        let second = Held::new(&budget, 1);
+        assert!(budget.is_full() && budget.relieve().is_empty());
+        assert!(budget.has_room_beside(FAIR_BYTES_MAX - 1));
+        assert!(!budget.has_room_beside(FAIR_BYTES_MAX));
+        drop((first, second));
+        assert!(!budget.is_full());
+        budget.set_max(0);
+        assert!(budget.is_full());
+    }
+
+    #[test]
+    fn what_is_fair_depends_on_how_many_there_are() {
+        let budget = Arc::new(Budget::new(1 << 20));
+        let mut holders = Vec::new();
+        // In KiB.
+        for (count, want) in [(0, 64), (1, 64), (8, 64), (16, 32), (63, 8), (500, 8)] {
+            while holders.len() < count {
+                let holder = Arc::new(Cache(Account::new(&budget), None));
+                let weak: Weak<Cache> = Arc::downgrade(&holder);
+                budget.enter(weak);
+                holders.push(holder);
+            }
+            assert_eq!(budget.fair_share() >> 10, want, "{count}");
+        }
+    }
+
+    #[test]
+    fn pressure_wakes_who_waits_for_it() {
+        let budget = Arc::new(Budget::new(1 << 20));
+        assert!(!budget.wait_until_pressed(Duration::from_millis(1)));
+        let account = Account::new(&budget);
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| budget.wait_until_pressed(Duration::from_secs(20)));
+            while !waiting.is_finished() {
+                account.set(0);
+                account.set(1 << 20);
+            }
+        });
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+}

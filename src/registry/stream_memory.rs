@@ -1,0 +1,15 @@
+//! A stream among those that give way when memory is short.
+
+use super::stream::Stream;
+use crate::memory::{GaveWay, Holder};
+use crate::sync::Mutex;
+
+impl Holder for Mutex<Stream> {
+    fn held_bytes(&self) -> usize {
+        self.lock().held_bytes()
+    }
+
+    fn give_way(&self) -> Option<GaveWay> {
+        self.lock().give_way()
+    }
+}

@@ -1,0 +1,58 @@
+//! Has those that hold most memory give way when it is nearly used up.
+
+use super::context::Context;
+use super::flood::flood_limit;
+use crate::log;
+use crate::log::RateLimit;
+use crate::memory::{Budget, GaveWay};
+use crate::stats::Counters;
+use std::thread;
+use std::time::Duration;
+
+/// How long it takes at most until the server sees that it stops.
+const STOP_WAIT: Duration = Duration::from_millis(100);
+
+/// The time that those have who gave way until it is the turn of others: threads have to end.
+const PAUSE: Duration = Duration::from_millis(50);
+
+static RELIEFS: RateLimit = flood_limit();
+
+/// Looks at the memory until the server stops.
+pub(super) fn run(context: &Context) {
+    let budget = &context.link_settings.budget;
+    while !context.is_stopping() {
+        if !budget.wait_until_pressed(STOP_WAIT) {
+            continue;
+        }
+        let held = budget.held();
+        let gave_way = budget.relieve();
+        count(&gave_way, &context.counters);
+        tell(budget, held, &gave_way);
+        thread::sleep(PAUSE);
+    }
+}
+
+fn number(gave_way: &[GaveWay], how: GaveWay) -> usize {
+    gave_way.iter().filter(|other| **other == how).count()
+}
+
+fn count(gave_way: &[GaveWay], counters: &Counters) {
+    let add = |how| number(gave_way, how) as u64;
+    counters.memory_hangups.add(add(GaveWay::Peer));
+    counters.memory_caches.add(add(GaveWay::Cache));
+    counters.memory_feeds.add(add(GaveWay::Feed));
+    counters.memory_playlists.add(add(GaveWay::Playlist));
+    counters.memory_recordings.add(add(GaveWay::Recording));
+}
+
+fn tell(budget: &Budget, held: usize, gave_way: &[GaveWay]) {
+    if gave_way.is_empty() {
+        return;
+    }
+    let number = |how| number(gave_way, how);
+    if let Some(more) = RELIEFS.pass() {
+        log!(Warn, "memory is short, the greediest give way"; held_bytes = held, max_bytes = budget.max(),
+            peers = number(GaveWay::Peer), caches = number(GaveWay::Cache), feeds = number(GaveWay::Feed),
+            playlists = number(GaveWay::Playlist), recordings = number(GaveWay::Recording), suppressed = more);
+    }
+}

@@ -1,0 +1,213 @@
+//! The bound of all memory together: who gives way when it is nearly used up, and what it costs them.
+
+use super::web::real;
+use crate::support::http::HttpReply;
+use crate::support::{Client, TestServer, wait_until};
+use rtmp_server::amf0::Value;
+use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
+use rtmp_server::stats::Totals;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
+const MIB: usize = 1 << 20;
+
+/// The bound in these tests.
+const MAX: usize = 8 * MIB;
+
+/// What a connection may have beside it: what comes with one read, and one message more than its fair
+/// share.
+const BESIDE_LEN: usize = 2 * MIB;
+
+/// A message of `len` bytes that begins with `start`.
+pub fn of_len(kind: MessageType, start: &[u8], len: usize, time: u32) -> Message {
+    let mut payload = start.to_vec();
+    payload.resize(len, 7);
+    Message {
+        timestamp: Timestamp(time),
+        kind,
+        stream: StreamId(1),
+        payload: payload.into(),
+    }
+}
+
+/// The first bytes of a message that announces `len` bytes, in a chunk of its own.
+pub fn unfinished(chunk_stream: u8, len: u32, sent: usize) -> Vec<u8> {
+    let mut bytes = vec![chunk_stream, 0, 0, 0];
+    bytes.extend_from_slice(&len.to_be_bytes()[1..]);
+    bytes.push(MessageType::VIDEO.0);
+    bytes.extend_from_slice(&1_u32.to_le_bytes());
+    bytes.resize(bytes.len() + sent, 7);
+    bytes
+}
+
+/// Has the server take chunks that are as long as any message.
+pub fn long_chunks(client: &mut Client) {
+    client.send_bytes(&[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 1, 0, 0, 0]);
+}
+
+/// What strangers do, each with connections that stay open.
+type Attack = fn(&TestServer) -> Vec<Client>;
+
+/// Sends as far as the server lets it.
+fn send_all(client: &mut Client, messages: impl IntoIterator<Item = Message>) {
+    for message in messages {
+        if client.try_send(&message).is_err() {
+            return;
+        }
+    }
+}
+
+fn publishers(server: &TestServer, count: usize, mut act: impl FnMut(&mut Client)) -> Vec<Client> {
+    let publishers = (0..count).map(|number| {
+        let mut client = server.publisher(&format!("x{number}"));
+        act(&mut client);
+        client
+    });
+    publishers.collect()
+}
+
+fn unfinished_messages(server: &TestServer) -> Vec<Client> {
+    publishers(server, 4, |client| {
+        long_chunks(client);
+        for chunk_stream in 10..14 {
+            let part = unfinished(chunk_stream, 16_000_000, MIB);
+            let _ = client.socket.write_all(&part);
+        }
+    })
+}
+
+fn pictures_after_one_keyframe(server: &TestServer) -> Vec<Client> {
+    publishers(server, 4, |client| {
+        let picture = |number: u32| {
+            let first = if number == 0 { 0x17 } else { 0x27 };
+            of_len(
+                MessageType::VIDEO,
+                &[first, 1, 0, 0, 0],
+                200 << 10,
+                number * 40,
+            )
+        };
+        send_all(client, (0..20).map(picture));
+    })
+}
+
+fn headers_of_many_tracks(server: &TestServer) -> Vec<Client> {
+    publishers(server, 4, |client| {
+        let header = |track: u8| {
+            let start = [0x96, 0x00, b'h', b'v', b'c', b'1', track];
+            of_len(MessageType::VIDEO, &start, 190 << 10, 0)
+        };
+        send_all(client, (0..20).map(header));
+    })
+}
+
+fn data_under_many_names(server: &TestServer) -> Vec<Client> {
+    publishers(server, 4, |client| {
+        let data = |number: usize| {
+            let mut start = Vec::new();
+            Value::text("@setDataFrame").encode(&mut start);
+            Value::text(&format!("on{number}")).encode(&mut start);
+            of_len(MessageType::DATA, &start, 950 << 10, 0)
+        };
+        send_all(client, (0..4).map(data));
+    })
+}
+
+/// Of two pictures that fit into no socket, one waits for the first viewer alone.
+fn viewers_that_take_nothing(server: &TestServer) -> Vec<Client> {
+    let mut all = publishers(server, 3, |client| {
+        client.send(&of_len(MessageType::VIDEO, &[0x17, 1, 0, 0, 0], 100, 0));
+    });
+    let names = ["x0", "x1", "x2"];
+    let viewers: Vec<_> = names.iter().map(|name| server.playing(name)).collect();
+    for publisher in &mut all {
+        let picture = |number: u32| {
+            of_len(
+                MessageType::VIDEO,
+                &[0x17, 1, 0, 0, 0],
+                2 * MIB,
+                number * 40,
+            )
+        };
+        send_all(publisher, (1..6).map(picture));
+    }
+    all.extend(viewers);
+    all
+}
+
+fn a_playlist(server: &TestServer) -> Vec<Client> {
+    let mut all = publishers(server, 1, |client| {
+        client.send(&real("V head 1 @0"));
+        client.send_media(&["V key 1 @0"]);
+    });
+    let addr = server.media_addr();
+    let request = format!("GET /live/x0/index.m3u8 HTTP/1.1\r\nHost: {addr}\r\n\r\n");
+    let mut socket = TcpStream::connect(addr).expect("connect");
+    socket.write_all(request.as_bytes()).expect("sent");
+    for number in 1..100_u32 {
+        let first = if number.is_multiple_of(5) { 0x17 } else { 0x27 };
+        let picture = of_len(
+            MessageType::VIDEO,
+            &[first, 1, 0, 0, 0],
+            150 << 10,
+            number * 200,
+        );
+        send_all(&mut all[0], [picture]);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(socket);
+    all
+}
+
+#[test]
+fn the_greediest_give_way_whatever_they_hold() {
+    /// What strangers do, and what counts that something gave way.
+    type Row = (&'static str, Attack, fn(&Totals) -> u64);
+    let rows: [Row; 5] = [
+        ("unfinished messages", unfinished_messages, |totals| {
+            totals.memory_hangups
+        }),
+        ("pictures", pictures_after_one_keyframe, |totals| {
+            totals.memory_caches
+        }),
+        ("headers", headers_of_many_tracks, |totals| {
+            totals.memory_hangups
+        }),
+        ("data", data_under_many_names, |totals| {
+            totals.memory_hangups
+        }),
+        ("viewers", viewers_that_take_nothing, |totals| {
+            totals.memory_hangups
+        }),
+    ];
+    for (name, attack, gave_way) in rows {
+        let server = TestServer::start("-max-memory 8m");
+        let all = attack(&server);
+        let memory = || server.server().snapshot().memory;
+        let held = memory().held;
+        println!("{name}: {held} bytes held");
+        assert_eq!(memory().max, MAX);
+        assert!(held < MAX + BESIDE_LEN, "{name}: {held}");
+        let totals = || server.server().snapshot().totals;
+        wait_until(name, || gave_way(&totals()) > 0 && memory().held < MAX);
+        drop(all);
+        wait_until(&format!("the end of {name}"), || memory().held == 0);
+    }
+}
+
+#[test]
+fn a_playlist_loses_its_oldest_segments() {
+    let server = TestServer::start("-max-memory 8m -http-listen 127.0.0.1:0 -gop-cache false");
+    let all = a_playlist(&server);
+    let snapshot = || server.server().snapshot();
+    wait_until("a playlist that gives way", || {
+        snapshot().totals.memory_playlists > 0
+    });
+    assert!(snapshot().memory.held < MAX + BESIDE_LEN);
+    let index = HttpReply::get(server.media_addr(), "/live/x0/index.m3u8");
+    assert_eq!(index.status, 200);
+    let playlist = HttpReply::get(server.media_addr(), "/live/x0/stream.m3u8").text();
+    assert!(!playlist.contains("MEDIA-SEQUENCE:0\n"), "{playlist}");
+    drop(all);
+}
