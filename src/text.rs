@@ -8,7 +8,7 @@ pub const SHOWN_LEN_MAX: usize = 256;
 const CUT: &str = "…";
 
 /// Stands in place of text that may be secret.
-const HIDDEN: &str = "***";
+pub const HIDDEN: &str = "***";
 
 /// A secret of fewer bytes is hidden only where it is a whole word.
 const PART_LEN_MIN: usize = 4;
@@ -35,6 +35,12 @@ pub fn shown(text: &str) -> String {
     out
 }
 
+/// A path of a request as [`shown`], without a query that was encoded with it.
+pub fn shown_path(path: &str) -> String {
+    let end = query_start(path).map_or(path.len(), |(at, _)| at);
+    shown(&path[..end])
+}
+
 /// Whether `c` may be shown as it is: not control characters, nor invisible ones, which can change the
 /// direction or the line of the text beside them.
 fn is_printable(c: char) -> bool {
@@ -42,7 +48,7 @@ fn is_printable(c: char) -> bool {
     !c.is_control() && !invisible
 }
 
-/// `text` without each of `secrets`, and without the parts of URLs that may be secret: queries, users,
+/// `text` without each of `secrets`, in letters of either case, and without the parts of URLs that may be secret: queries, users,
 /// passwords, and in `rtmp` URLs the name of the stream.
 pub fn without_secrets(text: &str, secrets: &[&str]) -> String {
     let mut secrets: Vec<&str> = secrets.iter().copied().filter(|s| !s.is_empty()).collect();
@@ -65,18 +71,19 @@ pub fn without_secrets(text: &str, secrets: &[&str]) -> String {
     words.collect()
 }
 
-/// `text` with each `secret` in it hidden.
+/// `text` with each `secret` in it hidden, in letters of either case.
 fn without(text: &str, secret: &str) -> String {
+    let (lower, secret) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
     let mut out = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find(secret) {
+    while let Some(at) = lower[text.len() - rest.len()..].find(&secret) {
         let (before, found) = rest.split_at(at);
         let after = &found[secret.len()..];
         let joined = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         let part = joined(before.chars().next_back()) || joined(after.chars().next());
         out.push_str(before);
         out.push_str(match part && secret.len() < PART_LEN_MIN {
-            true => secret,
+            true => &found[..secret.len()],
             false => HIDDEN,
         });
         rest = after;
@@ -84,10 +91,61 @@ fn without(text: &str, secret: &str) -> String {
     out + rest
 }
 
+/// Names of what lets a client in, as it stands in queries.
+const CREDENTIALS: [&str; 12] = [
+    "token",
+    "sig",
+    "sign",
+    "signature",
+    "key",
+    "streamkey",
+    "secret",
+    "pass",
+    "passwd",
+    "password",
+    "pwd",
+    "auth",
+];
+
+/// Where the query of a name or a URL begins, and how long its mark is: at a question mark, also as
+/// encoders write it that take a name with its query for a name alone; or at a `&` behind which there
+/// are only pairs, one of them with what lets a client in. There a question mark was meant.
+pub fn query_start(text: &str) -> Option<(usize, usize)> {
+    let marks = ["?", "%3F", "%3f"].map(|mark| Some((text.find(mark)?, mark.len())));
+    let mistaken = credentials_start(text);
+    marks.into_iter().chain([mistaken]).flatten().min()
+}
+
+/// The first `&` of pairs that end the text, if what lets a client in is among them.
+fn credentials_start(text: &str) -> Option<(usize, usize)> {
+    let (mut start, mut found) = (None, false);
+    let mut rest = text;
+    let and = |text: &str| {
+        let marks = ["&", "%26"].map(|mark| Some((text.rfind(mark)?, mark.len())));
+        marks.into_iter().flatten().max()
+    };
+    while let Some((at, len)) = and(rest) {
+        let pair = &rest[at + len..];
+        let equals = ["=", "%3D", "%3d"].map(|mark| pair.find(mark));
+        let Some(end) = equals.into_iter().flatten().min() else {
+            break;
+        };
+        let name = &pair[..end];
+        found |= CREDENTIALS
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known));
+        start = Some((at, len));
+        rest = &rest[..at];
+    }
+    start.filter(|_| found)
+}
+
 /// A word without its query; a URL also without its other parts that may be secret.
 fn reduced(word: &str) -> String {
-    let (word, query) = match word.split_once('?') {
-        Some((word, query)) if !query.is_empty() => (word, format!("?{HIDDEN}")),
+    let (word, query) = match query_start(word) {
+        Some((at, len)) if word.len() > at + len => {
+            (&word[..at], format!("{}{HIDDEN}", &word[at..at + len]))
+        }
         _ => (word, String::new()),
     };
     let (scheme, rest) = match word.find("://") {
@@ -143,6 +201,30 @@ mod tests {
     }
 
     #[test]
+    fn a_query_begins_where_it_was_meant_to() {
+        let rows = [
+            ("cam", None),
+            ("cam?x", Some((3, 1))),
+            ("cam%3fx", Some((3, 3))),
+            ("cam&token=x", Some((3, 1))),
+            ("cam&a=1&TOKEN=x&b=2", Some((3, 1))),
+            ("rock&roll&pass=x", Some((9, 1))),
+            ("cam&token=x&y", None),
+            ("cam&a=1&b=2", None),
+            ("cam&tokens=1", None),
+            ("token=x", None),
+            ("cam%26token%3Dx", Some((3, 3))),
+            ("cam%26a=1&sig%3dx", Some((3, 3))),
+            ("a&sig=x?b", Some((1, 1))),
+            ("a?b&sig=x", Some((1, 1))),
+            ("\u{e9}&key=\u{e9}", Some((2, 1))),
+        ];
+        for (text, want) in rows {
+            assert_eq!(query_start(text), want, "{text}");
+        }
+    }
+
+    #[test]
     fn what_may_be_secret_is_hidden() {
         let secrets = ["abcd-efgh?t=1", "abcd-efgh", "x", ""];
         let rows = [
@@ -150,6 +232,7 @@ mod tests {
             ("Stream abcd-efgh is taken", "Stream *** is taken"),
             ("[abcd-efgh?t=1]", "[***]"),
             ("liveabcd-efghs", "live***s"),
+            ("\u{e9}ABCD-efgH, X", "\u{e9}***, ***"),
             ("x is no extra, x.", "*** is no extra, ***."),
             ("see rtmp://h/app/other now", "see rtmp://h/app/*** now"),
             ("rtmp://u:p@h:1/app", "rtmp://***@h:1/app"),
@@ -163,6 +246,10 @@ mod tests {
             ("u:p@h", "***@h"),
             ("mail me@h", "mail me@h"),
             ("name?token=s3cret&a=b", "name?***"),
+            ("name&token=s3cret,", "name&***,"),
+            ("at rtmp://h/a&x=1&Key=s3cret/b", "at rtmp://h/a&***"),
+            ("/live/name.flv%3Ftoken=s3cret", "/live/name.flv%3F***"),
+            ("rock&roll, c=1&d=2", "rock&roll, c=1&d=2"),
             ("who is it? me", "who is it? me"),
         ];
         for (text, want) in rows {

@@ -13,6 +13,7 @@ mod programs {
     mod program;
     mod reload;
     mod rtmps;
+    mod secrets;
     mod signing;
     mod supervisor;
     mod systemd;

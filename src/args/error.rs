@@ -103,7 +103,10 @@ impl fmt::Display for Error {
                 flag,
                 value: Some(value),
                 why,
-            } => write!(f, "-{flag} {value:?}: {why}"),
+            } => {
+                let value = shown(&without_secrets(value, &[]));
+                write!(f, "-{flag} {value:?}: {why}")
+            }
             Error::Invalid {
                 flag,
                 value: None,

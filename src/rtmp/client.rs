@@ -4,9 +4,11 @@ use super::command::{self, Call, VIA, caps};
 use super::control::{self, Control, UserControl};
 use super::flow::Flow;
 use super::status::{self, code};
+use super::stream_key::percent_decoded;
 use super::{Message, MessageType, StreamId};
 use crate::amf0::Value;
 use crate::text::{shown, without_secrets};
+use std::borrow::Cow;
 use std::{error, fmt};
 
 /// What to do at the other server.
@@ -317,6 +319,7 @@ impl Client {
             return Error::Redirected(url.to_owned());
         }
         let secrets = self.target.secrets();
+        let secrets: Vec<&str> = secrets.iter().map(|secret| &**secret).collect();
         let text = |key| {
             let text = info.get(key).and_then(Value::as_text);
             shown(&without_secrets(text.unwrap_or_default(), &secrets))
@@ -338,8 +341,8 @@ const SECRET_LEN_MIN: usize = 4;
 
 impl ConnectTarget {
     /// What of it may be secret, and may come back in replies: the stream's name, the application
-    /// but for its first part, and queries.
-    fn secrets(&self) -> Vec<&str> {
+    /// but for its first part, and queries; also as they are decoded.
+    fn secrets(&self) -> Vec<Cow<'_, str>> {
         let split = |text: &'_ str| -> (usize, usize) {
             let at = text.find('?').unwrap_or(text.len());
             (at, (at + 1).min(text.len()))
@@ -354,7 +357,10 @@ impl ConnectTarget {
             .chain(parts)
             .filter(|part| part.len() >= SECRET_LEN_MIN);
         let all = [&self.name[..], &self.name[..name_end]].into_iter();
-        all.chain(queries).chain(long).collect()
+        let plain = all.chain(queries).chain(long);
+        plain
+            .flat_map(|secret| [Cow::Borrowed(secret), percent_decoded(secret).into()])
+            .collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where a stream is found: `app/name`, and the query beside it.
 
+use crate::text::query_start;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -187,18 +188,13 @@ impl StreamPath {
     }
 }
 
-/// A question mark as encoders write it that take a name with its query for a name alone.
-const ENCODED_QUESTION_MARKS: [&str; 2] = ["%3F", "%3f"];
-
 /// Cuts the query off an app or a name; `None` if it has none. Where an encoder has made `%3F` of the
 /// question mark and left no `=` and `&` as they were, it has encoded the query as well: that is undone, so
 /// that the query is as it was before.
 pub fn split_at_query(text: &str) -> Option<(&str, Cow<'_, str>)> {
-    let plain = text.find('?').map(|at| (at, "?"));
-    let encoded = ENCODED_QUESTION_MARKS.map(|mark| text.find(mark).map(|at| (at, mark)));
-    let (at, mark) = encoded.into_iter().chain([plain]).flatten().min()?;
-    let query = &text[at + mark.len()..];
-    let query = match mark == "?" || query.contains(['=', '&']) {
+    let (at, mark_len) = query_start(text)?;
+    let query = &text[at + mark_len..];
+    let query = match mark_len == 1 || query.contains(['=', '&']) {
         true => Cow::Borrowed(query),
         false => Cow::Owned(percent_decoded(query)),
     };
@@ -233,7 +229,7 @@ fn bare_name(name: &str) -> &str {
 }
 
 /// Undoes percent sequences such as `%41` where they are UTF-8; all others stay as they are.
-fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {
@@ -327,6 +323,12 @@ mod tests {
             ("cam%3F", "token=s3cret", Ok("cam")),
             ("cam%3f", "%3Ftoken=s3cret", Ok("cam")),
             ("cam%3Fuser=u&", "token=s3cret", Ok("cam")),
+            // A question mark is missing.
+            ("live", "a&token=s3cret", Ok("live/a")),
+            ("live", "a&user=u&token=s3cret", Ok("live/a")),
+            ("live", "a%26token%3Ds3cret", Ok("live/a")),
+            ("live&pass=s3cret", "a", Ok("live/a")),
+            ("live", "a&b=c", Ok("live/a&b=c")),
             ("live", "%2e%2E", Err(Error::DotSegment)),
             ("live", "a%00b", Err(Error::ControlCharacter)),
             ("live", "%2F", Ok("live")),
@@ -411,6 +413,10 @@ mod tests {
             (odd.query("x").as_deref(), odd.query("y").as_deref()),
             (Some("%zz%4"), Some("%+1"))
         );
+        for name in ["cam&a=1&token=s3cret", "cam%26token%3Ds3cret"] {
+            let path = StreamPath::new("live", name).unwrap();
+            assert_eq!(path.query("token").as_deref(), Some("s3cret"), "{name}");
+        }
         let open = StreamPath::new("cam?", "token=s3cret").unwrap();
         assert_eq!(open.query("token").as_deref(), Some("s3cret"));
         assert_eq!((open.app.as_str(), open.name.as_str()), ("cam", ""));

@@ -8,7 +8,8 @@ use crate::log;
 use crate::log::RateLimit;
 use crate::notify::{NotifyClient, NotifyQuestion, NotifyRefusal, NotifyStream, Verdict};
 use crate::rtmp::session::RequestDetails;
-use crate::rtmp::stream_key::{self, StreamPath};
+use crate::rtmp::stream_key::{self, StreamKey, StreamPath};
+use crate::text::HIDDEN;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -56,6 +57,20 @@ enum Refused {
     Notify(NotifyRefusal),
 }
 
+impl Refused {
+    /// The stream, as it may be shown: where services of -notify are asked, a name may be a secret
+    /// that they know.
+    fn shown_key(&self, key: &StreamKey) -> String {
+        match self {
+            Refused::Auth(_) => key.as_str().to_owned(),
+            Refused::Notify(_) => match key.as_str().rsplit_once('/') {
+                Some((app, _)) => format!("{app}/{HIDDEN}"),
+                None => HIDDEN.to_owned(),
+            },
+        }
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
@@ -80,12 +95,13 @@ pub(super) fn check(
     let AccessRequest { action, path, .. } = *request;
     decide(context, addr, request).map_err(|refused| {
         context.counters.auth_failures.add(1);
+        let key = refused.shown_key(&path.key);
         if let Some(more) = DENIALS.pass() {
-            log!(Warn, "access denied"; conn_id = conn_id, peer_addr = addr, stream_key = path.key,
+            log!(Warn, "access denied"; conn_id = conn_id, peer_addr = addr, stream_key = key,
                 action = action.name(), error = refused, suppressed = more);
         }
         if context.pacing.may_tell_of_denial(addr.ip(), Instant::now()) {
-            let event = events::auth_failed(conn_id, &path.key, action, &refused);
+            let event = events::auth_failed(conn_id, &key, action, &refused);
             context.hooks.fire(event);
         }
         AccessDenied

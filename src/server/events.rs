@@ -54,13 +54,11 @@ pub(super) fn play_stopped(play: PlayInfo, duration: Duration) -> Event {
 /// A client was not let in.
 pub(super) fn auth_failed(
     conn_id: &str,
-    key: &StreamKey,
+    key: &str,
     action: Action,
     denied: &impl Display,
 ) -> Event {
-    let event = Event::new(EventKind::AuthFailed)
-        .on(conn_id)
-        .of(key.as_str());
+    let event = Event::new(EventKind::AuthFailed).on(conn_id).of(key);
     event
         .with("action", action.name())
         .with("error", denied.to_string())

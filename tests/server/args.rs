@@ -232,6 +232,8 @@ fn what_is_wrong_is_named_without_its_secrets() {
         ("-pull h//app/hunter2?t=1", "must begin with rtmp://"),
         ("-grace 1s rtmp://u:hunter2@h/app/hunter2?hunter2", "is not a flag"),
         ("-rtmp://u:hunter2@h/app/hunter2?hunter2", "unknown flag"),
+        ("-http-origin https://u:hunter2@h", "-http-origin \"https://***@h\": must be"),
+        ("-log-level rtmp://h/app/hunter2?hunter2", "-log-level"),
     ];
     for (line, want) in rows {
         let error = run(line).expect_err(line);

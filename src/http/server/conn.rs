@@ -14,6 +14,7 @@ use crate::log::RateLimit;
 use crate::net::{AcceptError, Admit, SharedSocket, Socket};
 use crate::sync::{self, WaitGroup};
 use crate::sys;
+use crate::text;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -201,7 +202,7 @@ impl HttpConn<'_> {
             return None;
         }
         let response = self.handler.answer(&request);
-        log!(Debug, "HTTP request"; peer_addr = self.peer, path = request.path, status = response.status);
+        log!(Debug, "HTTP request"; peer_addr = self.peer, path = text::shown_path(&request.path), status = response.status);
         let whole = matches!(
             response.body,
             ResponseBody::Whole(_) | ResponseBody::Shared(_) | ResponseBody::None

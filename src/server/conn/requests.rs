@@ -11,7 +11,7 @@ use crate::rtmp::command::HOPS_MAX;
 use crate::rtmp::session::StreamRequest;
 use crate::rtmp::status::code;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
-use crate::server::access::{self, AccessDenied, AccessRequest, Client};
+use crate::server::access::{self, AccessDenied, AccessRequest, Admitted, Client};
 use crate::server::active::{Active, Playing};
 use crate::server::events::{self, PlayInfo};
 use crate::server::notified;
@@ -114,26 +114,27 @@ impl Conn<'_> {
 
     /// Publishes or plays what is asked for, or refuses it.
     pub(super) fn begin(&mut self, action: Action, request: &StreamRequest) -> Result<(), Error> {
-        let checked = self.check(action, request);
-        let begun = checked.and_then(|path| {
-            match action {
-                Action::Publish => self.publish(request, &path)?,
-                Action::Play => self.play(request, &path)?,
-            }
-            self.note_session(action, request, &path.key);
-            Ok(())
-        });
-        match begun {
+        let (path, waited) = match self.check(action, request) {
+            Ok(Admitted {
+                renamed, waited, ..
+            }) => (renamed.unwrap_or_else(|| request.path.clone()), waited),
+            Err(why) => return self.refuse(action, request, &request.path, why),
+        };
+        match self.start(action, request, &path, waited) {
             Ok(()) => Ok(()),
-            Err(NotBegun::Refused(why)) => self.refuse(action, request, why),
+            Err(NotBegun::Refused(why)) => self.refuse(action, request, &path, why),
             Err(NotBegun::Over(error)) => Err(error),
         }
     }
 
-    /// What holds for both actions; the stream that it is about comes back.
-    fn check(&mut self, action: Action, request: &StreamRequest) -> Result<StreamPath, NotBegun> {
+    /// Whether the client may do what it asks for.
+    fn check(
+        &mut self,
+        action: Action,
+        request: &StreamRequest,
+    ) -> Result<Admitted, RequestRefusal> {
         if self.is_loop() {
-            return Err(RequestRefusal::Loop.into());
+            return Err(RequestRefusal::Loop);
         }
         let access = AccessRequest {
             action,
@@ -143,21 +144,31 @@ impl Conn<'_> {
             stream: &described(&request.path),
             answer: Answer::New,
         };
-        let admitted = access::check(self.context, &self.client(), &access);
-        let admitted = admitted.map_err(RequestRefusal::from)?;
-        let path = admitted.renamed.unwrap_or_else(|| request.path.clone());
-        if !self
-            .context
-            .pacing
-            .may_begin(action, &path.key, &mut self.pace)
-        {
+        Ok(access::check(self.context, &self.client(), &access)?)
+    }
+
+    /// What the client may do begins: `path` is the stream as it is called here.
+    fn start(
+        &mut self,
+        action: Action,
+        request: &StreamRequest,
+        path: &StreamPath,
+        waited: bool,
+    ) -> Result<(), NotBegun> {
+        let pacing = &self.context.pacing;
+        if !pacing.may_begin(action, &path.key, &mut self.pace) {
             return Err(RequestRefusal::TooOften.into());
         }
-        if admitted.waited {
+        if waited {
             // A client that has left would take the stream from one that is there.
             self.connection.check_open()?;
         }
-        Ok(path)
+        match action {
+            Action::Publish => self.publish(request, path)?,
+            Action::Play => self.play(request, path)?,
+        }
+        self.note_session(action, request, &path.key);
+        Ok(())
     }
 
     /// Has the services of -notify told of the end of what begins now.
@@ -238,37 +249,38 @@ impl Conn<'_> {
         Ok(self.set_active(*stream, Active::Playing(playing))?)
     }
 
-    /// Tells the log and the client why a request is refused.
+    /// Tells the log and the client why a request is refused. The log gets the name by which the stream
+    /// is called here, since the other one may be a secret; the client gets its own.
     fn refuse(
         &mut self,
         action: Action,
         request: &StreamRequest,
+        path: &StreamPath,
         why: RequestRefusal,
     ) -> Result<(), Error> {
-        let (code, text) = why.answer(action, &request.name);
         match why {
             // The log was told why.
             RequestRefusal::Denied => {}
-            RequestRefusal::Loop => self.tell_of_loop(request),
+            RequestRefusal::Loop => {
+                let hops = self.via.len();
+                refusals::tell_of_loop(self.context, &self.client(), &path.key, hops);
+            }
             RequestRefusal::Pull(full) => {
-                refusals::tell_of_pull(self.context, &self.client(), &request.path.key, full);
+                refusals::tell_of_pull(self.context, &self.client(), &path.key, full);
             }
             RequestRefusal::TooOften
             | RequestRefusal::NoRoom
             | RequestRefusal::InUse
             | RequestRefusal::NotFound => {
-                self.tell_of_refusal(Some(&request.path.key), code, &text);
+                let (code, text) = why.answer(action, &path.name);
+                self.tell_of_refusal(Some(&path.key), code, &text);
             }
         }
+        let (code, text) = why.answer(action, &request.name);
         let mut events = Vec::new();
         self.session
             .reject(request.stream, code, &text, &mut events);
         events.into_iter().try_for_each(|event| self.act(event))
-    }
-
-    fn tell_of_loop(&self, request: &StreamRequest) {
-        let hops = self.via.len();
-        refusals::tell_of_loop(self.context, &self.client(), &request.path.key, hops);
     }
 
     /// Which tracks a player gets: one that knows nothing of several would take a second one's

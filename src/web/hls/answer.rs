@@ -10,7 +10,7 @@ use crate::http::server::{HttpRequest, Method, Response};
 use crate::log;
 use crate::log::RateLimit;
 use crate::media::hls::{Reply, Resource};
-use crate::rtmp::stream_key::StreamPath;
+use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::web::host::{Access, PlayRefusal, WebConnection};
 use crate::web::refusal::{error, not_found};
 use std::sync::Arc;
@@ -272,14 +272,14 @@ fn packaged(
     };
     found.map_err(|why| match why {
         NotPackaged::NotFound => not_found(),
-        NotPackaged::Busy => busy(path, "too many streams"),
+        NotPackaged::Busy => busy(&key, "too many streams"),
     })
 }
 
 /// There is no room.
-fn busy(path: &StreamPath, what: &str) -> Response {
+fn busy(key: &StreamKey, what: &str) -> Response {
     if let Some(more) = REFUSALS.pass() {
-        log!(Warn, "HLS refused"; stream_key = path.key, error = what, suppressed = more);
+        log!(Warn, "HLS refused"; stream_key = key, error = what, suppressed = more);
     }
     error(503, what)
 }
