@@ -227,9 +227,9 @@ impl Content {
     }
 }
 
-/// What follows a composition time, which is three bytes; all of a body that is too short for one.
+/// What follows a composition time, which is three bytes; nothing of a body that is too short for one.
 fn behind_time(body: &[u8]) -> &[u8] {
-    body.get(3..).unwrap_or(body)
+    body.get(3..).unwrap_or_default()
 }
 
 /// The frame type that carries a command instead of a picture.
@@ -410,7 +410,7 @@ mod tests {
     #[test]
     fn what_has_nothing_behind_its_front_is_empty() {
         let (audio, video) = (MessageType::AUDIO, MessageType::VIDEO);
-        let rows: [(MessageType, &[u8], Content); 24] = [
+        let rows: [(MessageType, &[u8], Content); 27] = [
             (video, &[0x17, 0, 0, 0, 0], Content::Header),
             (video, &[0x17, 1, 0, 0, 0], Content::Keyframe),
             (video, &[0x27, 1, 0, 0, 0], Content::Frame),
@@ -418,6 +418,9 @@ mod tests {
             (video, &[0x1c, 0, 0, 0, 0], Content::Header),
             (video, &[0x1c, 1, 0, 0, 0], Content::Keyframe),
             (video, &[0x12], Content::Keyframe),
+            (video, &[0x17, 0, 0, 0], Content::Empty),
+            (video, &[0x17, 1, 0], Content::Empty),
+            (video, b"\xa1hvc1\0", Content::Empty),
             (video, b"\x90avc1", Content::Header),
             (video, b"\x90hvc1", Content::Header),
             (video, b"\x90av01", Content::Header),
