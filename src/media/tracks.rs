@@ -173,7 +173,9 @@ impl TrackReader {
             }
             _ => {}
         }
-        let Some(format) = SampleFormat::new(part.codec) else {
+        // No container has sound in a track of pictures.
+        let format = SampleFormat::new(part.codec);
+        let Some(format) = format.filter(|format| format.medium() == part.track.medium) else {
             if !matches!(&self.state, ConfigState::Unsupported(codec) if *codec == part.codec) {
                 self.state = ConfigState::Unsupported(part.codec);
                 out.push(TrackEvent::Unsupported(part.track, part.codec));

@@ -138,6 +138,7 @@ fn configurations_come_and_change() {
         (format!("{vp9} v:a176703039aa v:9176703039824983420013f00b3606 v:a176703039aa"), "KSS", "a size in the keyframe"),
         (mp3, "KSSCS", "stereo after mono"),
         ("v:22aabb v:22aabb a:72aa".to_owned(), "UU", "codecs without a place, said once each"),
+        ("v:906d7034611210 v:a16d703461aa a:906176633101 a:9161766331aa".to_owned(), "UU", "sound among pictures, and pictures among sounds"),
         (format!("{AVC} {frame} v:22aabb {frame} {AVC} {frame}"), "KSUKS", "another codec in between"),
         (format!("{AVC} v:946176633102 {frame}"), "KS", "metadata that is none"),
         ("a:904f707573 a:914f707573fc01".to_owned(), "KS", "an empty OpusHead"),
