@@ -111,9 +111,12 @@ impl PendingFile {
         if self.tracks.known().next().is_none() {
             return Verdict::Flv("no track has a configuration".to_owned());
         }
-        match self.tracks.unreadable() {
-            Some(codec) => Verdict::Flv(unreadable(codec)),
-            None => Verdict::Mp4,
+        if let Some(codec) = self.tracks.unreadable() {
+            return Verdict::Flv(unreadable(codec));
+        }
+        match self.held.iter().all(|held| held.samples.is_empty()) {
+            true => Verdict::Flv("no track has a frame".to_owned()),
+            false => Verdict::Mp4,
         }
     }
 

@@ -17,7 +17,7 @@ const OTHER_AVC: &str = "video @0 17 00 00 00 00 01 42 c0 0d ff e1 00 17 67 42 c
 const AAC: &str = "audio @0 af 00 12 10 56 e5 00; ";
 
 /// Messages by words: k keyframe, p picture, a AAC, m MP3, M MP3 in stereo, o Opus of track 1, g
-/// G.711, s Sorenson, and the time; H and h AVC headers, e one without parameter sets, w one with a wrong
+/// G.711, s Sorenson, u a packet of a type that no specification has, and the time; H and h AVC headers, e one without parameter sets, w one with a wrong
 /// length, A an AAC header, n one without a configuration, D metadata that announces
 /// sound and pictures, c colours.
 fn sent(words: &str) -> Vec<Message> {
@@ -44,6 +44,7 @@ fn sent(words: &str) -> Vec<Message> {
             }
             "g" => "audio @0 72 01 02",
             "s" => "video @0 22 01 02",
+            "u" => "video @0 aa 61 76 63 31 01",
             other => panic!("no word {other}"),
         };
         at(messages(text).remove(0), time)
@@ -106,6 +107,7 @@ fn every_stream_has_its_files() {
         ("H A k0 a5 o6 p40 o26 k80 a85 o86", 0.0, "mp4 v2 s1 s2; mp4 v1 s1 s1", "a second sound that is late"),
         ("H k0 p40 A a45 a68", 0.0, "mp4 v2 s2", "sound that is late, and no keyframe behind it"),
         ("A a0 a23 o30 a46 o50 a69", 0.0, "mp4 s2 s1; mp4 s2 s1", "a second sound that is late, and no pictures"),
+        ("A u0 u40", 0.0, "flv 3 (no track has a frame)", "nothing that MP4 has a place for"),
         ("s0 a5 s40", 0.0, "flv 3 (MP4 has no place for H263)", "a codec without a place"),
         ("H A k0 a5 g28 p40", 0.0, "mp4 v2 s1", "one that comes late, and no keyframe behind it"),
         ("H A k0 a5 g28 p40 k80 g90 k120", 0.0, "mp4 v2 s1; flv 5 (MP4 has no place for G711A)", "one that comes late"),
