@@ -223,6 +223,11 @@ impl Intake {
         self.0.memory.budget()
     }
 
+    /// Whether more may come than what waits.
+    pub fn is_open(&self) -> bool {
+        self.0.lock().state == FeedState::Open
+    }
+
     /// The memory that what waits takes, in bytes.
     pub fn waiting_bytes(&self) -> usize {
         self.0.lock().bytes

@@ -134,7 +134,9 @@ impl<'a> RecordingWriter<'a> {
                     self.flush().or_else(|failure| self.give_up(failure))?;
                     self.count_memory(memory)
                         .or_else(|failure| self.give_up(failure))?;
-                    thread::sleep(GATHER);
+                    if intake.is_open() {
+                        thread::sleep(GATHER);
+                    }
                 }
                 Taken::Nothing => self.flush().or_else(|failure| self.give_up(failure))?,
                 Taken::Ended => return Ok(()),
