@@ -11,7 +11,7 @@ PREFIX ?= /usr/local
 BIN_DIR = $(PREFIX)/bin
 UNIT_DIR = $(PREFIX)/lib/systemd/system
 
-.PHONY: build run test check interop systemd bench tools install uninstall
+.PHONY: build run test check interop systemd bench fuzz tools install uninstall
 
 # The server as one file that needs no other.
 build:
@@ -69,6 +69,11 @@ systemd: build
 # http-hls series.
 bench:
 	cargo bench --bench bench -- $(ARGS)
+
+# Feeds the readers of everything that comes from outside with what coverage finds interesting, each for
+# FUZZ_SECONDS; ARGS picks some of them. Needs a nightly toolchain with cargo-fuzz, and says so.
+fuzz:
+	@tests/fuzz/run.sh $(ARGS)
 
 # The programs that the tests run, if they are missing.
 tools:

@@ -207,6 +207,13 @@ fn nothing_is_depended_upon() {
     let found = dependencies(&read(&root().join("Cargo.toml")));
     let only = ("dev-dependencies".to_owned(), "proptest".to_owned());
     assert_eq!(found, [only], "Cargo.toml: dependencies");
+    // What fuzzing needs is in a package of its own, of which the server and its tests know nothing.
+    let manifest = read(&root().join("tests/fuzz/Cargo.toml"));
+    let found = dependencies(&manifest);
+    let names: Vec<&str> = found.iter().map(|(_, name)| name.as_str()).collect();
+    let known = ["libfuzzer-sys", "peak_alloc", "rtmp-server"];
+    assert_eq!(names, known, "tests/fuzz/Cargo.toml: dependencies");
+    assert!(manifest.contains("\n[workspace]\n"));
 }
 
 /// The lines of a text that are indented by this much, with what they stand out from.

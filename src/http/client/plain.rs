@@ -2,7 +2,7 @@
 
 use super::error::PostError;
 use super::post::{Method, Post};
-use super::reply::{self, Reply};
+use super::reply::Reply;
 use crate::awake;
 use crate::http::HttpUrl;
 use crate::http::Timed;
@@ -23,7 +23,7 @@ pub(super) fn post(url: &HttpUrl, post: &Post, end: Instant) -> Result<Reply, Po
         return Err(PostError::TimedOut);
     }
     // A server that did not read all of it may have answered nevertheless.
-    let reply = reply::read(&mut BufReader::new(timed));
+    let reply = Reply::read(&mut BufReader::new(timed));
     match (reply, sent) {
         (Err(PostError::Closed | PostError::Io(_)), Err(error)) => Err(PostError::Io(error)),
         (reply, _) => reply,

@@ -34,33 +34,35 @@ enum BodyEnd {
     UntilClose,
 }
 
-/// Reads one reply to a POST; interim ones (1xx) are passed over.
-///
-/// # Errors
-///
-/// Any [`PostError`] that a reply can cause: the connection is of no use any more.
-pub(super) fn read(input: &mut impl BufRead) -> Result<Reply, PostError> {
-    let mut left = HEAD_LEN_MAX;
-    loop {
-        let Head {
-            status,
-            body_end,
-            location,
-        } = read_head(input, &mut left)?;
-        if status < 200 {
-            continue;
+impl Reply {
+    /// Reads one reply to a POST; interim ones (1xx) are passed over.
+    ///
+    /// # Errors
+    ///
+    /// Any [`PostError`] that a reply can cause: the connection is of no use any more.
+    pub fn read(input: &mut impl BufRead) -> Result<Reply, PostError> {
+        let mut left = HEAD_LEN_MAX;
+        loop {
+            let Head {
+                status,
+                body_end,
+                location,
+            } = read_head(input, &mut left)?;
+            if status < 200 {
+                continue;
+            }
+            let body = match (status, body_end) {
+                (204 | 304, _) => Vec::new(),
+                (_, BodyEnd::Length(len)) => read_sized(input, len)?,
+                (_, BodyEnd::Chunked) => read_chunks(input)?,
+                (_, BodyEnd::UntilClose) => read_rest(input)?,
+            };
+            return Ok(Reply {
+                status,
+                location,
+                body,
+            });
         }
-        let body = match (status, body_end) {
-            (204 | 304, _) => Vec::new(),
-            (_, BodyEnd::Length(len)) => read_sized(input, len)?,
-            (_, BodyEnd::Chunked) => read_chunks(input)?,
-            (_, BodyEnd::UntilClose) => read_rest(input)?,
-        };
-        return Ok(Reply {
-            status,
-            location,
-            body,
-        });
     }
 }
 
@@ -183,7 +185,7 @@ mod tests {
     const OK: &str = "HTTP/1.1 200 OK\r\n";
 
     fn read_all(mut bytes: &[u8]) -> Result<(u16, String), String> {
-        let reply = read(&mut bytes).map_err(|error| error.to_string())?;
+        let reply = Reply::read(&mut bytes).map_err(|error| error.to_string())?;
         let body = String::from_utf8_lossy(&reply.body).into_owned();
         Ok((reply.status, body))
     }
@@ -225,7 +227,7 @@ mod tests {
             assert_eq!(read_all(text.as_bytes()), want, "{text}");
             // The same, from a transport that yields one byte at a time.
             let mut slow = io::BufReader::with_capacity(1, text.as_bytes());
-            assert_eq!(read(&mut slow).unwrap().status, status, "{text}");
+            assert_eq!(Reply::read(&mut slow).unwrap().status, status, "{text}");
         }
     }
 

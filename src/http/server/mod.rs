@@ -15,7 +15,7 @@ mod state;
 
 pub use body::{BodyStream, Piece, StreamFraming};
 pub(crate) use host::{HostNames, name_of};
-pub use request::{HttpRequest, Method, USER_AGENT_LEN_MAX};
+pub use request::{HttpRequest, Method, RequestError, USER_AGENT_LEN_MAX};
 pub use response::{LiveBody, LiveConnection, LiveEnd, Response};
 pub use settings::{HttpHeaders, HttpLimits, HttpSettings};
 pub use state::{Ends, Handler, NoRoom, Service};

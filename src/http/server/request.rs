@@ -51,7 +51,7 @@ pub struct HttpRequest {
 
 /// Why a request cannot be read.
 #[derive(Debug)]
-pub(crate) enum RequestError {
+pub enum RequestError {
     /// The client is gone, or the transport failed.
     Closed,
     /// The request did not arrive in time.
@@ -72,7 +72,7 @@ pub(crate) enum RequestError {
 
 impl RequestError {
     /// The status and the text of the response; `None`: the client is gone.
-    pub(crate) fn answer(&self) -> Option<(u16, &'static str)> {
+    pub fn answer(&self) -> Option<(u16, &'static str)> {
         match self {
             RequestError::Closed => None,
             RequestError::TimedOut => Some((408, "request took too long")),
@@ -110,7 +110,7 @@ impl HttpRequest {
     /// # Errors
     ///
     /// Any [`RequestError`]: the connection is of no use any more.
-    pub(crate) fn read(
+    pub fn read(
         input: &mut impl BufRead,
         limits: &HttpLimits,
     ) -> Result<HttpRequest, RequestError> {

@@ -1,9 +1,9 @@
 //! What a stream does that is not steady.
 
-use super::listener::{Listener, START_MS};
 use super::stream::{
     aac_header, avc_header, of_track, other_avc_header, picture, sound, sound_ms, steady,
 };
+use crate::support::readers::listener::{Listener, START_MS};
 use crate::support::readers::mp4_reader::Movie;
 use crate::support::readers::playlist_reader::SECOND;
 use rtmp_server::media::hls::{MEMORY_MAX, Reload, Reply};

@@ -1,9 +1,9 @@
 //! Playlists of `testdata/hls`, to the letter.
 
-use super::listener::{Listener, SETTINGS, START_MS, names};
 use super::stream::{
     aac_header, avc_header, of_track, other_avc_header, picture, sound, sound_ms, steady,
 };
+use crate::support::readers::listener::{Listener, SETTINGS, START_MS, names};
 use rtmp_server::media::hls::{Packager, Reload, Reply};
 use rtmp_server::rtmp::Message;
 use std::path::Path;

@@ -3,7 +3,6 @@
 
 mod breaks;
 mod golden;
-mod listener;
 mod random;
 mod real;
 mod stream;

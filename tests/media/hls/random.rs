@@ -1,8 +1,8 @@
 //! Random streams: whatever they do, playlists are strict, and what was sent is in the segments, in
 //! order, once, and at its time.
 
-use super::listener::{Listener, SETTINGS, START_MS, names};
 use super::stream::{aac_header, avc_header, other_avc_header, picture, sound, sound_ms};
+use crate::support::readers::listener::{Listener, SETTINGS, START_MS, names};
 use proptest::prelude::*;
 use rtmp_server::media::hls::{Packager, Reload};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};

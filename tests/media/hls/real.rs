@@ -1,6 +1,6 @@
 //! What ffmpeg encodes, cut here: ffmpeg decodes the segments without a word.
 
-use super::listener::Listener;
+use crate::support::readers::listener::Listener;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use std::process::Command;
 

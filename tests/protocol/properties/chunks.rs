@@ -1,7 +1,8 @@
 //! Any messages through chunks of any size, cut anywhere.
 
-use super::{cases, strict, writer};
+use super::{cases, writer};
 use crate::support::notation;
+use crate::support::readers::strict_chunks as strict;
 use proptest::prelude::*;
 use rtmp_server::rtmp::chunk::{ChunkStreamId, Decoder, Encoder, Error};
 use rtmp_server::rtmp::control::Control;

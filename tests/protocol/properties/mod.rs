@@ -5,7 +5,6 @@ mod amf;
 mod chunks;
 mod noise;
 mod proxy;
-mod strict;
 mod writer;
 
 use proptest::prelude::ProptestConfig;

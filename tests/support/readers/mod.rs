@@ -3,5 +3,7 @@
 
 pub mod flv;
 pub mod flv_file;
+pub mod listener;
 pub mod mp4_reader;
 pub mod playlist_reader;
+pub mod strict_chunks;

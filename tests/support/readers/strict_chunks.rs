@@ -107,9 +107,8 @@ impl Strict<'_> {
             }
         }
         if now.kind == 1 {
-            self.chunk_size = payload
-                .iter()
-                .fold(0, |size, byte| size << 8 | usize::from(*byte));
+            let size = payload.iter().take(4);
+            self.chunk_size = size.fold(0, |size, byte| size << 8 | usize::from(*byte));
         }
         Ok(Message {
             timestamp: Timestamp(now.time),
