@@ -9,7 +9,8 @@ use crate::rtmp::{Message, StreamId};
 use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;
 
-/// An item in the queue, and what it cost when it came there: batches can grow later.
+/// An item in the queue, and what it cost when it came there: batches can grow later. The queue holds
+/// it by a pointer, since the places of all that may wait are allocated with it.
 pub(super) struct QueuedItem {
     pub(super) item: Item,
     pub(super) weight: Weight,
@@ -54,7 +55,7 @@ impl Item {
         };
         Weight {
             items: 1,
-            bytes: size_of::<Item>() + bytes,
+            bytes: size_of::<QueuedItem>() + bytes,
             replies,
         }
     }
@@ -76,6 +77,9 @@ impl SubAssign for Weight {
     }
 }
 
+/// Bytes that a piece may be longer than [`PIECE_LEN`], mostly.
+const HEADROOM: usize = 8 << 10;
+
 /// How far messages are made into bytes.
 #[derive(Debug)]
 pub(super) struct Encoding {
@@ -95,6 +99,17 @@ impl Encoding {
         }
     }
 
+    /// About as many bytes as the next piece will have, all of `messages` or a part of them. Memory that
+    /// grows step by step leaves pieces of every size behind.
+    fn piece_len(messages: &[Message]) -> usize {
+        let len = |message: &Message| message.payload.len() + message.payload.len() / 64 + 32;
+        messages
+            .iter()
+            .map(len)
+            .sum::<usize>()
+            .min(PIECE_LEN + HEADROOM)
+    }
+
     /// Appends bytes to `out` until it holds a piece of [`PIECE_LEN`].
     pub(super) fn append_piece(
         &mut self,
@@ -102,6 +117,9 @@ impl Encoding {
         messages: &[Message],
         out: &mut Vec<u8>,
     ) -> Progress {
+        if out.is_empty() {
+            out.reserve(Self::piece_len(&messages[self.next..]));
+        }
         loop {
             if let Some(body) = &mut self.body
                 && body.append(out, PIECE_LEN) == Progress::More

@@ -46,7 +46,7 @@ struct Sent {
 pub struct Outbox {
     egress: Mutex<Egress>,
     transport: Arc<dyn Transport>,
-    queue: SyncSender<QueuedItem>,
+    queue: SyncSender<Box<QueuedItem>>,
     kind: PeerKind,
     sent: Sent,
     /// The counters of the whole server.
@@ -62,7 +62,7 @@ impl Outbox {
         framing: Framing,
         counters: Arc<Counters>,
         budget: Arc<Budget>,
-    ) -> (Arc<Outbox>, Receiver<QueuedItem>) {
+    ) -> (Arc<Outbox>, Receiver<Box<QueuedItem>>) {
         let (queue, items) = sync_channel(kind.queue_messages());
         let egress = Egress {
             framing,
@@ -407,7 +407,7 @@ impl Outbox {
 
     fn enqueue(&self, egress: &mut Egress, item: Item) -> Offer {
         let weight = item.weight();
-        match self.queue.try_send(QueuedItem { item, weight }) {
+        match self.queue.try_send(Box::new(QueuedItem { item, weight })) {
             Ok(()) => {
                 egress.waiting += weight;
                 Offer::Queued

@@ -22,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub struct Writer {
     outbox: Weak<Outbox>,
     transport: Arc<dyn Transport>,
-    items: Receiver<QueuedItem>,
+    items: Receiver<Box<QueuedItem>>,
 }
 
 /// Why a writer has nothing more to send.
@@ -129,7 +129,11 @@ impl Writer {
     }
 
     /// Sends an item and all that is behind it. `Some`: the connection closes.
-    fn send_waiting(&self, item: QueuedItem, socket: &mut impl Write) -> io::Result<Option<Done>> {
+    fn send_waiting(
+        &self,
+        item: Box<QueuedItem>,
+        socket: &mut impl Write,
+    ) -> io::Result<Option<Done>> {
         // Given back when the queue runs dry: most viewers never need it again.
         let mut piece = Vec::new();
         let mut next = Some(item);
@@ -147,13 +151,14 @@ impl Writer {
     /// of the closing messages, if it is their turn.
     fn send_some(
         &self,
-        item: QueuedItem,
+        item: Box<QueuedItem>,
         piece: &mut Vec<u8>,
         socket: &mut impl Write,
     ) -> io::Result<Option<Vec<u8>>> {
         let mut finished = Weight::default();
         let mut next = Some(item);
-        while let Some(QueuedItem { item, weight }) = next.take() {
+        while let Some(queued) = next.take() {
+            let QueuedItem { item, weight } = *queued;
             finished += weight;
             self.take(item, piece, socket)?;
             let more = piece.len() < PIECE_LEN;

@@ -13,9 +13,8 @@ use std::sync::Arc;
 const HEADER_LEN_MAX: usize = 18;
 
 /// What a chunk stream keeps allocated between messages of media, in bytes; between others, which
-/// are rarer and smaller, it is less.
+/// are rare, it keeps nothing.
 const BUFFER_KEPT_MAX: usize = 256 << 10;
-const SMALL_BUFFER_KEPT_MAX: usize = 4 << 10;
 
 /// What all chunk streams keep allocated between messages, in bytes.
 const BUFFERS_KEPT_MAX: usize = 512 << 10;
@@ -383,7 +382,7 @@ impl Decoder {
         let payload: Arc<[u8]> = whole.unwrap_or(&gathered).into();
         let kept_max = match stream.header.kind {
             MessageType::AUDIO | MessageType::VIDEO | MessageType::AGGREGATE => BUFFER_KEPT_MAX,
-            _ => SMALL_BUFFER_KEPT_MAX,
+            _ => 0,
         };
         if gathered.capacity() <= kept_max {
             gathered.clear();

@@ -61,11 +61,11 @@ pub enum SessionEvent {
     },
     /// The client wants to publish: answer with [`Session::accept`](super::Session::accept) or
     /// [`Session::reject`](super::Session::reject).
-    Publish(StreamRequest),
+    Publish(Box<StreamRequest>),
     /// The client began the publication on this stream again; its times may start from 0.
     PublishedAgain(StreamId),
     /// The client wants to play: answer the same way.
-    Play(StreamRequest),
+    Play(Box<StreamRequest>),
     /// The client's publication or playback on this stream is over, as it wished.
     Ended(StreamId),
     /// Audio, video or data of the publication on its message stream.
@@ -83,3 +83,6 @@ pub enum SessionEvent {
     /// A command that cannot be read, which has no effect either.
     Unreadable(command::Error),
 }
+
+// Each connection has room for some of them.
+const _: () = assert!(size_of::<SessionEvent>() <= 96);

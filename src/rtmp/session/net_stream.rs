@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum NetStreamState {
     Idle,
-    PublishRequested(NamedStream),
-    Publishing(NamedStream),
-    PlayRequested(NamedStream, PlayReset),
-    Playing(NamedStream),
+    PublishRequested(Box<NamedStream>),
+    Publishing(Box<NamedStream>),
+    PlayRequested(Box<NamedStream>, PlayReset),
+    Playing(Box<NamedStream>),
 }
 
 impl NetStreamState {
@@ -37,11 +37,11 @@ pub(super) struct NamedStream {
 }
 
 impl NamedStream {
-    fn new(request: &StreamRequest) -> NamedStream {
-        NamedStream {
+    fn new(request: &StreamRequest) -> Box<NamedStream> {
+        Box::new(NamedStream {
             name: request.name.clone(),
             key: request.path.key.clone(),
-        }
+        })
     }
 }
 
@@ -290,7 +290,7 @@ impl NetStream<'_> {
                     self.stream,
                     NetStreamState::PublishRequested(NamedStream::new(&request)),
                 );
-                self.out.push(SessionEvent::Publish(request));
+                self.out.push(SessionEvent::Publish(Box::new(request)));
             }
         }
     }
@@ -317,7 +317,7 @@ impl NetStream<'_> {
         self.end(self.stream);
         let role = NetStreamState::PlayRequested(NamedStream::new(&request), reset == Some(true));
         self.streams.insert(self.stream, role);
-        self.out.push(SessionEvent::Play(request));
+        self.out.push(SessionEvent::Play(Box::new(request)));
     }
 
     fn playing(&self) -> Option<&str> {

@@ -26,6 +26,9 @@ use std::time::Instant;
 static DENIALS: RateLimit = flood_limit();
 static DEVIATIONS: RateLimit = flood_limit();
 
+/// How many events there is room for between two messages: few follow from most.
+const EVENTS_KEPT_MAX: usize = 4;
+
 /// A client that has shaken hands, seen from its connection's reader thread.
 pub(super) struct Conn<'a> {
     pub(super) context: &'a Context,
@@ -105,6 +108,7 @@ impl<'a> Side<'a> for Conn<'a> {
         for event in events.drain(..) {
             self.act(event)?;
         }
+        events.shrink_to(EVENTS_KEPT_MAX);
         self.events = events;
         Ok(())
     }
