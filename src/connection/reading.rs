@@ -16,7 +16,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 /// Bytes that are read at a time from a peer that says little.
-pub(crate) const READ_LEN: usize = 1 << 10;
+pub(crate) const READ_LEN: usize = 512;
 
 /// Bytes that are read at a time from a peer that sends media.
 pub(crate) const MEDIA_READ_LEN: usize = 64 << 10;
@@ -93,7 +93,9 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
         }
         side.flow().count_received(len);
         let mut input = &buffer[..len];
+        let mut has_called_deep = false;
         while let Some(message) = side.connection().decode(&mut input)? {
+            has_called_deep |= !message.kind.is_media();
             side.handle(message)?;
         }
         side.flush()?;
@@ -103,6 +105,10 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
         side.connection().send_replies()?;
         if let Some(error) = side.ended() {
             return Err(error);
+        }
+        if has_called_deep {
+            // Maybe nothing else comes for hours.
+            sys::give_back_stack();
         }
     }
 }

@@ -50,6 +50,11 @@ impl StreamId {
 pub struct MessageType(pub u8);
 
 impl MessageType {
+    /// Whether it is audio or video, by itself or with more of it.
+    pub(crate) fn is_media(self) -> bool {
+        matches!(self, Self::AUDIO | Self::VIDEO | Self::AGGREGATE)
+    }
+
     /// Set Chunk Size (§5.4.1).
     pub const SET_CHUNK_SIZE: Self = Self(1);
     /// Abort Message: the rest of a message will not come (§5.4.2).

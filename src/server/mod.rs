@@ -36,6 +36,7 @@ use crate::log;
 use crate::net::Acceptor;
 use crate::stats::Snapshot;
 use crate::sync;
+use crate::sys;
 use crate::systemd::PassedSockets;
 use crate::tls::TlsFront;
 use crate::web::WebServer;
@@ -79,6 +80,7 @@ impl Server {
     ///
     /// Any [`StartError`].
     pub fn start(config: &Config, passed: PassedSockets) -> Result<Server, StartError> {
+        sys::share_heaps();
         let Prepared { rules, .. } = prepare(config).map_err(StartError::Config)?;
         let listeners = setup::listeners(config, passed.rtmp)?;
         let tls = setup::tls(config, passed.rtmps)?;

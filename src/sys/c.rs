@@ -4,7 +4,7 @@
 //! references, slices and borrowed descriptors, and each block says why it is sound.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -63,6 +63,16 @@ const AT_EACCESS: c_int = 0x200;
 
 pub(super) const X_OK: c_int = 1;
 pub(super) const W_OK: c_int = 2;
+
+/// Has mallopt(3) set how many heaps there may be.
+#[cfg(target_env = "gnu")]
+const M_ARENA_MAX: c_int = -8;
+
+/// Has madvise(2) take pages away; they are zero when they are next used.
+const MADV_DONTNEED: c_int = 4;
+
+/// Bytes below a local variable that the functions which release the stack may use themselves.
+const RELEASE_DEPTH: usize = 512;
 
 /// Linux's number for "no such process".
 pub(super) const ESRCH: i32 = 3;
@@ -129,9 +139,13 @@ pub(super) struct PollFd {
     pub(super) revents: i16,
 }
 
+/// `pthread_attr_t`, which no C library has longer.
+#[repr(C)]
+struct ThreadAttributes([u64; 8]);
+
 mod libc {
-    use super::{PollFd, Rlimit, SignalSet, SockAddr, Timespec, Tm};
-    use std::ffi::{c_char, c_int, c_uint, c_ulong};
+    use super::{PollFd, Rlimit, SignalSet, SockAddr, ThreadAttributes, Timespec, Tm};
+    use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
     unsafe extern "C" {
         pub(super) fn localtime_r(seconds: *const i64, tm: *mut Tm) -> *mut Tm;
@@ -177,6 +191,19 @@ mod libc {
         pub(super) fn setrlimit(resource: c_int, limit: *const Rlimit) -> c_int;
         #[cfg(target_env = "gnu")]
         pub(super) fn malloc_trim(keep: usize) -> c_int;
+        #[cfg(target_env = "gnu")]
+        pub(super) fn mallopt(option: c_int, value: c_int) -> c_int;
+        pub(super) fn madvise(start: *mut c_void, len: usize, advice: c_int) -> c_int;
+        pub(super) fn getpagesize() -> c_int;
+        pub(super) fn pthread_self() -> usize;
+        pub(super) fn pthread_getattr_np(thread: usize, attributes: *mut ThreadAttributes)
+        -> c_int;
+        pub(super) fn pthread_attr_getstack(
+            attributes: *const ThreadAttributes,
+            lowest: *mut *mut c_void,
+            len: *mut usize,
+        ) -> c_int;
+        pub(super) fn pthread_attr_destroy(attributes: *mut ThreadAttributes) -> c_int;
     }
 }
 
@@ -208,6 +235,52 @@ pub(super) fn trim_memory() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// mallopt(3) with M_ARENA_MAX, where the C library has it: all threads share this many heaps.
+pub(super) fn limit_heaps(count: c_int) {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes two integers; the allocator changes an option of its own.
+    unsafe {
+        libc::mallopt(M_ARENA_MAX, count);
+    }
+}
+
+/// The lowest address of the stack of this thread.
+fn lowest_of_stack() -> Option<usize> {
+    let mut attributes = ThreadAttributes([0; 8]);
+    let (mut lowest, mut len) = (std::ptr::null_mut(), 0);
+    // SAFETY: the attributes are live and at least as long as those of the C library, which fills them
+    // in for the running thread, reads them, and lets go of what they hold; the results are live too.
+    let found = unsafe {
+        if libc::pthread_getattr_np(libc::pthread_self(), &mut attributes) != 0 {
+            return None;
+        }
+        let found = libc::pthread_attr_getstack(&attributes, &mut lowest, &mut len);
+        libc::pthread_attr_destroy(&mut attributes);
+        found
+    };
+    (found == 0).then_some(lowest as usize)
+}
+
+/// madvise(2) of the part of this thread's stack that nothing uses now: below this function. The main
+/// thread, whose stack grows by itself, is not to call it.
+#[inline(never)]
+pub(super) fn release_stack() {
+    let Some(lowest) = lowest_of_stack() else {
+        return;
+    };
+    // SAFETY: takes nothing and touches no memory of ours.
+    let page_len = unsafe { libc::getpagesize() } as usize;
+    let here = 0_u8;
+    let below = &raw const here as usize - RELEASE_DEPTH;
+    let Some(len) = (below - below % page_len).checked_sub(lowest) else {
+        return;
+    };
+    // SAFETY: the range begins where the stack of this thread does, and ends below what this function
+    // and the one it calls use; whatever was called before has returned, and what is called later
+    // writes to its part of the stack before it reads there.
+    unsafe { libc::madvise(lowest as *mut c_void, len, MADV_DONTNEED) };
 }
 
 /// clock_gettime(2) of the monotonic clock.
