@@ -25,6 +25,7 @@ mod start_error;
 mod stop;
 mod ticker;
 mod trim;
+mod unsent;
 mod waiting;
 mod watch;
 mod web;
@@ -89,6 +90,9 @@ impl Server {
         let tls = tls.transpose()?;
         let (tls, inner) = tls.unzip();
         let media = setup::media_listeners(config)?;
+        let accepting = listeners.iter().chain(&inner);
+        let accepting = accepting.map(|(listener, _)| listener).chain(&media);
+        unsent::limit(accepting, config).map_err(StartError::System)?;
         let media_addrs: Vec<_> = media.iter().flat_map(TcpListener::local_addr).collect();
         let watch = Watch::new(&context, &addrs(&listeners), &media_addrs, tls.as_ref());
         let admins = setup::admins(config, passed.metrics, &watch)?;

@@ -29,6 +29,8 @@ pub(super) const SO_ERROR: c_int = 4;
 pub(super) const SO_RCVLOWAT: c_int = 18;
 pub(super) const SO_ACCEPTCONN: c_int = 30;
 pub(super) const SO_DOMAIN: c_int = 39;
+pub(super) const IPPROTO_TCP: c_int = 6;
+pub(super) const TCP_NOTSENT_LOWAT: c_int = 25;
 pub(super) const SOCK_STREAM: c_int = 1;
 pub(super) const SOCK_NONBLOCK: c_int = 0o4000;
 pub(super) const SOCK_CLOEXEC: c_int = 0o2_000_000;
@@ -406,13 +408,18 @@ pub(super) fn socket_option(socket: BorrowedFd, name: c_int) -> io::Result<c_int
     Ok(value)
 }
 
-/// setsockopt(2) of an option of the socket level.
-pub(super) fn set_socket_option(socket: BorrowedFd, name: c_int, value: c_int) -> io::Result<()> {
+/// setsockopt(2) of an option of this `level`.
+pub(super) fn set_socket_option(
+    socket: BorrowedFd,
+    level: c_int,
+    name: c_int,
+    value: c_int,
+) -> io::Result<()> {
     let len = size_of::<c_int>() as u32;
     let fd = socket.as_raw_fd();
     // SAFETY: the descriptor is open as long as it is borrowed, and the kernel only reads the
     // `len` bytes of `value`.
-    checked(unsafe { libc::setsockopt(fd, SOL_SOCKET, name, &value, len) }).map(drop)
+    checked(unsafe { libc::setsockopt(fd, level, name, &value, len) }).map(drop)
 }
 
 /// listen(2); on a socket that listens already it only changes the length of the queue.

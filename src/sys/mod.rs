@@ -19,7 +19,7 @@ pub use signals::{
 };
 pub use socket::{
     connect_until, inherited, is_tcp_listener, send_now, set_backlog, set_receive_low_water,
-    unacknowledged,
+    set_unsent_max, unacknowledged,
 };
 pub use time::{LocalTime, local_time, monotonic, processor_time};
 pub use wait::{Woken, is_hung_up, wait_for_either, wait_for_room, wait_readable};

@@ -1,8 +1,9 @@
 //! Calls on sockets: sending without waiting, options, connecting until a deadline.
 
 use super::c::{
-    self, AF_INET, AF_INET6, EINPROGRESS, MSG_DONTWAIT, MSG_NOSIGNAL, POLLOUT, SO_ACCEPTCONN,
-    SO_DOMAIN, SO_ERROR, SO_RCVLOWAT, SO_TYPE, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, SockAddr,
+    self, AF_INET, AF_INET6, EINPROGRESS, IPPROTO_TCP, MSG_DONTWAIT, MSG_NOSIGNAL, POLLOUT,
+    SO_ACCEPTCONN, SO_DOMAIN, SO_ERROR, SO_RCVLOWAT, SO_TYPE, SOCK_CLOEXEC, SOCK_NONBLOCK,
+    SOCK_STREAM, SOL_SOCKET, SockAddr, TCP_NOTSENT_LOWAT,
 };
 use super::wait::{Woken, wait_until};
 use std::ffi::c_int;
@@ -37,7 +38,18 @@ pub fn unacknowledged(socket: impl AsFd) -> io::Result<u64> {
 /// When the socket is closed.
 pub fn set_receive_low_water(socket: impl AsFd, bytes: u32) -> io::Result<()> {
     let value = c_int::try_from(bytes).unwrap_or(c_int::MAX);
-    c::set_socket_option(socket.as_fd(), SO_RCVLOWAT, value)
+    c::set_socket_option(socket.as_fd(), SOL_SOCKET, SO_RCVLOWAT, value)
+}
+
+/// Has a TCP socket take no more while it has `bytes` that it has not sent yet. What is on its way and not
+/// acknowledged does not count. The sockets that a listening one accepts have the same limit.
+///
+/// # Errors
+///
+/// When it is no TCP socket.
+pub fn set_unsent_max(socket: impl AsFd, bytes: u32) -> io::Result<()> {
+    let value = c_int::try_from(bytes).unwrap_or(c_int::MAX);
+    c::set_socket_option(socket.as_fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, value)
 }
 
 /// Lets `connections` wait to be accepted. The standard library allows 128; a client beyond that tries

@@ -211,3 +211,51 @@ fn a_playlist_loses_its_oldest_segments() {
     assert!(!playlist.contains("MEDIA-SEQUENCE:0\n"), "{playlist}");
     drop(all);
 }
+
+/// Bytes that the server's end of this connection has and the client has not taken, as Linux tells.
+fn in_socket(client: &TcpStream) -> usize {
+    let hex = |port: u16| format!(":{port:04X}");
+    let own = hex(client.local_addr().expect("an address").port());
+    let peer = hex(client.peer_addr().expect("an address").port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the table");
+    let queues = table.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, local, remote, _, queues, ..] = fields[..] else {
+            return None;
+        };
+        (local.ends_with(&peer) && remote.ends_with(&own)).then(|| queues.to_owned())
+    });
+    let queues = queues.expect("the connection");
+    let (sending, _) = queues.split_once(':').expect("two numbers");
+    usize::from_str_radix(sending, 16).expect("a number")
+}
+
+#[test]
+fn little_lies_in_the_sockets_of_those_who_take_nothing() {
+    let flags = "-max-memory 1g -max-connections 4096 -http-listen 127.0.0.1:0";
+    let server = TestServer::start(flags);
+    let mut publisher = server.publisher("x");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0", "A head 1 @0", "A sound 1 @0"]);
+    let rtmp = server.playing("x").socket;
+    let addr = server.media_addr();
+    let flv = TcpStream::connect(addr).expect("connect");
+    let request = format!("GET /live/x.flv HTTP/1.1\r\nHost: {addr}\r\n\r\n");
+    (&flv).write_all(request.as_bytes()).expect("sent");
+    publisher.send_media(&["V key 2 @1100"]);
+    server.wait_for_count((3, 1, 2));
+    for number in 30..150 {
+        let picture = of_len(
+            MessageType::VIDEO,
+            &[0x17, 1, 0, 0, 0],
+            100 << 10,
+            number * 40,
+        );
+        publisher.send(&picture);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    for socket in [&rtmp, &flv] {
+        let kept = in_socket(socket);
+        println!("{kept} bytes in a socket");
+        assert!((1..512 << 10).contains(&kept), "{kept}");
+    }
+}
