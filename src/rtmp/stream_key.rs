@@ -165,10 +165,16 @@ impl StreamPath {
 
     /// The value of `name` in the query, decoded; of several the first, so that the name's win.
     pub fn query(&self, name: &str) -> Option<String> {
-        let mut pairs = self.query.split('&').filter(|pair| !pair.is_empty());
-        pairs.find_map(|pair| {
+        let mut pairs = self.query_pairs();
+        pairs.find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// All names in the query with their values, decoded.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (String, String)> {
+        let pairs = self.query.split('&').filter(|pair| !pair.is_empty());
+        pairs.map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decoded(key) == name).then(|| percent_decoded(value))
+            (percent_decoded(key), percent_decoded(value))
         })
     }
 

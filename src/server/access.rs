@@ -1,6 +1,7 @@
 //! Whether a client may publish or play, the same for all protocols.
 
 use super::context::Context;
+use super::ended::REFUSED_FOR;
 use super::events;
 use super::flood::flood_limit;
 use crate::auth::{Action, Answer, Denied, Passed};
@@ -10,6 +11,7 @@ use crate::notify::{NotifyClient, NotifyQuestion, NotifyRefusal, NotifyStream, V
 use crate::rtmp::session::RequestDetails;
 use crate::rtmp::stream_key::{self, StreamKey, StreamPath};
 use crate::text::HIDDEN;
+use crate::web::Traits;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -29,6 +31,8 @@ pub(super) struct AccessRequest<'a> {
     pub(super) action: Action,
     pub(super) path: &'a StreamPath,
     pub(super) details: &'a RequestDetails,
+    /// What the client calls itself.
+    pub(super) agent: &'a str,
     /// What the services of -notify are told of the client and of the stream.
     pub(super) about: &'a NotifyClient,
     pub(super) stream: &'a NotifyStream,
@@ -53,6 +57,8 @@ pub(super) struct AccessDenied;
 
 /// Who refuses a client, and why.
 enum Refused {
+    /// A viewer that was ended a moment ago comes back.
+    Ended,
     Auth(Denied),
     Notify(NotifyRefusal),
 }
@@ -62,7 +68,7 @@ impl Refused {
     /// that they know.
     fn shown_key(&self, key: &StreamKey) -> String {
         match self {
-            Refused::Auth(_) => key.as_str().to_owned(),
+            Refused::Ended | Refused::Auth(_) => key.as_str().to_owned(),
             Refused::Notify(_) => match key.as_str().rsplit_once('/') {
                 Some((app, _)) => format!("{app}/{HIDDEN}"),
                 None => HIDDEN.to_owned(),
@@ -74,6 +80,10 @@ impl Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
+            Refused::Ended => {
+                let seconds = REFUSED_FOR.as_secs();
+                write!(f, "ended over HTTP less than {seconds} s ago")
+            }
             Refused::Auth(denied) => write!(f, "{denied}"),
             Refused::Notify(refusal) => write!(f, "{refusal}"),
         }
@@ -119,6 +129,12 @@ fn decide(
         answer,
         ..
     } = *request;
+    if action == Action::Play {
+        let newcomer = Traits::new(addr.ip(), path, request.agent);
+        if context.ended.has(&newcomer) {
+            return Err(Refused::Ended);
+        }
+    }
     let passed = context.gate.check(action, path, addr, answer);
     let passed = passed.map_err(Refused::Auth)?;
     let verdict = context

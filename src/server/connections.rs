@@ -13,6 +13,7 @@ use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{ConnectionStats, Counter, Protocol};
 use crate::sync::{Member, Mutex, WaitGroup};
 use crate::sys;
+use crate::web::Traits;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -58,6 +59,8 @@ pub(crate) struct PeerInfo {
     pub(crate) stream_key: Option<StreamKey>,
     /// What the client calls itself.
     pub(crate) flash_ver: String,
+    /// By what a viewer would be known that comes back.
+    pub(super) traits: Option<Traits>,
 }
 
 /// Where a connection comes from.
@@ -120,6 +123,7 @@ impl Peer {
                 role: ConnectionRole::None,
                 stream_key: None,
                 flash_ver: String::new(),
+                traits: None,
             }),
             asked_ms,
             epoch,
@@ -165,6 +169,7 @@ impl Peer {
             role,
             stream_key,
             flash_ver,
+            ..
         } = self.info().clone();
         ConnectionStats {
             id: self.id.clone(),

@@ -1,6 +1,7 @@
 //! What all connections share.
 
 use super::connections::Connections;
+use super::ended::Ended;
 use super::pacing::Pacing;
 use super::pull::Pulls;
 use crate::auth::Gate;
@@ -29,6 +30,8 @@ pub(super) struct Context {
     pub connections: Arc<Connections>,
     pub hls: Hls,
     pub pacing: Pacing,
+    /// Viewers that were ended a moment ago.
+    pub ended: Ended,
     pub counters: Arc<Counters>,
     /// How busy the server is.
     pub workload: Arc<Workload>,

@@ -8,6 +8,7 @@ mod conn_id;
 mod connections;
 mod context;
 mod delivery;
+mod ended;
 mod entrance;
 mod events;
 mod flood;

@@ -2,6 +2,7 @@
 
 use super::connections::{ConnectionLimits, Connections};
 use super::context::Context;
+use super::ended::Ended;
 use super::entrance::Entrance;
 use super::listener;
 use super::pacing::Pacing;
@@ -202,6 +203,7 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         ingest,
         pulls,
         connections: Arc::new(Connections::new(connection_limits(config), capacity)),
+        ended: Ended::default(),
         pacing: Pacing::new(Arc::clone(&counters)),
         counters,
         workload,

@@ -90,9 +90,15 @@ impl AdminSource for Watch {
     }
 
     fn hang_up_connection(&self, id: &str) -> bool {
-        let peer = self.context.connections.peer(id);
-        peer.inspect(|peer| peer.outbox.hang_up(Cause::Asked))
-            .is_some()
+        let Some(peer) = self.context.connections.peer(id) else {
+            return false;
+        };
+        let traits = peer.info().traits.clone();
+        if let Some(traits) = traits {
+            self.context.ended.add(traits);
+        }
+        peer.outbox.hang_up(Cause::Asked);
+        true
     }
 
     fn hang_up_stream(&self, key: &str) -> bool {

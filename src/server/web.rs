@@ -23,7 +23,9 @@ use crate::rtmp::command::ClientInfo;
 use crate::rtmp::session::RequestDetails;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::sync::Mutex;
-use crate::web::{Access, Hls, Outcome, PlayRefusal, Viewing, WebConnection, WebHost, WebSession};
+use crate::web::{
+    Access, Hls, Outcome, PlayRefusal, Traits, Viewing, WebConnection, WebHost, WebSession,
+};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -165,11 +167,12 @@ impl WebClient {
 }
 
 impl WebConnection for WebClient {
-    fn access(&self, path: &StreamPath) -> Access {
+    fn access(&self, path: &StreamPath, user_agent: &str) -> Access {
         let request = AccessRequest {
             action: Action::Play,
             path,
             details: &LIVE,
+            agent: user_agent,
             about: &self.about(path, ""),
             stream: &described(path),
             // A player may open many connections.
@@ -222,7 +225,11 @@ impl WebConnection for WebClient {
         &self,
         path: &StreamPath,
         user_agent: &str,
+        traits: Traits,
     ) -> Result<Arc<dyn WebSession>, PlayRefusal> {
+        if self.context.ended.has(&traits) {
+            return Err(PlayRefusal::Ended);
+        }
         let renamed = WebClient::renamed(self, &path.key);
         let played = renamed.as_ref().unwrap_or(path);
         self.want(&played.key)?;
@@ -230,6 +237,7 @@ impl WebConnection for WebClient {
             addr: self.addr,
             path: played,
             user_agent,
+            traits,
             about: self.about(path, user_agent),
             stream: described(path),
         };
@@ -261,8 +269,10 @@ impl WebConnection for WebClient {
         let renamed = WebClient::renamed(self, &asked.key);
         let path = renamed.as_ref().unwrap_or(asked);
         let about = self.about(asked, viewing.user_agent);
+        let traits = Traits::new(self.addr.ip(), asked, viewing.user_agent);
         let viewing = Viewing { path, ..viewing };
         let (peer, writer, recipient) = self.peer(viewing);
+        peer.info().traits = Some(traits);
         let outbox = Arc::clone(&peer.outbox);
         let Some(_known) = self.place.introduce(&peer) else {
             return Err(PlayRefusal::Stopping);

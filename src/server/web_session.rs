@@ -12,7 +12,7 @@ use crate::queue::{self, Cause, Framing, Outbox, PeerKind, Transport};
 use crate::registry::Recipient;
 use crate::rtmp::stream_key::StreamPath;
 use crate::stats::Protocol;
-use crate::web::{PlayRefusal, WebSession};
+use crate::web::{PlayRefusal, Traits, WebSession};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub(super) struct SessionViewer<'a> {
     /// The stream as it is called here.
     pub(super) path: &'a StreamPath,
     pub(super) user_agent: &'a str,
+    pub(super) traits: Traits,
     /// The client and the stream as the services of -notify are told of them.
     pub(super) about: Arc<NotifyClient>,
     pub(super) stream: NotifyStream,
@@ -60,6 +61,7 @@ impl Session {
             addr,
             path,
             user_agent,
+            traits,
             about,
             stream,
         } = viewer;
@@ -84,6 +86,7 @@ impl Session {
         info.role = ConnectionRole::Subscriber;
         info.stream_key = Some(path.key.clone());
         info.flash_ver = user_agent.to_owned();
+        info.traits = Some(traits);
         drop(info);
         let known = context.connections.introduce(number, &Arc::new(peer));
         let known = known.map_err(|why| {

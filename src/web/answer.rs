@@ -56,7 +56,7 @@ fn guarded(
     path: StreamPath,
     respond: fn(&Arc<dyn WebConnection>, &HttpRequest, StreamPath) -> Response,
 ) -> Response {
-    if connection.access(&path) == Access::Denied {
+    if connection.access(&path, &request.user_agent) == Access::Denied {
         return error(403, "access denied");
     }
     if request.method == Method::Head && !connection.is_published(&path.key) {

@@ -2,6 +2,7 @@
 
 use super::hls::Hls;
 use super::session::WebSession;
+use super::traits::Traits;
 use crate::http::server::NoRoom;
 use crate::net::SharedSocket;
 use crate::queue::{Framing, Outbox, Writer};
@@ -28,8 +29,9 @@ pub trait WebHost: Send + Sync + 'static {
 
 /// A connection that has its place as long as this is held.
 pub trait WebConnection: Send + Sync {
-    /// Whether the client may play the stream at `path`. Blocks while a web service is asked.
-    fn access(&self, path: &StreamPath) -> Access;
+    /// Whether the client, which calls itself `user_agent`, may play the stream at `path`. Blocks while a
+    /// web service is asked.
+    fn access(&self, path: &StreamPath, user_agent: &str) -> Access;
 
     /// What the stream that the client was let in to by the name `key` is called here, if it is called
     /// otherwise.
@@ -49,7 +51,8 @@ pub trait WebConnection: Send + Sync {
     /// there. Whether it is.
     fn fetch(&self, key: &StreamKey) -> bool;
 
-    /// Makes the client a viewer of the stream who fetches what it wants, until that is dropped.
+    /// Makes the client, who was let in as one with these traits, a viewer of the stream who fetches what
+    /// it wants, until that is dropped.
     ///
     /// # Errors
     ///
@@ -58,6 +61,7 @@ pub trait WebConnection: Send + Sync {
         &self,
         path: &StreamPath,
         user_agent: &str,
+        traits: Traits,
     ) -> Result<Arc<dyn WebSession>, PlayRefusal>;
 
     /// Counts the memory of a response for as long as what is returned is held.
@@ -127,6 +131,8 @@ pub enum PlayRefusal {
     TooManyChoices,
     /// There are as many viewers as there may be, or as many of the client's address.
     Full,
+    /// It was ended by somebody a moment ago.
+    Ended,
     /// The server is about to stop.
     Stopping,
 }

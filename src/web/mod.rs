@@ -14,12 +14,14 @@ mod page;
 mod refusal;
 mod resource;
 mod session;
+mod traits;
 mod viewer;
 
 pub use hls::{Hls, IDLE_MAX, INVITED_MAX, RELOAD_WAIT_MAX, SESSIONS_MAX, STREAMS_MAX};
 pub use host::{Access, Outcome, PlayRefusal, Viewing, WebConnection, WebHost};
 pub use limits::{BODY_LEN_MAX, HEAD_LEN_MAX, IDLE_LIMIT, READ_LIMIT, WRITE_LIMIT};
 pub use session::WebSession;
+pub use traits::Traits;
 
 use crate::http::server::{
     Ends, Handler, HttpHeaders, HttpRequest, HttpServer, HttpSettings, NoRoom, Response, Service,

@@ -73,6 +73,7 @@ impl LiveBody for LiveViewer {
             Err(PlayRefusal::TooManyChoices) => {
                 LiveEnd::Instead(error(503, "too many choices of tracks are watched"))
             }
+            Err(PlayRefusal::Ended) => LiveEnd::Instead(error(403, "access denied")),
             Err(PlayRefusal::Full) => LiveEnd::Instead(error(503, "too many viewers")),
             Err(PlayRefusal::Stopping) => LiveEnd::Instead(error(503, "the server stops")),
         }

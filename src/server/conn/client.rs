@@ -281,7 +281,9 @@ impl<'a> Conn<'a> {
             return Ok(());
         };
         let (_, active) = self.active.swap_remove(index);
-        self.peer.info().stream_key = None;
+        let mut info = self.peer.info();
+        (info.stream_key, info.traits) = (None, None);
+        drop(info);
         active.end(&self.context.hooks, &self.peer.id, Ending::Finished);
         self.notified.retain(|(id, _)| *id != stream);
         if self.active.is_empty() {

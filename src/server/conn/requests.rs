@@ -19,6 +19,7 @@ use crate::server::pull::FetchRefused;
 use crate::server::refusals;
 use crate::stats::Protocol;
 use crate::text::shown;
+use crate::web::Traits;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -136,10 +137,12 @@ impl Conn<'_> {
         if self.is_loop() {
             return Err(RequestRefusal::Loop);
         }
+        let agent = self.peer.info().flash_ver.clone();
         let access = AccessRequest {
             action,
             path: &request.path,
             details: &request.details,
+            agent: &agent,
             about: &self.about,
             stream: &described(&request.path),
             answer: Answer::New,
@@ -246,6 +249,9 @@ impl Conn<'_> {
             .fire(events::play_started(play, &self.app));
         let outbox = self.connection.outbox();
         let playing = Playing::new(subscription, path.key.clone(), outbox, Protocol::Rtmp);
+        let mut info = self.peer.info();
+        info.traits = Some(Traits::new(ip, &request.path, &info.flash_ver));
+        drop(info);
         Ok(self.set_active(*stream, Active::Playing(playing))?)
     }
 

@@ -3,7 +3,6 @@
 use super::names::random_name;
 use super::query::PlaylistQuery;
 use super::sessions::{Membership, SessionKey};
-use super::shown::Shown;
 use super::stream::{HlsStream, Waited};
 use super::streams::NotPackaged;
 use crate::http::server::{HttpRequest, Method, Response};
@@ -13,6 +12,7 @@ use crate::media::hls::{Reply, Resource};
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
 use crate::web::host::{Access, PlayRefusal, WebConnection};
 use crate::web::refusal::{error, not_found};
+use crate::web::traits::Traits;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,17 +49,13 @@ fn answer_index(
     path: &StreamPath,
 ) -> Result<Response, Refused> {
     let mut query = PlaylistQuery::new(&request.query).map_err(|_| bad_query())?;
-    match access(connection, path) {
+    match access(connection, request, path) {
         Access::Denied => return Err(denied()),
         // Who has to show something is known by a name from now on, which no client chooses.
         Access::Checked => query.session = Some(random_name()),
         Access::Open => query.session = None,
     }
     let stream = packaged(connection, path)?;
-    let shown = Shown::new(connection.address().ip(), path);
-    if query.session.is_some() && stream.is_banned(&shown) {
-        return Err(denied());
-    }
     let uris = query.for_uris();
     let waited = stream.wait(|packager| match packager.is_unplayable() {
         true => Some(Err(unplayable())),
@@ -70,7 +66,8 @@ fn answer_index(
         Waited::Never => return Err(not_yet()),
     };
     if let Some(name) = query.session.filter(|_| request.method == Method::Get) {
-        stream.invite(&name, shown);
+        let traits = Traits::new(connection.address().ip(), path, &request.user_agent);
+        stream.invite(&name, traits);
     }
     connection.count_sent(text.len());
     Ok(Response::found(PLAYLIST, text).with_header("Cache-Control", NEVER))
@@ -138,32 +135,24 @@ fn admit(
     let mut key = session.map_or_else(client, SessionKey::Named);
     let known = find(connection, path);
     let known = known.map(|stream| (stream.touch(&key), stream));
-    let (membership, stream, shown) = match known {
+    let (membership, stream) = match known {
         // It was checked when it got its name.
-        Some((membership, stream)) if membership != Membership::Stranger => {
-            (membership, stream, None)
-        }
+        Some((membership, stream)) if membership != Membership::Stranger => (membership, stream),
         _ => {
-            let shown = match access(connection, path) {
+            match access(connection, request, path) {
                 Access::Denied => return Err(denied()),
                 // Where nobody has to show anything, no name makes a client another viewer.
-                Access::Open => {
-                    key = client();
-                    None
-                }
-                Access::Checked => Some(Shown::new(connection.address().ip(), path)),
-            };
-            let stream = packaged(connection, path)?;
-            if shown.as_ref().is_some_and(|shown| stream.is_banned(shown)) {
-                return Err(denied());
+                Access::Open => key = client(),
+                Access::Checked => {}
             }
-            (stream.touch(&key), stream, shown)
+            let stream = packaged(connection, path)?;
+            (stream.touch(&key), stream)
         }
     };
     match membership {
         Membership::Banned => return Err(denied()),
         Membership::Stranger | Membership::Invited if request.method == Method::Get => {
-            join(connection, request, path, &stream, key.clone(), shown)?;
+            join(connection, request, path, &stream, key.clone())?;
         }
         Membership::Stranger | Membership::Invited | Membership::Member => {}
     }
@@ -177,20 +166,22 @@ fn join(
     path: &StreamPath,
     stream: &HlsStream,
     key: SessionKey,
-    shown: Option<Shown>,
 ) -> Result<(), Refused> {
     if stream.is_over() {
         return Ok(());
     }
     let address = connection.address().ip();
-    let session = connection.begin_session(path, &request.user_agent);
+    let traits = stream.invited(&key);
+    let traits = traits.unwrap_or_else(|| Traits::new(address, path, &request.user_agent));
+    let session = connection.begin_session(path, &request.user_agent, traits);
     let session = session.map_err(|why| match why {
         // The log was told.
+        PlayRefusal::Ended => denied(),
         PlayRefusal::Full => error(503, "too many viewers"),
         PlayRefusal::Stopping => error(503, "the server stops"),
         _ => not_found(),
     })?;
-    stream.join(key, session, address, &request.user_agent, shown);
+    stream.join(key, session, address, &request.user_agent);
     Ok(())
 }
 
@@ -244,8 +235,8 @@ fn count(
 }
 
 /// Whether the client may play the stream, which may be called otherwise here.
-fn access(connection: &Arc<dyn WebConnection>, path: &StreamPath) -> Access {
-    let access = connection.access(path);
+fn access(connection: &Arc<dyn WebConnection>, request: &HttpRequest, path: &StreamPath) -> Access {
+    let access = connection.access(path, &request.user_agent);
     if access != Access::Denied {
         let renamed = connection.renamed(&path.key);
         connection.hls().rename(&path.key, renamed);

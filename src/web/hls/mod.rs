@@ -5,7 +5,6 @@ mod answer;
 mod names;
 mod query;
 mod sessions;
-mod shown;
 mod stream;
 mod streams;
 

@@ -1,8 +1,8 @@
 //! Who watches a stream as HLS. There is no connection that lasts as long as a viewer stays, so a
 //! viewer is one as long as it asks for playlists.
 
-use super::shown::Shown;
 use crate::web::session::WebSession;
+use crate::web::traits::Traits;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,25 +37,24 @@ pub(super) enum SessionKey {
 #[derive(Default)]
 pub(super) struct Sessions {
     open: HashMap<SessionKey, Session>,
-    /// Names that were handed out to those who have shown this.
+    /// Names that were handed out.
     invited: HashMap<String, Invitation>,
     banned: Vec<Banned>,
 }
 
 struct Invitation {
-    shown: Shown,
+    /// To whom it was handed out.
+    traits: Traits,
     since: Instant,
 }
 
-/// A viewer that was ended, and what it had shown.
+/// A viewer that was ended.
 struct Banned {
     key: SessionKey,
-    shown: Option<Shown>,
     since: Instant,
 }
 
 struct Session {
-    shown: Option<Shown>,
     viewer: Arc<dyn WebSession>,
     address: IpAddr,
     user_agent: String,
@@ -87,32 +86,28 @@ impl Sessions {
             session.last = now;
             return Membership::Member;
         }
-        match self.invitation(key) {
-            Some(invited) if self.is_banned(&invited.shown) => Membership::Banned,
-            Some(_) => Membership::Invited,
-            None => Membership::Stranger,
+        match key {
+            SessionKey::Named(name) if self.invited.contains_key(name) => Membership::Invited,
+            _ => Membership::Stranger,
         }
     }
 
-    fn invitation(&self, key: &SessionKey) -> Option<&Invitation> {
+    /// To whom the session was handed out that has not begun.
+    pub(super) fn invited(&self, key: &SessionKey) -> Option<Traits> {
         match key {
-            SessionKey::Named(name) => self.invited.get(name),
+            SessionKey::Named(name) => self.invited.get(name).map(|one| one.traits.clone()),
             SessionKey::Client(..) => None,
         }
     }
 
-    /// Whether somebody has ended a viewer that had shown the same.
-    pub(super) fn is_banned(&self, shown: &Shown) -> bool {
-        let mut banned = self.banned.iter().filter_map(|one| one.shown.as_ref());
-        banned.any(|banned| banned.is_like(shown))
-    }
-
     /// Hands out a session to one that was let in, which begins with its first playlist.
-    pub(super) fn invite(&mut self, name: &str, shown: Shown, since: Instant) {
+    pub(super) fn invite(&mut self, name: &str, traits: Traits, since: Instant) {
         let others = self.invited.values();
-        let taken = others.filter(|one| one.shown.is_from(&shown)).count();
+        let taken = others
+            .filter(|one| one.traits.network == traits.network)
+            .count();
         if taken < INVITED_MAX - self.invited.len() {
-            let invitation = Invitation { shown, since };
+            let invitation = Invitation { traits, since };
             self.invited.insert(name.to_owned(), invitation);
         }
     }
@@ -125,18 +120,15 @@ impl Sessions {
         viewer: Arc<dyn WebSession>,
         address: IpAddr,
         user_agent: &str,
-        shown: Option<Shown>,
         now: Instant,
     ) -> Option<Arc<dyn WebSession>> {
         if self.open.contains_key(&key) {
             return Some(viewer);
         }
-        let invited = match &key {
-            SessionKey::Named(name) => self.invited.remove(name),
-            SessionKey::Client(..) => None,
-        };
+        if let SessionKey::Named(name) = &key {
+            self.invited.remove(name);
+        }
         let session = Session {
-            shown: invited.map(|invited| invited.shown).or(shown),
             viewer,
             address,
             user_agent: user_agent.to_owned(),
@@ -170,7 +162,6 @@ impl Sessions {
                 }
                 banned.push(Banned {
                     key: key.clone(),
-                    shown: session.shown.clone(),
                     since: now,
                 });
             }

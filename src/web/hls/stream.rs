@@ -3,7 +3,6 @@
 
 use super::names::random_name;
 use super::sessions::{Membership, SessionKey, Sessions};
-use super::shown::Shown;
 use crate::awake;
 use crate::log;
 use crate::media::hls::{HlsSettings, Packager};
@@ -14,6 +13,7 @@ use crate::rtmp::Message;
 use crate::rtmp::stream_key::StreamKey;
 use crate::sync::{Condvar, Mutex};
 use crate::web::session::WebSession;
+use crate::web::traits::Traits;
 use std::net::IpAddr;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -294,19 +294,14 @@ impl HlsStream {
         membership
     }
 
-    /// Whether somebody has just ended a viewer that had shown the same.
-    pub(super) fn is_banned(&self, shown: &Shown) -> bool {
-        let mut state = self.lock();
-        let ended = state.sessions.expire(awake::now());
-        let is_banned = state.sessions.is_banned(shown);
-        drop(state);
-        drop(ended);
-        is_banned
+    /// As whom the client was let in that begins the session of this name.
+    pub(super) fn invited(&self, key: &SessionKey) -> Option<Traits> {
+        self.lock().sessions.invited(key)
     }
 
     /// Hands out a session of this name.
-    pub(super) fn invite(&self, name: &str, shown: Shown) {
-        self.lock().sessions.invite(name, shown, awake::now());
+    pub(super) fn invite(&self, name: &str, traits: Traits) {
+        self.lock().sessions.invite(name, traits, awake::now());
     }
 
     /// Adds a session. When the stream is over, nobody needs one.
@@ -316,14 +311,13 @@ impl HlsStream {
         viewer: Arc<dyn WebSession>,
         address: IpAddr,
         user_agent: &str,
-        shown: Option<Shown>,
     ) {
         let mut state = self.lock();
         let left_over = match state.packager.is_over() {
             true => Some(viewer),
             false => state
                 .sessions
-                .add(key, viewer, address, user_agent, shown, awake::now()),
+                .add(key, viewer, address, user_agent, awake::now()),
         };
         drop(state);
         drop(left_over);

@@ -1,5 +1,6 @@
 //! Media over HTTP.
 
+mod ended;
 mod flv;
 mod hls;
 mod mp4;
