@@ -423,7 +423,9 @@ fn a_paused_player_goes_on_at_a_keyframe() {
     );
     player.expect(&["status@1 NetStream.Unpause.Notify"]);
     sync(&mut player);
+    // Metadata has no time for what waits: that comes in front of what has one.
     publisher.send_media(&[
+        "D meta 5 @110",
         "V inter 4 @120",
         "V key 5 @160",
         "A sound 6 @161",
@@ -431,7 +433,7 @@ fn a_paused_player_goes_on_at_a_keyframe() {
     ]);
     player.expect(&[
         "A head 2 @160",
-        "D meta 4 @0",
+        "D meta 5 @0",
         "V key 5 @160",
         "A sound 6 @161",
         "V inter 7 @200",

@@ -201,6 +201,11 @@ impl MessageDelivery {
                 }
                 0
             }
+            // What is pending gets the time of what it is sent in front of, and this has none.
+            ViewerPhase::Playing if media.is_retained() && !self.pending.is_empty() => {
+                self.defer(subscriber, media);
+                0
+            }
             ViewerPhase::Playing => {
                 if media.is_dependent_frame() && !self.video.has_begun(media.packet.tracks) {
                     subscriber.skip_one()
