@@ -11,7 +11,7 @@ PREFIX ?= /usr/local
 BIN_DIR = $(PREFIX)/bin
 UNIT_DIR = $(PREFIX)/lib/systemd/system
 
-.PHONY: build run test check interop systemd bench fuzz tools install uninstall
+.PHONY: build run test check interop systemd bench fuzz soak tools install uninstall
 
 # The server as one file that needs no other.
 build:
@@ -74,6 +74,11 @@ bench:
 # FUZZ_SECONDS; ARGS picks some of them. Needs a nightly toolchain with cargo-fuzz, and says so.
 fuzz:
 	@tests/fuzz/run.sh $(ARGS)
+
+# Random sequences of clients against a reference, with fresh seeds, for SOAK_SECONDS (an hour). A
+# failure prints what replays it.
+soak:
+	cargo test --test model soak -- --ignored --nocapture
 
 # The programs that the tests run, if they are missing.
 tools:

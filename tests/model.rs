@@ -1,0 +1,104 @@
+//! Random sequences of what clients do, against the real server over loopback, compared with a
+//! reference of what each client must be told and sent.
+
+mod support;
+
+mod model {
+    mod action;
+    mod client;
+    mod events;
+    mod frame;
+    mod hold;
+    mod program;
+    mod publication;
+    mod random;
+    mod reference;
+    pub mod runs;
+    mod stalled;
+    mod world;
+
+    use runs::{doing, patience};
+}
+
+use model::runs::{self, Done};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// The seeds of the short run, always the same.
+const SEEDS: std::ops::Range<u64> = 1..13;
+
+/// Sequences at a time in the short run: they wait more than they work.
+const AT_A_TIME: u64 = 3;
+
+fn setting(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name).ok();
+    text.and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Runs these seeds, up to the first that fails.
+fn run_all(seeds: impl Iterator<Item = u64>) -> Result<Done, String> {
+    let mut done = Done::default();
+    for seed in seeds {
+        done += runs::run_seed(seed).map_err(|failure| failure.to_string())?;
+    }
+    Ok(done)
+}
+
+#[test]
+fn clients_get_what_the_reference_says() {
+    let began = Instant::now();
+    let mut done = Done::default();
+    thread::scope(|scope| {
+        let share = |first| SEEDS.skip(first as usize).step_by(AT_A_TIME as usize);
+        let runs = (0..AT_A_TIME).map(|first| scope.spawn(move || run_all(share(first))));
+        let runs: Vec<_> = runs.collect();
+        for run in runs {
+            match run.join().expect("a run") {
+                Ok(more) => done += more,
+                Err(failure) => panic!("{failure}"),
+            }
+        }
+    });
+    println!("fixed seeds {SEEDS:?}: {done:?} in {:?}", began.elapsed());
+}
+
+/// A sequence once more: `MODEL_REPLAY` holds its seed, and perhaps which of its actions.
+#[test]
+fn replay() {
+    if let Ok(text) = std::env::var("MODEL_REPLAY") {
+        match runs::replay(&text) {
+            Ok(done) => println!("{text}: {done:?}"),
+            Err(failure) => panic!("{text}: {failure}"),
+        }
+    }
+}
+
+/// Fresh seeds for `SOAK_SECONDS`, or from `MODEL_SEED` on.
+#[test]
+#[ignore = "make soak runs it"]
+fn soak() {
+    let (began, seconds) = (Instant::now(), setting("SOAK_SECONDS", 3600));
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock");
+    let mut seed = setting("MODEL_SEED", now.as_nanos() as u64 >> 10);
+    let mut done = Done::default();
+    let mut findings = 0;
+    while began.elapsed() < Duration::from_secs(seconds) {
+        match runs::run_seed(seed) {
+            Ok(more) => done += more,
+            Err(failure) => {
+                findings += 1;
+                println!("{failure}");
+                if std::env::var("MODEL_FIRST").is_ok() {
+                    break;
+                }
+            }
+        }
+        seed += 1;
+    }
+    let rate = done.steps as f64 / began.elapsed().as_secs_f64();
+    println!(
+        "{:?}: {done:?}, {rate:.0} steps a second, {findings} findings",
+        began.elapsed()
+    );
+    assert_eq!(findings, 0);
+}

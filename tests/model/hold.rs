@@ -1,0 +1,272 @@
+//! Viewers that do not read for a while, and the points at which all is compared.
+
+use super::action::{Cut, Item, STREAMS};
+use super::frame::Kind;
+use super::patience;
+use super::reference::ClientId;
+use super::stalled::{self, Progress};
+use super::world::{World, name};
+use rtmp_server::json::JsonValue;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Bytes of a picture that is large.
+const LARGE_LEN: usize = 256 << 10;
+
+/// Large pictures that no socket has room for.
+const LARGE_MAX: usize = 80;
+
+/// Small messages that no queue has room for.
+const SMALL_COUNT: usize = 130;
+
+/// How old what the server shows may be, and a little more.
+const SNAPSHOT_AGE: Duration = Duration::from_millis(110);
+
+/// Between two looks at what the server shows: it looks as seldom itself.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
+impl World {
+    /// A viewer reads no more, and its stream sends more than it has room for.
+    pub fn stall(&mut self, viewer: usize) -> Option<()> {
+        let (id, _, stream) = self.viewer(viewer)?;
+        // One that does something else as well is hung up on where there is no room to tell it of an
+        // end.
+        if self.busy().get(&id) != Some(&1) {
+            return None;
+        }
+        if self.publishes(id) {
+            return None;
+        }
+        self.reference.publisher(stream)?;
+        self.sync(id);
+        let client = self.clients.get_mut(&id)?;
+        (client.is_stalled, client.was_stalled) = (true, true);
+        let connection = client.name.clone();
+        for number in 0..LARGE_MAX {
+            let kind = [Kind::Inter, Kind::Key][usize::from(number == 0)];
+            self.media(stream, &[Item::Ms(20), Item::Send(kind, 0)], LARGE_LEN)?;
+            self.check();
+            if self.number(&connection, "queue") > Some(0) {
+                break;
+            }
+        }
+        for number in 0..SMALL_COUNT {
+            let kind = [Kind::Inter, Kind::Sound, Kind::Sound][number % 3];
+            self.media(stream, &[Item::Ms(10), Item::Send(kind, 0)], 0)?;
+            self.check();
+        }
+        Some(())
+    }
+
+    /// A number that the server tells of a connection, as of a moment ago.
+    fn number(&self, connection: &str, what: &str) -> Option<i64> {
+        let connections = self.program.list("connections");
+        let is_it =
+            |item: &&JsonValue| item.get("id").and_then(JsonValue::as_str) == Some(connection);
+        match connections.iter().find(is_it)?.get(what) {
+            Some(JsonValue::Int(number)) => Some(*number),
+            other => panic!("{what} of {connection}: {other:?}"),
+        }
+    }
+
+    /// All who do not read do so again.
+    pub fn wake(&mut self) -> Option<()> {
+        let stalled: Vec<_> = self
+            .clients
+            .values()
+            .filter(|client| client.is_stalled)
+            .map(|client| client.id)
+            .collect();
+        self.wait_for_departing();
+        stalled.iter().for_each(|id| self.wake_client(*id));
+        (!stalled.is_empty()).then_some(())
+    }
+
+    fn wake_client(&mut self, id: ClientId) {
+        let mut progress = Progress::default();
+        // First it takes what waits, so that there is room for what it must have then.
+        self.read_on(id, &mut progress);
+        if !self.reference.told(id).ends {
+            let viewers = self.reference.viewers();
+            let tracks =
+                [Kind::Key, Kind::Sound].map(|kind| [0, 1].map(|track| Item::Send(kind, track)));
+            for (_, _, stream) in viewers.iter().filter(|(client, _, _)| *client == id) {
+                self.media(*stream, tracks.as_flattened(), 0);
+            }
+            self.read_on(id, &mut progress);
+        }
+        let client = self.clients.get_mut(&id).expect("a client");
+        client.is_stalled = false;
+        client.skipped += progress.skipped;
+        match self.reference.told(id).ends {
+            true => self.forget(id),
+            false => self.check_drops(id),
+        }
+        self.check();
+    }
+
+    /// A client reads all that there is.
+    fn read_on(&mut self, id: ClientId, progress: &mut Progress) {
+        let client = self.clients.get_mut(&id).expect("a client");
+        let mut last = "the end".to_owned();
+        if !self.reference.told(id).ends {
+            last = client.ping();
+            self.reference.tell_line(id, last.clone());
+        }
+        let mut read = Vec::new();
+        stalled::read(client, &last, &mut read);
+        stalled::compare(client, self.reference.told(id), &read, progress);
+    }
+
+    /// What a client was not sent was counted.
+    fn check_drops(&mut self, id: ClientId) {
+        let client = &self.clients[&id];
+        let (name, skipped) = (client.name.clone(), client.skipped);
+        self.wait_for(|world| {
+            let dropped = world.number(&name, "drops").unwrap_or_default() as u64;
+            let text = format!("{name} was not sent {skipped}, and the server says {dropped}");
+            // Pictures that wait for their keyframe meanwhile count as well.
+            let most = skipped + skipped / 2 + 10;
+            assert!(dropped <= most, "{text}");
+            (dropped == 0 && skipped > 0).then_some(text)
+        });
+    }
+
+    /// Everybody who reads has exactly what it must have, and the server shows what there is.
+    pub fn settle(&mut self) -> Option<()> {
+        self.wait_for_departing();
+        let reading: Vec<_> = self
+            .clients
+            .values()
+            .filter(|client| !client.is_stalled)
+            .map(|client| client.id)
+            .collect();
+        for id in reading {
+            // Another may have had it end.
+            if self.clients.contains_key(&id) {
+                self.sync(id);
+            }
+        }
+        self.wait_for(World::difference);
+        Some(())
+    }
+
+    /// Waits until the server has seen that nobody is left of a stream.
+    pub fn wait_for_forsaken(&mut self) {
+        if self.reference.take_forsaken() {
+            self.wait_for_departing();
+            thread::sleep(SNAPSHOT_AGE);
+            self.wait_for(World::difference);
+        }
+    }
+
+    fn wait_for_departing(&mut self) {
+        for name in std::mem::take(&mut self.departing) {
+            self.program.wait_for_close(&name);
+        }
+    }
+
+    /// Waits until nothing is amiss.
+    fn wait_for(&self, amiss: impl Fn(&World) -> Option<String>) {
+        let end = Instant::now() + patience();
+        while let Some(text) = amiss(self) {
+            assert!(Instant::now() < end, "{text}");
+            thread::sleep(LOOK_PAUSE);
+        }
+    }
+
+    /// What the server shows that is not so.
+    fn difference(&self) -> Option<String> {
+        let mut want: Vec<String> = Vec::new();
+        let viewers = self.reference.viewers();
+        for stream in (0..STREAMS).filter(|stream| self.reference.is_published(*stream)) {
+            let count = viewers
+                .iter()
+                .filter(|(_, _, played)| *played == stream)
+                .count();
+            let state = ["lost", "live"][usize::from(self.reference.publisher(stream).is_some())];
+            want.push(format!("live/{} {state} {count}", name(stream)));
+        }
+        let text = |item: &JsonValue, key: &str| {
+            item.get(key)
+                .map(|value| value.to_string().replace('"', ""))
+                .unwrap_or_default()
+        };
+        let streams = self.program.list("streams");
+        let shown: Vec<String> = streams
+            .iter()
+            .map(|item| {
+                ["key", "state", "viewers"]
+                    .map(|key| text(item, key))
+                    .join(" ")
+            })
+            .collect();
+        if shown != want {
+            return Some(format!("streams {shown:?} instead of {want:?}"));
+        }
+        let connections = self.program.list("connections");
+        let mut want: Vec<String> = self
+            .clients
+            .values()
+            .map(|client| client.name.clone())
+            .collect();
+        let mut shown: Vec<String> = connections.iter().map(|item| text(item, "id")).collect();
+        want.sort();
+        shown.sort();
+        if shown != want {
+            return Some(format!("connections {shown:?} instead of {want:?}"));
+        }
+        for client in self.clients.values().filter(|client| !client.was_stalled) {
+            let drops = self.number(&client.name, "drops");
+            assert!(drops <= Some(0), "{} has missed {drops:?}", client.name);
+        }
+        None
+    }
+
+    /// Everybody goes, and nothing is left.
+    pub fn close(mut self) -> Ended {
+        self.wake();
+        self.settle();
+        while let Some(id) = self.clients.keys().next().copied() {
+            let how = [Cut::Shutdown, Cut::Reset, Cut::Delete][id % 3];
+            self.cut(id, how, false);
+            self.check();
+        }
+        self.wait_for(World::left);
+        self.wait_for(|world| super::events::open(&world.program.events()));
+        super::events::check(
+            &self.program.events(),
+            self.connections,
+            self.publication_count as usize,
+        );
+        let panics = self.program.log("panicked");
+        assert!(panics.is_empty(), "{panics:?}");
+        assert_eq!(self.program.stop(), Some(0), "the exit code");
+        Ended {
+            skipped: self.skipped,
+            frames: self.frames,
+        }
+    }
+
+    /// What is left of what has happened.
+    fn left(&self) -> Option<String> {
+        // Before it is asked, since that takes a thread too.
+        let (before, now) = (&self.before, self.program.usage());
+        if now.threads.len() > before.threads.len() || now.descriptors > before.descriptors {
+            return Some(format!("{now:?} instead of {before:?}"));
+        }
+        let gauges = self.program.gauges();
+        if !gauges.is_empty() {
+            return Some(format!("{gauges:?}"));
+        }
+        self.difference()
+    }
+}
+
+/// What a sequence came to.
+pub struct Ended {
+    /// Messages that were left out for those who did not read.
+    pub skipped: u64,
+    /// Messages that publishers sent.
+    pub frames: u64,
+}

@@ -1,0 +1,480 @@
+//! The server, its clients, and the reference: what an action does to all of them.
+
+use super::action::{Action, Cut, Finish, Item, STREAMS, Settings, Shape};
+use super::client::Client;
+use super::frame::{Form, Kind, Medium};
+use super::program::{Program, Usage};
+use super::publication::Publication;
+use super::reference::{ClientId, Reference};
+use rtmp_server::amf0::Value;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Publications and subscriptions of one client.
+const ROLES_MAX: usize = 3;
+
+/// How long a client may do nothing: the server allows 10 s.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// How long a viewer may wait for a keyframe: the server lets it begin with sound after 3 s.
+const START_MAX: Duration = Duration::from_millis(1500);
+
+pub struct World {
+    pub program: Program,
+    pub reference: Reference,
+    pub clients: BTreeMap<ClientId, Client>,
+    pub publications: [Option<Publication>; STREAMS],
+    /// All connections of clients there ever were.
+    pub connections: usize,
+    /// All publications there ever were.
+    pub publication_count: u32,
+    /// Those of whom nobody has waited for the end.
+    pub departing: Vec<String>,
+    idle: BTreeMap<ClientId, Instant>,
+    starting: BTreeMap<ClientId, Instant>,
+    /// What the program had of the system before anything happened.
+    pub before: Usage,
+    /// Messages that were left out for those who did not read.
+    pub skipped: u64,
+    /// Messages that publishers sent.
+    pub frames: u64,
+}
+
+/// What a stream is called in the app.
+pub fn name(stream: usize) -> String {
+    format!("s{stream}")
+}
+
+impl World {
+    pub fn start(settings: Settings) -> World {
+        let program = Program::start(&settings.flags());
+        let mut world = World {
+            before: program.usage(),
+            program,
+            reference: Reference::new(settings),
+            clients: BTreeMap::new(),
+            publications: Default::default(),
+            connections: 0,
+            publication_count: 0,
+            departing: Vec::new(),
+            idle: BTreeMap::new(),
+            starting: BTreeMap::new(),
+            skipped: 0,
+            frames: 0,
+        };
+        // The first connections have it start what it keeps.
+        let first = world.connect();
+        world.cut(first, Cut::Shutdown, false);
+        world.before = world.program.usage_at_rest();
+        world
+    }
+
+    /// Does one action. Whether there was anybody to do it.
+    pub fn act(&mut self, action: &Action) -> bool {
+        self.keep_time();
+        let done = match action {
+            Action::Publish { stream, shape, on } => self.publish(*stream, *shape, *on),
+            Action::PublishAgain { stream } => self.publish_again(*stream),
+            Action::Media { stream, items } => self.media(*stream, items, 0),
+            Action::Finish {
+                stream,
+                how,
+                then_close,
+            } => self.finish(*stream, *how, *then_close),
+            Action::Lose { stream, how, hurry } => self.lose(*stream, *how, *hurry),
+            Action::End { stream } => self.end(*stream),
+            Action::Play {
+                stream,
+                all_tracks,
+                on,
+            } => self.play(*stream, *all_tracks, *on),
+            Action::Stop { viewer, how } => self.stop(*viewer, *how),
+            Action::Leave { viewer, how, hurry } => self.leave(*viewer, *how, *hurry),
+            Action::Pause { viewer, on } => self.pause(*viewer, *on),
+            Action::Receive { viewer, medium, on } => self.receive(*viewer, *medium, *on),
+            Action::Stall { viewer } => self.stall(*viewer),
+            Action::Wake => self.wake(),
+            Action::Inject { viewer } => self.inject(*viewer),
+            Action::Settle => self.settle(),
+        };
+        self.check();
+        self.wait_for_forsaken();
+        done.is_some()
+    }
+
+    /// Has those leave for whom the server's clocks would run out.
+    fn keep_time(&mut self) {
+        let now = Instant::now();
+        let busy = self.busy();
+        let idle = self
+            .clients
+            .keys()
+            .filter(|client| !busy.contains_key(client));
+        let idle: Vec<_> = idle.copied().collect();
+        self.idle.retain(|client, _| idle.contains(client));
+        idle.iter().for_each(|client| {
+            self.idle.entry(*client).or_insert(now);
+        });
+        let starting = self.reference.starting();
+        self.starting.retain(|client, _| starting.contains(client));
+        starting.iter().for_each(|client| {
+            self.starting.entry(*client).or_insert(now);
+        });
+        let late = |since: &BTreeMap<ClientId, Instant>, max: Duration| -> Vec<ClientId> {
+            let late = since.iter().filter(|(_, since)| now - **since > max);
+            late.map(|(client, _)| *client).collect()
+        };
+        let late = [late(&self.idle, IDLE_MAX), late(&self.starting, START_MAX)].concat();
+        for client in late {
+            if self
+                .clients
+                .get(&client)
+                .is_some_and(|client| !client.is_stalled)
+            {
+                self.cut(client, Cut::Shutdown, false);
+            }
+        }
+    }
+
+    /// Clients with a role, and how many.
+    pub fn busy(&self) -> BTreeMap<ClientId, usize> {
+        let mut busy = BTreeMap::new();
+        let viewers = self
+            .reference
+            .viewers()
+            .into_iter()
+            .map(|(client, _, _)| client);
+        let publishers = (0..STREAMS).filter_map(|stream| self.reference.publisher(stream));
+        for client in viewers.chain(publishers.map(|(client, _)| client)) {
+            *busy.entry(client).or_default() += 1;
+        }
+        busy
+    }
+
+    fn connect(&mut self) -> ClientId {
+        let id = self.connections;
+        self.connections += 1;
+        let program = &self.program;
+        let client = Client::connect(program.rtmp, id, || program.connection(id));
+        self.clients.insert(id, client);
+        self.reference.arrive(id);
+        id
+    }
+
+    /// Everybody who reads has what it must have by now. Those who have been told the end are gone.
+    pub fn check(&mut self) {
+        let reading: Vec<_> = self
+            .clients
+            .values()
+            .filter(|client| !client.is_stalled)
+            .map(|client| client.id)
+            .collect();
+        for id in reading {
+            self.check_client(id);
+        }
+    }
+
+    fn check_client(&mut self, id: ClientId) {
+        let told = self.reference.told(id);
+        let client = self.clients.get_mut(&id).expect("a client");
+        client.check(told);
+        if told.ends {
+            self.forget(id);
+        }
+    }
+
+    /// A client has seen the end, and closes its side.
+    pub fn forget(&mut self, id: ClientId) {
+        let client = self.clients.remove(&id).expect("a client");
+        self.skipped += client.skipped;
+        let name = client.name.clone();
+        drop(client);
+        self.program.wait_for_close(&name);
+        self.reference.forget(id);
+    }
+
+    /// Waits until the server has done all that a client has asked for.
+    pub fn sync(&mut self, id: ClientId) {
+        if !self.reference.told(id).ends {
+            let client = self.clients.get_mut(&id).expect("a client");
+            let pong = client.ping();
+            self.reference.tell_line(id, pong);
+        }
+        self.check_client(id);
+    }
+
+    /// A client that reads and has room for another role, or a new one.
+    fn client_for(&mut self, on: Option<usize>, stream: usize) -> (ClientId, u32) {
+        let busy = self.busy();
+        let viewers = self.reference.viewers();
+        let plays = |id: ClientId| {
+            viewers
+                .iter()
+                .any(|(client, _, played)| (*client, *played) == (id, stream))
+        };
+        let free = self.clients.values().filter(|client| {
+            let roles = busy.get(&client.id).copied().unwrap_or_default();
+            !client.is_stalled && roles < ROLES_MAX && !plays(client.id)
+        });
+        let free: Vec<_> = free.map(|client| client.id).collect();
+        let id = match on.filter(|_| !free.is_empty()) {
+            Some(index) => free[index % free.len()],
+            None => self.connect(),
+        };
+        let stream = self.clients.get_mut(&id).expect("a client").create_stream();
+        (id, stream)
+    }
+
+    fn publish(&mut self, stream: usize, shape: Shape, on: Option<usize>) -> Option<()> {
+        // A publisher that is silent for 10 s would give way.
+        if let Some((holder, _)) = self.reference.publisher(stream) {
+            self.sync(holder);
+        }
+        let (id, message_stream) = self.client_for(on, stream);
+        let is_unmoved = !self.reference.is_seen(stream) && self.departing.is_empty();
+        let begins = self.reference.publish(stream, id, message_stream);
+        let client = self.clients.get_mut(&id).expect("a client");
+        client.call(
+            message_stream,
+            "publish",
+            vec![Value::text(name(stream)), Value::text("live")],
+        );
+        if begins {
+            self.publication_count += 1;
+            let publication =
+                Publication::new(self.publication_count, message_stream, shape, is_unmoved);
+            self.publications[stream] = Some(publication);
+        }
+        self.check_client(id);
+        Some(())
+    }
+
+    fn publish_again(&mut self, stream: usize) -> Option<()> {
+        let (id, message_stream) = self.reference.publisher(stream)?;
+        let client = self.clients.get_mut(&id)?;
+        client.call(
+            message_stream,
+            "publish",
+            vec![Value::text(name(stream)), Value::text("live")],
+        );
+        self.reference.tell_line(
+            id,
+            format!("status@{message_stream} NetStream.Publish.Start"),
+        );
+        self.publications[stream].as_mut()?.restart();
+        self.check_client(id);
+        Some(())
+    }
+
+    pub fn media(&mut self, stream: usize, items: &[Item], len: usize) -> Option<()> {
+        let (id, _) = self.reference.publisher(stream)?;
+        let publication = self.publications[stream].as_mut()?;
+        let client = self.clients.get_mut(&id)?;
+        for item in items {
+            let Some(frame) = publication.next(*item, len) else {
+                continue;
+            };
+            self.frames += 1;
+            self.reference.send(stream, &frame);
+            client.rtmp.send(&frame.sent);
+        }
+        self.sync(id);
+        Some(())
+    }
+
+    fn finish(&mut self, stream: usize, how: Finish, then_close: bool) -> Option<()> {
+        let (id, message_stream) = self.reference.publisher(stream)?;
+        let client = self.clients.get_mut(&id)?;
+        self.reference.end(stream);
+        match how {
+            Finish::DeleteStream => {
+                client.call(
+                    0,
+                    "deleteStream",
+                    vec![Value::Number(f64::from(message_stream))],
+                );
+            }
+            Finish::CloseStream => client.call(message_stream, "closeStream", vec![]),
+            Finish::FcUnpublish => {
+                client.call(0, "FCUnpublish", vec![Value::text(name(stream))]);
+                let line = "onFCUnpublish 0 NetStream.Unpublish.Success".to_owned();
+                self.reference.tell_line(id, line);
+            }
+            Finish::PublishFalse => {
+                client.call(message_stream, "publish", vec![Value::Boolean(false)]);
+                self.reference.tell_line(
+                    id,
+                    format!("status@{message_stream} NetStream.Unpublish.Success"),
+                );
+            }
+        }
+        self.sync(id);
+        if then_close && !self.busy().contains_key(&id) && self.clients.contains_key(&id) {
+            self.cut(id, Cut::Shutdown, false);
+        }
+        Some(())
+    }
+
+    fn lose(&mut self, stream: usize, how: Cut, hurry: bool) -> Option<()> {
+        let (id, _) = self.reference.publisher(stream)?;
+        // What comes next must not come before it: a viewer is told of it, or nobody hurries.
+        let viewers = self.reference.viewers();
+        let is_told = viewers.iter().any(|(viewer, _, played)| {
+            let reads = self
+                .clients
+                .get(viewer)
+                .is_some_and(|viewer| !viewer.is_stalled);
+            *played == stream && *viewer != id && reads
+        });
+        self.cut(id, how, hurry && is_told);
+        Some(())
+    }
+
+    /// A client goes without a word, and with it all that it does.
+    pub fn cut(&mut self, id: ClientId, how: Cut, hurry: bool) {
+        let client = self.clients.remove(&id).expect("a client");
+        self.reference.depart(id);
+        self.reference.forget(id);
+        let name = client.name.clone();
+        match how {
+            Cut::Shutdown => client.shutdown(),
+            Cut::Reset => client.reset(),
+            Cut::Delete => assert_eq!(
+                self.program.delete(&format!("connections/{name}")),
+                200,
+                "{name}"
+            ),
+        }
+        match hurry {
+            true => self.departing.push(name),
+            false => self.program.wait_for_close(&name),
+        }
+    }
+
+    fn end(&mut self, stream: usize) -> Option<()> {
+        // One who plays its own stream may be told the end of that, or not.
+        let publisher = self.reference.publisher(stream).map(|(id, _)| id);
+        let viewers = self.reference.viewers();
+        let is_own =
+            |(id, _, played): &(ClientId, u32, usize)| *played == stream && Some(*id) == publisher;
+        if viewers.iter().any(is_own) {
+            return None;
+        }
+        let is_published = self.reference.is_published(stream);
+        self.reference.end_from_outside(stream);
+        let status = self
+            .program
+            .delete(&format!("streams/live/{}", name(stream)));
+        assert!(
+            !is_published || status == 200,
+            "{status} for DELETE of stream {stream}"
+        );
+        Some(())
+    }
+
+    fn play(&mut self, stream: usize, all_tracks: bool, on: Option<usize>) -> Option<()> {
+        let (id, message_stream) = self.client_for(on, stream);
+        let query = ["", "?tracks=all"][usize::from(all_tracks)];
+        self.reference.play(stream, id, message_stream, all_tracks);
+        let client = self.clients.get_mut(&id)?;
+        client.call(
+            message_stream,
+            "play",
+            vec![Value::text(name(stream) + query), Value::Number(-2.0)],
+        );
+        self.sync(id);
+        Some(())
+    }
+
+    /// A viewer that reads: the client, its message stream, and the stream.
+    pub fn viewer(&self, index: usize) -> Option<(ClientId, u32, usize)> {
+        let mut viewers = self.reference.viewers();
+        viewers.retain(|(id, _, _)| {
+            self.clients
+                .get(id)
+                .is_some_and(|client| !client.is_stalled)
+        });
+        (!viewers.is_empty()).then(|| viewers[index % viewers.len()])
+    }
+
+    pub fn publishes(&self, id: ClientId) -> bool {
+        let holders = (0..STREAMS).filter_map(|stream| self.reference.publisher(stream));
+        holders.into_iter().any(|(holder, _)| holder == id)
+    }
+
+    fn stop(&mut self, viewer: usize, how: Finish) -> Option<()> {
+        let (id, message_stream, _) = self.viewer(viewer)?;
+        let client = self.clients.get_mut(&id)?;
+        match how {
+            Finish::CloseStream => client.call(message_stream, "closeStream", vec![]),
+            _ => client.call(
+                0,
+                "deleteStream",
+                vec![Value::Number(f64::from(message_stream))],
+            ),
+        }
+        self.reference.stop(id, message_stream);
+        self.sync(id);
+        Some(())
+    }
+
+    fn leave(&mut self, viewer: usize, how: Cut, hurry: bool) -> Option<()> {
+        let (id, _, _) = self.viewer(viewer)?;
+        self.cut(id, how, hurry && !self.publishes(id));
+        Some(())
+    }
+
+    fn pause(&mut self, viewer: usize, on: bool) -> Option<()> {
+        let (id, message_stream, _) = self.viewer(viewer)?;
+        let client = self.clients.get_mut(&id)?;
+        client.call(
+            message_stream,
+            "pause",
+            vec![Value::Boolean(on), Value::Number(0.0)],
+        );
+        self.reference.pause(id, message_stream, on);
+        self.sync(id);
+        Some(())
+    }
+
+    fn receive(&mut self, viewer: usize, medium: Medium, on: bool) -> Option<()> {
+        let (id, message_stream, _) = self.viewer(viewer)?;
+        let client = self.clients.get_mut(&id)?;
+        let name = match medium {
+            Medium::Video => "receiveVideo",
+            Medium::Audio => "receiveAudio",
+        };
+        client.call(message_stream, name, vec![Value::Boolean(on)]);
+        self.reference.receive(id, message_stream, medium, on);
+        self.sync(id);
+        Some(())
+    }
+
+    fn inject(&mut self, viewer: usize) -> Option<()> {
+        let (id, message_stream, stream) = self.viewer(viewer)?;
+        let foreign = Shape {
+            form: Form::Legacy,
+            videos: 1,
+            audios: 1,
+            start_ms: 0,
+        };
+        let mut foreign = Publication::new(u32::MAX, message_stream, foreign, false);
+        let client = self.clients.get_mut(&id)?;
+        for kind in [
+            Kind::Metadata,
+            Kind::Header(Medium::Video),
+            Kind::Key,
+            Kind::Sound,
+        ] {
+            let frame = foreign.next(Item::Send(kind, 0), 0)?;
+            client.rtmp.send(&frame.sent);
+        }
+        self.sync(id);
+        self.media(
+            stream,
+            &[Item::Send(Kind::Key, 0), Item::Send(Kind::Sound, 0)],
+            0,
+        );
+        Some(())
+    }
+}
