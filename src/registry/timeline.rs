@@ -14,6 +14,10 @@ const OVERLAP_MS_MAX: i32 = 5000;
 /// second kind of media may begin far before the first.
 const SETTLING_MS: i32 = 5000;
 
+/// How far the times that are compared may lie behind the latest, in ms; what does is moved up to it.
+/// Of two times that are more than 24.8 days apart the earlier one would count as the later.
+const BEHIND_MS_MAX: i32 = 1 << 30;
+
 /// Whether a message's time is that of the publisher's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timing {
@@ -66,6 +70,7 @@ impl Timeline {
 
     /// The time at which viewers see what the publisher dates `time`; `None` to leave it out.
     pub(super) fn place(&mut self, timing: Timing, time: Timestamp) -> Option<Timestamp> {
+        self.forget_what_is_long_ago();
         let (end, latest_sent) = (self.end(), self.latest());
         let track = match timing {
             Timing::Sound => &mut self.sound,
@@ -91,6 +96,20 @@ impl Timeline {
         }
         track.last = later(track.last, Some(placed));
         Some(placed)
+    }
+
+    /// Keeps the times that are compared near each other, however long a publication lasts, or a kind
+    /// of media is away.
+    fn forget_what_is_long_ago(&mut self) {
+        let Some(latest) = self.latest() else { return };
+        let earliest = Timestamp(latest.0.wrapping_sub(BEHIND_MS_MAX as u32));
+        for track in [&mut self.sound, &mut self.picture] {
+            for time in [&mut track.last, &mut track.end].into_iter().flatten() {
+                if earliest.since(*time) > 0 {
+                    *time = earliest;
+                }
+            }
+        }
     }
 
     /// Where its own time puts it, but never behind what viewers were sent before the publication.
@@ -191,6 +210,44 @@ mod tests {
         for (publications, want) in rows {
             assert_eq!(placed(publications), want, "{publications}");
         }
+    }
+
+    /// Steps of 9 days, so that the times before are always known to be earlier.
+    fn days(letter: char, from: u64, to: u64) -> String {
+        let words = (from..=to).step_by(9).map(|day| {
+            let ms = (day * 86_400_000) as u32;
+            format!("{letter}{ms}")
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_publication_may_last_for_60_days_and_more() {
+        let later_by = |words: &str, ms: u32| {
+            let moved = words.split_whitespace().map(|word| {
+                let time: u32 = word[1..].parse().unwrap();
+                time.wrapping_add(ms).to_string()
+            });
+            moved.collect::<Vec<_>>().join(" ")
+        };
+        // One time around after the end of the publication before, nothing is left out.
+        let pictures = days('p', 0, 45);
+        let around = "p4294963000 p4294967290 p4";
+        assert_eq!(
+            placed(&format!("p1000 | {pictures} {around}")),
+            format!("1000 | {} 4294964040 1034 1044", later_by(&pictures, 1040)),
+        );
+        // Nor are pictures moved that begin after 27 days, by what was when the sound began.
+        let sounds = days('s', 0, 27);
+        assert_eq!(
+            placed(&format!("p1000 | {sounds} p2332800040 p2332800080")),
+            format!("1000 | {} 2332801080 2332801120", later_by(&sounds, 1040)),
+        );
+        // Where there was sound alone for 27 days, the next publication follows the sound.
+        assert_eq!(
+            placed(&format!("p1000 {sounds} | s0 p40")),
+            format!("1000 {} | 2332800040 2332800080", later_by(&sounds, 0)),
+        );
     }
 
     #[test]
