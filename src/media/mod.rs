@@ -144,6 +144,14 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// Whether it holds a picture or a sound, whose time is that of the publisher's clock.
+    pub(crate) fn is_frame(&self) -> bool {
+        matches!(
+            self.content,
+            Content::Keyframe | Content::Frame | Content::Disposable
+        )
+    }
+
     /// Reads the front of an audio or video payload. Of any other type, and of a payload that ends
     /// too early, the content is unknown.
     pub fn new(kind: MessageType, payload: &[u8]) -> Packet {

@@ -8,11 +8,11 @@ use super::preroll::Preroll;
 use super::reload::{Readiness, Reload};
 use super::rendition::{Cut, Names, Rendition, Rules, target_s};
 use super::window::Resource;
-use crate::media::Codec;
 use crate::media::flv;
 use crate::media::mp4::{Mp4Track, is_supported};
 use crate::media::sample::{MediaType, TrackId};
 use crate::media::tracks::{MediaSample, StreamTracks, TRACKS_WAIT_MS, TrackEvent};
+use crate::media::{Codec, Packet};
 use crate::rtmp::{Message, MessageType, Timestamp};
 use std::sync::Arc;
 
@@ -86,12 +86,17 @@ enum State {
 struct StreamClock(Option<(Timestamp, i64)>);
 
 impl StreamClock {
-    fn ms(&mut self, time: Timestamp) -> u64 {
+    /// The time of a message. Headers are dated as encoders like, and move nothing: a date of 0 would
+    /// lie before some times and behind others.
+    fn ms(&mut self, message: &Message) -> u64 {
+        let time = message.timestamp;
         let ms = match self.0 {
             Some((last, ms)) => ms + i64::from(time.since(last)),
             None => i64::from(time.0),
         };
-        self.0 = Some((time, ms));
+        if Packet::new(message.kind, &message.payload).is_frame() {
+            self.0 = Some((time, ms));
+        }
         (ms + BASE_MS).max(0).unsigned_abs()
     }
 }
@@ -155,7 +160,7 @@ impl Packager {
             if !matches!(message.kind, MessageType::AUDIO | MessageType::VIDEO) {
                 continue;
             }
-            let ms = self.clock.ms(message.timestamp);
+            let ms = self.clock.ms(message);
             self.tracks
                 .read(message.kind, ms, &message.payload, &mut events);
             for event in events.drain(..) {

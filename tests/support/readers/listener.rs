@@ -53,8 +53,11 @@ impl Listener {
         for message in messages {
             let (last, ms) = self.clock;
             let ms = ms + i64::from(message.timestamp.since(last));
-            self.clock = (message.timestamp, ms);
-            let now_ms = START_MS + ms;
+            // Headers come when they come, whatever they say.
+            if message.payload[1] != 0 {
+                self.clock = (message.timestamp, ms);
+            }
+            let now_ms = START_MS + self.clock.1;
             self.packager.push(std::slice::from_ref(message), now_ms);
             self.look();
         }

@@ -19,10 +19,10 @@ pub use end::LiveEnd;
 pub use fragments::{Entry, LiveFragment};
 
 use super::{Movie, Mp4Track, initialization, is_supported};
+use crate::media::Packet;
 use crate::media::flv;
 use crate::media::sample::MediaType;
 use crate::media::tracks::{StreamTracks, TrackEvent};
-use crate::media::{Content, Packet};
 use crate::rtmp::{Message, MessageType};
 use choice::are_same;
 use fragments::{LiveFragments, WentBack};
@@ -116,7 +116,7 @@ impl LiveMp4 {
         }
         let time_ms = self.time.of(message.timestamp);
         // Headers are dated as encoders like.
-        if is_frame(message) {
+        if Packet::new(message.kind, payload).is_frame() {
             self.time.note(message.timestamp);
             if let Some(pending) = &mut self.pending {
                 pending.note_frame(time_ms);
@@ -220,14 +220,6 @@ impl LiveMp4 {
 }
 
 /// Whether a message holds a picture or a sound.
-fn is_frame(message: &Message) -> bool {
-    let content = Packet::new(message.kind, &message.payload).content;
-    matches!(
-        content,
-        Content::Keyframe | Content::Frame | Content::Disposable
-    )
-}
-
 fn beginning(tracks: &[Mp4Track]) -> Beginning {
     let is_video = |track: &Mp4Track| track.medium() == MediaType::Video;
     let medium = if tracks.iter().any(is_video) {
