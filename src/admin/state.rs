@@ -3,8 +3,8 @@
 use super::rates::Rates;
 use crate::http::server::HostNames;
 use crate::stats::Snapshot;
-use crate::sync::{Mutex, RwLock};
-use std::sync::{Arc, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, Rank, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How old the snapshot behind a response may be.
@@ -51,7 +51,7 @@ impl AdminState {
             source,
             access: RwLock::new(Arc::new((access.token, HostNames(access.hosts)))),
             rates: Mutex::default(),
-            last: Mutex::default(),
+            last: Mutex::ranked(Rank::Snapshot, None),
         }
     }
 

@@ -7,9 +7,9 @@ mod limits;
 
 pub(crate) use limits::memory;
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 use limits::{Limit, Usage};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Threads of a connection: a reader and a writer.

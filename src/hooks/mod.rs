@@ -23,7 +23,7 @@ pub use supervisor::{Child, Supervisor};
 use crate::http::client::PostError;
 use crate::log;
 use crate::stats::Counters;
-use crate::sync::RwLock;
+use crate::sync::{Rank, RwLock};
 use event::Fired;
 use pool::{Hook, HookTarget, Order, Pool};
 use script::Script;
@@ -190,7 +190,7 @@ impl Hooks {
             workers: Pool::new(Order::PerLane, counters),
             stdio: Pool::new(Order::Strict, counters),
             counters: Arc::clone(counters),
-            set: RwLock::default(),
+            set: RwLock::ranked(Rank::Hooks, HookSet::default()),
         };
         hooks.start_workers(set.workers(), set.stdio.len())?;
         *hooks.set.write() = set;

@@ -9,10 +9,10 @@ use super::webhook::Webhook;
 use crate::log;
 use crate::log::RateLimit;
 use crate::stats::Counters;
-use crate::sync::{self, Condvar, Mutex};
+use crate::sync::{self, Condvar, Mutex, MutexGuard};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How many events may wait for a worker.

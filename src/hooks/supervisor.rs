@@ -9,13 +9,13 @@ use crate::log;
 use crate::pace::{Pace, Rate};
 use crate::process::group::{self, Output, ProcessGroup};
 use crate::stats::Counters;
-use crate::sync::{self, Mutex, WaitGroup};
+use crate::sync::{self, Mutex, MutexGuard, WaitGroup};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 

@@ -2,6 +2,7 @@
 
 use crate::awake;
 use crate::net::Socket;
+use crate::sync;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ impl<'a> Timed<'a> {
     }
 
     fn left(&self) -> io::Result<Duration> {
+        sync::about_to_wait();
         let left = awake::until(self.end);
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());

@@ -1,7 +1,7 @@
 //! Lines on their way to an output that may take none for as long as it likes: a pipe that nobody
 //! reads, a disk that is slow. Nobody but a thread of its own waits for it.
 
-use crate::sync::{self, Condvar, Mutex};
+use crate::sync::{self, Condvar, Mutex, Rank};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Sink {
         tell: impl Fn(u64) -> String + Send + 'static,
     ) -> io::Result<Sink> {
         let shared = Arc::new(SinkShared {
-            state: Mutex::default(),
+            state: Mutex::ranked(Rank::Log, SinkState::default()),
             changed: Condvar::new(),
         });
         let lines = Arc::clone(&shared);

@@ -1,10 +1,10 @@
 //! The bound of what all holders have together.
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Weak;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{MutexGuard, Weak};
 use std::time::Duration;
 
 /// Bytes that a holder may have even when the budget is used up, at most, and at least.

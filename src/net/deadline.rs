@@ -2,8 +2,7 @@
 
 use super::Socket;
 use super::merge::{Gather, Merge, Pictures};
-use crate::awake;
-use crate::sys;
+use crate::{awake, sync, sys};
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
@@ -104,6 +103,7 @@ impl<'a> DeadlineReader<'a> {
     }
 
     fn read_once(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        sync::about_to_wait();
         loop {
             match (&mut &*self.socket).read(out) {
                 // Unix says "would block" when a read takes longer than the socket allows.

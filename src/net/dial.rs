@@ -72,6 +72,7 @@ pub fn dial(
     end: Instant,
     stop: Option<BorrowedFd>,
 ) -> Result<TcpStream, DialError> {
+    sync::about_to_wait();
     if let Ok(ip) = host.parse::<IpAddr>() {
         return connect(&[SocketAddr::new(ip, port)], end, stop);
     }

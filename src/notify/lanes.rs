@@ -7,7 +7,7 @@ use crate::http::client::{PostError, Reply};
 use crate::log;
 use crate::log::RateLimit;
 use crate::stats::Counters;
-use crate::sync::{self, Mutex, WaitGroup};
+use crate::sync::{self, Mutex, Rank, WaitGroup};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ enum State {
 impl Lanes {
     pub(super) fn new(counters: &Arc<Counters>) -> Lanes {
         Lanes {
-            state: Mutex::new(State::Open(Vec::new())),
+            state: Mutex::ranked(Rank::Lanes, State::Open(Vec::new())),
             threads: WaitGroup::default(),
             counters: Arc::clone(counters),
         }

@@ -1,7 +1,7 @@
 //! Child processes: each leads a process group of its own, ends in time with all that it started,
 //! and is never left behind as a zombie.
 
-use crate::sync::{self, Condvar, Mutex};
+use crate::sync::{self, Condvar, Mutex, MutexGuard};
 use crate::sys::{self, GroupSignal};
 use std::collections::HashSet;
 use std::fs;
@@ -10,7 +10,6 @@ use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus};
-use std::sync::MutexGuard;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -159,6 +158,7 @@ impl ProcessGroup {
     ///
     /// When there is no such program, or no room for a process, or after [`kill_all`].
     pub fn spawn(mut command: Command) -> io::Result<ProcessGroup> {
+        sync::about_to_wait();
         let _starting = Starting::begin()?;
         for name in PRIVATE_ENV {
             command.env_remove(name);
@@ -216,6 +216,7 @@ impl ProcessGroup {
         end: Option<Instant>,
         mut pause: impl FnMut(Duration) -> bool,
     ) -> io::Result<Option<ExitStatus>> {
+        sync::about_to_wait();
         let mut step = PAUSE_MIN;
         loop {
             let status = self.try_wait()?;

@@ -4,9 +4,9 @@
 use super::limits::message_cost;
 use crate::memory::{Account, Budget, GaveWay, Holder};
 use crate::rtmp::Message;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// Of a time in which nothing came, this much counts as time that others have waited: the process,

@@ -18,10 +18,10 @@ use crate::media::flv::Flags;
 use crate::memory::Budget;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard, Rank};
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ impl Outbox {
             closing: Closing::Open,
         };
         let outbox = Arc::new(Outbox {
-            egress: Mutex::new(egress),
+            egress: Mutex::ranked(Rank::Outbox, egress),
             transport,
             queue,
             kind,

@@ -10,6 +10,7 @@ use super::peer_kind::PeerKind;
 use super::transport::Transport;
 use crate::memory::Budget;
 use crate::stats::Counters;
+use crate::sync;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
@@ -179,6 +180,7 @@ impl Writer {
     }
 
     fn write(&self, bytes: &[u8], socket: &mut impl Write) -> io::Result<()> {
+        sync::about_to_wait();
         socket.write_all(bytes)?;
         if let Some(outbox) = self.outbox.upgrade() {
             outbox.count_bytes(bytes.len());

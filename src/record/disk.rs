@@ -3,6 +3,7 @@
 //! Every [`SYNC_PERIOD`] of recording, and at the end, the disk is told to keep what was written: a
 //! power failure costs that much, a crash of this program only what was not written yet.
 
+use crate::sync;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -61,6 +62,7 @@ impl Disk {
 
     /// Writes at the end; returns how much that was. What of it is whole is to be [kept](Self::keep).
     pub(super) fn append(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
+        sync::about_to_wait();
         match self.check_whole() {
             Ok(()) => write_counted(&mut self.file, bytes),
             Err(error) => (0, Err(error)),

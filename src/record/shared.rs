@@ -3,9 +3,9 @@
 use super::observer::RecordingObserver;
 use super::settings::RecordSettings;
 use crate::stats::{Counters, RecordingStats};
-use crate::sync::{Mutex, WaitGroup};
+use crate::sync::{Mutex, MutexGuard, WaitGroup};
 use std::collections::BTreeMap;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 /// What a recorder and its recordings share.
 pub(super) struct RecorderShared {

@@ -8,7 +8,7 @@ use super::stream::Stream;
 use crate::memory::Budget;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::Counters;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Rank};
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
@@ -43,7 +43,7 @@ impl Streams {
         budget: Arc<Budget>,
     ) -> Streams {
         Streams {
-            map: Mutex::default(),
+            map: Mutex::ranked(Rank::Streams, HashMap::new()),
             context: Arc::new(StreamContext::new(settings, observer, counters, budget)),
         }
     }
@@ -78,7 +78,7 @@ impl Streams {
                 let mut streams = self.map.lock();
                 let new = || {
                     let stream = Stream::new(key.clone(), Arc::clone(&self.context));
-                    let stream = Arc::new(Mutex::new(stream));
+                    let stream = Arc::new(Mutex::ranked(Rank::Stream, stream));
                     let holder: Weak<Mutex<Stream>> = Arc::downgrade(&stream);
                     self.context.budget.enter(holder);
                     stream

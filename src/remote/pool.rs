@@ -2,7 +2,7 @@
 
 use super::progress::LinkProgress;
 use super::stop::StopHandle;
-use crate::sync::{self, Member, Mutex, WaitGroup};
+use crate::sync::{self, Member, Mutex, Rank, WaitGroup};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::io;
@@ -59,7 +59,7 @@ where
     pub(crate) fn new(thread_name: &'static str) -> Self {
         LinkPool(Arc::new(LinkPoolShared {
             thread_name,
-            links: Mutex::default(),
+            links: Mutex::ranked(Rank::Links, HashMap::new()),
             group: WaitGroup::default(),
         }))
     }

@@ -2,8 +2,8 @@
 
 use crate::queue::Outbox;
 use crate::stats::LinkState;
-use crate::sync::Mutex;
-use std::sync::{Arc, MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// The state of a link; the thread that has the connection keeps it up to date.
 pub(crate) struct LinkProgress(Mutex<ProgressState>);

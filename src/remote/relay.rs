@@ -15,7 +15,7 @@ use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, StreamId};
 use crate::stats::RelayStats;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Rank};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ impl Relays {
         let mut destinations = Destinations::default();
         destinations.replace(list, |_| false);
         Relays {
-            destinations: Arc::new(Mutex::new(destinations)),
+            destinations: Arc::new(Mutex::ranked(Rank::Destinations, destinations)),
             link_settings,
             observer,
             pool: LinkPool::new("relay"),

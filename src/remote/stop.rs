@@ -3,9 +3,9 @@
 use crate::net::SharedSocket;
 use crate::queue::Outbox;
 use crate::rtmp::Message;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard, Rank};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The time between two looks whether the last one is gone.
@@ -51,7 +51,7 @@ impl Default for StopHandle {
             line: Line::None,
         };
         StopHandle {
-            state: Mutex::new(state),
+            state: Mutex::ranked(Rank::Stop, state),
             turned: Condvar::new(),
         }
     }

@@ -11,7 +11,7 @@ use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{ConnectionStats, Counter, Protocol};
-use crate::sync::{Member, Mutex, WaitGroup};
+use crate::sync::{Member, Mutex, MutexGuard, Rank, WaitGroup};
 use crate::sys;
 use crate::web::Traits;
 use std::collections::HashMap;
@@ -19,8 +19,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How long a peer may send nothing before it is asked whether it is there. The read limit is
@@ -258,13 +258,14 @@ pub(super) struct Connections {
 }
 
 /// How many connections there may be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ConnectionLimits {
     pub(super) total: usize,
     /// Of one address; `None`: as many as in total.
     pub(super) per_address: Option<NonZeroUsize>,
 }
 
+#[derive(Default)]
 struct Peers {
     limits: ConnectionLimits,
     /// The server stops: nobody is let in any more.
@@ -339,18 +340,12 @@ impl Connections {
     /// Room for as many connections as `limits` says, and for no more threads than `capacity` has
     /// room for.
     pub(super) fn new(limits: ConnectionLimits, capacity: Arc<Capacity>) -> Connections {
+        let peers = Peers {
+            limits,
+            ..Peers::default()
+        };
         Connections {
-            peers: Mutex::new(Peers {
-                limits,
-                closed: false,
-                known: HashMap::new(),
-                sessions: HashMap::new(),
-                places: SessionPlaces::default(),
-                held: HashMap::new(),
-                waiting: Waiting::default(),
-                leaving: 0,
-                per_ip: HashMap::new(),
-            }),
+            peers: Mutex::ranked(Rank::Connections, peers),
             capacity,
             group: WaitGroup::default(),
             next_number: AtomicU64::new(1),

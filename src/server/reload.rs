@@ -6,7 +6,7 @@ use crate::admin::AdminServer;
 use crate::args::{Config, Effect, Faults};
 use crate::auth::Rules;
 use crate::log;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Rank};
 use std::sync::atomic::Ordering;
 
 /// The configurations that the server has had.
@@ -22,10 +22,13 @@ struct AppliedState {
 impl Applied {
     /// Only the one that the server starts with.
     pub(super) fn new(config: &Config) -> Applied {
-        Applied(Mutex::new(AppliedState {
-            first: config.clone(),
-            last: config.clone(),
-        }))
+        Applied(Mutex::ranked(
+            Rank::Reload,
+            AppliedState {
+                first: config.clone(),
+                last: config.clone(),
+            },
+        ))
     }
 
     /// Changes to `config` and `rules` what can change.

@@ -5,8 +5,10 @@
 //! other.
 
 mod lock;
+mod order;
 
-pub use lock::{Condvar, Mutex, RwLock};
+pub use lock::{Condvar, Mutex, MutexGuard, RwLock};
+pub use order::{Rank, about_to_wait};
 
 use std::io;
 use std::sync::Arc;

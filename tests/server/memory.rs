@@ -107,7 +107,7 @@ fn data_under_many_names(server: &TestServer) -> Vec<Client> {
         let data = |number: usize| {
             let mut start = Vec::new();
             Value::text("@setDataFrame").encode(&mut start);
-            Value::text(&format!("on{number}")).encode(&mut start);
+            Value::text(format!("on{number}")).encode(&mut start);
             of_len(MessageType::DATA, &start, 950 << 10, 0)
         };
         send_all(client, (0..4).map(data));

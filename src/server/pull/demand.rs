@@ -4,9 +4,8 @@ use super::fetches::Fetch;
 use crate::awake;
 use crate::registry::Registry;
 use crate::rtmp::stream_key::StreamKey;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard, Rank};
 use std::net::IpAddr;
-use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -47,7 +46,7 @@ pub(super) enum DemandState {
 impl Demand {
     fn new(reason: Reason) -> Demand {
         Demand {
-            reason: Mutex::new(reason),
+            reason: Mutex::ranked(Rank::Demand, reason),
             has_come: AtomicBool::new(false),
         }
     }

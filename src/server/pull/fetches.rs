@@ -2,12 +2,12 @@
 
 use crate::awake;
 use crate::ip_range::network;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard, Rank};
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Streams that are fetched on demand at a time.
@@ -94,7 +94,7 @@ impl Fetches {
         drop(state);
         Ok(Fetch {
             fetches: self.clone(),
-            pending: Mutex::new(address),
+            pending: Mutex::ranked(Rank::Fetch, address),
         })
     }
 

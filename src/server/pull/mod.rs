@@ -12,7 +12,7 @@ use crate::log;
 use crate::remote::{Filter, LinkPool, LinkSettings, PooledLink, Source, keep_connected};
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::PullStats;
-use crate::sync::RwLock;
+use crate::sync::{Rank, RwLock};
 use demand::Demand;
 use fetches::Fetches;
 use link::{Pull, Pulling};
@@ -62,7 +62,7 @@ impl Pulls {
         link_settings: LinkSettings,
     ) -> Pulls {
         Pulls {
-            settings: RwLock::new(settings),
+            settings: RwLock::ranked(Rank::Pulls, settings),
             ingest,
             link_settings,
             pool: LinkPool::new("pull"),

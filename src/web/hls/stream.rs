@@ -11,11 +11,11 @@ use crate::queue::{FeedLimits, Intake, Taken};
 use crate::registry::{Registry, Tap};
 use crate::rtmp::Message;
 use crate::rtmp::stream_key::StreamKey;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard, Rank};
 use crate::web::session::WebSession;
 use crate::web::traits::Traits;
 use std::net::IpAddr;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A stream for which nobody asked for this long is not packaged any more.
@@ -93,15 +93,18 @@ impl HlsStream {
         packager.begin();
         HlsStream {
             key,
-            state: Mutex::new(StreamState {
-                packager,
-                sessions: Sessions::default(),
-                interruptions: 0,
-                asked: awake::now(),
-                is_closed: false,
-                gives_way: false,
-                left_out: 0,
-            }),
+            state: Mutex::ranked(
+                Rank::Hls,
+                StreamState {
+                    packager,
+                    sessions: Sessions::default(),
+                    interruptions: 0,
+                    asked: awake::now(),
+                    is_closed: false,
+                    gives_way: false,
+                    left_out: 0,
+                },
+            ),
             memory: Account::new(budget),
             changed: Condvar::new(),
         }

@@ -6,9 +6,9 @@ use crate::media::hls::HlsSettings;
 use crate::memory::Budget;
 use crate::registry::Registry;
 use crate::rtmp::stream_key::StreamKey;
-use crate::sync::{self, Mutex, WaitGroup};
+use crate::sync::{self, Mutex, MutexGuard, Rank, WaitGroup};
 use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// Most streams that are packaged at a time.
@@ -65,7 +65,7 @@ impl Hls {
             settings: Mutex::new(settings),
             budget,
             registry,
-            table: Mutex::default(),
+            table: Mutex::ranked(Rank::HlsStreams, StreamTable::default()),
             threads: WaitGroup::default(),
         }))
     }

@@ -1,7 +1,7 @@
 //! Streams that last longer than the times of messages count. `SOAK_DAYS` makes them longer.
 
-use super::listener::Listener;
 use super::stream::{aac_header, avc_header, picture, sound};
+use crate::support::readers::listener::Listener;
 use rtmp_server::rtmp::Message;
 
 const DAY_MS: u64 = 86_400_000;
