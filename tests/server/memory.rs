@@ -1,7 +1,7 @@
 //! The bound of all memory together: who gives way when it is nearly used up, and what it costs them.
 
-use super::web::real;
 use crate::support::http::HttpReply;
+use crate::support::real::real;
 use crate::support::{Client, TestServer, wait_until};
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};

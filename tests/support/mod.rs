@@ -10,6 +10,7 @@ pub mod other_server;
 pub mod page;
 pub mod process;
 pub mod readers;
+pub mod real;
 pub mod render;
 pub mod web_service;
 

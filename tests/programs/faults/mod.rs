@@ -1,8 +1,10 @@
 //! What fails around the server: nothing of it may reach a publisher and a viewer that are honest.
 //! `make faults` runs the long forms too.
 
+mod links;
 mod log;
 mod paused;
+mod states;
 
 use std::process::Command;
 
