@@ -1,6 +1,7 @@
 //! What fails around the server: nothing of it may reach a publisher and a viewer that are honest.
 //! `make faults` runs the long forms too.
 
+mod disks;
 mod links;
 mod log;
 mod paused;
@@ -32,4 +33,14 @@ impl Drop for Machine {
     fn drop(&mut self) {
         signal(self.0, "-CONT");
     }
+}
+
+/// Whether we are root, who alone can do `what`.
+fn as_root(what: &str) -> bool {
+    let own = std::fs::metadata("/proc/self");
+    let is_root = own.is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if !is_root {
+        println!("not shown, since only root can: {what}");
+    }
+    is_root
 }
