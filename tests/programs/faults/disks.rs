@@ -139,14 +139,13 @@ fn a_disk_that_fails_costs_its_recording_and_the_next_one_is_made_when_it_is_bac
     if !as_root("disks that fail") {
         return;
     }
-    type Step = fn(&Disk);
-    // What breaks the disk, before the recording begins or in the midst of it, what the log says, and
+    // What breaks the disk, before the recording begins and in the midst of it, what the log says, and
     // what mends it.
-    let rows: [(&str, &str, Option<Step>, Step, &str, Step); 3] = [
+    let rows: [Row; 3] = [
         (
             "full",
             "size=1m",
-            None,
+            |_| {},
             |_| {},
             "No space left",
             |disk| run("mount", &["-o", "remount,size=8m", &disk.path()]),
@@ -154,7 +153,7 @@ fn a_disk_that_fails_costs_its_recording_and_the_next_one_is_made_when_it_is_bac
         (
             "read-only",
             "size=8m",
-            Some(|disk| run("mount", &["-o", "remount,ro", &disk.path()])),
+            |disk| run("mount", &["-o", "remount,ro", &disk.path()]),
             |_| {},
             "Read-only file system",
             |disk| run("mount", &["-o", "remount,rw", &disk.path()]),
@@ -162,7 +161,7 @@ fn a_disk_that_fails_costs_its_recording_and_the_next_one_is_made_when_it_is_bac
         (
             "emptied",
             "size=8m",
-            None,
+            |_| {},
             |disk| {
                 wait_until("a file", || disk.files() == 1);
                 let file = std::fs::read_dir(&disk.0).expect("files").flatten().next();
@@ -175,16 +174,15 @@ fn a_disk_that_fails_costs_its_recording_and_the_next_one_is_made_when_it_is_bac
     for (name, options, before, amid, words, mend) in rows {
         let disk = Disk::of_memory(name, options);
         let (server, admin) = recording_to(&disk);
-        if let Some(step) = before {
-            step(&disk);
-        }
+        before(&disk);
         let mut pair = Pair::begin(server.addr, "x");
         amid(&disk);
         pair.go_on(40);
         let line = server.wait_for_line("recording failed");
         assert!(line.contains(words), "{name}: {line}");
         assert_eq!(fact(&line, "stream_key"), Some("live/x"), "{name}: {line}");
-        assert_eq!(errors(admin), 1, "{name}");
+        // It is counted right after it was logged, and shown again a moment later.
+        wait_until("an error", || errors(admin) == 1);
         pair.go_on(5);
         pair.finish();
         mend(&disk);
@@ -196,6 +194,11 @@ fn a_disk_that_fails_costs_its_recording_and_the_next_one_is_made_when_it_is_bac
         assert_eq!(errors(admin), 1, "{name}");
     }
 }
+
+type Step = fn(&Disk);
+
+/// A name, the options of the disk, two steps that break it, what the log says, and a step that mends it.
+type Row = (&'static str, &'static str, Step, Step, &'static str, Step);
 
 /// A disk of a network that is cut, or a device that hangs: whatever touches it waits for ever.
 #[test]
