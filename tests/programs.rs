@@ -7,6 +7,7 @@ mod programs {
     mod check;
     mod faults;
     mod hooks;
+    mod injection;
     mod interop;
     mod nginx_calls;
     mod peers;

@@ -220,7 +220,8 @@ fn split_name(text: &str) -> Result<(&str, Option<&str>), HostPortError> {
         None => (text, None),
     };
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    if host.is_empty() || !host.bytes().all(allowed) {
+    // Programs that are given a host must not take it for a flag.
+    if host.is_empty() || host.starts_with('-') || !host.bytes().all(allowed) {
         return Err(HostPortError::Host);
     }
     Ok((host, port))

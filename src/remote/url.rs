@@ -281,6 +281,7 @@ mod tests {
             ("rtmp://a", Err(RtmpUrlError::Path)),
             ("rtmp://a/", Err(RtmpUrlError::Path)),
             ("rtmp:///live", Err(RtmpUrlError::Host)),
+            ("rtmps://-proxy/live", Err(RtmpUrlError::Host)),
             ("rtmp://user:pw@a/live", Err(RtmpUrlError::UserInfo)),
             ("rtmp://user:1@a:1/live", Err(RtmpUrlError::UserInfo)),
             ("rtmp://user@a/live", Err(RtmpUrlError::UserInfo)),

@@ -9,6 +9,10 @@ use std::sync::LazyLock;
 /// Parts of a query that many viewers have in common: they do not tell who one is.
 const COMMON: [&str; 6] = ["tracks", "video", "audio", "exp", "for", "ip"];
 
+/// Most parts of a query by which a viewer is known. One with more means to hide among them, and is
+/// known by its network alone.
+const PARTS_MAX: usize = 16;
+
 /// The key of the hashes, so that nobody can look for credentials with the same.
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
@@ -18,8 +22,8 @@ pub struct Traits {
     /// The stream, as the viewer calls it.
     key: StreamKey,
     pub(super) network: IpAddr,
-    /// What it has shown: the parts of its query, as hashes.
-    shown: Vec<u64>,
+    /// What it has shown: the parts of its query, as hashes. `None`: too many.
+    shown: Option<Box<[u64]>>,
     /// What it calls itself, as a hash.
     agent: u64,
 }
@@ -29,10 +33,12 @@ impl Traits {
     pub fn new(ip: IpAddr, path: &StreamPath, agent: &str) -> Traits {
         let pairs = path.query_pairs();
         let telling = pairs.filter(|(name, _)| !COMMON.contains(&&**name));
+        let hashes = telling.map(|pair| KEY.hash_one(pair));
+        let hashes: Vec<u64> = hashes.take(PARTS_MAX + 1).collect();
         Traits {
             key: path.key.clone(),
             network: network(ip),
-            shown: telling.map(|pair| KEY.hash_one(pair)).collect(),
+            shown: (hashes.len() <= PARTS_MAX).then(|| hashes.into()),
             agent: KEY.hash_one(agent),
         }
     }
@@ -41,9 +47,10 @@ impl Traits {
     /// something that the other has shown; where that showed nothing, it calls itself the same.
     pub fn is_of(&self, ended: &Traits) -> bool {
         (&self.key, self.network) == (&ended.key, ended.network)
-            && match &ended.shown[..] {
-                [] => self.agent == ended.agent,
-                shown => shown.iter().any(|hash| self.shown.contains(hash)),
+            && match (&ended.shown, &self.shown) {
+                (None, _) | (_, None) => true,
+                (Some(shown), _) if shown.is_empty() => self.agent == ended.agent,
+                (Some(before), Some(now)) => before.iter().any(|hash| now.contains(hash)),
             }
     }
 }
@@ -51,6 +58,9 @@ impl Traits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As many parts as are not looked at.
+    const MANY: &str = "cam?a=1&a=2&a=3&a=4&a=5&a=6&a=7&a=8&a&b&c&d&e&f&g&h&i";
 
     fn traits(ip: &str, name: &str, agent: &str) -> Traits {
         let path = StreamPath::new("live", name).unwrap();
@@ -102,6 +112,9 @@ mod tests {
             ("cam?video=1", "192.0.2.1", "cam", "VLC", true),
             ("cam", "192.0.2.1", "cam", "other", false),
             ("cam", "192.0.2.2", "cam", "VLC", false),
+            ("cam?token=a", "192.0.2.1", MANY, "other", true),
+            (MANY, "192.0.2.1", "cam", "other", true),
+            (MANY, "192.0.2.2", "cam", "VLC", false),
         ];
         for (ended, ip, name, agent, want) in rows {
             let newcomer = traits(ip, name, agent);
