@@ -161,6 +161,7 @@ impl World {
     }
 
     fn wait_for_departing(&mut self) {
+        self.lingering.clear();
         for name in std::mem::take(&mut self.departing) {
             self.program.wait_for_close(&name);
         }

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// Publications and subscriptions of one client.
 const ROLES_MAX: usize = 3;
 
+/// Clients that have not closed their side, at most.
+const LINGERING_MAX: usize = 3;
+
 /// How long a client may do nothing: the server allows 10 s.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
@@ -30,6 +33,8 @@ pub struct World {
     pub publication_count: u32,
     /// Those of whom nobody has waited for the end.
     pub departing: Vec<String>,
+    /// Clients that have seen the end, and have not closed their side.
+    pub lingering: Vec<Client>,
     idle: BTreeMap<ClientId, Instant>,
     starting: BTreeMap<ClientId, Instant>,
     /// What the program had of the system before anything happened.
@@ -57,6 +62,7 @@ impl World {
             connections: 0,
             publication_count: 0,
             departing: Vec::new(),
+            lingering: Vec::new(),
             idle: BTreeMap::new(),
             starting: BTreeMap::new(),
             skipped: 0,
@@ -183,14 +189,24 @@ impl World {
         }
     }
 
-    /// A client has seen the end, and closes its side.
+    /// A client has seen the end. Every other closes its side only later, so that the server holds
+    /// what it was about.
     pub fn forget(&mut self, id: ClientId) {
         let client = self.clients.remove(&id).expect("a client");
         self.skipped += client.skipped;
-        let name = client.name.clone();
-        drop(client);
-        self.program.wait_for_close(&name);
+        let may_linger = self.reference.told(id).may_linger;
         self.reference.forget(id);
+        let name = client.name.clone();
+        if id % 2 == 0 || !may_linger {
+            drop(client);
+            self.program.wait_for_close(&name);
+            return;
+        }
+        self.departing.push(name);
+        self.lingering.push(client);
+        if self.lingering.len() > LINGERING_MAX {
+            self.lingering.remove(0);
+        }
     }
 
     /// Waits until the server has done all that a client has asked for.
@@ -374,13 +390,15 @@ impl World {
 
     fn play(&mut self, stream: usize, all_tracks: bool, on: Option<usize>) -> Option<()> {
         let (id, message_stream) = self.client_for(on, stream);
-        let query = ["", "?tracks=all"][usize::from(all_tracks)];
+        // One that was ended is refused who shows the same.
+        let query = ["", "&tracks=all"][usize::from(all_tracks)];
+        let query = format!("?token={id}{query}");
         self.reference.play(stream, id, message_stream, all_tracks);
         let client = self.clients.get_mut(&id)?;
         client.call(
             message_stream,
             "play",
-            vec![Value::text(name(stream) + query), Value::Number(-2.0)],
+            vec![Value::text(name(stream) + &query), Value::Number(-2.0)],
         );
         self.sync(id);
         Some(())

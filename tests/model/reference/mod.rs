@@ -82,6 +82,8 @@ pub struct Told {
     roles: usize,
     /// The end is told: nothing follows.
     pub ends: bool,
+    /// Nothing else that it did ends only when it closes its side.
+    pub may_linger: bool,
 }
 
 #[derive(Default)]
@@ -184,7 +186,14 @@ impl Reference {
     }
 
     fn end_connection(&mut self, client: ClientId) {
-        self.told(client).ends = true;
+        let plays = self
+            .viewers()
+            .iter()
+            .any(|(viewer, _, _)| *viewer == client);
+        let publishes =
+            (0..STREAMS).any(|stream| self.publisher(stream).is_some_and(|(id, _)| id == client));
+        let told = self.told(client);
+        (told.ends, told.may_linger) = (true, !plays && !publishes);
         self.depart(client);
     }
 
