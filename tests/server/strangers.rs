@@ -13,11 +13,12 @@ const PLACES: usize = 12;
 /// How long an honest client may take to begin, on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
-/// Where the server listens: for RTMP, for proxies, and for media over HTTP.
+/// Where the server listens: for RTMP, for proxies, and for HTTP.
 struct Ports {
     rtmp: SocketAddr,
     proxy: SocketAddr,
     http: SocketAddr,
+    admin: SocketAddr,
 }
 
 /// What a stranger holds; dropped, its connection ends.
@@ -118,6 +119,7 @@ fn one_address_keeps_nobody_out() {
             rtmp: addrs[0],
             proxy: addrs[2],
             http: SocketAddr::from(([127, 0, 0, 1], server.media_addr().port())),
+            admin: addrs[0],
         };
         let honest = by_ipv6(addrs[1]);
         let mut publisher = server.publisher("cam");
@@ -146,5 +148,150 @@ fn one_address_keeps_nobody_out() {
         let totals = server.server().snapshot().totals;
         let counts = (totals.connections_displaced, totals.connections_refused);
         assert_eq!(counts, (3, 0), "{what}");
+    }
+}
+
+/// A stranger that sends a byte now and then, for as long as it may: where, what first, what over and
+/// over, and after how many seconds it is closed.
+struct Trickle {
+    what: &'static str,
+    begin: fn(&Ports) -> Hold,
+    bytes: &'static [u8],
+    closed_s: std::ops::Range<u64>,
+}
+
+const TRICKLES: [Trickle; 9] = [
+    Trickle {
+        what: "RTMP: C1",
+        begin: |at| says(at.rtmp, &[3]),
+        bytes: &[7],
+        closed_s: 9..14,
+    },
+    Trickle {
+        what: "RTMP: a chunk behind the handshake",
+        begin: |at| {
+            let mut client = handshake(at.rtmp);
+            client.send_bytes(&[3, 0, 0, 0, 0, 64, 0, 20, 0, 0, 0, 0]);
+            Hold::Client(client)
+        },
+        bytes: &[2],
+        closed_s: 14..19,
+    },
+    Trickle {
+        what: "RTMP: chunks behind createStream",
+        begin: |at| {
+            let mut client = Client::connected(at.rtmp);
+            client.send_bytes(&[4, 0, 0, 0, 0, 64, 0, 9, 1, 0, 0, 0]);
+            Hold::Client(client)
+        },
+        bytes: &[2],
+        closed_s: 14..19,
+    },
+    Trickle {
+        what: "PROXY: a line",
+        begin: |at| says(at.proxy, b"PROXY TCP4 "),
+        bytes: b"1",
+        closed_s: 9..14,
+    },
+    Trickle {
+        what: "PROXY: version 2",
+        begin: |at| says(at.proxy, b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x07\xff"),
+        bytes: &[0],
+        closed_s: 9..14,
+    },
+    Trickle {
+        what: "media: a head",
+        begin: |at| says(at.http, b"GET /live/cam.flv HTTP/1.1\r\nHost: a\r\nX: "),
+        bytes: b"x",
+        closed_s: 9..14,
+    },
+    Trickle {
+        what: "media: a body",
+        begin: |at| {
+            let head = b"GET /live/cam.flv HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n";
+            says(at.http, head)
+        },
+        bytes: b"x",
+        closed_s: 9..14,
+    },
+    Trickle {
+        what: "metrics: a head",
+        begin: |at| says(at.admin, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "),
+        bytes: b"x",
+        closed_s: 9..14,
+    },
+    Trickle {
+        what: "metrics: a body",
+        begin: |at| {
+            let head = b"DELETE /api/streams/live/cam HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n";
+            says(at.admin, head)
+        },
+        bytes: b"x",
+        closed_s: 9..14,
+    },
+];
+
+impl Trickle {
+    /// How long it lasts.
+    fn run(&self, ports: &Ports) -> Duration {
+        let mut hold = (self.begin)(ports);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(200));
+            let socket = hold.socket();
+            socket.set_nonblocking(true).expect("no waiting");
+            let ended = match socket.read(&mut [0; 4096]) {
+                Ok(len) => {
+                    len == 0 || self.what.contains(": a head") || self.what.contains(": a body")
+                }
+                Err(error) => error.kind() != ErrorKind::WouldBlock,
+            };
+            if ended || socket.write_all(self.bytes).is_err() {
+                break;
+            }
+        }
+        began.elapsed()
+    }
+}
+
+/// They end in time, and a viewer beside them gets every sound soon after it was sent.
+#[test]
+fn trickles_end_in_time_and_hold_up_nobody() {
+    let admin = crate::support::free_addr();
+    let server = TestServer::start(&format!(
+        "-proxy-listen 127.0.0.1:0 -http-listen 127.0.0.1:0 -metrics-addr {admin}"
+    ));
+    let addrs = server.server().addrs();
+    let ports = Ports {
+        rtmp: addrs[0],
+        proxy: addrs[1],
+        http: server.media_addr(),
+        admin,
+    };
+    let mut publisher = server.publisher("cam");
+    publisher.send_media(&["A head 1 @0", "A sound 1 @0"]);
+    let mut viewer = server.playing("cam");
+    let lasted = std::thread::scope(|scope| {
+        let strangers = TRICKLES.each_ref().map(|trickle| {
+            let ports = &ports;
+            scope.spawn(move || trickle.run(ports))
+        });
+        let mut longest = Duration::ZERO;
+        while strangers.iter().any(|stranger| !stranger.is_finished()) {
+            let sent = Instant::now();
+            publisher.send_media(&["A sound 2 @40"]);
+            viewer.lines_until("A sound 2");
+            longest = longest.max(sent.elapsed());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(longest < AT_ONCE, "a sound took {longest:?}");
+        strangers.map(|stranger| stranger.join().expect("a stranger"))
+    });
+    for (trickle, lasted) in TRICKLES.iter().zip(lasted) {
+        let what = trickle.what;
+        assert!(
+            trickle.closed_s.contains(&lasted.as_secs()),
+            "{what}: {lasted:?}"
+        );
     }
 }
