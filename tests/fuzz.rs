@@ -83,6 +83,8 @@ targets! {
     hls_tracks "hls-tracks"
     record_flv "record-flv"
     record_mp4 "record-mp4"
+    outbox "outbox"
+    http_flv "http-flv"
     json "json"
     http_requests "http-requests"
     http_replies "http-replies"

@@ -11,6 +11,7 @@ pub mod session;
 mod settings;
 pub mod stream;
 mod text;
+mod viewers;
 mod wire;
 
 /// A part of the server that reads what others write.
@@ -108,6 +109,8 @@ pub const TARGETS: &[Target] = &[
     target("hls-tracks", hls::packager, Seeds::Media(0), 20_000, 1000, &["media/hls/"]),
     target("record-flv", recording::flv, Seeds::Media(1), 4000, 300, &["record/", "media/flv.rs"]),
     target("record-mp4", recording::mp4, Seeds::Media(1), 4000, 300, &["record/", "media/mp4/hybrid.rs"]),
+    target("outbox", viewers::chunks, Seeds::Media(1), 2000, 2000, &["queue/outbox.rs", "queue/writer.rs", "queue/framing/"]),
+    target("http-flv", viewers::flv, Seeds::Media(2), 2000, 2000, &["queue/framing/flv.rs", "media/tag_body.rs"]),
     target("json", text::json, Seeds::Texts(TextKind::Json), 1000, 6000, &["json/", "auth/table.rs"]),
     target("http-requests", http::requests, Seeds::Texts(TextKind::Requests), 100, 10_000, &["http/server/request.rs", "http/lines.rs"]),
     target("http-replies", http::replies, Seeds::Texts(TextKind::Replies), 100, 10_000, &["http/client/reply.rs", "http/lines.rs"]),
