@@ -2,6 +2,7 @@
 
 use crate::targets::draw::blob;
 use crate::targets::{Seeds, TextKind, session, stream};
+use rtmp_server::amf0::{self, Value};
 use rtmp_server::rtmp::chunk::Decoder;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use std::fs;
@@ -181,7 +182,16 @@ fn conversations() -> Vec<Vec<u8>> {
         .into_iter()
         .map(|messages| session::written(&messages[..messages.len().min(20)]));
     let one_by_one = all.chunks(6).map(session::written);
-    captures.chain(one_by_one).collect()
+    // Streams that are published and played by commands with a number of their own, at once and later.
+    let app = amf0::encode(&[Value::object([("app", Value::text("live"))])]);
+    let name = amf0::encode(&[Value::Null, Value::text("cam")]);
+    let begin = [&[0xc0, 0, 1][..], &blob(&app), &[0xc1, 0, 2, 1, 5]].concat();
+    let requests = [0xc2, 0xc3, 0xf2, 0xf3].map(|head| {
+        let request = [&[head, 1, 3][..], &blob(&name)].concat();
+        let rest = [0x29, 1, 0, 0, 3, 0x17, 1, 0, 0xc4, 0, 4, 1, 5];
+        [&begin[..], &request, &rest].concat()
+    });
+    captures.chain(one_by_one).chain(requests).collect()
 }
 
 fn chunk_streams() -> Vec<Vec<u8>> {

@@ -7,7 +7,7 @@ use rtmp_server::rtmp::chunk::{Decoder, Encoder};
 use rtmp_server::rtmp::client::{Client, ClientEvent, ConnectTarget, Purpose};
 use rtmp_server::rtmp::command::Call;
 use rtmp_server::rtmp::control::Control;
-use rtmp_server::rtmp::session::{STREAMS_MAX, Session, SessionEvent};
+use rtmp_server::rtmp::session::{STREAMS_MAX, Session, SessionEvent, StreamRequest};
 use rtmp_server::rtmp::status::code;
 use rtmp_server::rtmp::stream_key::KEY_LEN_MAX;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
@@ -87,7 +87,17 @@ pub fn written(messages: &[Message]) -> Vec<u8> {
 struct Server {
     session: Session,
     streams: BTreeMap<StreamId, Use>,
+    /// Requests that wait for their answer, as those for streams that are not there yet.
+    waiting: BTreeMap<StreamId, Use>,
     is_connected: bool,
+}
+
+/// How requests are answered.
+#[derive(Clone, Copy, PartialEq)]
+enum Answer {
+    Yes,
+    No,
+    Later,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,13 +111,13 @@ impl Server {
         Server {
             session: Session::new(4096),
             streams: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             is_connected: false,
         }
     }
 
-    /// Takes a message and answers requests, with yes unless `refuses`. What is to be sent; `None`:
-    /// the connection is over.
-    fn take(&mut self, message: Message, refuses: bool) -> Option<Vec<Message>> {
+    /// Takes a message and answers requests. What is to be sent; `None`: the connection is over.
+    fn take(&mut self, message: Message, answer: Answer) -> Option<Vec<Message>> {
         let is_aggregate = message.kind == MessageType::AGGREGATE;
         let mut events = Vec::new();
         let result = self.session.handle(message, &mut events);
@@ -115,12 +125,12 @@ impl Server {
         result.ok()?;
         let mut sent = Vec::new();
         for event in events {
-            sent.extend(self.event(event, refuses)?);
+            sent.extend(self.event(event, answer)?);
         }
         Some(sent)
     }
 
-    fn event(&mut self, event: SessionEvent, refuses: bool) -> Option<Vec<Message>> {
+    fn event(&mut self, event: SessionEvent, answer: Answer) -> Option<Vec<Message>> {
         match event {
             SessionEvent::Send(message) => return Some(vec![message]),
             SessionEvent::Connected { .. } => {
@@ -129,24 +139,10 @@ impl Server {
                     "connected again"
                 );
             }
-            SessionEvent::Publish(request) | SessionEvent::Play(request) if refuses => {
-                self.ask(request.stream, request.path.key.as_str());
-                let mut events = Vec::new();
-                self.session
-                    .reject(request.stream, code::BAD_NAME, "no", &mut events);
-                assert_eq!(events.last(), Some(&SessionEvent::Close));
-                return None;
-            }
             SessionEvent::Publish(request) => {
-                self.ask(request.stream, request.path.key.as_str());
-                self.streams.insert(request.stream, Use::Publishes);
-                return Some(self.accept(request.stream));
+                return self.request(&request, Use::Publishes, answer);
             }
-            SessionEvent::Play(request) => {
-                self.ask(request.stream, request.path.key.as_str());
-                self.streams.insert(request.stream, Use::Plays);
-                return Some(self.accept(request.stream));
-            }
+            SessionEvent::Play(request) => return self.request(&request, Use::Plays, answer),
             SessionEvent::PublishedAgain(stream) => {
                 assert_eq!(self.streams.get(&stream), Some(&Use::Publishes));
             }
@@ -166,17 +162,52 @@ impl Server {
         Some(Vec::new())
     }
 
-    fn ask(&self, stream: StreamId, key: &str) {
+    fn request(
+        &mut self,
+        request: &StreamRequest,
+        wanted: Use,
+        answer: Answer,
+    ) -> Option<Vec<Message>> {
+        let (stream, key) = (request.stream, request.path.key.as_str());
         assert!(self.is_connected && (1..=STREAMS_MAX).contains(&stream.0));
         assert!(!self.streams.contains_key(&stream), "used already");
         assert!((1..=KEY_LEN_MAX).contains(&key.len()));
+        self.waiting.insert(stream, wanted);
+        match answer {
+            Answer::Yes => {
+                let sent = self.accept(stream);
+                assert!(!sent.is_empty(), "nothing to accept");
+                Some(sent)
+            }
+            Answer::No => {
+                let mut events = Vec::new();
+                self.session
+                    .reject(stream, code::BAD_NAME, "no", &mut events);
+                assert_eq!(events.last(), Some(&SessionEvent::Close));
+                None
+            }
+            Answer::Later => Some(Vec::new()),
+        }
     }
 
+    /// Grants what waits on a stream, if it still does.
     fn accept(&mut self, stream: StreamId) -> Vec<Message> {
         let sent = self.session.accept(stream);
-        assert!(!sent.is_empty(), "nothing to accept");
         assert!(self.session.accept(stream).is_empty(), "accepted twice");
+        let wanted = self.waiting.remove(&stream);
+        if let Some(wanted) = wanted.filter(|_| !sent.is_empty()) {
+            self.streams.insert(stream, wanted);
+        }
         sent
+    }
+
+    /// Grants all that waits.
+    fn accept_all(&mut self) -> Vec<Message> {
+        let waiting: Vec<StreamId> = self.waiting.keys().copied().collect();
+        waiting
+            .into_iter()
+            .flat_map(|stream| self.accept(stream))
+            .collect()
     }
 }
 
@@ -213,11 +244,21 @@ pub fn session(data: &[u8]) {
     let mut server = Server::new();
     let mut count = 0;
     while !draw.is_empty() && count < MESSAGES_MAX {
-        let refuses = draw.0[0] == 0xff;
+        let answer = match draw.0[0] {
+            0xff => Answer::No,
+            0xe0..=0xfe => Answer::Later,
+            head => {
+                // Now and then a stream comes that was waited for.
+                if head & 0x20 != 0 {
+                    check_sent(&server.accept_all());
+                }
+                Answer::Yes
+            }
+        };
         let before = draw.0.len();
         let message = message(&mut draw);
         server.session.count_received(before - draw.0.len());
-        let Some(sent) = server.take(message, refuses) else {
+        let Some(sent) = server.take(message, answer) else {
             return;
         };
         check_sent(&sent);
@@ -317,7 +358,7 @@ pub fn pair(data: &[u8]) {
         let mut to_client = Vec::new();
         for message in std::mem::take(&mut to_server) {
             for message in on_its_way(&mut draw, message) {
-                let Some(sent) = server.take(message, false) else {
+                let Some(sent) = server.take(message, Answer::Yes) else {
                     assert!(!is_undisturbed || !is_name, "hung up");
                     return;
                 };
@@ -351,7 +392,7 @@ pub fn pair(data: &[u8]) {
         let ended = client.end();
         let ended = ended
             .into_iter()
-            .all(|message| server.take(message, false).is_some());
+            .all(|message| server.take(message, Answer::Yes).is_some());
         assert!(ended && server.streams.is_empty(), "not over");
     }
 }
