@@ -56,6 +56,9 @@ fn dops(channels: u8, pre_skip: u16, input_rate: u32, gain: u16, family: u8) -> 
     record
 }
 
+/// Samples of the longest packet: 120 ms (RFC 6716 §3.2.5).
+const PACKET_LEN_MAX: u32 = 5760;
+
 /// The length of a packet.
 pub(super) fn frame(packet: &[u8]) -> Option<SoundFrame> {
     let mut cursor = Cursor::new(packet);
@@ -71,8 +74,28 @@ pub(super) fn frame(packet: &[u8]) -> Option<SoundFrame> {
         1 | 2 => 2,
         _ => u32::from(cursor.u8().ok()? & 0x3f),
     };
-    Some(SoundFrame {
-        len: len * count,
-        stream: None,
-    })
+    let len = len * count;
+    (len <= PACKET_LEN_MAX).then_some(SoundFrame { len, stream: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_has_120_ms_at_most() {
+        let rows: [(&[u8], Option<u32>); 7] = [
+            (&[0xfc], Some(960)),
+            (&[0xfd], Some(1920)),
+            (&[0xff, 6], Some(5760)),
+            (&[0xff, 7], None),
+            (&[0x1b, 2], Some(5760)),
+            (&[0x1b, 34], None),
+            (&[0xff], None),
+        ];
+        for (packet, len) in rows {
+            let found = frame(packet).map(|frame| frame.len);
+            assert_eq!(found, len, "{packet:02x?}");
+        }
+    }
 }
