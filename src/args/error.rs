@@ -14,9 +14,9 @@ impl Invalid {
         Invalid(format!("must be {allowed}"))
     }
 
-    /// A value that another module refuses.
+    /// A value that another module refuses, whose reason may hold a part of it.
     pub(super) fn because(error: impl fmt::Display) -> Invalid {
-        Invalid(error.to_string())
+        Invalid(shown(&error.to_string()))
     }
 }
 

@@ -217,6 +217,34 @@ fn what_is_wrong_is_named() {
     }
 }
 
+/// A value may have anything in it, but an error is a line that can be shown.
+#[test]
+fn what_is_wrong_is_named_on_one_line() {
+    let rows = [
+        (
+            "-pull",
+            "a\u{1b}[2J=rtmp://h/a/b",
+            "-pull: a\\u{1b}[2J: stream name",
+        ),
+        (
+            "-relay-to",
+            "a\nb*=rtmp://h/a",
+            "-relay-to: a\\nb*: a * may only",
+        ),
+        ("-pull", "x=rtmp://h/{a\u{9b}}/b", "-pull: "),
+        ("-auth-token", "a\rb\0=x", "-auth-token"),
+        ("-segment-pattern", "%\u{7}", "-segment-pattern"),
+        ("-listen", "a\u{85}b", "-listen \"a"),
+        ("-x\ny", "z", "unknown flag -x\\ny"),
+    ];
+    for (flag, value, want) in rows {
+        let faults = parse([flag, value].map(str::to_owned)).expect_err(value);
+        let text = faults.to_string();
+        assert!(text.starts_with(want), "{value:?}: {text:?}");
+        assert!(!text.contains(char::is_control), "{value:?}: {text:?}");
+    }
+}
+
 #[test]
 fn what_is_wrong_is_named_without_its_secrets() {
     #[rustfmt::skip]
