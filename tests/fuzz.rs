@@ -32,7 +32,10 @@ fn check(name: &str) {
     let target = targets
         .find(|target| target.name == name)
         .expect("a target");
-    for row in FINDINGS.lines().filter(|row| !row.starts_with('#')) {
+    for row in FINDINGS
+        .lines()
+        .filter(|row| !row.is_empty() && !row.starts_with('#'))
+    {
         let (of, hex) = row.split_once(' ').expect("target and bytes");
         if of == name {
             run(target, &seeds::bytes(hex));

@@ -165,7 +165,7 @@ pub fn patterns(data: &[u8]) {
         .chain([Pattern::of_whole(), Pattern::of_segments()]);
     for pattern in patterns {
         let path = |attempt| pattern.path(&key, number, time, attempt, ".flv");
-        for attempt in [1, 2, u32::MAX] {
+        for attempt in [1, 2, 9_999_999] {
             let path = path(attempt);
             for part in path.components() {
                 let Component::Normal(name) = part else {
