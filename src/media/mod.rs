@@ -145,7 +145,7 @@ pub struct Packet {
 
 impl Packet {
     /// Whether it holds a picture or a sound, whose time is that of the publisher's clock.
-    pub(crate) fn is_frame(&self) -> bool {
+    pub fn is_frame(&self) -> bool {
         matches!(
             self.content,
             Content::Keyframe | Content::Frame | Content::Disposable

@@ -3,6 +3,7 @@
 use crate::support::readers::mp4_reader::{self, Movie};
 use crate::support::readers::playlist_reader::history::History;
 use crate::support::readers::playlist_reader::{self, SECOND};
+use rtmp_server::media::Packet;
 use rtmp_server::media::hls::{HlsSettings, Names, Packager, Reload, Reply, Resource};
 use rtmp_server::rtmp::{Message, Timestamp};
 use std::collections::BTreeMap;
@@ -54,7 +55,7 @@ impl Listener {
             let (last, ms) = self.clock;
             let ms = ms + i64::from(message.timestamp.since(last));
             // Headers come when they come, whatever they say.
-            if message.payload[1] != 0 {
+            if Packet::new(message.kind, &message.payload).is_frame() {
                 self.clock = (message.timestamp, ms);
             }
             let now_ms = START_MS + self.clock.1;
