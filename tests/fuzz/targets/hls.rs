@@ -1,11 +1,58 @@
 //! HLS against the strict readers: every version of a playlist, and all that it names.
 
 use super::draw::Draw;
-use super::stream::{Step, steps};
+use super::stream::{FrameClock, Step, steps};
 use crate::support::readers::listener::{Listener, SETTINGS, START_MS, names};
 use crate::support::readers::mp4_reader;
 use rtmp_server::media::hls::{MEMORY_MAX, Packager, Reload, Reply};
+use rtmp_server::media::sample::MediaType;
+use rtmp_server::media::tracks::{StreamTracks, TrackEvent};
 use rtmp_server::rtmp::Message;
+use std::collections::BTreeSet;
+
+/// The pictures of a stream, each with its bytes and when it is to be shown, in ticks.
+#[derive(Default)]
+pub struct Pictures {
+    clock: FrameClock,
+    tracks: StreamTracks,
+    shown: BTreeSet<(Vec<u8>, i64)>,
+}
+
+impl Pictures {
+    pub fn see(&mut self, message: &Message) {
+        let ms = self.clock.ms(message);
+        let mut events = Vec::new();
+        self.tracks
+            .read(message.kind, ms, &message.payload, &mut events);
+        for event in events {
+            if let TrackEvent::Sample(sample) = event
+                && sample.track.medium == MediaType::Video
+            {
+                let due = (sample.time_ns * 90 + 500_000) / 1_000_000;
+                let shown = due.cast_signed() + i64::from(sample.composition_ms) * 90;
+                self.shown
+                    .insert((message.payload[sample.data].to_vec(), shown));
+            }
+        }
+    }
+
+    /// Another publication begins.
+    pub fn restart(&mut self) {
+        self.tracks = StreamTracks::default();
+    }
+
+    /// Every picture of a file was sent, and is shown when it is due.
+    pub fn check(&self, movie: &mp4_reader::Movie) {
+        let pictures = movie.tracks.iter().filter(|track| track.handler == "vide");
+        for sample in pictures.flat_map(|track| &track.samples) {
+            // What is decoded weeks before or after it is shown cannot say when that is.
+            let is_far = sample.composition.unsigned_abs() >= i32::MAX.unsigned_abs().into();
+            let shown = sample.decode.cast_signed() + sample.composition;
+            let picture = (sample.data.clone(), shown);
+            assert!(is_far || self.shown.contains(&picture), "{picture:?}");
+        }
+    }
+}
 
 /// Whatever a stream does, its playlists are strict and what they name can be read.
 pub fn playlists(data: &[u8]) {
@@ -15,11 +62,18 @@ pub fn playlists(data: &[u8]) {
         quarters => Some(u32::from(quarters) * 250),
     };
     let mut listener = Listener::new(keyframes_ms);
+    let mut pictures = Pictures::default();
     for step in steps(&mut draw) {
         match step {
-            Step::Message(message) => listener.push(&[message]),
+            Step::Message(message) => {
+                pictures.see(&message);
+                listener.push(&[message]);
+            }
             Step::Event(number) => match number & 3 {
-                0 => listener.begin(),
+                0 => {
+                    pictures.restart();
+                    listener.begin();
+                }
                 1 => {
                     listener.packager.interrupt();
                     listener.look();
@@ -34,7 +88,8 @@ pub fn playlists(data: &[u8]) {
     listener.end();
     assert!(listener.packager.is_over() && !listener.packager.is_live());
     for (file, _) in listener.files() {
-        mp4_reader::read(&file).expect("all segments of an init");
+        let movie = mp4_reader::read(&file).expect("all segments of an init");
+        pictures.check(&movie);
     }
 }
 

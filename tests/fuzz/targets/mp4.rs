@@ -2,6 +2,7 @@
 //! from each place where a player may begin.
 
 use super::draw::Draw;
+use super::hls::Pictures;
 use super::stream::{LongClock, Step, messages, steps};
 use crate::support::readers::mp4_reader::{self, Movie, Sample, Track};
 use rtmp_server::media::config::SampleFormat;
@@ -212,12 +213,17 @@ pub fn live(data: &[u8]) {
     };
     let mut live = LiveMp4::new(choice);
     let mut events = Vec::new();
+    let mut pictures = Pictures::default();
     for step in steps(&mut draw) {
         match step {
-            Step::Message(message) => live.push(&message, &mut events),
+            Step::Message(message) => {
+                pictures.see(&message);
+                live.push(&message, &mut events);
+            }
             Step::Event(number) => {
                 events.extend(live.flush().map(LiveEvent::Fragment));
                 if number & 1 == 1 {
+                    pictures.restart();
                     live.restart();
                 }
             }
@@ -249,10 +255,13 @@ pub fn live(data: &[u8]) {
             }
         }
     }
-    responses.iter().for_each(check_response);
+    for response in &responses {
+        pictures.check(&check_response(response));
+    }
 }
 
-fn check_response(response: &Response) {
+/// What a whole response is.
+fn check_response(response: &Response) -> Movie {
     let whole = read_from(response, 0);
     let count: usize = whole.tracks.iter().map(|track| track.samples.len()).sum();
     assert_eq!(whole.fragments, response.fragments.len());
@@ -295,6 +304,7 @@ fn check_response(response: &Response) {
         let samples = |movie: &Movie| movie.tracks.iter().map(same).collect::<Vec<_>>();
         assert_eq!(samples(&movie), samples(&whole));
     }
+    whole
 }
 
 fn read_from(response: &Response, index: usize) -> Movie {

@@ -11,7 +11,7 @@ use rtmp_server::record::{
     Segments,
 };
 use rtmp_server::rtmp::stream_key::StreamKey;
-use rtmp_server::rtmp::{Message, MessageType};
+use rtmp_server::rtmp::{Message, MessageType, Timestamp};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -56,6 +56,10 @@ pub fn flv(data: &[u8]) {
     let segment_ms = u64::from(draw.u8()) * 40;
     let sent = messages(&mut draw);
     let folder = Folder::new();
+    let frames = sent
+        .iter()
+        .filter(|sent| is_frame(sent.kind.0, &sent.payload));
+    let mut frames_sent = frames.map(|sent| sent.timestamp);
     let mut got = Vec::new();
     for (file, bytes) in record(&folder, FileFormat::Flv, segment_ms, &sent) {
         let flv = flv_file::read(&bytes).expect("an FLV file");
@@ -64,11 +68,27 @@ pub fn flv(data: &[u8]) {
         let frames = flv.tags.iter().filter(|tag| is_frame(tag.kind, &tag.body));
         let frames: Vec<_> = frames.cloned().collect();
         assert_eq!(frames.first().map(|tag| tag.time_ms), Some(0));
+        let times = frames.iter().map(|tag| tag.time_ms).collect::<Vec<_>>();
+        let due = due_times(frames_sent.by_ref().take(times.len()));
+        assert_eq!(times, due);
         got.extend(frames.into_iter().map(|tag| (tag.kind, tag.body)));
     }
     let sent = sent.iter().map(|sent| (sent.kind.0, sent.payload.to_vec()));
     let sent: Vec<_> = sent.filter(|(kind, body)| is_frame(*kind, body)).collect();
     assert_eq!(got, sent);
+}
+
+/// The times in a file of messages with these times: counted from the first, none before it.
+fn due_times(sent: impl Iterator<Item = Timestamp>) -> Vec<u32> {
+    let mut latest: Option<(Timestamp, i64)> = None;
+    let due = sent.map(|time| {
+        let ms = latest.map_or(0, |(last, ms)| ms + i64::from(time.since(last)));
+        if latest.is_none_or(|(_, last_ms)| ms > last_ms) {
+            latest = Some((time, ms));
+        }
+        ms.max(0) as u32
+    });
+    due.collect()
 }
 
 fn is_frame(kind: u8, body: &[u8]) -> bool {

@@ -1,6 +1,7 @@
 //! Streams of messages as inputs: steps of a publication, with their times.
 
 use super::draw::{Draw, blob};
+use rtmp_server::media::Packet;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 
 /// One step of a stream.
@@ -99,6 +100,24 @@ impl LongClock {
             None => i64::from(time.0) + 10_000,
         };
         self.0 = Some((time, ms));
+        ms.max(0).unsigned_abs()
+    }
+}
+
+/// The same by frames alone: headers are dated as encoders like. Only audio and video have a time.
+#[derive(Default)]
+pub struct FrameClock(Option<(Timestamp, i64)>);
+
+impl FrameClock {
+    pub fn ms(&mut self, message: &Message) -> u64 {
+        let time = message.timestamp;
+        let ms = match self.0 {
+            Some((last, ms)) => ms + i64::from(time.since(last)),
+            None => i64::from(time.0) + 10_000,
+        };
+        if Packet::new(message.kind, &message.payload).is_frame() {
+            self.0 = Some((time, ms));
+        }
         ms.max(0).unsigned_abs()
     }
 }
