@@ -2,28 +2,35 @@
 
 use super::batches::Encoders;
 use super::cache::Cache;
+use super::common_content::CommonContent;
 use super::fan_out;
+use super::helpers::Helpers;
 use super::media_message::MediaMessage;
-use super::muxer::Muxer;
+use super::muxer::{Muxer, MuxerEvent};
 use super::muxers::Muxers;
 use super::observer::Observer;
 use super::recipient::Notice;
 use super::refusal::Refusal;
+use super::sharded::Sharded;
 use super::stats;
 use super::subscription_id::SubscriptionId;
 use super::viewer::{Step, Viewer};
+use super::wave::Wave;
 use crate::media::mp4::live::LiveEvent;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::QUEUE_DEPTHS;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The viewers of a stream. Servers that it is relayed to are among them, but only players count.
 pub(super) struct Audience {
-    viewers: Vec<Viewer>,
+    viewers: Sharded<Viewer>,
     /// Makes what all viewers in step are sent, also across publications.
     encoders: Encoders,
     /// Makes what viewers of fragments are sent, also across publications.
     muxers: Muxers,
+    /// Those who help to send to all viewers.
+    helpers: Arc<Helpers>,
     /// What the observer was told last.
     announced: PlayerCount,
 }
@@ -33,7 +40,8 @@ pub(super) struct Audience {
 fn pass_on(
     event: LiveEvent,
     muxer: &mut Muxer,
-    viewers: &mut [Viewer],
+    viewers: &mut Sharded<Viewer>,
+    helpers: &Helpers,
     key: &StreamKey,
     now: Instant,
 ) -> u64 {
@@ -41,11 +49,16 @@ fn pass_on(
         return 0;
     };
     let muxer = &*muxer;
-    let takes = |viewer: &&Viewer| viewer.choice() == Some(muxer.choice());
-    let count = viewers.iter().filter(takes).count();
-    fan_out::each(viewers, &[], count, |viewer| {
-        viewer.deliver_fragment(&event, muxer, now)
-    })
+    let look = |viewer: &mut Viewer| viewer.deliver_fragment(&event, muxer, now);
+    let MuxerEvent::Fragment(fragment) = &event else {
+        return viewers.iter_mut().map(look).sum();
+    };
+    let wave = Wave {
+        content: CommonContent::Fragment(muxer.choice(), Arc::clone(&fragment.whole)),
+        except: Vec::new(),
+        now,
+    };
+    fan_out::send(wave, viewers, helpers, look)
 }
 
 /// The number of players of a stream.
@@ -58,11 +71,12 @@ struct PlayerCount {
 
 impl Audience {
     /// No viewers yet; they will be sent chunks of `chunk_size` bytes.
-    pub(super) fn new(chunk_size: u32) -> Audience {
+    pub(super) fn new(chunk_size: u32, helpers: &Arc<Helpers>) -> Audience {
         Audience {
-            viewers: Vec::new(),
+            viewers: Sharded::default(),
             encoders: Encoders::new(chunk_size),
             muxers: Muxers::default(),
+            helpers: Arc::clone(helpers),
             announced: PlayerCount::default(),
         }
     }
@@ -147,7 +161,7 @@ impl Audience {
     /// Removes a viewer that leaves by itself, if it is still here.
     pub(super) fn leave(&mut self, id: SubscriptionId) -> Option<Viewer> {
         let index = self.viewers.iter().position(|viewer| viewer.id() == id)?;
-        Some(self.viewers.swap_remove(index))
+        self.viewers.swap_remove(index)
     }
 
     /// Ends the viewers whose streams would come back to one of these servers.
@@ -172,8 +186,8 @@ impl Audience {
 
     /// Ends those of whom `ends` is true; returns how many.
     fn end_where(&mut self, ends: impl Fn(&Viewer) -> bool) -> usize {
-        let ended = self.viewers.extract_if(.., |viewer| ends(viewer));
-        ended.map(Viewer::end).count()
+        let ended = self.viewers.extract(ends);
+        ended.into_iter().map(Viewer::end).count()
     }
 
     /// A publication begins at `now`: viewers who play go on with it and are told `notice`, those
@@ -183,7 +197,7 @@ impl Audience {
         let goes_on = self.has_started();
         let muxers = self.muxers.iter_mut();
         muxers.for_each(|muxer| muxer.restart(goes_on));
-        for viewer in &mut self.viewers {
+        for viewer in self.viewers.iter_mut() {
             if viewer.has_started() {
                 viewer.restart(now);
                 notice.into_iter().for_each(|notice| viewer.notify(notice));
@@ -206,7 +220,7 @@ impl Audience {
         for muxer in self.muxers.iter_mut() {
             for media in run {
                 for event in muxer.push(media) {
-                    dropped += pass_on(event, muxer, viewers, key, now);
+                    dropped += pass_on(event, muxer, viewers, &self.helpers, key, now);
                 }
             }
         }
@@ -217,7 +231,7 @@ impl Audience {
     pub(super) fn flush_fragments(&mut self, key: &StreamKey, now: Instant) {
         for muxer in self.muxers.iter_mut() {
             if let Some(event) = muxer.flush() {
-                pass_on(event, muxer, &mut self.viewers, key, now);
+                pass_on(event, muxer, &mut self.viewers, &self.helpers, key, now);
             }
         }
     }
@@ -268,7 +282,10 @@ impl Audience {
     /// left out for slow players, counted for each of them.
     pub(super) fn deliver(&mut self, run: &[MediaMessage], cache: &mut Cache, now: Instant) -> u64 {
         let Audience {
-            viewers, encoders, ..
+            viewers,
+            encoders,
+            helpers,
+            ..
         } = self;
         let mut stragglers = Vec::new();
         let mut takes_batches = false;
@@ -283,19 +300,24 @@ impl Audience {
         for media in run {
             cache.note(media);
             for index in &stragglers {
-                dropped += viewers[*index].deliver_one(media, cache, now);
+                let viewer = viewers.get_mut(*index);
+                dropped += viewer.map_or(0, |viewer| viewer.deliver_one(media, cache, now));
             }
         }
         if !takes_batches {
             return dropped;
         }
         let has_first = || viewers.iter().any(Viewer::takes_first_tracks);
-        let batches = encoders.batches(run, has_first);
-        let count = viewers.len();
-        dropped
-            + fan_out::each(viewers, &stragglers, count, |viewer| {
-                viewer.deliver_batch(&batches, run, cache, now)
-            })
+        let wave = Wave {
+            content: CommonContent::messages(encoders.batches(run, has_first), run),
+            except: stragglers,
+            now,
+        };
+        let look = |viewer: &mut Viewer| {
+            let deliver = |media| viewer.deliver_one(media, cache, now);
+            run.iter().map(deliver).sum()
+        };
+        dropped + fan_out::send(wave, viewers, helpers, look)
     }
 
     /// Looks at each viewer whether it has been behind for too long.

@@ -1,5 +1,6 @@
 //! What all streams of a registry share.
 
+use super::helpers::Helpers;
 use super::observer::Observer;
 use super::settings::StreamSettings;
 use crate::memory::Budget;
@@ -13,6 +14,8 @@ pub(super) struct StreamContext {
     settings: RwLock<StreamSettings>,
     pub(super) counters: Arc<Counters>,
     pub(super) budget: Arc<Budget>,
+    /// Those who help to send to many viewers.
+    pub(super) helpers: Arc<Helpers>,
 }
 
 impl StreamContext {
@@ -27,6 +30,7 @@ impl StreamContext {
             settings: RwLock::new(settings),
             counters,
             budget,
+            helpers: Arc::default(),
         }
     }
 

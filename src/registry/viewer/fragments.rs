@@ -4,6 +4,7 @@
 use super::subscriber::Subscriber;
 use crate::media::mp4::live::{Entry, LiveEnd, TrackChoice};
 use crate::queue::{Offer, SharedBytes};
+use crate::registry::common_content::Outcome;
 use crate::registry::muxer::{Muxer, SharedBeginning, SharedFragment};
 use crate::registry::phase::ViewerPhase;
 use std::iter;
@@ -91,6 +92,22 @@ impl FragmentDelivery {
         }
     }
 
+    /// Sends the next fragment to a viewer that has the one before.
+    pub(super) fn take(
+        &mut self,
+        subscriber: &mut Subscriber,
+        whole: &Arc<SharedBytes>,
+        now: Instant,
+    ) -> Outcome {
+        let is_playing = matches!(subscriber.phase, ViewerPhase::Playing);
+        match is_playing && self.end.is_none() && self.goes_on == GoesOn::Next {
+            true => Outcome::Done {
+                dropped: self.send(subscriber, whole, now),
+            },
+            false => Outcome::Look,
+        }
+    }
+
     /// Sends the next fragment, or what the viewer can do with of it. Returns how many a player was
     /// not sent.
     pub(super) fn deliver(
@@ -137,19 +154,21 @@ impl FragmentDelivery {
             GoesOn::Next | GoesOn::WithSound | GoesOn::AtEntry => Some(&fragment.whole),
         };
         let Some(part) = part else { return 0 };
-        match subscriber
-            .outbox()
-            .offer_shared("", std::slice::from_ref(part))
-        {
+        if is_entry {
+            self.goes_on = GoesOn::Next;
+        }
+        self.send(subscriber, part, now)
+    }
+
+    fn send(&mut self, subscriber: &mut Subscriber, part: &Arc<SharedBytes>, now: Instant) -> u64 {
+        let parts = std::slice::from_ref(part);
+        match subscriber.outbox().offer_shared("", parts) {
             Offer::Full => {
                 self.goes_on = GoesOn::AtEntry;
                 return subscriber.drop_one(now);
             }
             Offer::Sent => subscriber.caught_up(now),
             Offer::Queued | Offer::Closed => {}
-        }
-        if is_entry {
-            self.goes_on = GoesOn::Next;
         }
         0
     }

@@ -8,6 +8,7 @@ use crate::media::{Content, Tracks};
 use crate::queue::{Cause, Offer};
 use crate::registry::batches::Batches;
 use crate::registry::cache::{Cache, JoinAt, JoinBurst};
+use crate::registry::common_content::Outcome;
 use crate::registry::media_message::MediaMessage;
 use crate::registry::phase::{Video, ViewerPhase};
 use crate::registry::recipient::RetainedData;
@@ -131,25 +132,27 @@ impl MessageDelivery {
         }
     }
 
-    /// Sends live messages to a viewer in step as one batch; where there is no room, decides on each.
-    /// Returns how many messages a player was not sent.
-    pub(super) fn deliver_batch(
-        &mut self,
+    /// Whether a viewer in step is sent live messages as they are, without a look at each.
+    pub(super) fn takes_all(
+        &self,
+        subscriber: &Subscriber,
+        has_disposable: bool,
+        has_retained: bool,
+    ) -> bool {
+        let leaves_out = has_disposable && subscriber.outbox().is_half_full();
+        let rewrites = has_retained && subscriber.recipient.retained_data != RetainedData::Plain;
+        !leaves_out && !rewrites
+    }
+
+    /// Sends live messages to a viewer in step as one batch, if there is room.
+    pub(super) fn take(
+        &self,
         subscriber: &mut Subscriber,
         batches: &Batches,
-        media: &[MediaMessage],
-        cache: &Cache,
         now: Instant,
-    ) -> u64 {
-        let is_disposable = |media: &MediaMessage| media.packet.content == Content::Disposable;
-        let leaves_out = media.iter().any(is_disposable) && subscriber.outbox().is_half_full();
-        let rewrites = subscriber.recipient.retained_data != RetainedData::Plain
-            && media.iter().any(MediaMessage::is_retained);
-        if leaves_out || rewrites {
-            return self.deliver_each(subscriber, media, cache, now);
-        }
+    ) -> Outcome {
         let Some(batch) = batches.of(self.wants.tracks) else {
-            return 0;
+            return Outcome::SENT;
         };
         let offer = subscriber
             .outbox()
@@ -157,20 +160,9 @@ impl MessageDelivery {
         match offer {
             Offer::Sent => subscriber.caught_up(now),
             Offer::Queued | Offer::Closed => {}
-            Offer::Full => return self.deliver_each(subscriber, media, cache, now),
+            Offer::Full => return Outcome::Look,
         }
-        0
-    }
-
-    fn deliver_each(
-        &mut self,
-        subscriber: &mut Subscriber,
-        media: &[MediaMessage],
-        cache: &Cache,
-        now: Instant,
-    ) -> u64 {
-        let deliver = |media| self.deliver_one(subscriber, media, cache, now);
-        media.iter().map(deliver).sum()
+        Outcome::SENT
     }
 
     /// Decides on one live message, which is noted in the cache already. Returns how many

@@ -5,8 +5,8 @@ mod messages;
 mod pending;
 mod subscriber;
 
-use super::batches::Batches;
 use super::cache::{Cache, JoinAt};
+use super::common_content::{CommonContent, Outcome};
 use super::keyframe_wait::KeyframeWait;
 use super::media_message::MediaMessage;
 use super::muxer::{Muxer, MuxerEvent};
@@ -225,20 +225,32 @@ impl Viewer {
         }
     }
 
-    /// Sends live messages to a viewer in step as one batch. Returns how many messages a player was
-    /// not sent.
-    pub(super) fn deliver_batch(
-        &mut self,
-        batches: &Batches,
-        media: &[MediaMessage],
-        cache: &Cache,
-        now: Instant,
-    ) -> u64 {
-        match &mut self.delivery {
-            Delivery::Messages(messages) => {
-                messages.deliver_batch(&mut self.subscriber, batches, media, cache, now)
+    /// Sends the viewer what all get, if it is for it and it can take it as it is.
+    pub(super) fn take(&mut self, content: &CommonContent, now: Instant) -> Outcome {
+        let subscriber = &mut self.subscriber;
+        match (&mut self.delivery, content) {
+            (
+                Delivery::Messages(messages),
+                CommonContent::Messages {
+                    batches,
+                    has_disposable,
+                    has_retained,
+                },
+            ) => {
+                let can_take = messages.takes_all(subscriber, *has_disposable, *has_retained);
+                match can_take {
+                    true => messages.take(subscriber, batches, now),
+                    false => Outcome::Look,
+                }
             }
-            Delivery::Fragments(_) | Delivery::Nothing => 0,
+            (Delivery::Fragments(fragments), CommonContent::Fragment(choice, whole))
+                if fragments.choice() == *choice =>
+            {
+                fragments.take(subscriber, whole, now)
+            }
+            (Delivery::Messages(_) | Delivery::Fragments(_) | Delivery::Nothing, _) => {
+                Outcome::SENT
+            }
         }
     }
 
