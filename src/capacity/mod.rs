@@ -27,8 +27,8 @@ const RESERVED_THREADS: usize = 1024;
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time between two looks is at least this many times what the last one took: to count many
-/// mappings takes some hundredths of a second.
-const LOOK_SHARE: u32 = 50;
+/// mappings takes some hundredths of a second, in which viewers wait for the processor.
+const LOOK_SHARE: u32 = 500;
 
 /// A limit of the system, in threads that connections and publications may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

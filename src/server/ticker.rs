@@ -12,6 +12,9 @@ use std::time::Duration;
 /// The time between two looks at time limits.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Ticks between two looks at the processor time, for which the system adds up that of all threads.
+const TICKS_PER_SAMPLE: u32 = 5;
+
 /// Ticks between two looks for idle peers, and for those who have left without a word.
 const TICKS_PER_PING: u32 = 10;
 
@@ -31,9 +34,10 @@ pub(super) fn run(context: &Context) {
         }
         thread::sleep(TICK);
         beat.note();
-        context
-            .workload
-            .note(sys::monotonic(), sys::processor_time());
+        if ticks.is_multiple_of(TICKS_PER_SAMPLE) {
+            let workload = &context.workload;
+            workload.note(sys::monotonic(), sys::processor_time());
+        }
         let now = awake::now();
         context.registry.expire(now);
         context.pulls.expire(now);
