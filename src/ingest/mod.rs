@@ -149,15 +149,15 @@ impl Ingest {
     /// are, and so do relays to destinations that are still wanted.
     pub(crate) fn replace(&self, settings: IngestSettings) {
         self.registry.set_settings(settings.streams);
-        let mut beside = self.beside.lock();
-        *beside = BesideSettings::new(&settings);
+        let beside = BesideSettings::new(&settings);
         if let Some(record) = settings.record {
             self.recorder.set_settings(record);
         }
         if let Some(command) = &settings.run_on_publish {
             self.supervisor.set_command(command);
         }
-        drop(beside);
+        // What runs beside the next publication is set by then.
+        *self.beside.lock() = beside;
         let room = |to: &Destination| -> Result<Room, &'static str> {
             Ok(Box::new(self.capacity.beside(threads_of_relay(to))?))
         };

@@ -95,24 +95,26 @@ impl Relays {
         let links = self.pool.list();
         let ending = |number| links.iter().any(|link| link.purpose.number == number);
         let difference = destinations.replace(list, ending);
+        let come = |(number, _): &(usize, &Destination)| difference.come.contains(number);
+        let new = destinations.wanted().filter(come);
+        let new: Vec<_> = new.map(|(number, to)| (number, to.clone())).collect();
+        // A stream that begins goes to all of them from here on. Streams take this lock under theirs.
+        drop(destinations);
         for link in &links {
             if difference.gone.contains(&link.purpose.number) {
                 link.stop.turn_off();
                 link.purpose.take_leave();
             }
         }
-        let come = |number: &usize| difference.come.contains(number);
-        let new = destinations.wanted().filter(|(number, _)| come(number));
-        let new: Vec<_> = new.collect();
         let live = if new.is_empty() {
             Vec::new()
         } else {
             registry.live_keys()
         };
-        for (number, destination) in new {
+        for (number, destination) in &new {
             for key in live.iter().filter(|key| destination.takes(key)) {
                 match room(destination) {
-                    Ok(room) => self.start_one(key, number, destination, registry, Some(room)),
+                    Ok(room) => self.start_one(key, *number, destination, registry, Some(room)),
                     Err(limit) => {
                         log!(Error, "no room for relay"; stream_key = key, destination = destination, limit = limit);
                     }
@@ -185,7 +187,8 @@ impl Relays {
 impl Relay {
     /// Tells the destination that nothing more comes, if it takes the stream.
     fn take_leave(&self) {
-        if let Some((outbox, end)) = self.way.lock().take() {
+        let way = self.way.lock().take();
+        if let Some((outbox, end)) = way {
             outbox.drain_and_close(end);
         }
     }
