@@ -20,7 +20,7 @@ use crate::registry::{
 };
 use crate::remote::{self, Destination, LinkSettings, Relays, Room, Scheme};
 use crate::rtmp::stream_key::StreamKey;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Rank};
 use observers::{DemandSlot, RecordEvents, RelayEvents, StreamEvents};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -137,7 +137,7 @@ impl Ingest {
             relays,
             recorder: Recorder::new(record, listener, Arc::clone(&counters)),
             supervisor: Supervisor::new(&command, counters),
-            beside: Mutex::new(beside),
+            beside: Mutex::ranked(Rank::Beside, beside),
             hooks,
             demand,
             capacity,

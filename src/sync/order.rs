@@ -36,6 +36,8 @@ pub enum Rank {
     Hls,
     /// Where events go to.
     Hooks,
+    /// What publications get beside them, held while it changes.
+    Beside,
     /// The threads that ask services on behalf of clients, held while one starts.
     Lanes,
     /// What waits for a peer.
