@@ -14,6 +14,8 @@ pub enum Rank {
     Snapshot,
     /// The connections that there are.
     Connections,
+    /// Where relays go to, held while they start and end.
+    Destinations,
     /// The streams that are packaged for HLS.
     HlsStreams,
     /// The map of streams.
@@ -22,8 +24,6 @@ pub enum Rank {
     Stream,
     /// Where pulls come from, held while they start.
     Pulls,
-    /// Where relays go to, held while they start.
-    Destinations,
     /// The links to other servers, held while they are told to end.
     Links,
     /// Why a pull is kept up.

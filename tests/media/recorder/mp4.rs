@@ -20,7 +20,7 @@ const AAC: &str = "audio @0 af 00 12 10 56 e5 00; ";
 /// G.711, s Sorenson, u a packet of a type that no specification has, and the time; H and h AVC headers, e one without parameter sets, w one with a wrong
 /// length, A an AAC header, n one without a configuration, D metadata that announces
 /// sound and pictures, c colours.
-fn sent(words: &str) -> Vec<Message> {
+pub(super) fn sent(words: &str) -> Vec<Message> {
     let word = |word: &str| {
         let (letter, time) = word.split_at(1);
         let time: u32 = time.parse().unwrap_or_default();
@@ -52,7 +52,7 @@ fn sent(words: &str) -> Vec<Message> {
     words.split_whitespace().map(word).collect()
 }
 
-fn mp4(settings: RecordSettings) -> RecordSettings {
+pub(super) fn mp4(settings: RecordSettings) -> RecordSettings {
     RecordSettings {
         format: FileFormat::Mp4,
         ..settings

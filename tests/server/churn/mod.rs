@@ -30,12 +30,15 @@ const HOLD_MS: u64 = 2_500;
 /// The longest that what is left may take to be gone: hooks and relays included.
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 
-/// The same where there is HLS: a viewer lasts for a minute after its last request, and a playlist for
-/// another one.
-const SLOW_SETTLE_LIMIT: Duration = Duration::from_secs(180);
+/// Where there is HLS, that is not to be looked at before: a viewer lasts for a minute after its last
+/// request, and a playlist for another one.
+const HLS_LASTS: Duration = Duration::from_secs(125);
 
 /// From this length on those take part who leave something behind for a minute.
 const SLOW_FROM: Duration = Duration::from_secs(60);
+
+/// How long what is only there from the first use on may take to be used.
+const WARM_UP_MAX: Duration = Duration::from_secs(30);
 
 /// How often its use of the system is told in between.
 const REPORT_PARTS: u32 = 6;
@@ -161,12 +164,10 @@ impl Churned {
 
     /// Waits until everything that has begun has ended; what it has of the system then.
     fn settle(&self) -> Usage {
-        let limit = if self.is_slow {
-            SLOW_SETTLE_LIMIT
-        } else {
-            SETTLE_LIMIT
-        };
-        let end = Instant::now() + limit;
+        if self.is_slow {
+            thread::sleep(HLS_LASTS);
+        }
+        let end = Instant::now() + SETTLE_LIMIT;
         loop {
             let events = self.events();
             let open = PAIRS.iter().find(|(began, ended)| {
@@ -318,7 +319,7 @@ fn churn_leaves_nothing_behind() {
     let mut server = Churned::start(&flags, extent.length >= SLOW_FROM);
     // What is there from the first use on counts as there before.
     let warm_up = Extent {
-        length: extent.length / 8,
+        length: (extent.length / 8).min(WARM_UP_MAX),
         ..extent
     };
     churn(&server, warm_up);
