@@ -135,7 +135,7 @@ impl Relays {
             key: key.clone(),
             number,
             destination: destination.clone(),
-            way: Mutex::default(),
+            way: Mutex::ranked(Rank::Relay, None),
             _room: room,
         };
         let (settings, observer) = (self.link_settings.clone(), Arc::clone(&self.observer));

@@ -30,6 +30,8 @@ pub enum Rank {
     Demand,
     /// For whom a pull has not brought anything yet.
     Fetch,
+    /// The way to the destination of a relay, held while leave is taken of it.
+    Relay,
     /// What ends a link or a connection.
     Stop,
     /// The playlists of a stream, and its viewers by HLS.
