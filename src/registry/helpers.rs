@@ -7,7 +7,7 @@ use crate::sync::{self, Condvar, Mutex};
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::thread::{self, Thread};
 
 /// Threads that help all streams together, at most; there is one less than there are processors.
 const HELPERS_MAX: usize = 15;
@@ -40,8 +40,8 @@ struct Work {
 struct Job {
     wave: Wave,
     progress: Mutex<Progress>,
-    /// All shards are sent.
-    finished: Condvar,
+    /// Whose viewers they are. It is woken when all shards are sent.
+    owner: Thread,
 }
 
 /// How far a job has come.
@@ -66,7 +66,7 @@ impl Helpers {
                 done: 0,
                 looks: Looks::default(),
             }),
-            finished: Condvar::new(),
+            owner: thread::current(),
         });
         let loan = Loan {
             helpers: self,
@@ -167,7 +167,7 @@ impl Drop for LentShard<'_> {
         progress.looks.extend(std::mem::take(&mut self.looks));
         progress.done += 1;
         if progress.done == progress.shards.len() {
-            self.job.finished.notify_all();
+            self.job.owner.unpark();
         }
     }
 }
@@ -187,8 +187,13 @@ impl Drop for Loan<'_> {
         // After a panic there may be some that nobody has taken, and nobody will.
         progress.done += progress.shards.len() - progress.next;
         progress.next = progress.shards.len();
-        let is_out = |progress: &mut Progress| progress.done < progress.shards.len();
-        let mut progress = self.job.finished.wait_while(progress, is_out);
+        // This is under the stream's lock, as its own sending is: those who help take no lock that is
+        // before those of outboxes, and wait for nobody.
+        while progress.done < progress.shards.len() {
+            drop(progress);
+            thread::park();
+            progress = self.job.progress.lock();
+        }
         self.viewers.restore(std::mem::take(&mut progress.shards));
     }
 }
