@@ -8,7 +8,7 @@ const PAGE: &str = include_str!("player.html");
 /// What the page may do: run its own script, use its own style, ask this server, play what it
 /// received. The digests are those of the text between the tags. Any page may show it in a frame.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-5zfxfNAu+9f4MiMNpUTXxd5G4cP8A6sUleg+A1mJzDs='; \
+    script-src 'sha256-GvFThnuXK7w3i2+x0PCGZV4NwOtW4Jau1o/nhW9FkrM='; \
     style-src 'sha256-QGHbJiwxt9qf+evn5KY1Mhv0glUmYwwHY4uB2M6Fb7U='; \
     connect-src 'self'; media-src 'self' blob:; img-src data:; \
     base-uri 'none'; form-action 'none'";

@@ -4,6 +4,7 @@ use super::Site;
 use super::publisher::{Clip, End, LivePublisher};
 use crate::support::browser::Browser;
 use crate::support::wait_until;
+use crate::support::web_service::{Manner, WebService};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,6 +72,34 @@ fn the_page_plays_close_to_the_publisher_and_says_how_close() {
     browser.press(" ");
     wait_until_it_plays(&mut browser);
     assert_eq!(browser.errors(), [""; 0]);
+}
+
+/// An address that somebody else has made: what is asked for stays on this server, and what is in it is
+/// shown as text.
+#[test]
+fn an_address_is_nothing_but_an_address() {
+    let site = Site::start("-wait-stream 0");
+    let _publisher = LivePublisher::start(site.server.addr, "cam", &clip());
+    let mut browser = Browser::open(&site.url("//live/cam"));
+    wait_until_it_plays(&mut browser);
+    let foreign = WebService::start(Manner::Status(200));
+    let paths = [
+        format!("//{}/live/cam?token=s3cret", foreign.addr),
+        "/live/%3Cimg%20src=x%20onerror=document.title=1%3E".to_owned(),
+        "/live/%3C/script%3E%3Cscript%3Edocument.title=1%3C/script%3E".to_owned(),
+    ];
+    for path in &paths {
+        let mut browser = Browser::open(&site.url(path));
+        browser.wait_for("!document.getElementById('sign').hidden && document.title != ''");
+        let title = browser.text("document.title");
+        assert_ne!(title, "1", "{path}");
+        assert_eq!(
+            browser.text("String(document.images.length)"),
+            "0",
+            "{path}"
+        );
+    }
+    assert!(foreign.requests.try_recv().is_err());
 }
 
 #[test]
