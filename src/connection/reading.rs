@@ -15,10 +15,10 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-/// Bytes that are read at a time from a peer that says little.
+/// Bytes that are read at a time from a peer that says little. More are when it says more.
 pub(crate) const READ_LEN: usize = 512;
 
-/// Bytes that are read at a time from a peer that sends media.
+/// The most bytes that are read at a time from a peer that sends media.
 pub(crate) const MEDIA_READ_LEN: usize = 64 << 10;
 
 /// One of the two roles on a connection: what it does with what its peer sends.
@@ -32,7 +32,7 @@ pub(crate) trait Side<'a> {
     /// The flow control of this side's conversation.
     fn flow(&mut self) -> &mut Flow;
 
-    /// How many bytes to read at a time from now on; less than before changes nothing.
+    /// How many bytes to read at a time at most, from now on; less than before changes nothing.
     fn read_len(&self) -> usize;
 
     /// Nothing came within the time limit: whether to go on waiting.
@@ -73,11 +73,14 @@ pub(crate) fn read_loop<'a, S: Side<'a>>(side: &mut S) -> S::Error {
 
 fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
     side.flow().count_received(handshake::LEN);
-    let mut buffer = Vec::new();
+    let mut buffer = vec![0; READ_LEN];
+    // How many reads in a row have filled it.
+    let mut filled = 0;
     loop {
         let read_len = side.read_len();
-        if buffer.len() < read_len {
-            buffer = vec![0; read_len];
+        if filled >= 2 && buffer.len() < read_len {
+            buffer = vec![0; read_len.min(4 * buffer.len())];
+            filled = 0;
         }
         let len = match side.connection().reader.read(&mut buffer) {
             Ok(0) => return Err(side.connection().closed().into()),
@@ -87,6 +90,7 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
             }
             Err(error) => return Err(side.read_failed(error)),
         };
+        filled = if len == buffer.len() { filled + 1 } else { 0 };
         side.heard(len);
         if side.connection().is_closing() {
             continue;
@@ -180,6 +184,11 @@ impl<'a> Connection<'a> {
     /// The peer sends media, which waits for more as `merge` says.
     pub(crate) fn merge_input(&mut self, merge: Merge) {
         self.reader.gather(merge);
+    }
+
+    /// Whether somebody sees the media that comes from now on.
+    pub(crate) fn set_watched(&mut self, is_watched: bool) {
+        self.reader.set_watched(is_watched);
     }
 
     /// Adds to the replies that are sent when all that was read is handled.

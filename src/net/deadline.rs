@@ -22,6 +22,8 @@ pub struct DeadlineReader<'a> {
     limit: ReadLimit,
     merge: Merge,
     pictures: Pictures,
+    /// Whether somebody sees what comes.
+    is_watched: bool,
     /// What the socket is set to wait for now; `None` while nothing comes at all.
     gathers: Option<Gather>,
 }
@@ -34,6 +36,7 @@ impl<'a> DeadlineReader<'a> {
             limit: ReadLimit::Until(end),
             merge: Merge::Off,
             pictures: Pictures::default(),
+            is_watched: true,
             gathers: None,
         }
     }
@@ -63,6 +66,11 @@ impl<'a> DeadlineReader<'a> {
     /// Bytes wait for more from now on, as `merge` says.
     pub fn gather(&mut self, merge: Merge) {
         self.merge = merge;
+    }
+
+    /// Takes note whether somebody sees what comes from now on.
+    pub fn set_watched(&mut self, is_watched: bool) {
+        self.is_watched = is_watched;
     }
 
     /// Takes note of a message that has come, of so many bytes.
@@ -129,7 +137,7 @@ impl Read for DeadlineReader<'_> {
                 self.read_once(out)
             }
             ReadLimit::Idle(limit) => {
-                let gather = self.merge.gather(&self.pictures);
+                let gather = self.merge.gather(self.is_watched, &self.pictures);
                 match gather {
                     None if self.gathers.is_some() => self.rest(limit)?,
                     Some(gather) if self.gathers.is_some_and(|now| now != gather) => {
@@ -226,6 +234,30 @@ mod tests {
                 began.elapsed()
             });
             assert!(at_once.min() < Some(limit), "{far:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_waits_longer_until_somebody_does() {
+        for (near, far) in pairs() {
+            let mut reader = DeadlineReader::until(&far, Instant::now());
+            reader.set_each(Duration::from_secs(10)).unwrap();
+            reader.gather(Merge::new(None, &busy()));
+            reader.note_message(true, 5000);
+            reader.set_watched(false);
+            let mut buffer = [0; 4096];
+            let mut read_after = |reader: &mut DeadlineReader| {
+                (&near).write_all(&[0; 2000]).unwrap();
+                let began = Instant::now();
+                assert_eq!(reader.read(&mut buffer).unwrap(), 2000, "{far:?}");
+                began.elapsed()
+            };
+            read_after(&mut reader);
+            let took = read_after(&mut reader);
+            assert!(took >= Duration::from_millis(200), "{far:?}: {took:?}");
+            reader.set_watched(true);
+            let at_once = (0..10).map(|_| read_after(&mut reader)).min();
+            assert!(at_once < Some(Duration::from_millis(45)), "{far:?}");
         }
     }
 

@@ -28,6 +28,12 @@ pub(super) struct Gather {
     pub(super) limit: Duration,
 }
 
+/// What nobody sees waits for more of it: then most of the cost is a thread that wakes up.
+const UNWATCHED: Gather = Gather {
+    bytes: 24 << 10,
+    limit: Duration::from_millis(200),
+};
+
 /// In bytes: less than most pictures have, and more than sound.
 const PICTURE_LEN: u32 = 1024;
 
@@ -56,19 +62,22 @@ impl Merge {
         match self {
             Merge::Off => None,
             Merge::For(limit) => Some(*limit),
-            Merge::WhileBusy(_) => Some(FRAME_TIME),
+            Merge::WhileBusy(_) => Some(UNWATCHED.limit),
         }
     }
 
     /// What the next read waits for; `None`: for the first byte.
-    pub(super) fn gather(&self, pictures: &Pictures) -> Option<Gather> {
+    pub(super) fn gather(&self, is_watched: bool, pictures: &Pictures) -> Option<Gather> {
         match self {
             Merge::Off => None,
             Merge::For(limit) => Some(Gather {
                 bytes: u32::MAX,
                 limit: *limit,
             }),
-            Merge::WhileBusy(workload) if workload.is_high() => pictures.gather(),
+            Merge::WhileBusy(workload) if workload.is_high() => match is_watched {
+                true => pictures.gather(),
+                false => Some(UNWATCHED),
+            },
             Merge::WhileBusy(_) => None,
         }
     }
@@ -132,25 +141,31 @@ mod tests {
             bytes: u32::MAX,
             limit: long,
         };
+        let (seen, unseen) = (true, false);
         #[rustfmt::skip]
         let rows = [
-            (Some(Duration::ZERO), &busy, Some(5000), 0, None),
-            (Some(long), &idle, None, 0, Some(whole)),
-            (None, &idle, Some(5000), 0, None),
-            (None, &busy, Some(5000), 0, Some(auto(FRAME_TIME))),
-            (None, &busy, Some(37), 0, Some(auto(SMALL_PICTURE_WAIT))),
-            (None, &busy, Some(5000), SOUND_ALONE, Some(auto(FRAME_TIME))),
-            (None, &busy, Some(5000), SOUND_ALONE + 1, None),
-            (None, &busy, None, 1, None),
+            (Some(Duration::ZERO), &busy, seen, Some(5000), 0, None),
+            (Some(Duration::ZERO), &busy, unseen, Some(5000), 0, None),
+            (Some(long), &idle, seen, None, 0, Some(whole)),
+            (Some(long), &idle, unseen, None, 0, Some(whole)),
+            (None, &idle, seen, Some(5000), 0, None),
+            (None, &idle, unseen, Some(5000), 0, None),
+            (None, &busy, seen, Some(5000), 0, Some(auto(FRAME_TIME))),
+            (None, &busy, seen, Some(37), 0, Some(auto(SMALL_PICTURE_WAIT))),
+            (None, &busy, seen, Some(5000), SOUND_ALONE, Some(auto(FRAME_TIME))),
+            (None, &busy, seen, Some(5000), SOUND_ALONE + 1, None),
+            (None, &busy, seen, None, 1, None),
+            (None, &busy, unseen, Some(5000), 0, Some(UNWATCHED)),
+            (None, &busy, unseen, None, 1, Some(UNWATCHED)),
         ];
-        for (limit, workload, picture, others, want) in rows {
+        for (limit, workload, is_watched, picture, others, want) in rows {
             let mut pictures = Pictures::default();
             picture
                 .into_iter()
                 .for_each(|len| pictures.note_picture(len));
             (0..others).for_each(|_| pictures.note_other());
-            let got = Merge::new(limit, workload).gather(&pictures);
-            assert_eq!(got, want, "{limit:?}, {picture:?}, {others}");
+            let got = Merge::new(limit, workload).gather(is_watched, &pictures);
+            assert_eq!(got, want, "{limit:?}, {is_watched}, {picture:?}, {others}");
         }
     }
 }

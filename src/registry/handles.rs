@@ -25,6 +25,12 @@ impl Publication {
             .send(self.id, messages, awake::now())
     }
 
+    /// Whether somebody sees at once what is sent: a viewer or a server, or a consumer that came late. A
+    /// recording does not.
+    pub fn is_watched(&self) -> bool {
+        self.registration.stream.lock().is_watched()
+    }
+
     /// Calls `begin` unless the publication is over; what that returns is called when it ends. Both
     /// are called under the stream's lock and must not wait for anything: so nothing of the next
     /// publication is told before the end of this one.

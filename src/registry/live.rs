@@ -127,6 +127,11 @@ impl Live {
         self.feeds.iter().any(Feed::is_open)
     }
 
+    /// Whether a consumer came late, and is still there.
+    pub(super) fn is_tapped(&self) -> bool {
+        self.taps.is_open()
+    }
+
     pub(super) fn push_to_feeds(&self, run: &[MediaMessage], now: Instant) {
         for feed in &self.feeds {
             feed.push(run.iter().map(|media| &media.message), now);

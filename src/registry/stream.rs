@@ -80,6 +80,11 @@ impl Stream {
         self.live().map(|live| live.figures().time)
     }
 
+    /// Whether somebody sees at once what is sent.
+    pub(super) fn is_watched(&self) -> bool {
+        !self.audience.is_empty() || self.live().is_some_and(Live::is_tapped)
+    }
+
     fn live(&self) -> Option<&Live> {
         match &self.state {
             PublishState::Live(live) => Some(live),

@@ -48,6 +48,11 @@ impl Taps {
         intake
     }
 
+    /// Whether there is one.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.iter().any(Feed::is_open)
+    }
+
     pub(super) fn push(&self, run: &[MediaMessage], now: Instant) {
         for feed in &self.0 {
             feed.push(run.iter().map(|media| &media.message), now);

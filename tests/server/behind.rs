@@ -120,6 +120,7 @@ fn a_viewer_that_has_taken_everything_is_not_behind() {
         let recipient = Recipient::player("c2".to_owned(), StreamId(1), "x".to_owned(), Vec::new());
         let subscription = registry.subscribe(&key, &outbox, recipient);
         let subscription = subscription.expect("subscribed");
+        assert!(publication.is_watched());
         for number in 0..PICTURES {
             let status = publication.send([picture(number)]);
             assert_eq!(status, PublicationStatus::Current);

@@ -87,10 +87,12 @@ fn a_tap_has_the_beginning_of_a_late_joiner() {
                 assert_eq!(status, PublicationStatus::Current);
             };
             send(before);
+            assert!(!publication.is_watched());
             let Tap {
                 intake,
                 keyframes_ms: told,
             } = registry.tap(&key, LIMITS).expect("a tap");
+            assert!(publication.is_watched());
             send(after);
             let Taken::Messages(taken) = intake.take(Duration::ZERO) else {
                 panic!("nothing");

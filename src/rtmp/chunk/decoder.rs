@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// Longest chunk header: basic header 3, message header 11, extended timestamp 4 (§5.3.1).
 const HEADER_LEN_MAX: usize = 18;
 
-/// What a chunk stream keeps allocated between messages of media, in bytes; between others, which
-/// are rare, it keeps nothing.
-const BUFFER_KEPT_MAX: usize = 256 << 10;
+/// What a chunk stream keeps allocated between messages of media, in bytes: enough for most pictures,
+/// not for keyframes. Between other messages, which are rare, it keeps nothing.
+const BUFFER_KEPT_MAX: usize = 16 << 10;
 
 /// What all chunk streams keep allocated between messages, in bytes.
 const BUFFERS_KEPT_MAX: usize = 512 << 10;

@@ -26,6 +26,9 @@ use std::time::Instant;
 static DENIALS: RateLimit = flood_limit();
 static DEVIATIONS: RateLimit = flood_limit();
 
+/// How many messages of media there is room for between two reads: few come in most.
+const MEDIA_KEPT_MAX: usize = 64;
+
 /// How many events there is room for between two messages: few follow from most.
 const EVENTS_KEPT_MAX: usize = 4;
 
@@ -314,12 +317,17 @@ impl<'a> Conn<'a> {
         let Some(stream) = self.media.first().map(|message| message.stream) else {
             return;
         };
-        let media = std::mem::take(&mut self.media);
+        let mut media = std::mem::take(&mut self.media);
         if let Some(Active::Publishing(publishing)) = self.active(stream) {
+            let status = publishing.publication.send(media.drain(..));
+            let is_watched = publishing.publication.is_watched();
+            self.connection.set_watched(is_watched);
             // A publisher that has lost its stream to another was told so and is being hung up on.
-            if publishing.publication.send(media) == PublicationStatus::Over {
+            if status == PublicationStatus::Over {
                 self.connection.ignore_input();
             }
         }
+        media.shrink_to(MEDIA_KEPT_MAX);
+        self.media = media;
     }
 }
