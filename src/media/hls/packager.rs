@@ -362,7 +362,10 @@ impl Packager {
             self.anchor_ms = Some(self.last_anchor_ms);
             self.version += 1;
         }
-        rules.anchor_ms = self.anchor_ms.unwrap_or_default();
+        // Dates that players may have read stay, and those of all playlists are of one clock.
+        if !self.renditions.iter().any(Rendition::is_dated) {
+            rules.anchor_ms = self.anchor_ms.unwrap_or_default();
+        }
         let first = self.renditions.first().map(|first| first.name.clone());
         for rendition in &mut self.renditions {
             if !rendition.has(sample.track) {

@@ -289,6 +289,11 @@ impl Rendition {
         cut
     }
 
+    /// Whether players may have read when the media since the last break is from.
+    pub(super) fn is_dated(&self) -> bool {
+        self.is_dated
+    }
+
     /// The middle of the gap in front of a sample, in nanoseconds, if it is one with which the segment
     /// would be longer than may be said.
     pub(super) fn gap_before(&self, sample: &MediaSample, rules: &Rules) -> Option<u64> {

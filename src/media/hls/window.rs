@@ -172,10 +172,12 @@ impl Window {
         has_more
     }
 
-    /// Dates what follows the last discontinuity: `anchor_ms` is how much later than its media's
-    /// clock that of the world is.
+    /// Dates the segment that grows and those before it up to the last discontinuity: `anchor_ms` is how
+    /// much later than its media's clock that of the world is. Where no segment grows, what is there is
+    /// of a time before the break.
     pub(super) fn date(&mut self, anchor_ms: i64) {
-        let newest_first = self.open.iter_mut().chain(self.segments.iter_mut().rev());
+        let Some(open) = &mut self.open else { return };
+        let newest_first = std::iter::once(open).chain(self.segments.iter_mut().rev());
         for segment in newest_first {
             segment.program_ms = anchor_ms.saturating_add(segment.media_ms);
             if segment.is_discontinuity {

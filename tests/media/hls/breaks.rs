@@ -247,6 +247,43 @@ fn what_was_cached_is_dated_by_its_media() {
     );
 }
 
+/// What comes sooner than all before tells the time better, but no date that players have read may change.
+#[test]
+fn dates_stay_when_messages_come_sooner() {
+    let mut listener = Listener::new(Some(1000));
+    for message in steady(30, 30, 14) {
+        let late_ms = 300 - i64::from(message.timestamp.0 / 50).min(300);
+        let now_ms = START_MS + i64::from(message.timestamp.0) + late_ms;
+        listener.packager.push(&[message], now_ms);
+        listener.look();
+    }
+    assert_eq!(listener.history.segments.len(), 6);
+}
+
+/// A publisher returns with another clock, and its sound comes before its picture.
+#[test]
+fn dates_before_a_break_stay() {
+    let mut listener = Listener::new(Some(1000));
+    listener.push(&steady(30, 30, 7));
+    listener.begin();
+    let mut again = later(&steady(30, 30, 7), 9000);
+    let is_picture = |message: &Message| message.kind == MessageType::VIDEO;
+    let first = again
+        .iter()
+        .skip(1)
+        .position(is_picture)
+        .expect("a picture")
+        + 1;
+    again[first..first + 8].sort_by_key(is_picture);
+    for message in again {
+        let now_ms = START_MS + i64::from(message.timestamp.0) + 5000;
+        listener.packager.push(&[message], now_ms);
+        listener.look();
+    }
+    let breaks = listener.history.segments.values();
+    assert_eq!(breaks.filter(|segment| segment.is_discontinuity).count(), 1);
+}
+
 #[test]
 fn the_wrap_of_times_is_no_break() {
     let mut listener = Listener::new(Some(1000));
