@@ -105,6 +105,53 @@ fn one_address_does_not_take_all_places_before_tls() {
     wait_until("the refusals", || open(&silent) <= 50);
 }
 
+/// Where the server listens for HAProxy: the port of its own that it tells nobody.
+fn inner_port(front: &Front) -> u16 {
+    let pid = front.server.pid();
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its files");
+    let links = files
+        .flatten()
+        .filter_map(|file| std::fs::read_link(file.path()).ok());
+    let inodes: Vec<String> = links
+        .map(|link| link.to_string_lossy().into_owned())
+        .collect();
+    let known = [front.server.addr, front.tls, front.web].map(|addr| addr.port());
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).expect("sockets");
+    let listening = table.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let ours = inodes.contains(&format!("socket:[{}]", fields[9]));
+        let (_, port) = fields[1].split_once(':')?;
+        let port = u16::from_str_radix(port, 16).ok()?;
+        (ours && fields[3] == "0A" && !known.contains(&port)).then_some(port)
+    });
+    let ports: Vec<u16> = listening.collect();
+    assert_eq!(ports.len(), 1, "{ports:?}");
+    ports[0]
+}
+
+/// Programs of this machine find the port to which HAProxy hands connections on. Whoever says nothing
+/// there keeps nobody from TLS, and whoever speaks for a client is not believed.
+#[test]
+fn other_programs_of_the_machine_keep_nobody_from_tls() {
+    let front = Front::start("inner", "-max-connections 6");
+    front.helper();
+    let inner = SocketAddr::from(([127, 0, 0, 1], inner_port(&front)));
+    let mut publisher = front.client();
+    publisher.publish("cam");
+    let held = silent(inner, 20);
+    let began = Instant::now();
+    let mut viewer = front.client();
+    viewer.play("cam");
+    assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+    publisher.client.send_media(&BEGINNING);
+    viewer.client.expect(&BEGINNING);
+    assert_eq!(open(&held), 4, "the others gave way");
+    let mut liar = TcpStream::connect(inner).expect("connect");
+    write!(liar, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n").expect("a header");
+    liar.read_to_end(&mut Vec::new()).expect("the end");
+    front.server.wait_for_line("not from the TLS helper");
+}
+
 #[test]
 fn an_address_is_bounded_before_tls_as_well() {
     let config = std::env::temp_dir().join(format!("rtmp-tls-{}.conf", std::process::id()));
