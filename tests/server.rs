@@ -5,6 +5,7 @@ mod support;
 mod server {
     mod admin;
     mod args;
+    mod attack;
     mod auth;
     mod behind;
     mod churn;

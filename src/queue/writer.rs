@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How long a peer is given to close its side after we closed ours.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// What finished items cost at most until they are taken off the count, but for the last.
+const GIVEN_BACK_LEN: usize = 4 * PIECE_LEN;
+
 /// The receiving end of an outbox.
 pub struct Writer {
     outbox: Weak<Outbox>,
@@ -162,7 +165,8 @@ impl Writer {
             let QueuedItem { item, weight } = *queued;
             finished += weight;
             self.take(item, piece, socket)?;
-            let more = piece.len() < PIECE_LEN;
+            // Long items are sent already, and would count as long as others come behind them.
+            let more = piece.len() < PIECE_LEN && finished.bytes < GIVEN_BACK_LEN;
             next = if more {
                 self.items.try_recv().ok()
             } else {

@@ -41,9 +41,10 @@ pub fn unfinished(chunk_stream: u8, len: u32, sent: usize) -> Vec<u8> {
     bytes
 }
 
-/// Has the server take chunks that are as long as any message.
-pub fn long_chunks(client: &mut Client) {
-    client.send_bytes(&[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 1, 0, 0, 0]);
+/// Has the server take chunks of `len` bytes.
+pub fn long_chunks(client: &mut Client, len: usize) {
+    let set_chunk_size = [2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0];
+    client.send_bytes(&[&set_chunk_size[..], &(len as u32).to_be_bytes()].concat());
 }
 
 /// What strangers do, each with connections that stay open.
@@ -69,7 +70,7 @@ fn publishers(server: &TestServer, count: usize, mut act: impl FnMut(&mut Client
 
 fn unfinished_messages(server: &TestServer) -> Vec<Client> {
     publishers(server, 4, |client| {
-        long_chunks(client);
+        long_chunks(client, MIB);
         for chunk_stream in 10..14 {
             let part = unfinished(chunk_stream, 16_000_000, MIB);
             let _ = client.socket.write_all(&part);

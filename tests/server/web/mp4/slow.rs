@@ -2,7 +2,10 @@
 
 use super::{Mp4Viewer, enhanced};
 use crate::server::web::{send, settle, start};
+use crate::support::wait_until;
 use rtmp_server::rtmp::{Message, MessageType};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -21,8 +24,12 @@ fn picture(number: u32) -> Message {
     enhanced(MessageType::VIDEO, number * 40, &payload)
 }
 
-/// Reads pictures up to `last`; each must be its own.
-fn pictures(viewer: &mut Mp4Viewer, last: u32) -> Vec<u32> {
+/// How far the publisher may be ahead of a viewer that is not to lose anything: its queue holds three
+/// times as much.
+const AHEAD_MAX: u32 = 20;
+
+/// Reads pictures up to `last`, and says which was read last; each must be its own.
+fn pictures(viewer: &mut Mp4Viewer, last: u32, read: &AtomicU32) -> Vec<u32> {
     let mut numbers = Vec::new();
     while numbers.last() != Some(&last) {
         let tracks = viewer.fragment().expect("a fragment").expect("a fragment");
@@ -36,6 +43,7 @@ fn pictures(viewer: &mut Mp4Viewer, last: u32) -> Vec<u32> {
         );
         assert_eq!(sample.is_sync, number.is_multiple_of(GROUP_LEN));
         numbers.push(number);
+        read.store(number, Ordering::Relaxed);
     }
     numbers
 }
@@ -50,10 +58,14 @@ fn a_slow_viewer_goes_on_at_a_keyframe_and_hurts_nobody() {
     let [mut healthy, mut slow] = [(); 2].map(|()| Mp4Viewer::playing(&server, "/live/x.mp4"));
     server.wait_for_count((3, 1, 2));
     let count = 200;
-    let reader = thread::spawn(move || pictures(&mut healthy, count));
+    let read = Arc::<AtomicU32>::default();
+    let reads = Arc::clone(&read);
+    let reader = thread::spawn(move || pictures(&mut healthy, count, &reads));
     for number in 1..=count {
         publisher.send(&picture(number));
-        thread::sleep(Duration::from_millis(5));
+        wait_until("the healthy one", || {
+            read.load(Ordering::Relaxed) + AHEAD_MAX >= number
+        });
     }
     let all: Vec<u32> = (0..=count).collect();
     assert_eq!(
@@ -68,7 +80,7 @@ fn a_slow_viewer_goes_on_at_a_keyframe_and_hurts_nobody() {
         }
         publisher
     });
-    let numbers = pictures(&mut slow, 2 * count);
+    let numbers = pictures(&mut slow, 2 * count, &read);
     for pair in numbers.windows(2) {
         let follows = pair[1] == pair[0] + 1;
         let resumes = pair[1].is_multiple_of(GROUP_LEN) && pair[1] > pair[0];
