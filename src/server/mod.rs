@@ -83,6 +83,7 @@ impl Server {
     /// Any [`StartError`].
     pub fn start(config: &Config, passed: PassedSockets) -> Result<Server, StartError> {
         sys::share_heaps();
+        sys::give_back_long_buffers();
         let Prepared { rules, .. } = prepare(config).map_err(StartError::Config)?;
         let listeners = setup::listeners(config, passed.rtmp)?;
         let tls = setup::tls(config, passed.rtmps)?;

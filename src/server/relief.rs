@@ -6,8 +6,9 @@ use crate::log;
 use crate::log::RateLimit;
 use crate::memory::{Budget, GaveWay};
 use crate::stats::Counters;
+use crate::sys;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long it takes at most until the server sees that it stops.
 const STOP_WAIT: Duration = Duration::from_millis(100);
@@ -15,11 +16,15 @@ const STOP_WAIT: Duration = Duration::from_millis(100);
 /// The time that those have who gave way until it is the turn of others: threads have to end.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How often the allocator is asked to give back what it keeps of that.
+const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+
 static RELIEFS: RateLimit = flood_limit();
 
 /// Looks at the memory until the server stops.
 pub(super) fn run(context: &Context) {
     let budget = &context.link_settings.budget;
+    let mut next_trim = Instant::now();
     while !context.is_stopping() {
         if !budget.wait_until_pressed(STOP_WAIT) {
             continue;
@@ -29,6 +34,10 @@ pub(super) fn run(context: &Context) {
         count(&gave_way, &context.counters);
         tell(budget, held, &gave_way);
         thread::sleep(PAUSE);
+        if Instant::now() >= next_trim {
+            sys::give_back_memory();
+            next_trim = Instant::now() + TRIM_INTERVAL;
+        }
     }
 }
 

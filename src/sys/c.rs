@@ -66,9 +66,14 @@ const AT_EACCESS: c_int = 0x200;
 pub(super) const X_OK: c_int = 1;
 pub(super) const W_OK: c_int = 2;
 
-/// Has mallopt(3) set how many heaps there may be.
+/// Has mallopt(3) set how many heaps there may be, from which length on buffers have a mapping of their
+/// own, and how much a heap may keep at its end.
 #[cfg(target_env = "gnu")]
 const M_ARENA_MAX: c_int = -8;
+#[cfg(target_env = "gnu")]
+const M_MMAP_THRESHOLD: c_int = -3;
+#[cfg(target_env = "gnu")]
+const M_TRIM_THRESHOLD: c_int = -1;
 
 /// Has madvise(2) take pages away; they are zero when they are next used.
 const MADV_DONTNEED: c_int = 4;
@@ -246,6 +251,20 @@ pub(super) fn limit_heaps(count: c_int) {
     unsafe {
         libc::mallopt(M_ARENA_MAX, count);
     }
+}
+
+/// mallopt(3), where the C library has it: buffers from `mapped` bytes on are given back to the system when
+/// they are freed, and heaps keep `kept` bytes at their ends. By default both grow with the longest buffer
+/// that was ever freed.
+pub(super) fn limit_kept_memory(mapped: c_int, kept: c_int) {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes integers; the allocator changes options of its own.
+    unsafe {
+        libc::mallopt(M_MMAP_THRESHOLD, mapped);
+        libc::mallopt(M_TRIM_THRESHOLD, kept);
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = (mapped, kept);
 }
 
 /// The lowest address of the stack of this thread.

@@ -17,6 +17,18 @@ pub fn share_heaps() {
     c::limit_heaps(i32::try_from(HEAPS_PER_CORE * cores).unwrap_or(i32::MAX));
 }
 
+/// Buffers of this length on are given back to the system when they are freed: few pictures are so long.
+const MAPPED_LEN: i32 = 128 << 10;
+
+/// Bytes that a heap may keep at its end.
+const KEPT_LEN: i32 = 1 << 20;
+
+/// Has the allocator give long buffers back to the system as soon as they are freed. To be called before
+/// there are any: what strangers make the server hold for a moment must not stay for good.
+pub fn give_back_long_buffers() {
+    c::limit_kept_memory(MAPPED_LEN, KEPT_LEN);
+}
+
 /// Gives memory back to the system that the allocator keeps for later. It gives back nothing of most
 /// of its heaps by itself. Takes some milliseconds.
 pub fn give_back_memory() {

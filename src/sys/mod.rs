@@ -13,7 +13,9 @@ mod wait;
 
 pub use access::may_write_in;
 pub use limits::{descriptor_limit, raise_descriptor_limit};
-pub use memory::{give_back_memory, give_back_stack, memory_file, share_heaps};
+pub use memory::{
+    give_back_long_buffers, give_back_memory, give_back_stack, memory_file, share_heaps,
+};
 pub use signals::{
     GroupSignal, Signal, Signals, be_killed_with_parent, keep_open, kill_with_parent, signal_group,
 };

@@ -10,7 +10,7 @@ use rtmp_server::rtmp::{Message, MessageType};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -83,6 +83,13 @@ fn encoded(messages: impl IntoIterator<Item = Message>) -> Vec<u8> {
 
 fn publishing(target: &Target, number: usize) -> TcpStream {
     Client::publishing(target.rtmp, &format!("hostile{number}")).socket
+}
+
+/// Publishes what nobody plays.
+fn publishing_another(target: &Target, _: usize) -> TcpStream {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    Client::publishing(target.rtmp, &format!("another{number}")).socket
 }
 
 /// Publishes 16 streams and then sends on the first alone.
@@ -197,9 +204,9 @@ fn requests() -> Vec<u8> {
 const KINDS: [Kind; 12] = [
     kind("pictures after one keyframe", publishing, one_group),
     Kind { sends_once: true, ..kind("unfinished messages", long_publishing, parts) },
-    kind("headers of many tracks", publishing, headers),
-    kind("data under many names", publishing, data),
-    kind("sound whose time stands still", publishing, still_sound),
+    kind("headers of many tracks", publishing_another, headers),
+    kind("data under many names", publishing_another, data),
+    kind("sound whose time stands still", publishing_another, still_sound),
     kind("16 streams each", publishing_many, one_group),
     kind("RTMP that is not read", playing, Vec::new),
     kind("FLV that is not read", |to, number| asking_for(to, number, ".flv"), Vec::new),
@@ -266,10 +273,11 @@ fn honest_picture(number: u32) -> Message {
 fn hostile_clients_of_every_kind_take_nothing_from_others() {
     let each = std::env::var("ATTACK_CLIENTS").map_or(8, |count| count.parse().expect("a number"));
     let seconds =
-        std::env::var("ATTACK_SECONDS").map_or(2, |count| count.parse().expect("a number"));
+        std::env::var("ATTACK_SECONDS").map_or(1, |count| count.parse().expect("a number"));
     let max = std::env::var("ATTACK_MEMORY").unwrap_or(MAX_MEMORY.to_owned());
     let http = crate::support::free_addr();
-    let flags = format!("-max-memory {max} -http-listen {http} -merge 0");
+    let more = std::env::var("ATTACK_FLAGS").unwrap_or_default();
+    let flags = format!("-max-memory {max} -http-listen {http} -merge 0 {more}");
     let server = ServerProcess::start(&flags);
     let target = Target {
         rtmp: server.addr,
@@ -294,13 +302,17 @@ fn hostile_clients_of_every_kind_take_nothing_from_others() {
         for kind in &KINDS {
             scope.spawn(|| attack(kind, target, each, &shared));
         }
+        let began = Instant::now();
         let mut end = None;
         while end.is_none_or(|end| Instant::now() < end) {
             publisher.send(&honest_picture(number));
             number += 1;
             most = most.max(server.memory_kb());
             thread::sleep(Duration::from_millis(10));
-            if end.is_none() && shared.ready.load(Ordering::Relaxed) == KINDS.len() as u64 {
+            let is_late = began.elapsed() > Duration::from_secs(60);
+            if end.is_none()
+                && (is_late || shared.ready.load(Ordering::Relaxed) == KINDS.len() as u64)
+            {
                 end = Some(Instant::now() + Duration::from_secs(seconds));
             }
         }
