@@ -4,6 +4,7 @@
 mod any;
 mod captures;
 mod damage;
+mod days;
 mod failures;
 mod files;
 mod mp4;

@@ -1,5 +1,6 @@
 //! Media over HTTP.
 
+mod days;
 mod ended;
 mod flv;
 mod hls;

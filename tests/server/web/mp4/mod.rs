@@ -30,7 +30,7 @@ impl Mp4Viewer {
     }
 
     /// The same, while somebody publishes what it begins with.
-    fn joining(server: &TestServer, path: &str) -> JoinHandle<Mp4Viewer> {
+    pub(super) fn joining(server: &TestServer, path: &str) -> JoinHandle<Mp4Viewer> {
         let (addr, path) = (server.media_addr(), path.to_owned());
         let viewers = server.server().count().2;
         let joining = thread::spawn(move || Mp4Viewer::of(HttpReply::get(addr, &path)));
@@ -89,6 +89,21 @@ impl Mp4Viewer {
         let tracks = tracks.expect("another fragment");
         let words: Vec<String> = tracks.iter().filter_map(word).collect();
         words.join(" ")
+    }
+
+    /// The next pictures are decoded at these times, in ms, in as many fragments as they like.
+    pub(super) fn expect_times(&mut self, want: &[u64]) {
+        let mut times = Vec::new();
+        while times.len() < want.len() {
+            let tracks = self.fragment().expect("a fragment").expect("another");
+            let pictures = tracks.iter().filter(|track| track.handler == "vide");
+            times.extend(pictures.flat_map(|track| {
+                let scale = u64::from(track.timescale);
+                let samples = track.samples.iter();
+                samples.map(move |sample| sample.decode * 1000 / scale - 10_000)
+            }));
+        }
+        assert_eq!(times[..want.len()], *want);
     }
 
     fn expect(&mut self, fragments: &[&str]) {
