@@ -11,7 +11,7 @@ PREFIX ?= /usr/local
 BIN_DIR = $(PREFIX)/bin
 UNIT_DIR = $(PREFIX)/lib/systemd/system
 
-.PHONY: build run test check interop systemd bench fuzz soak tools install uninstall
+.PHONY: build run test check interop systemd bench fuzz soak race tools install uninstall
 
 # The server as one file that needs no other.
 build:
@@ -75,10 +75,18 @@ bench:
 fuzz:
 	@tests/fuzz/run.sh $(ARGS)
 
-# Random sequences of clients against a reference, with fresh seeds, for SOAK_SECONDS (an hour). A
-# failure prints what replays it.
+# Random sequences of clients against a reference, with fresh seeds, for SOAK_SECONDS (an hour); a
+# failure prints what replays it. Then clients of every protocol that come and go for half an hour,
+# and recordings of 60 days.
 soak:
 	cargo test --test model soak -- --ignored --nocapture
+	CHURN_SECONDS=1800 CHURN_PAUSE_MS=150 cargo test --test server churn -- --nocapture
+	SOAK_DAYS=60 cargo test --test media days
+
+# The library's tests and those over sockets under ThreadSanitizer, but for those that measure time,
+# memory or threads; ARGS picks some of them. Needs a nightly toolchain with its sources, and says so.
+race:
+	@tests/race.sh $(ARGS)
 
 # The programs that the tests run, if they are missing.
 tools:
