@@ -27,9 +27,12 @@ use std::time::{Duration, Instant};
 /// three times as long, so that it ends only those that are not.
 pub(super) const PING_AFTER: Duration = Duration::from_secs(30);
 
-/// Connections that have given way and whose threads have not ended yet. For so many there is room
-/// beyond the limits.
+/// Connections that have given way and whose threads have not ended yet: so many there may be beyond
+/// `-max-connections`.
 const LEAVING_MAX: usize = 64;
+
+/// The same beyond the limits of the system, of which little is kept free.
+const LEAVING_BEYOND_SYSTEM_MAX: usize = 4;
 
 /// What a connection is, or was last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -316,8 +319,12 @@ impl Peers {
         ip: Option<IpAddr>,
         limit: Refused,
     ) -> Result<(Share, GaveWay), Refused> {
+        let leaving_max = match limit {
+            Refused::System(_) => LEAVING_BEYOND_SYSTEM_MAX,
+            _ => LEAVING_MAX,
+        };
         let choice = self.waiting.to_give_way(ip);
-        let (group, id) = choice.filter(|_| self.leaving < LEAVING_MAX).ok_or(limit)?;
+        let (group, id) = choice.filter(|_| self.leaving < leaving_max).ok_or(limit)?;
         self.waiting.remove(group, id);
         let held = self.held.remove(&id).ok_or(limit)?;
         self.leaving += 1;

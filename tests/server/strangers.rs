@@ -1,6 +1,7 @@
 //! Strangers that hold connections and do nothing with them, on every port, beside honest clients.
 
 use crate::support::http::HttpReply;
+use crate::support::process::{ServerProcess, fact};
 use crate::support::{Client, PATIENCE, TestServer, wait_until};
 use rtmp_server::amf0::Value;
 use std::io::{ErrorKind, Read, Write};
@@ -149,6 +150,27 @@ fn one_address_keeps_nobody_out() {
         let counts = (totals.connections_displaced, totals.connections_refused);
         assert_eq!(counts, (3, 0), "{what}");
     }
+}
+
+/// The same where the system has no room for more.
+#[test]
+fn one_address_does_not_take_all_that_the_system_has_room_for() {
+    let server = ServerProcess::start_with("ulimit -n 80", "-listen :0");
+    let line = server.wait_for_line("listening");
+    let addr: SocketAddr = fact(&line, "addr")
+        .and_then(|addr| addr.parse().ok())
+        .expect("an address");
+    let many: Vec<_> = (0..120)
+        .map(|_| TcpStream::connect(server.addr).expect("connect"))
+        .collect();
+    server.wait_for_line("connection refused");
+    let honest = SocketAddr::from((Ipv6Addr::LOCALHOST, addr.port()));
+    let began = Instant::now();
+    let clients = ["a", "b", "c", "d", "e", "f"].map(|name| Client::publishing(honest, name));
+    assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+    let line = server.wait_for_line("connection gave way");
+    assert!(line.contains("ulimit -n"), "{line}");
+    drop((many, clients));
 }
 
 /// A stranger that sends a byte now and then, for as long as it may: where, what first, what over and
