@@ -11,7 +11,7 @@ PREFIX ?= /usr/local
 BIN_DIR = $(PREFIX)/bin
 UNIT_DIR = $(PREFIX)/lib/systemd/system
 
-.PHONY: build run test check interop systemd bench fuzz soak race tools install uninstall
+.PHONY: build run test check interop systemd faults bench fuzz soak race tools install uninstall
 
 # The server as one file that needs no other.
 build:
@@ -87,6 +87,10 @@ soak:
 # memory or threads; ARGS picks some of them. Needs a nightly toolchain with its sources, and says so.
 race:
 	@tests/race.sh $(ARGS)
+
+# What fails around the server, in the long forms too: minutes of standing still. As root it shows more.
+faults: tools
+	FAULTS=long cargo test --test programs programs::faults::
 
 # The programs that the tests run, if they are missing.
 tools:

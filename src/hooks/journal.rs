@@ -32,14 +32,15 @@ impl Journal {
         }
     }
 
-    /// Logs a line, unless there were too many.
+    /// Logs a line, unless there were too many, or the log takes them too slowly: then there is still
+    /// room for our own.
     pub(super) fn line(&mut self, line: &str) {
         if self.second.elapsed() >= Duration::from_secs(1) {
             self.settle();
             self.second = Instant::now();
             self.lines = 0;
         }
-        if self.lines == LINES_PER_SECOND {
+        if self.lines == LINES_PER_SECOND || log::is_congested() {
             self.suppressed += 1;
             return;
         }

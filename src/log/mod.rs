@@ -242,6 +242,12 @@ pub fn flush(limit: Duration) {
     }
 }
 
+/// Whether so many lines wait that what is not our own is to be left out.
+pub fn is_congested() -> bool {
+    let sink = SINK.get().and_then(Option::as_ref);
+    sink.is_some_and(Sink::is_half_full)
+}
+
 /// Lines that were lost since the start: too many waited to be written, or writing failed.
 pub fn lines_lost() -> u64 {
     let sink = SINK.get().and_then(Option::as_ref);

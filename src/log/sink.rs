@@ -86,6 +86,11 @@ impl Sink {
         drop(self.0.changed.wait_timeout_while(state, limit, busy));
     }
 
+    /// Whether half of what may wait does.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.0.state.lock().bytes > WAITING_BYTES_MAX / 2
+    }
+
     /// Lines that were lost since the start.
     pub(super) fn lost(&self) -> u64 {
         self.0.state.lock().lost

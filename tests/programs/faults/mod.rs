@@ -1,9 +1,11 @@
 //! What fails around the server: nothing of it may reach a publisher and a viewer that are honest.
 //! `make faults` runs the long forms too.
 
+mod children;
 mod disks;
 mod links;
 mod log;
+mod names;
 mod paused;
 mod states;
 
