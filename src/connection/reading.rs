@@ -92,7 +92,8 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
         };
         filled = if len == buffer.len() { filled + 1 } else { 0 };
         side.heard(len);
-        if side.connection().is_closing() {
+        // Another thread may have told the peer the last: that its stream is over, say.
+        if side.connection().is_closing() || side.connection().outbox().is_closing() {
             continue;
         }
         side.flow().count_received(len);

@@ -319,6 +319,11 @@ impl Outbox {
         }
     }
 
+    /// Whether nothing more is taken: the peer is told the last, or was.
+    pub(crate) fn is_closing(&self) -> bool {
+        !matches!(self.lock().closing, Closing::Open)
+    }
+
     /// Items that wait; 0 when the socket has taken everything.
     pub fn waiting(&self) -> usize {
         self.lock().waiting.items

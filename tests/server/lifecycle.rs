@@ -160,6 +160,21 @@ fn ends_in_any_order_leave_nothing_behind() {
 }
 
 #[test]
+fn a_viewer_that_was_told_the_end_is_not_listened_to() {
+    let server = TestServer::start("");
+    let (mut x, mut y) = (server.publisher("x"), server.publisher("y"));
+    let (mut viewer, mut other) = (server.playing("x"), server.playing("y"));
+    x.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
+    viewer.expect(&["eof 1", "status@1 NetStream.Play.UnpublishNotify", "end"]);
+    // It would take the stream over.
+    viewer.call(1, "publish", 0.0, vec![Value::text("y")]);
+    drop((viewer, x));
+    server.wait_for_count((2, 1, 1));
+    y.send_media(&["V key 1 @0"]);
+    other.expect(&["V key 1 @0"]);
+}
+
+#[test]
 fn what_outlives_a_stream_leaves_its_successor_alone() {
     let finish =
         |client: &mut Client| client.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
