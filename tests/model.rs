@@ -12,9 +12,13 @@ mod model {
     mod program;
     mod publication;
     mod random;
+    mod recordings;
     mod reference;
     pub mod runs;
     mod stalled;
+    mod viewing;
+    mod watcher;
+    mod watching;
     mod world;
 
     use runs::{doing, patience};
@@ -73,21 +77,27 @@ fn replay() {
     }
 }
 
-/// Fresh seeds for `SOAK_SECONDS`, or from `MODEL_SEED` on.
+/// Fresh seeds for `SOAK_SECONDS`, or from `MODEL_SEED` on; with `MODEL_FIRST` until one fails.
 #[test]
 #[ignore = "make soak runs it"]
 fn soak() {
-    let (began, seconds) = (Instant::now(), setting("SOAK_SECONDS", 3600));
+    let limit = Duration::from_secs(setting("SOAK_SECONDS", 3600));
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock");
     let mut seed = setting("MODEL_SEED", now.as_nanos() as u64 >> 10);
-    let mut done = Done::default();
-    let mut findings = 0;
-    while began.elapsed() < Duration::from_secs(seconds) {
+    let (mut done, mut findings, mut spent) = (Done::default(), 0, Duration::ZERO);
+    while spent < limit {
+        let began = Instant::now();
         match runs::run_seed(seed) {
-            Ok(more) => done += more,
+            Ok(more) => {
+                done += more;
+                spent += began.elapsed();
+            }
             Err(failure) => {
                 findings += 1;
+                done.steps += failure.found.1;
+                spent += failure.found.0;
                 println!("{failure}");
+                println!("finding {findings} after {} steps, {spent:.1?}", done.steps);
                 if std::env::var("MODEL_FIRST").is_ok() {
                     break;
                 }
@@ -95,10 +105,7 @@ fn soak() {
         }
         seed += 1;
     }
-    let rate = done.steps as f64 / began.elapsed().as_secs_f64();
-    println!(
-        "{:?}: {done:?}, {rate:.0} steps a second, {findings} findings",
-        began.elapsed()
-    );
+    let rate = done.steps as f64 / spent.as_secs_f64();
+    println!("{spent:.1?}: {done:?}, {rate:.0} steps a second, {findings} findings");
     assert_eq!(findings, 0);
 }

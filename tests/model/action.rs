@@ -2,6 +2,7 @@
 
 use super::frame::{Form, Kind, Medium};
 use super::random::Random;
+use super::watcher::How;
 
 /// Streams that everything is about: few, so that clients meet.
 pub const STREAMS: usize = 3;
@@ -16,6 +17,8 @@ pub struct Shape {
     pub audios: u8,
     /// The time of its first message.
     pub start_ms: u32,
+    /// Whether headers and data are dated 0, as some encoders do.
+    pub dates_nothing: bool,
 }
 
 /// One message, or a step of the publisher's clock. Tracks that the publication does not have stand
@@ -81,9 +84,11 @@ pub enum Action {
         stream: usize,
     },
     /// A client plays: a new one, or one that plays or publishes already.
+    /// It may want no pictures, or no sound, from the first.
     Play {
         stream: usize,
         all_tracks: bool,
+        without: Option<Medium>,
         on: Option<usize>,
     },
     /// A viewer stops playing, and stays.
@@ -115,6 +120,13 @@ pub enum Action {
     Inject {
         viewer: usize,
     },
+    /// Somebody watches by HTTP, or what is relayed to another server.
+    Watch {
+        stream: usize,
+        how: How,
+    },
+    /// The server reads its settings again, which have not changed.
+    Reload,
     /// Everybody has exactly what it must have, and the server says so too.
     Settle,
 }
@@ -127,6 +139,17 @@ pub struct Settings {
     pub waits: bool,
     pub gop_cache: bool,
     pub merges: bool,
+    pub records: Records,
+    /// Whether all streams are relayed to another server.
+    pub relays: bool,
+}
+
+/// What is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    Nothing,
+    Whole,
+    Segments,
 }
 
 /// How long viewers stay whose publisher was lost.
@@ -141,13 +164,24 @@ pub enum Grace {
 
 impl Settings {
     pub fn random(random: &mut Random) -> Settings {
-        Settings {
+        let mut settings = Settings {
             takeover: !random.once_in(4),
             grace: random.weighted(&[(1, Grace::None), (1, Grace::Short), (4, Grace::Long)]),
             waits: !random.once_in(4),
             gop_cache: !random.once_in(4),
             merges: random.once_in(3),
+            records: random.weighted(&[
+                (3, Records::Nothing),
+                (1, Records::Whole),
+                (2, Records::Segments),
+            ]),
+            relays: random.once_in(4),
+        };
+        // A relay keeps a lost stream for the grace, or does not, as it has connected by then or not.
+        if settings.relays && settings.grace == Grace::Long {
+            settings.grace = Grace::Short;
         }
+        settings
     }
 
     pub fn flags(self) -> Vec<String> {
@@ -163,6 +197,12 @@ impl Settings {
             "-on-duplicate {on_duplicate} -grace {grace} -wait-stream {wait} -gop-cache={} -merge {merge}",
             self.gop_cache
         );
+        let record = match self.records {
+            Records::Nothing => "",
+            Records::Whole => " -record-all true",
+            Records::Segments => " -record-all true -segment-duration 1s",
+        };
+        let line = line + record;
         line.split(' ').map(str::to_owned).collect()
     }
 }
@@ -175,22 +215,24 @@ pub fn sequence(random: &mut Random, len: usize) -> Vec<Action> {
 fn action(random: &mut Random) -> Action {
     type Make = fn(&mut Random, usize) -> Action;
     #[rustfmt::skip]
-    let kinds: [(usize, Make); 16] = [
+    let kinds: [(usize, Make); 18] = [
         (8, |random, stream| Action::Publish { stream, shape: shape(random), on: seldom(random) }),
         (1, |_, stream| Action::PublishAgain { stream }),
         (50, |random, stream| Action::Media { stream, items: items(random) }),
         (3, |random, stream| Action::Finish { stream, how: finish(random), then_close: !random.once_in(3) }),
         (3, |random, stream| Action::Lose { stream, how: cut(random), hurry: random.once_in(3) }),
         (1, |_, stream| Action::End { stream }),
-        (12, |random, stream| Action::Play { stream, all_tracks: !random.once_in(3), on: seldom(random) }),
+        (12, |random, stream| Action::Play { stream, all_tracks: !random.once_in(3), without: without(random), on: seldom(random) }),
         (1, |random, _| Action::Stop { viewer: random.below(99), how: finish(random) }),
         (3, |random, _| Action::Leave { viewer: random.below(99), how: cut(random), hurry: random.once_in(3) }),
         (3, |random, _| Action::Pause { viewer: random.below(99), on: true }),
         (4, |random, _| Action::Pause { viewer: random.below(99), on: false }),
-        (4, |random, _| Action::Receive { viewer: random.below(99), medium: medium(random), on: !random.once_in(2) }),
+        (8, |random, _| Action::Receive { viewer: random.below(99), medium: medium(random), on: !random.once_in(2) }),
         (1, |random, _| Action::Stall { viewer: random.below(99) }),
         (2, |_, _| Action::Wake),
         (1, |random, _| Action::Inject { viewer: random.below(99) }),
+        (3, |random, stream| Action::Watch { stream, how: random.one_of(&[How::Flv, How::Mp4, How::Relay]) }),
+        (1, |_, _| Action::Reload),
         (3, |_, _| Action::Settle),
     ];
     let weights: Vec<(usize, usize)> = kinds
@@ -206,6 +248,10 @@ fn action(random: &mut Random) -> Action {
 
 fn seldom(random: &mut Random) -> Option<usize> {
     random.once_in(5).then(|| random.below(99))
+}
+
+fn without(random: &mut Random) -> Option<Medium> {
+    random.once_in(6).then(|| medium(random))
 }
 
 fn medium(random: &mut Random) -> Medium {
@@ -238,6 +284,7 @@ fn shape(random: &mut Random) -> Shape {
         videos,
         audios,
         start_ms: random.one_of(&[0, 0, 40, 5_000, 3_600_000, u32::MAX - 100]),
+        dates_nothing: random.once_in(2),
     }
 }
 

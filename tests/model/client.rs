@@ -6,10 +6,11 @@ use super::{doing, patience};
 use crate::support::{self, describe};
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::control::UserControl;
-use rtmp_server::rtmp::{Message, MessageType};
+use rtmp_server::rtmp::{Message, MessageType, StreamId, status};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
+use std::time::Instant;
 
 /// What a client is told that is not sent all.
 const TOO_SLOW: &str = "NetStream.Play.InsufficientBW";
@@ -24,6 +25,8 @@ pub struct Client {
     pub is_stalled: bool,
     /// Whether it ever was.
     pub was_stalled: bool,
+    /// Since when, if nothing is.
+    pub stalled_since: Instant,
     /// Messages that it was not sent.
     pub skipped: u64,
     pings: u32,
@@ -120,6 +123,7 @@ impl Client {
             rtmp,
             is_stalled: false,
             was_stalled: false,
+            stalled_since: Instant::now(),
             skipped: 0,
             pings: 0,
             times: BTreeMap::new(),
@@ -218,6 +222,12 @@ impl Client {
 
     pub fn call(&mut self, stream: u32, name: &str, arguments: Vec<Value>) {
         self.rtmp.call(stream, name, 0.0, arguments);
+    }
+
+    /// As `call`, where the server may have hung up by now.
+    pub fn try_call(&mut self, stream: u32, name: &str, arguments: Vec<Value>) {
+        let call = status::call(StreamId(stream), name, 0.0, Value::Null, arguments);
+        let _ = self.rtmp.try_send(&call);
     }
 
     /// Goes without a word.

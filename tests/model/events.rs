@@ -1,6 +1,8 @@
 //! What hooks are told: of everything that begins its end, once, and in order.
 
 use super::program::Event;
+use super::recordings::Archive;
+use rtmp_server::rtmp::MessageType;
 use std::collections::BTreeMap;
 
 /// What begins, what it ends with, and whose it is: a client's, a stream's, or both's.
@@ -63,8 +65,38 @@ pub fn check(events: &[Event], connections: usize, publications: usize) {
     inside(events);
 }
 
+/// The end of each publication tells how much has passed.
+pub fn check_counts(events: &[Event], archive: &Archive) {
+    let mut publications: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for (number, stream) in &archive.streams {
+        let stream = publications.entry(format!("live/s{stream}")).or_default();
+        stream.push(*number);
+    }
+    for (stream, numbers) in publications {
+        let stops = events.iter().filter(|event| event.what == "publish_stop");
+        let told: Vec<_> = stops.filter(|event| event.stream == stream).collect();
+        let told: Vec<_> = told.iter().map(|event| event.counts).collect();
+        let count = |number: &u32, kind: MessageType| {
+            let sent = archive.sent[number].iter();
+            sent.filter(|frame| frame.sent.kind == kind).count() as u64
+        };
+        let counts = |number| {
+            Some((
+                count(number, MessageType::AUDIO),
+                count(number, MessageType::VIDEO),
+            ))
+        };
+        let sent: Vec<_> = numbers.iter().map(counts).collect();
+        assert_eq!(told, sent, "what passed through publications of {stream}");
+    }
+}
+
 /// What a client does lies between its coming and its going, and a publication in its stream.
 fn inside(events: &[Event]) {
+    let accepted = events
+        .iter()
+        .filter(|event| event.what == "connection_accept");
+    let accepted: Vec<&str> = accepted.map(|event| event.client.as_str()).collect();
     let mut clients: Vec<&str> = Vec::new();
     let mut streams: Vec<&str> = Vec::new();
     for (index, event) in events.iter().enumerate() {
@@ -74,8 +106,8 @@ fn inside(events: &[Event]) {
             "stream_create" => streams.push(stream),
             _ => {}
         }
-        // Who takes a stream over has the end of the publication before it told.
-        let is_free = event.what == "publish_stop";
+        // Nothing is told of how those come who watch by HTTP. Who takes a stream over has the end of the publication before it told.
+        let is_free = event.what == "publish_stop" || !accepted.contains(&client);
         assert!(
             client.is_empty() || is_free || clients.contains(&client),
             "event {index} of nobody: {event:?}"

@@ -65,6 +65,13 @@ impl Mark {
         bytes
     }
 
+    /// Bytes of a mark.
+    pub const LEN: usize = 12;
+
+    pub fn is_at(window: &[u8]) -> bool {
+        window.starts_with(MAGIC)
+    }
+
     /// All marks in these bytes, in order.
     pub fn find(bytes: &[u8]) -> Vec<Mark> {
         let windows = bytes.windows(12).filter(|window| window[..4] == *MAGIC);
@@ -199,7 +206,6 @@ fn body(kind: Kind, mark: Mark, len: usize) -> Vec<u8> {
     };
     match kind {
         Kind::Metadata => {
-            let text = String::from_utf8_lossy(&mark[..4]).into_owned();
             let number = |at: usize| {
                 let bytes = mark[at..at + 4].try_into().expect("four bytes");
                 Value::Number(f64::from(u32::from_be_bytes(bytes)))
@@ -207,7 +213,7 @@ fn body(kind: Kind, mark: Mark, len: usize) -> Vec<u8> {
             let members = Value::object([
                 ("videocodecid", Value::Number(7.0)),
                 ("audiocodecid", Value::Number(10.0)),
-                (&text, Value::StrictArray(vec![number(4), number(8)])),
+                ("mark", Value::StrictArray(vec![number(4), number(8)])),
             ]);
             amf0::encode(&[Value::text("onMetaData"), members])
         }

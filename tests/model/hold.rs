@@ -1,11 +1,12 @@
 //! Viewers that do not read for a while, and the points at which all is compared.
 
-use super::action::{Cut, Item, STREAMS};
-use super::frame::Kind;
+use super::action::{Cut, Finish, Item, STREAMS};
+use super::frame::{Kind, Medium};
 use super::patience;
 use super::reference::ClientId;
 use super::stalled::{self, Progress};
-use super::world::{World, name};
+use super::watcher::Watcher;
+use super::world::{World, name_of};
 use rtmp_server::json::JsonValue;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,9 +39,15 @@ impl World {
             return None;
         }
         self.reference.publisher(stream)?;
+        // Those who read in threads of their own might be slow as well.
+        let watches = |watcher: &Watcher| watcher.stream == stream && !watcher.is_done;
+        if self.watchers.iter().any(watches) {
+            return None;
+        }
         self.sync(id);
         let client = self.clients.get_mut(&id)?;
         (client.is_stalled, client.was_stalled) = (true, true);
+        client.stalled_since = Instant::now();
         let connection = client.name.clone();
         for number in 0..LARGE_MAX {
             let kind = [Kind::Inter, Kind::Key][usize::from(number == 0)];
@@ -55,6 +62,15 @@ impl World {
             self.media(stream, &[Item::Ms(10), Item::Send(kind, 0)], 0)?;
             self.check();
         }
+        // It must not miss these, whatever else it does.
+        let kinds = [
+            Kind::Metadata,
+            Kind::Header(Medium::Video),
+            Kind::Header(Medium::Audio),
+        ];
+        let needed = kinds.map(|kind| Item::Send(kind, 0));
+        let frames = [Kind::Key, Kind::Inter, Kind::Sound].map(|kind| Item::Send(kind, 0));
+        self.media(stream, &[needed, frames].concat(), 0)?;
         Some(())
     }
 
@@ -147,6 +163,7 @@ impl World {
                 self.sync(id);
             }
         }
+        self.settle_watchers();
         self.wait_for(World::difference);
         Some(())
     }
@@ -158,6 +175,12 @@ impl World {
             thread::sleep(SNAPSHOT_AGE);
             self.wait_for(World::difference);
         }
+    }
+
+    /// Waits until the server has seen that somebody who watched has gone.
+    pub fn wait_for_watchers(&mut self) {
+        thread::sleep(SNAPSHOT_AGE);
+        self.wait_for(|world| world.streams_difference());
     }
 
     fn wait_for_departing(&mut self) {
@@ -176,23 +199,16 @@ impl World {
         }
     }
 
-    /// What the server shows that is not so.
-    fn difference(&self) -> Option<String> {
+    /// What the server shows of streams that is not so.
+    fn streams_difference(&self) -> Option<String> {
         let mut want: Vec<String> = Vec::new();
         let viewers = self.reference.viewers();
         for stream in (0..STREAMS).filter(|stream| self.reference.is_published(*stream)) {
-            let count = viewers
-                .iter()
-                .filter(|(_, _, played)| *played == stream)
-                .count();
+            let played = viewers.iter().filter(|(_, _, played)| *played == stream);
+            let count = played.count() + self.reference.watchers(stream);
             let state = ["lost", "live"][usize::from(self.reference.publisher(stream).is_some())];
-            want.push(format!("live/{} {state} {count}", name(stream)));
+            want.push(format!("live/{} {state} {count}", name_of(stream)));
         }
-        let text = |item: &JsonValue, key: &str| {
-            item.get(key)
-                .map(|value| value.to_string().replace('"', ""))
-                .unwrap_or_default()
-        };
         let streams = self.program.list("streams");
         let shown: Vec<String> = streams
             .iter()
@@ -202,10 +218,16 @@ impl World {
                     .join(" ")
             })
             .collect();
-        if shown != want {
-            return Some(format!("streams {shown:?} instead of {want:?}"));
+        (shown != want).then(|| format!("streams {shown:?} instead of {want:?}"))
+    }
+
+    /// What the server shows that is not so.
+    fn difference(&self) -> Option<String> {
+        if let Some(differs) = self.streams_difference() {
+            return Some(differs);
         }
-        let connections = self.program.list("connections");
+        let mut connections = self.program.list("connections");
+        connections.retain(|item| text(item, "protocol") == "rtmp");
         let mut want: Vec<String> = self
             .clients
             .values()
@@ -228,6 +250,16 @@ impl World {
     pub fn close(mut self) -> Ended {
         self.wake();
         self.settle();
+        for stream in 0..STREAMS {
+            if self.reference.watchers(stream) > 0 {
+                // One that plays its own stream is better asked.
+                if self.end(stream).is_none() {
+                    self.finish(stream, Finish::DeleteStream, false);
+                }
+                self.check();
+                self.check_watchers();
+            }
+        }
         while let Some(id) = self.clients.keys().next().copied() {
             let how = [Cut::Shutdown, Cut::Reset, Cut::Delete][id % 3];
             self.cut(id, how, false);
@@ -243,6 +275,8 @@ impl World {
         let panics = self.program.log("panicked");
         assert!(panics.is_empty(), "{panics:?}");
         assert_eq!(self.program.stop(), Some(0), "the exit code");
+        self.check_archive();
+        super::events::check_counts(&self.program.events(), &self.archive);
         Ended {
             skipped: self.skipped,
             frames: self.frames,
@@ -262,6 +296,12 @@ impl World {
         }
         self.difference()
     }
+}
+
+/// What is behind a key of an object.
+fn text(item: &JsonValue, key: &str) -> String {
+    let value = item.get(key).map(ToString::to_string);
+    value.unwrap_or_default().replace('"', "")
 }
 
 /// What a sequence came to.

@@ -41,6 +41,8 @@ pub struct Event {
     pub what: String,
     pub client: String,
     pub stream: String,
+    /// Messages with sound and with pictures of a publication that is over.
+    pub counts: Option<(u64, u64)>,
 }
 
 /// What the program has of the system.
@@ -96,10 +98,15 @@ fn note_event(lines: &mut Lines, line: String) {
             .unwrap_or_default()
             .to_owned()
     };
+    let count = |key| {
+        let value = event.get("data")?.get(key)?.to_string();
+        value.trim_matches('"').parse().ok()
+    };
     lines.events.push(Event {
         what: text("type"),
         client: text("conn_id"),
         stream: text("stream_key"),
+        counts: count("audio_packets").zip(count("video_packets")),
     });
 }
 
@@ -174,6 +181,13 @@ impl Program {
             .filter(|line| line.contains(part))
             .cloned()
             .collect()
+    }
+
+    /// Has it read its settings again.
+    pub fn reload(&self) {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(asked.expect("kill").success());
     }
 
     /// The items of a list, `streams` or `connections`.

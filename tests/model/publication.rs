@@ -41,6 +41,11 @@ impl Publication {
         }
     }
 
+    /// Whether the first track of a medium has a header.
+    pub fn has_header(&self, medium: Medium) -> bool {
+        self.headers.contains_key(&(medium, 0))
+    }
+
     /// Its times begin anew.
     pub fn restart(&mut self) {
         let timed = self.sent.iter().rev().find(|frame| frame.is_timed());
@@ -95,7 +100,15 @@ impl Publication {
             2 => Form::Enhanced,
             _ => self.shape.form,
         };
-        let (seen, mut sent) = frame::message(kind, track, form, mark, self.time, len);
+        let is_timed = matches!(
+            kind,
+            Kind::Key | Kind::Inter | Kind::Disposable | Kind::Sound
+        );
+        let time = match self.shape.dates_nothing && !is_timed {
+            true => 0,
+            false => self.time,
+        };
+        let (seen, mut sent) = frame::message(kind, track, form, mark, time, len);
         sent.stream = StreamId(self.message_stream);
         let mut frame = Frame {
             kind,

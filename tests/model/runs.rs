@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const PATIENCE_SHORT: Duration = Duration::from_secs(3);
 
 thread_local! {
+    static STEPS: Cell<u64> = const { Cell::new(0) };
     static IS_SHRINKING: Cell<bool> = const { Cell::new(false) };
     static DOING: RefCell<String> = const { RefCell::new(String::new()) };
     static FAILURE: RefCell<String> = const { RefCell::new(String::new()) };
@@ -56,6 +57,8 @@ pub struct Failure {
     actions: Vec<Action>,
     settings: Settings,
     text: String,
+    /// When it failed first, and after how many actions.
+    pub found: (Duration, u64),
 }
 
 /// The settings and the actions of a seed.
@@ -92,12 +95,12 @@ fn run(settings: Settings, actions: &[Action]) -> Result<Done, String> {
     doing(|| "starting".to_owned());
     let run = || {
         let mut world = World::start(settings);
-        let mut steps = 0;
+        STEPS.set(0);
         for action in actions {
             doing(|| format!("{action:?}"));
-            steps += u64::from(world.act(action));
+            STEPS.set(STEPS.get() + u64::from(world.act(action)));
         }
-        (steps, world.close())
+        (STEPS.get(), world.close())
     };
     let done = panic::catch_unwind(AssertUnwindSafe(run));
     doing(String::new);
@@ -116,7 +119,12 @@ fn run(settings: Settings, actions: &[Action]) -> Result<Done, String> {
 pub fn run_seed(seed: u64) -> Result<Done, Failure> {
     note_panics();
     let (settings, actions) = plan(seed);
-    run(settings, &actions).map_err(|text| shrunk(seed, settings, &actions, text))
+    let began = Instant::now();
+    run(settings, &actions).map_err(|text| {
+        let found = (began.elapsed(), STEPS.get());
+        let failure = shrunk(seed, settings, &actions, text);
+        Failure { found, ..failure }
+    })
 }
 
 /// Leaves out what the failure does not need: halves, quarters, and so on down to single actions.
@@ -152,6 +160,7 @@ fn shrunk(seed: u64, settings: Settings, actions: &[Action], mut text: String) -
         kept,
         settings,
         text,
+        found: Default::default(),
     }
 }
 

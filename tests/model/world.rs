@@ -1,11 +1,13 @@
 //! The server, its clients, and the reference: what an action does to all of them.
 
-use super::action::{Action, Cut, Finish, Item, STREAMS, Settings, Shape};
+use super::action::{Action, Cut, Finish, Item, Records, STREAMS, Settings, Shape};
 use super::client::Client;
-use super::frame::{Form, Kind, Medium};
+use super::frame::Kind;
 use super::program::{Program, Usage};
 use super::publication::Publication;
+use super::recordings::{Archive, Dir};
 use super::reference::{ClientId, Reference};
+use super::watcher::Watcher;
 use rtmp_server::amf0::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,6 +21,9 @@ const LINGERING_MAX: usize = 3;
 /// How long a client may do nothing: the server allows 10 s.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
+/// How long a client may read nothing: the server allows 30 s.
+const STALL_MAX: Duration = Duration::from_secs(12);
+
 /// How long a viewer may wait for a keyframe: the server lets it begin with sound after 3 s.
 const START_MAX: Duration = Duration::from_millis(1500);
 
@@ -27,6 +32,13 @@ pub struct World {
     pub reference: Reference,
     pub clients: BTreeMap<ClientId, Client>,
     pub publications: [Option<Publication>; STREAMS],
+    /// What publications that are over have sent.
+    pub archive: Archive,
+    pub watchers: Vec<Watcher>,
+    /// The server that streams are relayed to.
+    pub far: Option<Program>,
+    /// Where they are recorded.
+    pub records: Option<Dir>,
     /// All connections of clients there ever were.
     pub connections: usize,
     /// All publications there ever were.
@@ -45,20 +57,40 @@ pub struct World {
     pub frames: u64,
 }
 
+/// Flags of the server that streams are relayed to.
+fn far_flags() -> Vec<String> {
+    ["-wait-stream", "10m", "-grace", "0"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
 /// What a stream is called in the app.
-pub fn name(stream: usize) -> String {
+pub fn name_of(stream: usize) -> String {
     format!("s{stream}")
 }
 
 impl World {
     pub fn start(settings: Settings) -> World {
-        let program = Program::start(&settings.flags());
+        let records = (settings.records != Records::Nothing).then(Dir::new);
+        let far = settings.relays.then(|| Program::start(&far_flags()));
+        let mut flags = settings.flags();
+        if let Some(dir) = &records {
+            flags.extend(["-record-dir".to_owned(), dir.0.display().to_string()]);
+        }
+        if let Some(far) = &far {
+            flags.extend(["-relay-to".to_owned(), format!("rtmp://{}/copy", far.rtmp)]);
+        }
+        let program = Program::start(&flags);
         let mut world = World {
             before: program.usage(),
             program,
             reference: Reference::new(settings),
             clients: BTreeMap::new(),
             publications: Default::default(),
+            archive: Archive::default(),
+            watchers: Vec::new(),
+            far,
+            records,
             connections: 0,
             publication_count: 0,
             departing: Vec::new(),
@@ -92,8 +124,9 @@ impl World {
             Action::Play {
                 stream,
                 all_tracks,
+                without,
                 on,
-            } => self.play(*stream, *all_tracks, *on),
+            } => self.play(*stream, *all_tracks, *without, *on),
             Action::Stop { viewer, how } => self.stop(*viewer, *how),
             Action::Leave { viewer, how, hurry } => self.leave(*viewer, *how, *hurry),
             Action::Pause { viewer, on } => self.pause(*viewer, *on),
@@ -101,9 +134,12 @@ impl World {
             Action::Stall { viewer } => self.stall(*viewer),
             Action::Wake => self.wake(),
             Action::Inject { viewer } => self.inject(*viewer),
+            Action::Watch { stream, how } => self.watch(*stream, *how),
+            Action::Reload => self.reload(),
             Action::Settle => self.settle(),
         };
         self.check();
+        self.check_watchers();
         self.wait_for_forsaken();
         done.is_some()
     }
@@ -111,6 +147,10 @@ impl World {
     /// Has those leave for whom the server's clocks would run out.
     fn keep_time(&mut self) {
         let now = Instant::now();
+        let late = |client: &Client| client.is_stalled && now - client.stalled_since > STALL_MAX;
+        if self.clients.values().any(late) {
+            self.wake();
+        }
         let busy = self.busy();
         let idle = self
             .clients
@@ -197,12 +237,17 @@ impl World {
         let may_linger = self.reference.told(id).may_linger;
         self.reference.forget(id);
         let name = client.name.clone();
-        if id % 2 == 0 || !may_linger {
+        if id.is_multiple_of(2) || !may_linger {
             drop(client);
             self.program.wait_for_close(&name);
             return;
         }
         self.departing.push(name);
+        // Nobody listens to it any more.
+        let mut client = client;
+        for (what, stream) in [("publish", 0), ("play", 1), ("publish", 2)] {
+            client.try_call(1, what, vec![Value::text(name_of(stream))]);
+        }
         self.lingering.push(client);
         if self.lingering.len() > LINGERING_MAX {
             self.lingering.remove(0);
@@ -220,7 +265,7 @@ impl World {
     }
 
     /// A client that reads and has room for another role, or a new one.
-    fn client_for(&mut self, on: Option<usize>, stream: usize) -> (ClientId, u32) {
+    pub fn client_for(&mut self, on: Option<usize>, stream: usize) -> (ClientId, u32) {
         let busy = self.busy();
         let viewers = self.reference.viewers();
         let plays = |id: ClientId| {
@@ -242,6 +287,7 @@ impl World {
     }
 
     fn publish(&mut self, stream: usize, shape: Shape, on: Option<usize>) -> Option<()> {
+        self.release(stream);
         // A publisher that is silent for 10 s would give way.
         if let Some((holder, _)) = self.reference.publisher(stream) {
             self.sync(holder);
@@ -253,13 +299,15 @@ impl World {
         client.call(
             message_stream,
             "publish",
-            vec![Value::text(name(stream)), Value::text("live")],
+            vec![Value::text(name_of(stream)), Value::text("live")],
         );
         if begins {
             self.publication_count += 1;
             let publication =
                 Publication::new(self.publication_count, message_stream, shape, is_unmoved);
-            self.publications[stream] = Some(publication);
+            if let Some(last) = self.publications[stream].replace(publication) {
+                self.archive.keep(stream, last);
+            }
         }
         self.check_client(id);
         Some(())
@@ -271,7 +319,7 @@ impl World {
         client.call(
             message_stream,
             "publish",
-            vec![Value::text(name(stream)), Value::text("live")],
+            vec![Value::text(name_of(stream)), Value::text("live")],
         );
         self.reference.tell_line(
             id,
@@ -284,6 +332,12 @@ impl World {
 
     pub fn media(&mut self, stream: usize, items: &[Item], len: usize) -> Option<()> {
         let (id, _) = self.reference.publisher(stream)?;
+        if items
+            .iter()
+            .any(|item| matches!(item, Item::Send(Kind::Header(_), _)))
+        {
+            self.release(stream);
+        }
         let publication = self.publications[stream].as_mut()?;
         let client = self.clients.get_mut(&id)?;
         for item in items {
@@ -298,7 +352,7 @@ impl World {
         Some(())
     }
 
-    fn finish(&mut self, stream: usize, how: Finish, then_close: bool) -> Option<()> {
+    pub fn finish(&mut self, stream: usize, how: Finish, then_close: bool) -> Option<()> {
         let (id, message_stream) = self.reference.publisher(stream)?;
         let client = self.clients.get_mut(&id)?;
         self.reference.end(stream);
@@ -312,7 +366,7 @@ impl World {
             }
             Finish::CloseStream => client.call(message_stream, "closeStream", vec![]),
             Finish::FcUnpublish => {
-                client.call(0, "FCUnpublish", vec![Value::text(name(stream))]);
+                client.call(0, "FCUnpublish", vec![Value::text(name_of(stream))]);
                 let line = "onFCUnpublish 0 NetStream.Unpublish.Success".to_owned();
                 self.reference.tell_line(id, line);
             }
@@ -367,7 +421,7 @@ impl World {
         }
     }
 
-    fn end(&mut self, stream: usize) -> Option<()> {
+    pub fn end(&mut self, stream: usize) -> Option<()> {
         // One who plays its own stream may be told the end of that, or not.
         let publisher = self.reference.publisher(stream).map(|(id, _)| id);
         let viewers = self.reference.viewers();
@@ -380,118 +434,10 @@ impl World {
         self.reference.end_from_outside(stream);
         let status = self
             .program
-            .delete(&format!("streams/live/{}", name(stream)));
+            .delete(&format!("streams/live/{}", name_of(stream)));
         assert!(
             !is_published || status == 200,
             "{status} for DELETE of stream {stream}"
-        );
-        Some(())
-    }
-
-    fn play(&mut self, stream: usize, all_tracks: bool, on: Option<usize>) -> Option<()> {
-        let (id, message_stream) = self.client_for(on, stream);
-        // One that was ended is refused who shows the same.
-        let query = ["", "&tracks=all"][usize::from(all_tracks)];
-        let query = format!("?token={id}{query}");
-        self.reference.play(stream, id, message_stream, all_tracks);
-        let client = self.clients.get_mut(&id)?;
-        client.call(
-            message_stream,
-            "play",
-            vec![Value::text(name(stream) + &query), Value::Number(-2.0)],
-        );
-        self.sync(id);
-        Some(())
-    }
-
-    /// A viewer that reads: the client, its message stream, and the stream.
-    pub fn viewer(&self, index: usize) -> Option<(ClientId, u32, usize)> {
-        let mut viewers = self.reference.viewers();
-        viewers.retain(|(id, _, _)| {
-            self.clients
-                .get(id)
-                .is_some_and(|client| !client.is_stalled)
-        });
-        (!viewers.is_empty()).then(|| viewers[index % viewers.len()])
-    }
-
-    pub fn publishes(&self, id: ClientId) -> bool {
-        let holders = (0..STREAMS).filter_map(|stream| self.reference.publisher(stream));
-        holders.into_iter().any(|(holder, _)| holder == id)
-    }
-
-    fn stop(&mut self, viewer: usize, how: Finish) -> Option<()> {
-        let (id, message_stream, _) = self.viewer(viewer)?;
-        let client = self.clients.get_mut(&id)?;
-        match how {
-            Finish::CloseStream => client.call(message_stream, "closeStream", vec![]),
-            _ => client.call(
-                0,
-                "deleteStream",
-                vec![Value::Number(f64::from(message_stream))],
-            ),
-        }
-        self.reference.stop(id, message_stream);
-        self.sync(id);
-        Some(())
-    }
-
-    fn leave(&mut self, viewer: usize, how: Cut, hurry: bool) -> Option<()> {
-        let (id, _, _) = self.viewer(viewer)?;
-        self.cut(id, how, hurry && !self.publishes(id));
-        Some(())
-    }
-
-    fn pause(&mut self, viewer: usize, on: bool) -> Option<()> {
-        let (id, message_stream, _) = self.viewer(viewer)?;
-        let client = self.clients.get_mut(&id)?;
-        client.call(
-            message_stream,
-            "pause",
-            vec![Value::Boolean(on), Value::Number(0.0)],
-        );
-        self.reference.pause(id, message_stream, on);
-        self.sync(id);
-        Some(())
-    }
-
-    fn receive(&mut self, viewer: usize, medium: Medium, on: bool) -> Option<()> {
-        let (id, message_stream, _) = self.viewer(viewer)?;
-        let client = self.clients.get_mut(&id)?;
-        let name = match medium {
-            Medium::Video => "receiveVideo",
-            Medium::Audio => "receiveAudio",
-        };
-        client.call(message_stream, name, vec![Value::Boolean(on)]);
-        self.reference.receive(id, message_stream, medium, on);
-        self.sync(id);
-        Some(())
-    }
-
-    fn inject(&mut self, viewer: usize) -> Option<()> {
-        let (id, message_stream, stream) = self.viewer(viewer)?;
-        let foreign = Shape {
-            form: Form::Legacy,
-            videos: 1,
-            audios: 1,
-            start_ms: 0,
-        };
-        let mut foreign = Publication::new(u32::MAX, message_stream, foreign, false);
-        let client = self.clients.get_mut(&id)?;
-        for kind in [
-            Kind::Metadata,
-            Kind::Header(Medium::Video),
-            Kind::Key,
-            Kind::Sound,
-        ] {
-            let frame = foreign.next(Item::Send(kind, 0), 0)?;
-            client.rtmp.send(&frame.sent);
-        }
-        self.sync(id);
-        self.media(
-            stream,
-            &[Item::Send(Kind::Key, 0), Item::Send(Kind::Sound, 0)],
-            0,
         );
         Some(())
     }

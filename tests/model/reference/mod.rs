@@ -92,6 +92,8 @@ struct Stream {
     /// What its publication has sent that later viewers need.
     kept: Kept,
     viewers: Vec<Viewer>,
+    /// Those who watch in another way: they count, and end with the stream.
+    watchers: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,6 +102,13 @@ enum State {
     Vacant,
     Live(ClientId, u32),
     Lost,
+}
+
+impl Stream {
+    /// Whether nobody plays, waits or watches.
+    fn is_left(&self) -> bool {
+        self.viewers.is_empty() && self.watchers == 0
+    }
 }
 
 impl Reference {
@@ -161,7 +170,7 @@ impl Reference {
     /// A lost stream that nobody waits for is over.
     fn forsake(&mut self) {
         for stream in &mut self.streams {
-            if stream.viewers.is_empty() && stream.state == State::Lost {
+            if stream.is_left() && stream.state == State::Lost {
                 *stream = Stream::default();
                 self.is_forsaken = true;
             }
@@ -208,7 +217,8 @@ impl Reference {
     /// Whether somebody was told that it plays the stream: times go on where they were.
     pub fn is_seen(&self, stream: usize) -> bool {
         let viewers = &self.streams[stream].viewers;
-        viewers.iter().any(|viewer| viewer.phase != Phase::Waiting)
+        let seen = viewers.iter().any(|viewer| viewer.phase != Phase::Waiting);
+        seen || self.streams[stream].watchers > 0 || self.settings.relays
     }
 
     /// A client asks to publish. Whether it does from now on.
@@ -277,7 +287,9 @@ impl Reference {
 
     /// The publisher is gone without a word.
     fn lose(&mut self, stream: usize) {
-        if self.settings.grace == Grace::None || self.streams[stream].viewers.is_empty() {
+        if self.settings.grace == Grace::None || self.streams[stream].is_left() {
+            // Until a relay has noticed, somebody is left.
+            self.is_forsaken |= self.settings.relays;
             return self.end(stream);
         }
         self.drop_publisher(stream);
@@ -309,7 +321,7 @@ impl Reference {
         let (ended, waiting): (Vec<_>, _) = viewers
             .into_iter()
             .partition(|viewer| viewer.phase != Phase::Waiting);
-        self.streams[stream].viewers = waiting;
+        (self.streams[stream].viewers, self.streams[stream].watchers) = (waiting, 0);
         let mut closed = Vec::new();
         for viewer in ended {
             let lines =
@@ -389,6 +401,16 @@ impl Reference {
         self.tell(client, told);
         self.streams[stream].viewers.push(viewer);
         true
+    }
+
+    /// So many watch a stream that is published.
+    pub fn set_watchers(&mut self, stream: usize, watchers: usize) {
+        self.streams[stream].watchers = watchers;
+        self.forsake();
+    }
+
+    pub fn watchers(&self, stream: usize) -> usize {
+        self.streams[stream].watchers
     }
 
     /// Who plays or waits: the client, its message stream, and the stream.
