@@ -45,7 +45,9 @@ fn check(name: &str) {
     assert!(seeds.len() > 2, "{} seeds", seeds.len());
     seeds.iter().for_each(|seed| run(target, seed));
     let mut mutations = Mutations::new(seeds);
-    for _ in 0..target.mutations {
+    // For a longer search without a nightly toolchain.
+    let times = std::env::var("FUZZ_TIMES").map_or(1, |times| times.parse().expect("a number"));
+    for _ in 0..times * target.mutations {
         run(target, &mutations.next());
     }
 }

@@ -138,7 +138,16 @@ fn streams() -> Vec<Vec<u8>> {
             stream::written(&media, PAYLOAD_LEN_MAX)
         })
         .collect();
-    streams.push(stream::written(&steady(), PAYLOAD_LEN_MAX));
+    let steady = steady();
+    streams.push(stream::written(&steady, PAYLOAD_LEN_MAX));
+    // The same with all that can happen to a stream in between.
+    let eventful = (0..32)
+        .zip(steady.chunks(9))
+        .flat_map(|(number, messages)| {
+            let messages = stream::written(messages, PAYLOAD_LEN_MAX);
+            [messages, vec![stream::EVENT | number << 3]].concat()
+        });
+    streams.push(eventful.collect());
     streams
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// The pictures of a stream, each with its bytes and when it is to be shown, in ticks.
 #[derive(Default)]
 pub struct Pictures {
-    clock: FrameClock,
+    pub clock: FrameClock,
     tracks: StreamTracks,
     shown: BTreeSet<(Vec<u8>, i64)>,
 }
@@ -78,7 +78,10 @@ pub fn playlists(data: &[u8]) {
                     listener.packager.interrupt();
                     listener.look();
                 }
-                2 => look_at(&listener),
+                2 => {
+                    listener.late_ms = i64::from(number) * 90;
+                    look_at(&listener);
+                }
                 _ => ask(&listener.packager, u64::from(number >> 2)),
             },
         }

@@ -214,6 +214,7 @@ pub fn live(data: &[u8]) {
     let mut live = LiveMp4::new(choice);
     let mut events = Vec::new();
     let mut pictures = Pictures::default();
+    pictures.clock.stops_at_zero = true;
     for step in steps(&mut draw) {
         match step {
             Step::Message(message) => {
@@ -286,7 +287,13 @@ fn check_response(response: &Response) -> Movie {
             assert!(whole.samples.ends_with(&late.samples), "fragment {index}");
         }
     }
-    let mut fragments = response.fragments.iter();
+    // Fragments with a day between them are never joined, and could not be.
+    let step_max = whole.tracks.iter().flat_map(|track| {
+        let pairs = track.samples.windows(2);
+        pairs.map(|pair| pair[1].decode - pair[0].decode)
+    });
+    let is_near = step_max.max().unwrap_or_default() <= u32::MAX.into();
+    let mut fragments = response.fragments.iter().filter(|_| is_near);
     if let Some(first) = fragments.next() {
         let joined = fragments.fold(first.clone(), |all, next| all.joined(next));
         let mut bytes = response.initialization.clone();

@@ -27,7 +27,7 @@ const KINDS: [MessageType; 7] = [
 ];
 
 /// The number that takes the place of a kind for an event.
-const EVENT: u8 = 7;
+pub const EVENT: u8 = 7;
 
 /// Reads steps: of each a byte with its kind and how its time follows, the time, the payload.
 pub fn steps(draw: &mut Draw) -> Vec<Step> {
@@ -106,17 +106,24 @@ impl LongClock {
 
 /// The same by frames alone: headers are dated as encoders like. Only audio and video have a time.
 #[derive(Default)]
-pub struct FrameClock(Option<(Timestamp, i64)>);
+pub struct FrameClock {
+    last: Option<(Timestamp, i64)>,
+    /// Whether it stands still at 0, and goes on from there.
+    pub stops_at_zero: bool,
+}
 
 impl FrameClock {
     pub fn ms(&mut self, message: &Message) -> u64 {
         let time = message.timestamp;
-        let ms = match self.0 {
+        let mut ms = match self.last {
             Some((last, ms)) => ms + i64::from(time.since(last)),
             None => i64::from(time.0) + 10_000,
         };
+        if self.stops_at_zero {
+            ms = ms.max(0);
+        }
         if Packet::new(message.kind, &message.payload).is_frame() {
-            self.0 = Some((time, ms));
+            self.last = Some((time, ms));
         }
         ms.max(0).unsigned_abs()
     }

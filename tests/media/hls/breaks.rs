@@ -252,10 +252,8 @@ fn what_was_cached_is_dated_by_its_media() {
 fn dates_stay_when_messages_come_sooner() {
     let mut listener = Listener::new(Some(1000));
     for message in steady(30, 30, 14) {
-        let late_ms = 300 - i64::from(message.timestamp.0 / 50).min(300);
-        let now_ms = START_MS + i64::from(message.timestamp.0) + late_ms;
-        listener.packager.push(&[message], now_ms);
-        listener.look();
+        listener.late_ms = 300 - i64::from(message.timestamp.0 / 50).min(300);
+        listener.push(&[message]);
     }
     assert_eq!(listener.history.segments.len(), 6);
 }
@@ -275,11 +273,8 @@ fn dates_before_a_break_stay() {
         .expect("a picture")
         + 1;
     again[first..first + 8].sort_by_key(is_picture);
-    for message in again {
-        let now_ms = START_MS + i64::from(message.timestamp.0) + 5000;
-        listener.packager.push(&[message], now_ms);
-        listener.look();
-    }
+    listener.late_ms = 5000;
+    listener.push(&again);
     let breaks = listener.history.segments.values();
     assert_eq!(breaks.filter(|segment| segment.is_discontinuity).count(), 1);
 }

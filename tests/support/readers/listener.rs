@@ -28,6 +28,8 @@ pub struct Listener {
     pub packager: Packager,
     pub name: String,
     pub history: History,
+    /// How late messages come, in ms.
+    pub late_ms: i64,
     /// The bytes of all parts and inits, by name.
     pub bytes: BTreeMap<String, Vec<u8>>,
     version: u64,
@@ -43,6 +45,7 @@ impl Listener {
             packager,
             name: "stream".to_owned(),
             history: History::default(),
+            late_ms: 0,
             bytes: BTreeMap::new(),
             version: 0,
             clock: Default::default(),
@@ -58,7 +61,7 @@ impl Listener {
             if Packet::new(message.kind, &message.payload).is_frame() {
                 self.clock = (message.timestamp, ms);
             }
-            let now_ms = START_MS + self.clock.1;
+            let now_ms = START_MS + self.clock.1 + self.late_ms;
             self.packager.push(std::slice::from_ref(message), now_ms);
             self.look();
         }
