@@ -1,9 +1,9 @@
 //! Hostile clients of every kind at once, beside a publisher and a viewer that lose nothing.
 
 use super::memory::{long_chunks, of_len, unfinished};
-use super::web::real;
 use crate::support::Client;
 use crate::support::process::ServerProcess;
+use crate::support::real::real;
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::chunk::Encoder;
 use rtmp_server::rtmp::{Message, MessageType};
