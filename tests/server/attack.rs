@@ -99,7 +99,7 @@ fn publishing_many(target: &Target, number: usize) -> TcpStream {
         assert_eq!(client.create_stream(), stream + 1);
     }
     for stream in 1..=16 {
-        let name = Value::text(&format!("many{number}x{stream}"));
+        let name = Value::text(format!("many{number}x{stream}"));
         client.call(stream, "publish", 0.0, vec![name]);
         client.lines_until("status");
     }
@@ -145,7 +145,7 @@ fn data() -> Vec<u8> {
     encoded((0..16).map(|number| {
         let mut start = Vec::new();
         Value::text("@setDataFrame").encode(&mut start);
-        Value::text(&format!("on{number}")).encode(&mut start);
+        Value::text(format!("on{number}")).encode(&mut start);
         of_len(MessageType::DATA, &start, 250 << 10, 0)
     }))
 }
