@@ -51,7 +51,7 @@ pub(crate) trait Side<'a> {
     /// The connection is over.
     fn handle(&mut self, message: Message) -> Result<(), Self::Error>;
 
-    /// All messages of one read are handled: does what was put off until then.
+    /// All messages of one read or several are handled: does what was put off until then.
     ///
     /// # Errors
     ///
@@ -83,12 +83,23 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
             filled = 0;
         }
         let len = match side.connection().reader.read(&mut buffer) {
-            Ok(0) => return Err(side.connection().closed().into()),
+            Ok(0) => {
+                hand_over_held(side)?;
+                return Err(side.connection().closed().into());
+            }
             Ok(len) => len,
+            // What is held has waited for long enough.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                hand_over_held(side)?;
+                continue;
+            }
             Err(error) if error.kind() == io::ErrorKind::TimedOut && side.may_stay_silent() => {
                 continue;
             }
-            Err(error) => return Err(side.read_failed(error)),
+            Err(error) => {
+                hand_over_held(side)?;
+                return Err(side.read_failed(error));
+            }
         };
         filled = if len == buffer.len() { filled + 1 } else { 0 };
         side.heard(len);
@@ -103,7 +114,9 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
             has_called_deep |= !message.kind.is_media();
             side.handle(message)?;
         }
-        side.flush()?;
+        if has_called_deep || !side.connection().reader.holds() {
+            side.flush()?;
+        }
         side.connection().count_unfinished();
         let acknowledgement = side.flow().acknowledgement();
         side.connection().reply(acknowledgement);
@@ -115,6 +128,14 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
             // Maybe nothing else comes for hours.
             sys::give_back_stack();
         }
+    }
+}
+
+/// Hands over what is held for the next picture, if anything is.
+fn hand_over_held<'a, S: Side<'a>>(side: &mut S) -> Result<(), S::Error> {
+    match side.connection().reader.let_go() {
+        true => side.flush(),
+        false => Ok(()),
     }
 }
 

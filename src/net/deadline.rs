@@ -1,7 +1,7 @@
 //! Reads with deadlines that hold however slowly bytes trickle in, and reads that wait for more.
 
 use super::Socket;
-use super::merge::{Gather, Merge, Pictures};
+use super::merge::{FRAME_TIME, Gather, Merge, Pictures};
 use crate::{awake, sync, sys};
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ pub struct DeadlineReader<'a> {
     is_watched: bool,
     /// What the socket is set to wait for now; `None` while nothing comes at all.
     gathers: Option<Gather>,
+    /// Until when the caller holds what has come.
+    held_until: Option<Instant>,
 }
 
 impl<'a> DeadlineReader<'a> {
@@ -38,6 +40,7 @@ impl<'a> DeadlineReader<'a> {
             pictures: Pictures::default(),
             is_watched: true,
             gathers: None,
+            held_until: None,
         }
     }
 
@@ -50,6 +53,7 @@ impl<'a> DeadlineReader<'a> {
         self.limit = ReadLimit::Until(end);
         self.merge = Merge::Off;
         self.gathers = None;
+        self.held_until = None;
         sys::set_receive_low_water(self.socket, 1)
     }
 
@@ -77,8 +81,30 @@ impl<'a> DeadlineReader<'a> {
     pub fn note_message(&mut self, is_picture: bool, len: usize) {
         match is_picture {
             true => self.pictures.note_picture(len),
-            false => self.pictures.note_other(),
+            false => self.pictures.note_other(len),
         }
+    }
+
+    /// Whether the caller is to hold what has come, for the next picture: a read ends with `WouldBlock`
+    /// when it has waited for long enough. If not, everything is handed over.
+    pub fn holds(&mut self) -> bool {
+        let now = awake::now();
+        let until = self.held_until.unwrap_or(now + FRAME_TIME);
+        let is_early = now < until && self.is_watched;
+        let holds = is_early && self.merge.holds(&self.pictures);
+        match holds {
+            true => self.held_until = Some(until),
+            false => {
+                self.let_go();
+            }
+        }
+        holds
+    }
+
+    /// Everything is handed over. Whether something was held.
+    pub fn let_go(&mut self) -> bool {
+        self.pictures.hand_over();
+        self.held_until.take().is_some()
     }
 
     /// Waits for the first byte, however long.
@@ -86,6 +112,20 @@ impl<'a> DeadlineReader<'a> {
         self.gathers = None;
         sys::set_receive_low_water(self.socket, 1)?;
         self.socket.set_read_timeout(Some(limit))
+    }
+
+    /// Waits for the first byte until `end`.
+    fn read_held(&mut self, out: &mut [u8], end: Instant, limit: Duration) -> io::Result<usize> {
+        let left = awake::until(end).max(Duration::from_millis(1));
+        self.gathers = None;
+        sys::set_receive_low_water(self.socket, 1)?;
+        self.socket.set_read_timeout(Some(left))?;
+        let result = self.read_once(out);
+        self.socket.set_read_timeout(Some(limit))?;
+        result.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => io::ErrorKind::WouldBlock.into(),
+            _ => error,
+        })
     }
 
     /// Waits for many bytes, but not long.
@@ -137,6 +177,9 @@ impl Read for DeadlineReader<'_> {
                 self.read_once(out)
             }
             ReadLimit::Idle(limit) => {
+                if let Some(end) = self.held_until {
+                    return self.read_held(out, end, limit);
+                }
                 let gather = self.merge.gather(self.is_watched, &self.pictures);
                 match gather {
                     None if self.gathers.is_some() => self.rest(limit)?,
@@ -234,6 +277,42 @@ mod tests {
                 began.elapsed()
             });
             assert!(at_once.min() < Some(limit), "{far:?}");
+        }
+    }
+
+    #[test]
+    fn sound_is_held_for_small_pictures_and_for_no_longer_than_a_frame() {
+        for (near, far) in pairs() {
+            let mut reader = DeadlineReader::until(&far, Instant::now());
+            reader.set_each(Duration::from_secs(10)).unwrap();
+            reader.gather(Merge::new(None, &busy()));
+            let mut buffer = [0; 64];
+            let mut read = |reader: &mut DeadlineReader| {
+                let began = Instant::now();
+                let result = reader.read(&mut buffer);
+                (result.map_err(|error| error.kind()), began.elapsed())
+            };
+            reader.note_message(true, 37);
+            assert!(!reader.holds(), "a picture never waits");
+            let at_once = (0..10).map(|_| {
+                (&near).write_all(&[0; 10]).unwrap();
+                let (result, took) = read(&mut reader);
+                assert_eq!(result, Ok(10), "{far:?}");
+                took
+            });
+            assert!(at_once.min() < Some(FRAME_TIME / 2), "{far:?}");
+
+            reader.note_message(false, 300);
+            assert!(reader.holds(), "{far:?}");
+            (&near).write_all(&[0; 10]).unwrap();
+            assert_eq!(read(&mut reader).0, Ok(10), "what comes is seen: {far:?}");
+            let (result, took) = read(&mut reader);
+            assert_eq!(result, Err(io::ErrorKind::WouldBlock), "{far:?}");
+            assert!(took > FRAME_TIME / 2, "{far:?} waited only {took:?}");
+            assert!(reader.let_go(), "{far:?}");
+            assert!(!reader.let_go(), "{far:?}");
+            (&near).write_all(&[0; 10]).unwrap();
+            assert_eq!(read(&mut reader).0, Ok(10), "{far:?}");
         }
     }
 

@@ -287,7 +287,7 @@ impl<'a> Side<'a> for LinkConn<'a> {
     }
 
     fn heard(&mut self, bytes: usize) {
-        self.heard = bytes;
+        self.heard += bytes;
     }
 
     fn handle(&mut self, message: Message) -> Result<(), LinkError> {
@@ -306,7 +306,7 @@ impl<'a> Side<'a> for LinkConn<'a> {
                 ClientEvent::Started(stream) => self.start(stream)?,
             }
         }
-        self.user.media(media, self.heard)
+        self.user.media(media, std::mem::take(&mut self.heard))
     }
 
     fn ended(&self) -> Option<LinkError> {
