@@ -254,7 +254,7 @@ impl Claim<'_> {
             if settings.records {
                 let (feed, intake) = queue::feed_within(record::FEED_LIMITS, &ingest.budget);
                 publication.attach(feed);
-                ingest.recorder.start(&key, intake);
+                ingest.recorder.start_of(&conn_id, &key, intake);
             }
             ingest.relays.start(&key, &ingest.registry);
         }

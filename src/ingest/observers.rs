@@ -77,7 +77,11 @@ pub(super) struct RecordEvents(pub(super) Arc<Hooks>, pub(super) Arc<Notify>);
 impl RecordingObserver for RecordEvents {
     fn recording_done(&self, key: &StreamKey, file: &FinishedFile) {
         if !file.path.is_empty() {
-            self.1.recorded(key, &file.path);
+            // Of clients: what is pulled from other servers is called otherwise, and not told of.
+            let client = file.publisher.strip_prefix('c');
+            if let Some(client) = client.and_then(|number| number.parse().ok()) {
+                self.1.recorded(client, key, &file.path);
+            }
         }
         let event = Event::new(EventKind::RecordingDone).of(key.as_str());
         let event = event

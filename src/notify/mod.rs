@@ -165,7 +165,8 @@ impl Notify {
         let stream = Arc::new(stream);
         if role == NotifyRole::Publisher && self.service(NotifyCall::RecordDone).is_some() {
             let mut publishers = self.publishers.lock();
-            publishers.retain(|(other, _)| other != key);
+            // That of another client has a file yet that is not complete.
+            publishers.retain(|(other, (by, _))| other != key || by.id != client.id);
             let described = (Arc::clone(client), Arc::clone(&stream));
             publishers.push_back((key.clone(), described));
             if publishers.len() > RECORDINGS_MAX {
@@ -175,10 +176,11 @@ impl Notify {
         NotifySession::begin(self, client, stream, role, probe)
     }
 
-    /// A file of the stream `key` is complete.
-    pub fn recorded(&self, key: &StreamKey, path: &str) {
+    /// A file of the stream `key` is complete that the client of number `publisher` sent.
+    pub fn recorded(&self, publisher: u64, key: &StreamKey, path: &str) {
         let publishers = self.publishers.lock();
-        let found = publishers.iter().find(|(other, _)| other == key);
+        let is_of = |(other, (by, _)): &&(StreamKey, Described)| other == key && by.id == publisher;
+        let found = publishers.iter().find(is_of);
         let Some((_, (client, stream))) = found.cloned() else {
             return;
         };

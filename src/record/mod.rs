@@ -78,6 +78,11 @@ impl Recorder {
     /// ends. The first file is made when there is media. When the recorder is closed, nothing is
     /// recorded.
     pub fn start(&self, key: &StreamKey, intake: Intake) -> Recording {
+        self.start_of("", key, intake)
+    }
+
+    /// As [`start`](Recorder::start), of a publication by the connection `publisher`.
+    pub fn start_of(&self, publisher: &str, key: &StreamKey, intake: Intake) -> Recording {
         let mut state = self.0.lock();
         state.ids += 1;
         let recording = Recording {
@@ -88,15 +93,15 @@ impl Recorder {
         let Some(member) = self.0.threads.join() else {
             return recording;
         };
-        let (id, of) = (recording.id, key.clone());
+        let (id, of, by) = (recording.id, key.clone(), publisher.to_owned());
         let listed = ListedFile(Arc::clone(&self.0), id);
         let spawned = sync::spawn("record", STACK_LEN, move || {
-            RecordingWriter::new(&listed.0, id, &of).run(&intake);
+            RecordingWriter::new(&listed.0, id, &by, &of).run(&intake);
             drop(listed);
             drop(member);
         });
         if let Err(error) = spawned {
-            RecordingWriter::new(&self.0, id, key).fail(RecordError::Thread(error));
+            RecordingWriter::new(&self.0, id, publisher, key).fail(RecordError::Thread(error));
         }
         recording
     }

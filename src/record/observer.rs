@@ -6,6 +6,8 @@ use std::time::Duration;
 /// A file that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinishedFile {
+    /// The id of the connection that published it; empty: none was told.
+    pub publisher: String,
     /// Its path; empty if nothing could be written and there is no file.
     pub path: String,
     /// Its length, in bytes.

@@ -63,6 +63,7 @@ pub(super) struct RecordingWriter<'a> {
     shared: &'a RecorderShared,
     settings: Arc<RecordSettings>,
     id: u64,
+    publisher: &'a str,
     key: &'a StreamKey,
     beginning: FileHeader,
     cutter: Cutter,
@@ -81,6 +82,7 @@ impl<'a> RecordingWriter<'a> {
     pub(super) fn new(
         shared: &'a RecorderShared,
         id: u64,
+        publisher: &'a str,
         key: &'a StreamKey,
     ) -> RecordingWriter<'a> {
         let settings = shared.settings();
@@ -88,6 +90,7 @@ impl<'a> RecordingWriter<'a> {
         RecordingWriter {
             shared,
             id,
+            publisher,
             key,
             beginning: FileHeader::default(),
             cutter: Cutter::new(segments.map(|segments| segments.duration)),
@@ -399,6 +402,7 @@ impl<'a> RecordingWriter<'a> {
     fn report(&self, closed: &Closed, failure: Option<RecordError>) {
         let path = closed.path.as_deref().map(Path::display);
         let finished = FinishedFile {
+            publisher: self.publisher.to_owned(),
             path: path.map_or(String::new(), |path| path.to_string()),
             bytes: closed.bytes,
             duration: Duration::from_millis(closed.duration_ms.into()),

@@ -97,6 +97,27 @@ fn a_publisher_and_a_player_are_told_of_in_order() {
     );
 }
 
+/// The first one's file is complete when the second one has its stream.
+#[test]
+fn a_file_is_told_of_as_of_the_client_that_sent_it() {
+    let dir = Dir::new("taken-over");
+    let web = WebService::start(Manner::Status(204));
+    let record = format!("-record-all true -record-dir {}", dir.as_ref().display());
+    let calls = flags(&web, &["on_record_done"]);
+    let server = TestServer::start(&format!("{calls} {record}"));
+    let mut first = server.publisher("cam?of=first");
+    first.send_media(&["A head 1 @0", "A sound 1 @0"]);
+    let mut second = server.publisher("cam?of=second");
+    second.send_media(&["A head 1 @0", "A sound 1 @0"]);
+    let form = call(&web).1;
+    let of_first = form.starts_with("clientid=1&") && form.ends_with("&of=first");
+    assert!(of_first, "{form}");
+    drop(second);
+    let form = call(&web).1;
+    let of_second = form.starts_with("clientid=2&") && form.ends_with("&of=second");
+    assert!(of_second, "{form}");
+}
+
 #[test]
 fn a_service_that_does_not_let_in_refuses() {
     let rows = [
