@@ -9,7 +9,7 @@ jobs=${FUZZ_JOBS:-$(nproc)}
 out=$PWD/target/fuzz
 host=$(rustc -vV | sed -n 's/^host: //p')
 guided=$out/$host/release/guided
-replay=$out/coverage/release/replay
+replay=$out/coverage/debug/replay
 tools=$(dirname "$(rustc +nightly --print target-libdir 2>/dev/null || true)")/bin
 
 if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
@@ -52,7 +52,7 @@ coverage() {
 
 cargo +nightly fuzz build --fuzz-dir tests/fuzz --sanitizer none --target-dir "$out" guided
 RUSTFLAGS='-C instrument-coverage' LLVM_PROFILE_FILE="$out/coverage/build.profraw" \
-    cargo +nightly build --release --manifest-path tests/fuzz/Cargo.toml --target-dir "$out/coverage" --bin replay
+    cargo +nightly build --no-default-features --manifest-path tests/fuzz/Cargo.toml --target-dir "$out/coverage" --bin replay
 export LLVM_PROFILE_FILE=$out/coverage/other.profraw
 
 mkdir -p "$out/log"
