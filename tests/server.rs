@@ -17,6 +17,7 @@ mod server {
     mod live;
     mod logs;
     mod malformed;
+    mod many_bytes;
     mod memory;
     mod merge;
     mod notify;

@@ -1,7 +1,7 @@
 //! What has to be done from time to time and no other thread waits for.
 
 use super::context::Context;
-use super::trim::ConnectionPeak;
+use super::trim::Peaks;
 use crate::awake::{self, Beat};
 use crate::log;
 use crate::stats::StreamStats;
@@ -27,7 +27,7 @@ const TICKS_PER_REPORT: u32 = 300;
 /// Looks at time limits until the server stops.
 pub(super) fn run(context: &Context) {
     let beat = Beat::begin();
-    let mut peak = ConnectionPeak::default();
+    let mut peaks = Peaks::default();
     for ticks in 0_u32.. {
         if context.is_stopping() {
             return;
@@ -49,8 +49,11 @@ pub(super) fn run(context: &Context) {
                 peer.hang_up_if_gone();
             }
         }
-        if ticks.is_multiple_of(TICKS_PER_TRIM) && peak.has_halved(context.connections.total()) {
-            sys::give_back_memory();
+        if ticks.is_multiple_of(TICKS_PER_TRIM) {
+            let held = context.link_settings.budget.held();
+            if peaks.have_halved(context.connections.total(), held) {
+                sys::give_back_memory();
+            }
         }
         if ticks % TICKS_PER_REPORT == TICKS_PER_REPORT - 1 && log::enabled(log::Level::Debug) {
             context.registry.stats().iter().for_each(report);

@@ -1,14 +1,33 @@
-//! When the memory of many connections that have left is given back to the system.
+//! When the memory of much that is gone is given back to the system.
 
-/// The most connections since memory was last given back.
+/// What counts as one, of the bytes that the budget holds: less is not worth the look.
+const HELD_UNIT: usize = 16 << 20;
+
+/// The most there was since memory was last given back.
 #[derive(Debug, Default)]
-pub(super) struct ConnectionPeak {
+struct Peak {
     most: usize,
 }
 
-impl ConnectionPeak {
-    /// Whether fewer than half of the most connections are left; `now` is then the most.
-    pub(super) fn has_halved(&mut self, now: usize) -> bool {
+/// The most connections, and the most bytes: playlists last for minutes after their viewers.
+#[derive(Debug, Default)]
+pub(super) struct Peaks {
+    connections: Peak,
+    held: Peak,
+}
+
+impl Peaks {
+    /// Whether fewer than half of the most `connections`, or of the bytes `held`, are left; they are
+    /// then the most.
+    pub(super) fn have_halved(&mut self, connections: usize, held: usize) -> bool {
+        let fewer = self.connections.has_halved(connections);
+        self.held.has_halved(held / HELD_UNIT) || fewer
+    }
+}
+
+impl Peak {
+    /// Whether less than half of the most is left; `now` is then the most.
+    fn has_halved(&mut self, now: usize) -> bool {
         self.most = self.most.max(now);
         let has_halved = now < self.most.div_ceil(2);
         if has_halved {
@@ -39,9 +58,27 @@ mod tests {
             (0, true),
             (0, false),
         ];
-        let mut peak = ConnectionPeak::default();
+        let mut peak = Peak::default();
         for (row, (now, want)) in rows.into_iter().enumerate() {
             assert_eq!(peak.has_halved(now), want, "row {row}");
+        }
+    }
+
+    #[test]
+    fn connections_count_and_so_do_bytes() {
+        let rows = [
+            (10, 40 << 20, false),
+            // The viewers leave before what is kept for them.
+            (4, 40 << 20, true),
+            (4, 40 << 20, false),
+            (4, 15 << 20, true),
+            (4, 15 << 20, false),
+            (1, 0, true),
+            (1, 0, false),
+        ];
+        let mut peaks = Peaks::default();
+        for (row, (connections, held, want)) in rows.into_iter().enumerate() {
+            assert_eq!(peaks.have_halved(connections, held), want, "row {row}");
         }
     }
 
