@@ -17,5 +17,5 @@ pub use dial::{DialError, HostPort, HostPortError, dial};
 pub use listen::{ListenError, bind};
 pub use merge::Merge;
 pub use socket::Socket;
-pub use transport::{SharedSocket, send_all};
+pub use transport::{SharedSocket, send_all, send_all_holding};
 pub use workload::Workload;

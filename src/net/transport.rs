@@ -43,3 +43,14 @@ pub fn send_all(socket: &SharedSocket, writer: Writer) -> io::Result<Done> {
     }
     Ok(done)
 }
+
+/// As [`send_all`], on a thread that keeps the outbox alive, and has nothing else to do until the end: what
+/// it called before was deeper than sending is. Closes nothing.
+///
+/// # Errors
+///
+/// As [`send_all`].
+pub fn send_all_holding(socket: &SharedSocket, writer: &Writer) -> io::Result<Done> {
+    sys::give_back_stack();
+    writer.run_holding(&socket.0)
+}

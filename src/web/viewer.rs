@@ -4,7 +4,7 @@ use super::host::{Outcome, PlayRefusal, Viewing, WebConnection};
 use super::limits::WRITE_LIMIT;
 use super::refusal::{error, not_found};
 use crate::http::server::{LiveBody, LiveConnection, LiveEnd, Response, StreamFraming};
-use crate::net::SharedSocket;
+use crate::net::{SharedSocket, send_all_holding};
 use crate::queue::{Done, Framing, Writer};
 use crate::registry::Recipient;
 use crate::rtmp::stream_key::StreamPath;
@@ -85,7 +85,7 @@ fn send(socket: &SharedSocket, writer: &Writer) -> Outcome {
     if socket.0.set_write_timeout(Some(WRITE_LIMIT)).is_err() {
         return Outcome::Lost;
     }
-    match writer.run_holding(&socket.0) {
+    match send_all_holding(socket, writer) {
         Ok(Done::Drained) => Outcome::Complete,
         Ok(Done::Abandoned | Done::HungUp) | Err(_) => Outcome::Lost,
     }
