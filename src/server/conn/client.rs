@@ -127,18 +127,21 @@ impl<'a> Side<'a> for Conn<'a> {
 }
 
 impl<'a> Conn<'a> {
+    /// On the heap, and never on the caller's stack, which then stays within two pages while nothing
+    /// comes.
+    #[inline(never)]
     pub(super) fn new(
         context: &'a Context,
         place: &'a Admission,
         peer: Arc<Peer>,
         connection: Connection<'a>,
-    ) -> Conn<'a> {
+    ) -> Box<Conn<'a>> {
         let about = NotifyClient {
             info: ClientInfo::default(),
             addr: peer.addr.ip(),
             id: peer.number(),
         };
-        Conn {
+        Box::new(Conn {
             context,
             place,
             about: Arc::new(about),
@@ -154,7 +157,7 @@ impl<'a> Conn<'a> {
             pace: Pace::new(Instant::now()),
             delivery: Delivery::default(),
             media: Vec::new(),
-        }
+        })
     }
 
     pub(super) fn act(&mut self, event: SessionEvent) -> Result<(), Error> {
@@ -297,7 +300,8 @@ impl<'a> Conn<'a> {
     }
 
     /// The connection is over: whatever is left of it ends unasked.
-    pub(super) fn depart(mut self) {
+    #[inline(never)]
+    pub(super) fn depart(mut self: Box<Self>) {
         for (_, active) in std::mem::take(&mut self.active) {
             active.end(&self.context.hooks, &self.peer.id, Ending::Lost);
         }

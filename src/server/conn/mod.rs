@@ -100,8 +100,7 @@ fn talk(
                 return (Error::HungUp, ConnectionRole::None);
             };
             let connection = Connection::new(&line.0, outbox);
-            // On the heap, so that the stack stays within two pages while nothing comes.
-            let mut conn = Box::new(Conn::new(context, place, peer, connection));
+            let mut conn = Conn::new(context, place, peer, connection);
             let error = read_loop(&mut *conn);
             let role = conn.peer.info().role;
             conn.depart();
