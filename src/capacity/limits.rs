@@ -17,6 +17,8 @@ pub(super) enum Usage {
     Tasks,
     /// Open files of the process.
     Descriptors,
+    /// Memory in kB.
+    Memory,
 }
 
 /// A limit of the system.
@@ -32,7 +34,8 @@ pub(super) struct Limit {
 }
 
 /// The limits of this system. One that cannot be read is left out: it does not bound.
-pub(super) fn read() -> Vec<Limit> {
+/// Threads may take `memory_kb` of memory.
+pub(super) fn read(memory_kb: usize) -> Vec<Limit> {
     let of_system = |by, path| {
         Some(Limit {
             by,
@@ -41,7 +44,14 @@ pub(super) fn read() -> Vec<Limit> {
             used: tasks_of_system()?,
         })
     };
+    let memory = Limit {
+        by: "the memory of the machine or control group",
+        counts: Usage::Memory,
+        max: memory_kb,
+        used: 0,
+    };
     let single = [
+        Some(memory),
         mappings(),
         descriptors(),
         of_system("kernel.pid_max", "/proc/sys/kernel/pid_max"),
@@ -181,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_limits_of_this_system_can_be_read() {
-        let limits = read();
+        let limits = read(1 << 30);
         for counts in [Usage::Mappings, Usage::Tasks, Usage::Descriptors] {
             let limit = limits.iter().find(|limit| limit.counts == counts).unwrap();
             assert!(0 < limit.used && limit.used < limit.max, "{limit:?}");

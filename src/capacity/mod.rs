@@ -18,6 +18,10 @@ pub(crate) const CONNECTION_THREADS: usize = 2;
 /// Memory mappings of a thread: its stack, its signal stack, and a guard page for each.
 const THREAD_MAPPINGS: usize = 4;
 
+/// Memory that a thread of a connection takes with what is in the kernel for it, in kB: its pages, and a
+/// part of the queue and the socket, where a peer is slow.
+const THREAD_KB: usize = 64;
+
 /// Threads that connections leave free, half of them for what runs beside publications and half
 /// for HTTP, hooks, fan-out, and whatever else starts between two looks. It is an eighth of a limit
 /// that is too low for that.
@@ -55,6 +59,7 @@ fn lowest(limits: &[Limit], running: Running) -> Option<Bound> {
             Usage::Mappings => (THREAD_MAPPINGS, 1),
             Usage::Tasks => (1, 1),
             Usage::Descriptors => (1, CONNECTION_THREADS),
+            Usage::Memory => (THREAD_KB, 1),
         };
         let own = match limit.counts {
             Usage::Descriptors => running.connections,
@@ -85,6 +90,8 @@ pub(crate) struct Running {
 #[derive(Debug)]
 pub(crate) struct Capacity {
     state: Mutex<CapacityState>,
+    /// What threads may take of memory, in kB.
+    memory_kb: usize,
 }
 
 #[derive(Debug)]
@@ -105,14 +112,19 @@ pub(crate) struct Share {
 }
 
 impl Capacity {
-    /// What the system has room for now.
-    pub(crate) fn of_system() -> Capacity {
-        let bound = lowest(&limits::read(), Running::default());
-        Capacity::with_bound(bound.unwrap_or(Bound {
+    /// What the system has room for now; all threads may take `memory` bytes.
+    pub(crate) fn of_system(memory: usize) -> Capacity {
+        let memory_kb = memory >> 10;
+        let bound = lowest(&limits::read(memory_kb), Running::default());
+        let unknown = Bound {
             by: "the system",
             threads: usize::MAX,
             beside: 0,
-        }))
+        };
+        Capacity {
+            memory_kb,
+            ..Capacity::with_bound(bound.unwrap_or(unknown))
+        }
     }
 
     fn with_bound(bound: Bound) -> Capacity {
@@ -124,6 +136,7 @@ impl Capacity {
         };
         Capacity {
             state: Mutex::new(state),
+            memory_kb: usize::MAX,
         }
     }
 
@@ -143,7 +156,7 @@ impl Capacity {
         if self.lock().next_look > began {
             return;
         }
-        let (running, limits) = (running(), limits::read());
+        let (running, limits) = (running(), limits::read(self.memory_kb));
         let took = began.elapsed();
         let mut state = self.lock();
         let running = Running {
@@ -235,6 +248,9 @@ mod tests {
             (limit(Usage::Descriptors, 20_000, 20), none, 38_936),
             (limit(Usage::Descriptors, 20_000, 1020), some, 38_936),
             (limit(Usage::Descriptors, 40, 10), none, 50),
+            // A control group of 64 MiB, a quarter of it for what waits.
+            (limit(Usage::Memory, 40 << 10, 0), none, 560),
+            (limit(Usage::Memory, 40 << 10, 0), some, 560),
         ];
         for (limit, running, threads) in rows {
             let bound = lowest(&[limit], running).unwrap();
@@ -270,7 +286,7 @@ mod tests {
 
     #[test]
     fn the_system_has_room_now() {
-        let bound = Capacity::of_system().bound();
+        let bound = Capacity::of_system(memory()).bound();
         assert!(bound.connections() > 20, "{bound:?}");
     }
 }

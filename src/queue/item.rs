@@ -3,7 +3,7 @@
 use super::batch::Batch;
 use super::framing::{Body, Framing, FramingKind, MessageClass, Progress};
 use super::held_messages::HeldMessages;
-use super::limits::{MESSAGE_COST, PIECE_LEN, message_cost};
+use super::limits::{HELD_PIECE_LEN, MESSAGE_COST, message_cost};
 use super::shared_run::WaitingRun;
 use crate::rtmp::{Message, StreamId};
 use std::ops::{AddAssign, SubAssign};
@@ -77,7 +77,7 @@ impl SubAssign for Weight {
     }
 }
 
-/// Bytes that a piece may be longer than [`PIECE_LEN`], mostly.
+/// Bytes that a piece may be longer than it should, mostly.
 const HEADROOM: usize = 8 << 10;
 
 /// How far messages are made into bytes.
@@ -101,28 +101,25 @@ impl Encoding {
 
     /// About as many bytes as the next piece will have, all of `messages` or a part of them. Memory that
     /// grows step by step leaves pieces of every size behind.
-    fn piece_len(messages: &[Message]) -> usize {
+    fn piece_len(messages: &[Message], max: usize) -> usize {
         let len = |message: &Message| message.payload.len() + message.payload.len() / 64 + 32;
-        messages
-            .iter()
-            .map(len)
-            .sum::<usize>()
-            .min(PIECE_LEN + HEADROOM)
+        messages.iter().map(len).sum::<usize>().min(max + HEADROOM)
     }
 
-    /// Appends bytes to `out` until it holds a piece of [`PIECE_LEN`].
+    /// Appends bytes to `out` until it holds a piece of `max` bytes.
     pub(super) fn append_piece(
         &mut self,
         framing: &mut Framing,
         messages: &[Message],
+        max: usize,
         out: &mut Vec<u8>,
     ) -> Progress {
         if out.is_empty() {
-            out.reserve(Self::piece_len(&messages[self.next..]));
+            out.reserve(Self::piece_len(&messages[self.next..], max));
         }
         loop {
             if let Some(body) = &mut self.body
-                && body.append(out, PIECE_LEN) == Progress::More
+                && body.append(out, max) == Progress::More
             {
                 return Progress::More;
             }
@@ -130,7 +127,7 @@ impl Encoding {
             let Some(message) = messages.get(self.next) else {
                 return Progress::Complete;
             };
-            if out.len() >= PIECE_LEN {
+            if out.len() >= max {
                 return Progress::More;
             }
             self.body = Some(framing.begin(self.class, message, out));
@@ -166,11 +163,11 @@ impl Remaining {
         }
     }
 
-    /// Appends bytes to `out` until it holds a piece of [`PIECE_LEN`].
+    /// Appends bytes to `out` until it holds a piece of [`HELD_PIECE_LEN`].
     pub(super) fn append_piece(&mut self, framing: &mut Framing, out: &mut Vec<u8>) -> Progress {
         out.append(&mut self.unsent);
         self.encoding
-            .append_piece(framing, self.messages.messages(), out)
+            .append_piece(framing, self.messages.messages(), HELD_PIECE_LEN, out)
     }
 }
 

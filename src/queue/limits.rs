@@ -30,3 +30,6 @@ pub(super) const REPLY_WAIT: Duration = Duration::from_millis(200);
 
 /// Bytes that are made ready to be sent at a time.
 pub(super) const PIECE_LEN: usize = 64 << 10;
+
+/// The same on a writer thread, which holds them for as long as a slow peer takes.
+pub(super) const HELD_PIECE_LEN: usize = 16 << 10;

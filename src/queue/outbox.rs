@@ -132,7 +132,8 @@ impl Outbox {
         let common_len = batch.common().of(egress.framing.kind()).len();
         loop {
             let mut piece = Vec::with_capacity(common_len.min(2 * PIECE_LEN));
-            let progress = encoding.append_piece(&mut egress.framing, batch.messages(), &mut piece);
+            let progress =
+                encoding.append_piece(&mut egress.framing, batch.messages(), PIECE_LEN, &mut piece);
             match self.send(egress, &piece) {
                 Ok(taken) if taken == piece.len() => match progress {
                     Progress::Complete => return Offer::Sent,
@@ -236,7 +237,8 @@ impl Outbox {
         let (mut encoding, mut unsent) = (Encoding::new(class), Vec::new());
         if egress.waiting.items == 0 {
             let mut piece = Vec::new();
-            let progress = encoding.append_piece(&mut egress.framing, &messages, &mut piece);
+            let progress =
+                encoding.append_piece(&mut egress.framing, &messages, PIECE_LEN, &mut piece);
             match self.send(egress, &piece) {
                 Ok(taken) if taken == piece.len() && progress == Progress::Complete => {
                     return Offer::Sent;

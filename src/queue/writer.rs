@@ -4,7 +4,7 @@ use super::cause::Cause;
 use super::egress::{Closing, Egress};
 use super::framing::{Framing, MessageClass, Progress};
 use super::item::{Encoding, Item, QueuedItem, Weight};
-use super::limits::PIECE_LEN;
+use super::limits::{HELD_PIECE_LEN, PIECE_LEN};
 use super::outbox::Outbox;
 use super::peer_kind::PeerKind;
 use super::transport::Transport;
@@ -166,7 +166,7 @@ impl Writer {
             finished += weight;
             self.take(item, piece, socket)?;
             // Long items are sent already, and would count as long as others come behind them.
-            let more = piece.len() < PIECE_LEN && finished.bytes < GIVEN_BACK_LEN;
+            let more = piece.len() < HELD_PIECE_LEN && finished.bytes < GIVEN_BACK_LEN;
             next = if more {
                 self.items.try_recv().ok()
             } else {
@@ -211,7 +211,8 @@ impl Writer {
                 }
                 let mut encoding = Encoding::new(MessageClass::Media(stream));
                 let mut append = |egress: &mut Egress, piece: &mut Vec<u8>| {
-                    encoding.append_piece(&mut egress.framing, batch.messages(), piece)
+                    let framing = &mut egress.framing;
+                    encoding.append_piece(framing, batch.messages(), HELD_PIECE_LEN, piece)
                 };
                 while append(&mut egress, piece) == Progress::More {
                     drop(egress);
@@ -244,7 +245,7 @@ impl Writer {
         piece: &mut Vec<u8>,
         socket: &mut impl Write,
     ) -> io::Result<()> {
-        if piece.len() + bytes.len() <= 2 * PIECE_LEN {
+        if piece.len() + bytes.len() <= 2 * HELD_PIECE_LEN {
             piece.extend_from_slice(bytes);
             return Ok(());
         }

@@ -45,6 +45,17 @@ pub(super) fn max_memory(config: &Config) -> usize {
     config.max_memory.unwrap_or_else(share)
 }
 
+/// What the server takes of memory without any connection, with its code, in bytes.
+const BASE_MEMORY: usize = 8 << 20;
+
+/// The memory that threads may take beside `max_memory`: the rest of the machine or control group, and an
+/// eighth of all in any case.
+fn thread_memory(max_memory: usize) -> usize {
+    let all = capacity::memory();
+    let rest = all.saturating_sub(max_memory);
+    rest.saturating_sub(BASE_MEMORY).max(all / 8)
+}
+
 /// A socket to listen on, and who connects to it.
 pub(super) type Listener = (TcpListener, Arc<Entrance>);
 
@@ -131,11 +142,11 @@ impl TlsParts {
 
 /// What the system has room for, once the limit of open files is raised. Says so if that is less
 /// than wanted.
-fn system_capacity(wanted: usize) -> Capacity {
+fn system_capacity(wanted: usize, memory: usize) -> Capacity {
     if let Err(error) = sys::raise_descriptor_limit() {
         log!(Warn, "cannot raise the limit of open files"; error = error);
     }
-    let capacity = Capacity::of_system();
+    let capacity = Capacity::of_system(memory);
     let bound = capacity.bound();
     if bound.connections() < wanted {
         log!(Warn, "the system allows fewer connections than -max-connections"; max_connections = wanted,
@@ -172,7 +183,10 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         budget: Arc::new(Budget::new(max_memory(config))),
         name: format!("{:016x}", RandomState::new().hash_one(0)),
     };
-    let capacity = Arc::new(system_capacity(config.max_connections));
+    let capacity = Arc::new(system_capacity(
+        config.max_connections,
+        thread_memory(max_memory(config)),
+    ));
     let ingest = Arc::new(Ingest::new(
         ingest_settings(config),
         Arc::clone(&hooks),

@@ -1,6 +1,7 @@
 //! The bound of all memory together: who gives way when it is nearly used up, and what it costs them.
 
 use crate::support::http::HttpReply;
+use crate::support::process::ServerProcess;
 use crate::support::real::real;
 use crate::support::{Client, TestServer, wait_until};
 use rtmp_server::amf0::Value;
@@ -8,6 +9,7 @@ use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use rtmp_server::stats::Totals;
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const MIB: usize = 1 << 20;
@@ -259,4 +261,97 @@ fn little_lies_in_the_sockets_of_those_who_take_nothing() {
         println!("{kept} bytes in a socket");
         assert!((1..512 << 10).contains(&kept), "{kept}");
     }
+}
+
+/// A control group of its own for memory, of whichever version there is. Dropping it removes it.
+struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    /// One of `limit` bytes; `None`: this system lets us make none.
+    fn new(limit: usize) -> Option<MemoryGroup> {
+        let name = format!("rtmp-server-test-{}", std::process::id());
+        let files = [
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            ("/sys/fs/cgroup", "memory.max"),
+        ];
+        files.into_iter().find_map(|(root, file)| {
+            let group = MemoryGroup(Path::new(root).join(&name));
+            std::fs::create_dir(&group.0).ok()?;
+            let has_limit = group.0.join(file).exists();
+            let limited =
+                has_limit && std::fs::write(group.0.join(file), limit.to_string()).is_ok();
+            limited.then_some(group)
+        })
+    }
+
+    fn procs(&self) -> String {
+        self.0.join("cgroup.procs").display().to_string()
+    }
+
+    /// The most memory that it has had, in bytes, where it says so.
+    fn most(&self) -> usize {
+        let files = ["memory.max_usage_in_bytes", "memory.peak"];
+        let mut read = files
+            .iter()
+            .filter_map(|file| std::fs::read_to_string(self.0.join(file)).ok());
+        read.next()
+            .and_then(|most| most.trim().parse().ok())
+            .unwrap_or(0)
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        // The last process may still be on its way out.
+        for _ in 0..100 {
+            if std::fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Without a flag, the bound follows from the group: a quarter of it.
+#[test]
+fn in_a_small_control_group_the_kernel_kills_nothing() {
+    let Some(group) = MemoryGroup::new(64 * MIB) else {
+        println!("no control group can be made here: nothing was tried");
+        return;
+    };
+    let join = format!("echo $$ > {}", group.procs());
+    let server = ServerProcess::start_with(&join, "-merge 0");
+    let mut all: Vec<Client> = (0..8)
+        .map(|number| {
+            let mut client = server.publisher(&format!("x{number}"));
+            client.send_media(&["V head 1 @0", "V key 1 @0"]);
+            client
+        })
+        .collect();
+    let viewers: Vec<Client> = (0..40)
+        .map(|number| server.playing(&format!("x{}", number % 4)))
+        .collect();
+    for client in &mut all[..4] {
+        let picture = |number: u32| {
+            of_len(
+                MessageType::VIDEO,
+                &[0x17, 1, 0, 0, 0],
+                2 * MIB,
+                number * 40,
+            )
+        };
+        send_all(client, (1..10).map(picture));
+    }
+    for client in &mut all[4..] {
+        long_chunks(client, MIB);
+        for chunk_stream in 10..34 {
+            let _ = client
+                .socket
+                .write_all(&unfinished(chunk_stream, 16_000_000, MIB));
+        }
+    }
+    server.wait_for_line("memory is short");
+    let _alive = server.publisher("y");
+    println!("the group had {} MiB of 64", group.most() / MIB);
+    drop((all, viewers, server));
 }
