@@ -17,7 +17,7 @@ pub(super) enum Usage {
     Tasks,
     /// Open files of the process.
     Descriptors,
-    /// Memory in kB.
+    /// Memory of the machine or control group, in kB.
     Memory,
 }
 
