@@ -126,7 +126,8 @@ impl Churned {
             is_slow,
         };
         let is_up = |addr| TcpStream::connect(addr).is_ok();
-        wait_until("the server", || is_up(places.rtmp));
+        // The last of its sockets that listens.
+        wait_until("the server", || is_up(places.admin));
         if is_slow {
             wait_until("TLS", || is_up(places.tls));
         }
