@@ -204,8 +204,9 @@ mod tests {
     #[test]
     fn sound_is_held_for_a_picture_that_may_be_small() {
         let (busy, idle) = (busy(), Arc::<Workload>::default());
+        type Bytes = &'static [(char, usize)];
         #[rustfmt::skip]
-        let rows: [(&str, &[(char, usize)], &[(char, usize)], &Arc<Workload>, bool); 8] = [
+        let rows: [(&str, Bytes, Bytes, &Arc<Workload>, bool); 8] = [
             ("nothing", &[('V', 37)], &[], &busy, false),
             ("sound", &[('V', 37)], &[('A', 300)], &busy, true),
             ("a picture", &[('V', 37)], &[('A', 300), ('V', 37)], &busy, false),
