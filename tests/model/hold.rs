@@ -23,6 +23,10 @@ const SMALL_COUNT: usize = 130;
 /// How old what the server shows may be, and a little more.
 const SNAPSHOT_AGE: Duration = Duration::from_millis(110);
 
+/// After this the server may have hung up on a client that does not read: where the machine is so
+/// slow, nothing can be said of it.
+const KNOWN_MAX: Duration = Duration::from_secs(20);
+
 /// Between two looks at what the server shows: it looks as seldom itself.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
@@ -99,6 +103,9 @@ impl World {
     }
 
     fn wake_client(&mut self, id: ClientId) {
+        if self.clients[&id].stalled_since.elapsed() > KNOWN_MAX {
+            return self.cut(id, Cut::Shutdown, false);
+        }
         let mut progress = Progress::default();
         // First it takes what waits, so that there is room for what it must have then.
         self.read_on(id, &mut progress);
