@@ -353,7 +353,9 @@ impl Rendition {
         (clock.last_at, clock.last_is_sync) = (at, is_sync);
         let (clock, medium) = (*clock, period.lead.medium);
         let len = at - clock.part_at;
-        if may_close && is_sync && clock.segment_is_due(at, medium, rules) {
+        // Sound that is ahead of its pictures may be in parts already, which the segment has to last.
+        let is_behind = at <= clock.part_at;
+        if may_close && is_sync && !is_behind && clock.segment_is_due(at, medium, rules) {
             self.cut_part(Ending::At(at), rules.grid.last(len), names);
             if let Some(clock) = self.clock_mut() {
                 // What could not be said of this segment is not owed by the next one.
@@ -538,7 +540,10 @@ impl Rendition {
         let mut duration = 0;
         if let Some(clock) = self.clock_mut().copied() {
             let end = (clock.last_at + clock.interval).max(clock.part_at + 1);
-            self.cut_part(ending, rules.grid.last(end - clock.part_at), names);
+            // The parts of a segment are no longer than may be said of it.
+            let room = rules.longest() - (clock.part_at - clock.segment_at);
+            let len = (end - clock.part_at).min(room);
+            self.cut_part(ending, rules.grid.last(len), names);
             duration = end - clock.segment_at;
         }
         let open = self.window.open.as_ref();
