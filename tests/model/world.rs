@@ -334,7 +334,7 @@ impl World {
         let (id, _) = self.reference.publisher(stream)?;
         if items
             .iter()
-            .any(|item| matches!(item, Item::Send(Kind::Header(_), _)))
+            .any(|item| matches!(item, Item::Send(Kind::Header(_) | Kind::End, _)))
         {
             self.release(stream);
         }
