@@ -148,7 +148,7 @@ fn each_track_begins_with_its_own_keyframe() {
 fn track_one(first: u8, number: u8, time: u32) -> Message {
     let (frame_type, packet_type) = (first & 0xf0, first & 0x0f);
     let mut payload = vec![frame_type | 6, packet_type];
-    payload.extend(b"hvc1\x01");
+    payload.extend(b"av01\x01");
     payload.push(number);
     let timestamp = Timestamp(time);
     Message {

@@ -136,10 +136,10 @@ fn one_address_keeps_nobody_out() {
         let http = HttpReply::get(by_ipv6(server.media_addr()), "/live/new");
         assert_eq!(http.status, 200, "{what}");
         assert!(began.elapsed() < AT_ONCE, "{what}: {:?}", began.elapsed());
-        let closed = strangers
-            .iter_mut()
-            .filter_map(|one| one.is_closed().then_some(()));
-        assert_eq!(closed.count(), 3, "{what}");
+        let closed = |one: &mut Hold| one.is_closed().then_some(());
+        wait_until(&format!("{what}: three are closed"), || {
+            strangers.iter_mut().filter_map(closed).count() == 3
+        });
         publisher.send_media(&["A head 2 @0", "A sound 7 @5"]);
         let heard = viewer.lines_until("A sound 7");
         assert!(
