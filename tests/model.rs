@@ -11,6 +11,7 @@ mod model {
     mod hold;
     mod program;
     mod publication;
+    mod pulls;
     mod random;
     mod recordings;
     mod reference;

@@ -142,6 +142,8 @@ pub struct Settings {
     pub records: Records,
     /// Whether all streams are relayed to another server.
     pub relays: bool,
+    /// Whether another server has streams from it on demand.
+    pub pulled: bool,
 }
 
 /// What is recorded.
@@ -176,6 +178,7 @@ impl Settings {
                 (2, Records::Segments),
             ]),
             relays: random.once_in(4),
+            pulled: random.once_in(2),
         };
         // A relay keeps a lost stream for the grace, or does not, as it has connected by then or not.
         if settings.relays && settings.grace == Grace::Long {
@@ -231,7 +234,7 @@ fn action(random: &mut Random) -> Action {
         (1, |random, _| Action::Stall { viewer: random.below(99) }),
         (2, |_, _| Action::Wake),
         (1, |random, _| Action::Inject { viewer: random.below(99) }),
-        (3, |random, stream| Action::Watch { stream, how: random.one_of(&[How::Flv, How::Mp4, How::Relay]) }),
+        (6, |random, stream| Action::Watch { stream, how: random.one_of(&[How::Flv, How::Mp4, How::Relay, How::Pull]) }),
         (1, |_, _| Action::Reload),
         (3, |_, _| Action::Settle),
     ];

@@ -198,7 +198,7 @@ impl World {
     }
 
     /// Waits until nothing is amiss.
-    fn wait_for(&self, amiss: impl Fn(&World) -> Option<String>) {
+    pub fn wait_for(&self, amiss: impl Fn(&World) -> Option<String>) {
         let end = Instant::now() + patience();
         while let Some(text) = amiss(self) {
             assert!(Instant::now() < end, "{text}");
@@ -239,6 +239,7 @@ impl World {
             .clients
             .values()
             .map(|client| client.name.clone())
+            .chain(self.pulling())
             .collect();
         let mut shown: Vec<String> = connections.iter().map(|item| text(item, "id")).collect();
         want.sort();
@@ -273,6 +274,7 @@ impl World {
             self.check();
         }
         self.wait_for(World::left);
+        self.close_edge();
         self.wait_for(|world| super::events::open(&world.program.events()));
         super::events::check(
             &self.program.events(),

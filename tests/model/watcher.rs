@@ -29,6 +29,8 @@ pub enum How {
     Mp4,
     /// By RTMP, on a server that the stream is relayed to.
     Relay,
+    /// By RTMP, on a server that pulls the stream on demand.
+    Pull,
 }
 
 /// What a watcher has seen.
@@ -64,7 +66,8 @@ impl Watcher {
             let read = match how {
                 How::Flv => read_flv(addr, &key, &shared),
                 How::Mp4 => read_mp4(addr, &key, &shared),
-                How::Relay => read_rtmp(addr, &key, &shared),
+                How::Relay => read_rtmp(addr, "copy", &key, &shared),
+                How::Pull => read_rtmp(addr, "live", &key, &shared),
             };
             lock(&shared).end = Some(read.unwrap_or_else(|error| error));
         });
@@ -158,7 +161,10 @@ fn check_run(what: &str, seen: &[&Rc<Frame>], sent: &[Rc<Frame>], how: How) {
     let slot = |frame: &Rc<Frame>| (frame.medium(), frame.track);
     let slots: BTreeSet<_> = seen.iter().map(|frame| slot(frame)).collect();
     for track in slots {
-        assert!(track.1 == 0 || how == How::Relay, "{what}: another track");
+        assert!(
+            track.1 == 0 || matches!(how, How::Relay | How::Pull),
+            "{what}: another track"
+        );
         let seen: Vec<Mark> = seen
             .iter()
             .filter(|frame| slot(frame) == track)
@@ -179,7 +185,7 @@ fn check_run(what: &str, seen: &[&Rc<Frame>], sent: &[Rc<Frame>], how: How) {
         // The others may have gone before the end.
         let last = sent.last().map(|frame| frame.mark);
         assert!(
-            how != How::Flv || seen.last().copied() == last,
+            !matches!(how, How::Flv | How::Pull) || seen.last().copied() == last,
             "{what}: ends before {last:?}"
         );
     }
@@ -237,9 +243,9 @@ fn read_mp4(addr: SocketAddr, key: &str, seen: &Mutex<Seen>) -> Result<String, S
     Ok("whole".to_owned())
 }
 
-fn read_rtmp(addr: SocketAddr, key: &str, seen: &Mutex<Seen>) -> Result<String, String> {
+fn read_rtmp(addr: SocketAddr, app: &str, key: &str, seen: &Mutex<Seen>) -> Result<String, String> {
     let mut client = Client::shake_hands(addr);
-    client.connect("copy");
+    client.connect(app);
     let stream = client.create_stream();
     let name = Value::text(format!("{key}?tracks=all"));
     client.call(stream, "play", 0.0, vec![name]);

@@ -15,22 +15,30 @@ impl World {
         let shape = self.publications[stream].as_ref()?.shape;
         let key = match (how, &self.far) {
             (How::Relay, None) => return None,
+            (How::Pull, _) if !self.may_pull(stream) => return None,
             // Fragments of sound alone are cut where nobody can foretell it.
             (How::Mp4, _) if shape.videos == 0 => return None,
-            (How::Relay, Some(_)) => name_of(stream),
+            (How::Relay | How::Pull, _) => name_of(stream),
             _ => format!("live/{}", name_of(stream)),
         };
         self.beginning(stream);
-        let addr = match (how, &self.far) {
-            (How::Relay, Some(far)) => far.rtmp,
+        if how == How::Pull {
+            self.wait_for_pulls();
+        }
+        let addr = match (how, &self.far, &self.edge) {
+            (How::Relay, Some(far), _) => far.rtmp,
+            (How::Pull, _, Some(edge)) => edge.program.rtmp,
             _ => self.program.media,
         };
-        let watcher = Watcher::start(how, stream, addr, key);
-        if how != How::Relay {
-            let watchers = self.reference.watchers(stream);
-            self.reference.set_watchers(stream, watchers + 1);
+        self.watchers.push(Watcher::start(how, stream, addr, key));
+        match how {
+            How::Relay => {}
+            How::Pull => self.pull(stream),
+            How::Flv | How::Mp4 => {
+                let watchers = self.reference.watchers(stream);
+                self.reference.set_watchers(stream, watchers + 1);
+            }
         }
-        self.watchers.push(watcher);
         self.settle_watcher(self.watchers.len() - 1);
         Some(())
     }

@@ -5,6 +5,7 @@ use super::client::Client;
 use super::frame::Kind;
 use super::program::{Program, Usage};
 use super::publication::Publication;
+use super::pulls::Edge;
 use super::recordings::{Archive, Dir};
 use super::reference::{ClientId, Reference};
 use super::watcher::Watcher;
@@ -37,6 +38,8 @@ pub struct World {
     pub watchers: Vec<Watcher>,
     /// The server that streams are relayed to.
     pub far: Option<Program>,
+    /// The server that pulls them.
+    pub edge: Option<Edge>,
     /// Where they are recorded.
     pub records: Option<Dir>,
     /// All connections of clients there ever were.
@@ -83,6 +86,7 @@ impl World {
         let program = Program::start(&flags);
         let mut world = World {
             before: program.usage(),
+            edge: settings.pulled.then(|| Edge::of(program.rtmp)),
             program,
             reference: Reference::new(settings),
             clients: BTreeMap::new(),
@@ -431,6 +435,7 @@ impl World {
             return None;
         }
         let is_published = self.reference.is_published(stream);
+        self.refuse_pull(stream);
         self.reference.end_from_outside(stream);
         let status = self
             .program

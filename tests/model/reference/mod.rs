@@ -94,6 +94,8 @@ struct Stream {
     viewers: Vec<Viewer>,
     /// Those who watch in another way: they count, and end with the stream.
     watchers: usize,
+    /// Whether one of them is a server that pulls it.
+    is_pulled: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -322,6 +324,7 @@ impl Reference {
             .into_iter()
             .partition(|viewer| viewer.phase != Phase::Waiting);
         (self.streams[stream].viewers, self.streams[stream].watchers) = (waiting, 0);
+        self.streams[stream].is_pulled = false;
         let mut closed = Vec::new();
         for viewer in ended {
             let lines =
@@ -407,6 +410,18 @@ impl Reference {
     pub fn set_watchers(&mut self, stream: usize, watchers: usize) {
         self.streams[stream].watchers = watchers;
         self.forsake();
+    }
+
+    /// Another server pulls the stream from now on. Whether it did not before.
+    pub fn pull(&mut self, stream: usize) -> bool {
+        let stream = &mut self.streams[stream];
+        let begins = !std::mem::replace(&mut stream.is_pulled, true);
+        stream.watchers += usize::from(begins);
+        begins
+    }
+
+    pub fn is_pulled(&self, stream: usize) -> bool {
+        self.streams[stream].is_pulled
     }
 
     pub fn watchers(&self, stream: usize) -> usize {

@@ -1,0 +1,118 @@
+//! A second server that pulls from the first on demand: what it takes of it, and what is left of it.
+
+use super::action::STREAMS;
+use super::program::{Program, Usage};
+use super::world::World;
+use crate::support::http::HttpReply;
+use rtmp_server::json::{self, JsonValue};
+use std::net::SocketAddr;
+
+/// A server that has the streams of another while somebody watches them there.
+pub struct Edge {
+    pub program: Program,
+    /// What it had of the system before anything happened.
+    before: Usage,
+    /// What the origin calls the connections by which it pulls.
+    names: [Option<String>; STREAMS],
+    /// Streams that were ended from outside: the origin refuses the same viewer for a minute.
+    is_refused: [bool; STREAMS],
+}
+
+impl Edge {
+    pub fn of(origin: SocketAddr) -> Edge {
+        let flags = format!(
+            "-pull live/*=rtmp://{origin}/live -pull-on-demand true -wait-stream 10m -grace 0"
+        );
+        let flags: Vec<String> = flags.split(' ').map(str::to_owned).collect();
+        let program = Program::start(&flags);
+        Edge {
+            before: program.usage_at_rest(),
+            program,
+            names: Default::default(),
+            is_refused: Default::default(),
+        }
+    }
+
+    /// Streams that are pulled.
+    fn pulls(&self) -> usize {
+        let text = HttpReply::get(self.program.api, "/api/status").text();
+        let status = json::parse(text.as_bytes()).expect("JSON");
+        match status.get("pulls") {
+            Some(JsonValue::Array(pulls)) => pulls.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What is left when nobody publishes any more.
+    fn left(&self) -> Option<String> {
+        let (before, now) = (&self.before, self.program.usage());
+        if now.threads.len() > before.threads.len() || now.descriptors > before.descriptors {
+            return Some(format!("{now:?} instead of {before:?}"));
+        }
+        let left = [
+            ("pulls", self.pulls()),
+            ("streams", self.program.list("streams").len()),
+            ("connections", self.program.list("connections").len()),
+            ("gauges", self.program.gauges().len()),
+        ];
+        let left: Vec<_> = left.iter().filter(|(_, count)| *count > 0).collect();
+        (!left.is_empty()).then(|| format!("{left:?}"))
+    }
+}
+
+impl World {
+    /// Somebody is about to watch on the pulling server. Whether it may have the stream.
+    pub fn may_pull(&self, stream: usize) -> bool {
+        self.edge
+            .as_ref()
+            .is_some_and(|edge| !edge.is_refused[stream])
+    }
+
+    /// The first who watches there has the stream pulled.
+    pub fn pull(&mut self, stream: usize) {
+        if !self.reference.pull(stream) {
+            return;
+        }
+        let number = self.connections;
+        self.connections += 1;
+        let name = self.program.connection(number);
+        if let Some(edge) = &mut self.edge {
+            edge.names[stream] = Some(name);
+        }
+    }
+
+    /// What was pulled of the streams before is over.
+    pub fn wait_for_pulls(&self) {
+        let going_on = (0..STREAMS)
+            .filter(|stream| self.reference.is_pulled(*stream))
+            .count();
+        self.wait_for(|world| {
+            let pulls = world.edge.as_ref().map_or(0, Edge::pulls);
+            (pulls != going_on).then(|| format!("{pulls} pulls instead of {going_on}"))
+        });
+    }
+
+    /// The origin refuses a viewer that was ended.
+    pub fn refuse_pull(&mut self, stream: usize) {
+        if let Some(edge) = &mut self.edge {
+            edge.is_refused[stream] |= self.reference.is_pulled(stream);
+        }
+    }
+
+    /// The connections by which streams are pulled.
+    pub fn pulling(&self) -> Vec<String> {
+        let is_pulled = |stream: &usize| self.reference.is_pulled(*stream);
+        let name = |stream: usize| self.edge.as_ref()?.names[stream].clone();
+        (0..STREAMS).filter(is_pulled).filter_map(name).collect()
+    }
+
+    /// Nothing is left on the pulling server, and nothing went wrong there.
+    pub fn close_edge(&mut self) {
+        self.wait_for(|world| Some(format!("edge: {}", world.edge.as_ref()?.left()?)));
+        if let Some(edge) = &mut self.edge {
+            let panics = edge.program.log("panicked");
+            assert!(panics.is_empty(), "{panics:?}");
+            assert_eq!(edge.program.stop(), Some(0), "the exit code of the edge");
+        }
+    }
+}
