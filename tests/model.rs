@@ -8,6 +8,7 @@ mod model {
     mod client;
     mod events;
     mod frame;
+    mod hls;
     mod hold;
     mod program;
     mod publication;
@@ -30,10 +31,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The seeds of the short run, always the same.
-const SEEDS: std::ops::Range<u64> = 1..13;
+const SEEDS: std::ops::Range<u64> = 1..9;
 
 /// Sequences at a time in the short run: they wait more than they work.
-const AT_A_TIME: u64 = 3;
+const AT_A_TIME: u64 = 4;
 
 fn setting(name: &str, default: u64) -> u64 {
     let text = std::env::var(name).ok();

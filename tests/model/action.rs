@@ -234,7 +234,7 @@ fn action(random: &mut Random) -> Action {
         (1, |random, _| Action::Stall { viewer: random.below(99) }),
         (2, |_, _| Action::Wake),
         (1, |random, _| Action::Inject { viewer: random.below(99) }),
-        (6, |random, stream| Action::Watch { stream, how: random.one_of(&[How::Flv, How::Mp4, How::Relay, How::Pull]) }),
+        (6, |random, stream| Action::Watch { stream, how: random.one_of(&[How::Flv, How::Mp4, How::Hls, How::Relay, How::Pull]) }),
         (1, |_, _| Action::Reload),
         (3, |_, _| Action::Settle),
     ];

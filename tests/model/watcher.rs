@@ -3,7 +3,8 @@
 //! order, up to the end.
 
 use super::doing;
-use super::frame::{Frame, Mark};
+use super::frame::{Frame, Kind, Mark};
+use super::hls;
 use super::patience;
 use super::recordings::Sent;
 use crate::support::Client;
@@ -27,6 +28,7 @@ const ROUND: Duration = Duration::from_millis(200);
 pub enum How {
     Flv,
     Mp4,
+    Hls,
     /// By RTMP, on a server that the stream is relayed to.
     Relay,
     /// By RTMP, on a server that pulls the stream on demand.
@@ -35,9 +37,11 @@ pub enum How {
 
 /// What a watcher has seen.
 #[derive(Default)]
-struct Seen {
+pub struct Seen {
     /// The marks of messages, as they came.
     marks: Vec<Mark>,
+    /// The segments of HLS that they came in.
+    pub segments: Vec<hls::Segment>,
     /// How it ended.
     end: Option<String>,
     socket: Option<TcpStream>,
@@ -53,7 +57,7 @@ pub struct Watcher {
     thread: Option<JoinHandle<()>>,
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+pub fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -66,6 +70,7 @@ impl Watcher {
             let read = match how {
                 How::Flv => read_flv(addr, &key, &shared),
                 How::Mp4 => read_mp4(addr, &key, &shared),
+                How::Hls => hls::read(addr, &key, &shared),
                 How::Relay => read_rtmp(addr, "copy", &key, &shared),
                 How::Pull => read_rtmp(addr, "live", &key, &shared),
             };
@@ -80,9 +85,11 @@ impl Watcher {
         }
     }
 
-    /// Whether it has seen this.
+    /// Whether it has seen this, or what the publication has sent behind it.
     fn has(&self, mark: Mark) -> bool {
-        lock(&self.seen).marks.contains(&mark)
+        let seen = lock(&self.seen);
+        let is_late = |seen: &Mark| seen.publication == mark.publication && *seen >= mark;
+        seen.marks.iter().any(is_late)
     }
 
     fn has_ended(&self) -> bool {
@@ -153,7 +160,55 @@ impl Watcher {
                 .collect();
             check_run(&what, &seen, sent, self.how);
         }
+        let mut last = None;
+        for segment in &lock(&self.seen).segments {
+            check_segment(segment, sent, last);
+            last = segment.marks.last().map(|mark| mark.publication).or(last);
+        }
     }
+}
+
+/// A segment is of one publication, another begins with a break, and where it says so it begins with
+/// a keyframe.
+fn check_segment(segment: &hls::Segment, sent: &Sent, last: Option<u32>) {
+    let mut frames = segment
+        .marks
+        .iter()
+        .map(|mark| &sent[&mark.publication][mark.number as usize]);
+    let Some(first) = segment.marks.first() else {
+        return;
+    };
+    for mark in &segment.marks {
+        assert_eq!(
+            mark.publication, first.publication,
+            "a segment of two publications"
+        );
+    }
+    let is_other = last.is_some_and(|last| last != first.publication);
+    assert!(
+        !is_other || segment.is_discontinuity,
+        "no break in front of {first:?}"
+    );
+    let picture = frames.find(|frame| frame.is_picture());
+    if let Some(picture) = picture.filter(|_| segment.is_independent) {
+        assert_eq!(picture.kind, Kind::Key, "a segment begins with {picture}");
+    }
+}
+
+/// Whether a playlist may have left out what lies between these two: up to a keyframe, or as much
+/// sound, where a configuration has changed.
+fn may_lack(from: &Frame, to: &Frame, sent: &[Rc<Frame>]) -> bool {
+    let between = &sent[from.mark.number as usize..to.mark.number as usize];
+    let is_change = |frame: &Rc<Frame>| matches!(frame.kind, Kind::Header(_));
+    from.mark < to.mark && between.iter().any(is_change) && !to.is_dependent()
+}
+
+/// Whether a configuration has changed, and no keyframe was sent since.
+fn lacks_keyframe(sent: &[Rc<Frame>]) -> bool {
+    let change = sent
+        .iter()
+        .position(|frame| matches!(frame.kind, Kind::Header(_)));
+    change.is_some_and(|at| sent[at..].iter().all(|frame| frame.kind != Kind::Key))
 }
 
 /// Of each track a run without a gap, that begins with a keyframe.
@@ -165,33 +220,33 @@ fn check_run(what: &str, seen: &[&Rc<Frame>], sent: &[Rc<Frame>], how: How) {
             track.1 == 0 || matches!(how, How::Relay | How::Pull),
             "{what}: another track"
         );
-        let seen: Vec<Mark> = seen
-            .iter()
-            .filter(|frame| slot(frame) == track)
-            .map(|frame| frame.mark)
-            .collect();
+        let seen: Vec<&&Rc<Frame>> = seen.iter().filter(|frame| slot(frame) == track).collect();
         let timed = |frame: &&Rc<Frame>| frame.is_timed() && slot(frame) == track;
-        let sent: Vec<&Rc<Frame>> = sent.iter().filter(timed).collect();
-        let first = sent
-            .iter()
-            .position(|frame| frame.mark == seen[0])
-            .expect("it was sent");
-        let begins = sent[first];
+        let run: Vec<&Rc<Frame>> = sent.iter().filter(timed).collect();
+        let begins = seen[0];
         assert!(!begins.is_dependent(), "{what}: begins with {begins}");
-        let run = sent[first..].iter().map(|frame| frame.mark);
-        for (seen, sent) in seen.iter().zip(run) {
-            assert_eq!(*seen, sent, "{what}: {track:?}");
+        let at = |frame: &Frame| run.iter().position(|sent| sent.mark == frame.mark);
+        for pair in seen.windows(2) {
+            let [from, to] = [pair[0], pair[1]];
+            let is_next = at(from).map(|at| at + 1) == at(to);
+            let may_lack = how == How::Hls && may_lack(from, to, sent);
+            assert!(is_next || may_lack, "{what}: {to} follows {from}");
         }
-        // The others may have gone before the end.
-        let last = sent.last().map(|frame| frame.mark);
+        let last = seen[seen.len() - 1];
+        let may_end = match how {
+            // They may have gone before the end.
+            How::Mp4 | How::Relay => true,
+            How::Flv | How::Pull => false,
+            How::Hls => lacks_keyframe(&sent[last.mark.number as usize + 1..]),
+        };
         assert!(
-            !matches!(how, How::Flv | How::Pull) || seen.last().copied() == last,
-            "{what}: ends before {last:?}"
+            may_end || run.last().is_some_and(|end| end.mark == last.mark),
+            "{what}: ends with {last}"
         );
     }
 }
 
-fn note(seen: &Mutex<Seen>, bytes: &[u8]) {
+pub fn note(seen: &Mutex<Seen>, bytes: &[u8]) {
     let marks = Mark::find(bytes);
     if !marks.is_empty() {
         lock(seen).marks.extend(marks);

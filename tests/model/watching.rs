@@ -18,6 +18,8 @@ impl World {
             (How::Pull, _) if !self.may_pull(stream) => return None,
             // Fragments of sound alone are cut where nobody can foretell it.
             (How::Mp4, _) if shape.videos == 0 => return None,
+            // Of more tracks each has a playlist, which ends where one of them is missing.
+            (How::Hls, _) if shape.videos > 1 || shape.audios > 1 => return None,
             (How::Relay | How::Pull, _) => name_of(stream),
             _ => format!("live/{}", name_of(stream)),
         };
@@ -34,7 +36,7 @@ impl World {
         match how {
             How::Relay => {}
             How::Pull => self.pull(stream),
-            How::Flv | How::Mp4 => {
+            How::Flv | How::Mp4 | How::Hls => {
                 let watchers = self.reference.watchers(stream);
                 self.reference.set_watchers(stream, watchers + 1);
             }
@@ -61,6 +63,16 @@ impl World {
         self.check();
     }
 
+    /// The publisher sends the headers that it has not sent.
+    fn headers(&mut self, stream: usize) {
+        for medium in [Medium::Video, Medium::Audio] {
+            let publication = self.publications[stream].as_ref();
+            if publication.is_some_and(|publication| !publication.has_header(medium)) {
+                self.media(stream, &[Item::Send(Kind::Header(medium), 0)], 0);
+            }
+        }
+    }
+
     /// More media, so much that everybody has begun; the last frame that all must have.
     fn round(&mut self, stream: usize) -> Option<Rc<Frame>> {
         let once = [
@@ -80,10 +92,14 @@ impl World {
     fn settle_watcher(&mut self, index: usize) {
         let stream = self.watchers[index].stream;
         let end = Instant::now() + patience();
+        // Nothing can be packaged without them.
+        if self.watchers[index].how == How::Hls && !self.watchers[index].is_done {
+            self.headers(stream);
+        }
+        let Some(last) = self.round(stream) else {
+            return;
+        };
         while self.reference.publisher(stream).is_some() {
-            let Some(last) = self.round(stream) else {
-                return;
-            };
             if self.watchers[index].waits_for(&last) {
                 return;
             }
@@ -92,6 +108,7 @@ impl World {
                 Instant::now() < end,
                 "{how:?} of stream {stream} gets nothing of {last}"
             );
+            self.round(stream);
         }
     }
 
