@@ -266,9 +266,10 @@ impl Audience {
         self.muxers.iter_mut().for_each(Muxer::forget);
     }
 
-    /// Tells all viewers something that nothing depends on.
-    pub(super) fn notify(&self, notice: Notice) {
-        self.viewers.iter().for_each(|viewer| viewer.notify(notice));
+    /// Tells all viewers something, at once or when there is room.
+    pub(super) fn notify(&mut self, notice: Notice) {
+        let viewers = self.viewers.iter_mut();
+        viewers.for_each(|viewer| viewer.notify(notice));
     }
 
     /// `media` has video tracks that are not in the cache yet.
@@ -320,10 +321,10 @@ impl Audience {
         dropped + fan_out::send(wave, viewers, helpers, look)
     }
 
-    /// Looks at each viewer whether it has been behind for too long.
-    pub(super) fn check_behind(&mut self, now: Instant) {
+    /// Tells each viewer what is due, and looks whether it has been behind for too long.
+    pub(super) fn check(&mut self, now: Instant) {
         let viewers = self.viewers.iter_mut();
-        viewers.for_each(|viewer| viewer.check_behind(now));
+        viewers.for_each(|viewer| viewer.check(now));
     }
 
     /// Tells the observer the numbers of players of the stream `key` that it does not know yet.

@@ -58,7 +58,7 @@ pub enum RetainedData {
     SetDataFrame,
 }
 
-/// Something that a recipient is told while it plays, and that nothing depends on.
+/// Something that a recipient is told while it plays: at once, or when there is room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The publisher was lost.
@@ -67,6 +67,17 @@ pub enum Notice {
     BeginsAgain,
     /// Media was left out, because the recipient is too slow.
     TooSlow,
+}
+
+impl Notice {
+    /// The notice after which this one does not hold any more.
+    pub(super) fn opposite(self) -> Option<Notice> {
+        match self {
+            Notice::Dry => Some(Notice::BeginsAgain),
+            Notice::BeginsAgain => Some(Notice::Dry),
+            Notice::TooSlow => None,
+        }
+    }
 }
 
 /// How a subscription ends.

@@ -493,8 +493,8 @@ impl Stream {
         })
     }
 
-    /// Does what is due by `now`: ends the grace, the waiting, and the patience with the slow.
-    /// Whether nobody publishes or watches after that.
+    /// Does what is due by `now`: ends the grace, the waiting, and the patience with the slow; tells
+    /// viewers what they had no room for. Whether nobody publishes or watches after that.
     #[must_use]
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         if let PublishState::Lost { until, .. } = self.state
@@ -505,7 +505,7 @@ impl Stream {
         if self.audience.end_overdue(now) {
             self.announce_audience();
         }
-        self.audience.check_behind(now);
+        self.audience.check(now);
         self.audience.expire_muxers(now);
         self.count_memory();
         self.is_vacant() && self.audience.is_empty()

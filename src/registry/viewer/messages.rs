@@ -101,7 +101,7 @@ impl MessageDelivery {
         current: Option<&MediaMessage>,
         at: JoinAt,
     ) {
-        if self.paused {
+        if self.paused || subscriber.push_due() == Offer::Full {
             return;
         }
         if subscriber.recipient.needs_kinds {
@@ -141,7 +141,7 @@ impl MessageDelivery {
     ) -> bool {
         let leaves_out = has_disposable && subscriber.outbox().is_half_full();
         let rewrites = has_retained && subscriber.recipient.retained_data != RetainedData::Plain;
-        !leaves_out && !rewrites
+        !leaves_out && !rewrites && subscriber.due.is_empty()
     }
 
     /// Sends live messages to a viewer in step as one batch, if there is room.
@@ -244,7 +244,7 @@ impl MessageDelivery {
 
     /// Offers one message behind what is pending.
     fn push_with_pending(&mut self, subscriber: &mut Subscriber, media: &MediaMessage) -> Offer {
-        if subscriber.push_notice() == Offer::Full {
+        if subscriber.push_due() == Offer::Full {
             return Offer::Full;
         }
         let form = subscriber.recipient.retained_data;

@@ -1,5 +1,6 @@
 //! One viewer of a stream: how it joins, stays and leaves. What it is sent is up to its [`Delivery`].
 
+mod due;
 mod fragments;
 mod messages;
 mod pending;
@@ -179,17 +180,19 @@ impl Viewer {
         }
     }
 
-    /// Tells the recipient something that nothing depends on.
-    pub(super) fn notify(&self, notice: Notice) {
+    /// Tells the recipient something, at once or when there is room.
+    pub(super) fn notify(&mut self, notice: Notice) {
         self.subscriber.notify(notice);
     }
 
-    /// Ends the subscription: the recipient is told so, and hung up on if it has no other role.
+    /// Ends the subscription: the recipient is told so, behind what is due, and hung up on if it has
+    /// no other role.
     pub(super) fn end(self) {
         let Subscriber {
             role,
             recipient,
             phase,
+            due,
             ..
         } = self.subscriber;
         let unplayable = match &self.delivery {
@@ -201,7 +204,9 @@ impl Viewer {
             (None, ViewerPhase::Waiting(_)) => SubscriptionEnd::NeverBegan,
             (None, ViewerPhase::Starting(_) | ViewerPhase::Playing) => SubscriptionEnd::StreamOver,
         };
-        role.end(recipient.notices.closing_messages(end));
+        let mut messages = due.messages(recipient.notices.as_ref());
+        messages.extend(recipient.notices.closing_messages(end));
+        role.end(messages);
     }
 
     /// Pauses or goes on, which is at the next keyframe.
@@ -288,9 +293,9 @@ impl Viewer {
         }
     }
 
-    /// Looks whether it has been behind for too long.
-    pub(super) fn check_behind(&mut self, now: Instant) {
-        self.subscriber.check_behind(now);
+    /// Tells it what is due, and looks whether it has been behind for too long.
+    pub(super) fn check(&mut self, now: Instant) {
+        self.subscriber.check(now);
     }
 }
 

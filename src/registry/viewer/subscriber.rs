@@ -1,5 +1,6 @@
 //! What is true of every subscriber, whatever it is sent.
 
+use super::due::DueNotices;
 use crate::queue::{Cause, Offer, Outbox, Role};
 use crate::registry::phase::ViewerPhase;
 use crate::registry::recipient::{Notice, Recipient};
@@ -14,8 +15,8 @@ pub(super) struct Subscriber {
     pub(super) recipient: Recipient,
     pub(super) phase: ViewerPhase,
     pub(super) slowness: Slowness,
-    /// Whether the recipient is to be told that it is too slow.
-    pub(super) notice_pending: bool,
+    /// What the recipient is to be told when there is room.
+    pub(super) due: DueNotices,
     /// Bytes that its connection had been sent when the publication began, or when it joined.
     pub(super) bytes_before: u64,
 }
@@ -35,7 +36,7 @@ impl Subscriber {
             recipient,
             phase: ViewerPhase::Waiting(deadline),
             slowness: Slowness::default(),
-            notice_pending: false,
+            due: DueNotices::default(),
         }
     }
 
@@ -44,21 +45,29 @@ impl Subscriber {
         self.role.outbox()
     }
 
-    /// Tells the recipient something that nothing depends on.
-    pub(super) fn notify(&self, notice: Notice) {
-        if let Some(message) = self.recipient.notices.notice(notice) {
-            self.outbox().push_reply(vec![message]);
+    /// Tells the recipient something, at once or when there is room.
+    pub(super) fn notify(&mut self, notice: Notice) {
+        self.owe(notice);
+        self.push_due();
+    }
+
+    /// The recipient is to be told this, if it is told such things at all.
+    fn owe(&mut self, notice: Notice) {
+        if self.recipient.notices.notice(notice).is_some() {
+            self.due.add(notice);
         }
     }
 
-    /// Tells the recipient that it is too slow, if that is due.
-    pub(super) fn push_notice(&mut self) -> Offer {
-        let due = self.notice_pending.then_some(Notice::TooSlow);
-        let message = due.and_then(|notice| self.recipient.notices.notice(notice));
-        let offer = message.map_or(Offer::Sent, |message| {
-            self.outbox().push_reply(vec![message])
-        });
-        self.notice_pending &= offer == Offer::Full;
+    /// Tells the recipient what is due, if there is room.
+    pub(super) fn push_due(&mut self) -> Offer {
+        if self.due.is_empty() {
+            return Offer::Sent;
+        }
+        let messages = self.due.messages(self.recipient.notices.as_ref());
+        let offer = self.outbox().push_reply(messages);
+        if offer != Offer::Full {
+            self.due.clear();
+        }
         offer
     }
 
@@ -86,7 +95,7 @@ impl Subscriber {
     pub(super) fn fall_behind(&mut self, now: Instant) {
         if !self.slowness.is_behind() {
             self.slowness.begin(now);
-            self.notice_pending = true;
+            self.owe(Notice::TooSlow);
         }
     }
 
@@ -94,10 +103,11 @@ impl Subscriber {
         self.slowness.end(now, &self.recipient.conn_id);
     }
 
-    /// One that has taken everything is not behind any more. One that has been behind for too
-    /// long is hung up on.
-    pub(super) fn check_behind(&mut self, now: Instant) {
+    /// One that has taken everything is not behind any more, and one that has room is told what is
+    /// due. One that has been behind for too long is hung up on.
+    pub(super) fn check(&mut self, now: Instant) {
         // It may be sent nothing more for long, paused say, so this is not left to the next message.
+        self.push_due();
         if self.outbox().waiting() == 0 {
             self.caught_up(now);
         }
