@@ -14,7 +14,8 @@ pub struct Timed<'a> {
 }
 
 impl<'a> Timed<'a> {
-    /// Reads and writes until `end` by the clock of [`awake`]; from then on they fail with `TimedOut`.
+    /// Reads and writes until `end` by the clock that stands still with the process; from then on they
+    /// fail with `TimedOut`.
     pub fn new(socket: &'a Socket, end: Instant) -> Timed<'a> {
         Timed { socket, end }
     }

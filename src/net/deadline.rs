@@ -31,7 +31,7 @@ pub struct DeadlineReader<'a> {
 }
 
 impl<'a> DeadlineReader<'a> {
-    /// All reads end at `end` by the clock of [`awake`].
+    /// All reads end at `end` by the clock that stands still with the process.
     pub fn until(socket: &'a Socket, end: Instant) -> DeadlineReader<'a> {
         DeadlineReader {
             socket,
