@@ -117,7 +117,14 @@ impl World {
                 self.media(*stream, tracks.as_flattened(), 0);
             }
             self.read_on(id, &mut progress);
+            // What has become of a publisher it is told also when no media comes.
+            let end = Instant::now() + patience();
+            while progress.owes_notices() && Instant::now() < end {
+                thread::sleep(LOOK_PAUSE);
+                self.read_on(id, &mut progress);
+            }
         }
+        progress.check_all_told();
         let client = self.clients.get_mut(&id).expect("a client");
         client.is_stalled = false;
         client.skipped += progress.skipped;

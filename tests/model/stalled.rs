@@ -1,10 +1,11 @@
 //! What a client gets that did not read for a while: of what it must get, less; but nothing twice, nothing
-//! in another order, no picture that needs another that is missing, and every header.
+//! in another order, no picture that needs another that is missing, every header, and in the end what has
+//! become of its publisher.
 
 use super::client::{Client, is_media, show, show_message, stream_of};
 use super::doing;
 use super::frame::{Frame, Kind, Medium};
-use super::reference::{Expected, Told, When};
+use super::reference::{Expected, Told, When, message_stream};
 use crate::support::describe;
 use rtmp_server::rtmp::Message;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,10 +25,39 @@ pub struct Progress {
     /// Video tracks whose next picture must be a keyframe.
     broken: BTreeSet<(u32, u8)>,
     pub skipped: u64,
+    /// What it is told of its publishers, by message stream.
+    notices: BTreeMap<u32, Notices>,
     /// The publication that goes on: 0 for none.
     publication: u32,
     /// Whether nothing may be left out any more.
     is_strict: bool,
+}
+
+/// Lines about a publisher that is lost or comes back: they may come late, and not for what is over by
+/// then.
+#[derive(Debug, Default)]
+struct Notices {
+    due: Vec<String>,
+    came: Vec<String>,
+}
+
+/// A loss and a return are told, however often others follow.
+const TOLD_MIN: usize = 2;
+
+impl Notices {
+    fn is_one(line: &str) -> bool {
+        line.starts_with("dry ") || line.starts_with("begin ")
+    }
+
+    /// Whether the client knows what is so.
+    fn are_told(&self) -> bool {
+        self.due.last() == self.came.last() && self.came.len() >= self.due.len().min(TOLD_MIN)
+    }
+
+    fn come(&mut self, line: String) {
+        assert!(self.came.last() != Some(&line), "{line} comes twice");
+        self.came.push(line);
+    }
 }
 
 fn slot(stream: u32, frame: &Frame) -> Slot {
@@ -39,8 +69,10 @@ impl Progress {
     fn pass(&mut self, next: &Expected, what: &str) {
         match next {
             Expected::Media(stream, frame, _) => self.skip(*stream, frame),
-            // Nothing depends on them.
-            Expected::Line(line) if line.starts_with("dry ") || line.starts_with("begin ") => {}
+            Expected::Line(line) if Notices::is_one(line) => {
+                let notices = self.notices.entry(message_stream(line)).or_default();
+                notices.due.push(line.clone());
+            }
             next => panic!("{what} comes instead of {}", show(next)),
         }
     }
@@ -91,6 +123,23 @@ impl Progress {
         }
     }
 
+    /// Whether there is something of its publishers that the client has yet to be told.
+    pub fn owes_notices(&self) -> bool {
+        !self.notices.values().all(Notices::are_told)
+    }
+
+    /// Nothing of its publishers is left to be told.
+    pub fn check_all_told(&self) {
+        assert!(!self.owes_notices(), "not told: {:?}", self.notices);
+    }
+
+    /// What comes on this message stream comes behind what is to be told.
+    fn check_told(&self, stream: u32, what: &str) {
+        let notices = self.notices.get(&stream);
+        let are_told = notices.is_none_or(Notices::are_told);
+        assert!(are_told, "{what} comes before it is told: {notices:?}");
+    }
+
     /// Nothing more is to come: no header of the publication was left out.
     fn finish(&self) {
         let due = self
@@ -131,9 +180,7 @@ pub fn compare(
     for message in read.iter().flatten() {
         let stream = stream_of(message);
         if !is_media(message) {
-            let line = describe(message);
-            let is_it = |next: &Expected| matches!(next, Expected::Line(want) if *want == line);
-            skip_to(told, stream, progress, is_it, &line);
+            read_line(told, stream, progress, describe(message));
             continue;
         }
         let is_it = |(on, frame): &&(u32, Rc<Frame>)| *on == stream && frame.is_in(message);
@@ -146,6 +193,7 @@ pub fn compare(
                 let is_it = |next: &Expected| matches!(next, Expected::Media(_, frame, _) if frame.is_in(message));
                 let text = show_message(Some(message));
                 let next = skip_to(told, stream, progress, is_it, &text);
+                progress.check_told(stream, &text);
                 if let Expected::Media(stream, frame, _) = next {
                     progress.take(stream, &frame);
                     // Headers in front of it may have been left out, so it owes them no time.
@@ -163,6 +211,21 @@ pub fn compare(
         progress.finish();
     }
     progress.is_strict = true;
+}
+
+/// A line came: in its order, but for what may come late.
+fn read_line(told: &mut Told, stream: u32, progress: &mut Progress, line: String) {
+    let is_it = |next: &Expected| matches!(next, Expected::Line(want) if *want == line);
+    if !Notices::is_one(&line) {
+        skip_to(told, stream, progress, is_it, &line);
+        return progress.check_told(stream, &line);
+    }
+    let notices = progress.notices.entry(stream).or_default();
+    if notices.came.len() == notices.due.len() {
+        let next = skip_to(told, stream, progress, is_it, &line);
+        progress.pass(&next, &line);
+    }
+    progress.notices.entry(stream).or_default().come(line);
 }
 
 fn headers(told: &Told) -> Vec<(u32, Rc<Frame>)> {
