@@ -3,8 +3,8 @@
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::Weak;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Bytes that a holder may have even when the budget is used up, at most, and at least.
@@ -21,6 +21,12 @@ const PRESSED_PART: usize = 8;
 /// They do so until the budget less this part of it is not exceeded any more.
 const RELIEVED_PART: usize = 4;
 
+/// What counts as held for long was there at as many looks as this, one after the other.
+const LOOKS: usize = 8;
+
+/// What a holder had at the last looks.
+type Seen = Arc<[AtomicUsize; LOOKS]>;
+
 /// A bound for the memory that all holders take together.
 #[derive(Debug)]
 pub struct Budget {
@@ -28,7 +34,8 @@ pub struct Budget {
     held: AtomicUsize,
     /// How often each payload is held that many may hold, by where it is.
     shared: Mutex<HashMap<usize, usize>>,
-    holders: Mutex<Vec<Weak<dyn Holder>>>,
+    holders: Mutex<Vec<(Weak<dyn Holder>, Seen)>>,
+    looks: AtomicUsize,
     /// How many holders there are, without a lock; some of them may be gone.
     holder_count: AtomicUsize,
     /// Holders are to give way.
@@ -68,6 +75,7 @@ impl Budget {
             held: AtomicUsize::new(0),
             shared: Mutex::default(),
             holders: Mutex::default(),
+            looks: AtomicUsize::new(0),
             holder_count: AtomicUsize::new(0),
             pressed: Condvar::new(),
             pressed_lock: Mutex::new(()),
@@ -137,9 +145,9 @@ impl Budget {
     pub fn enter(&self, holder: Weak<dyn Holder>) {
         let mut holders = self.holders.lock();
         if holders.len() == holders.capacity() {
-            holders.retain(|holder| holder.strong_count() > 0);
+            holders.retain(|(holder, _)| holder.strong_count() > 0);
         }
-        holders.push(holder);
+        holders.push((holder, Seen::default()));
         self.holder_count.store(holders.len(), Ordering::Relaxed);
     }
 
@@ -151,31 +159,51 @@ impl Budget {
         self.is_pressed()
     }
 
-    /// When too much is held, has those that hold most give way, the greediest first, until what they
-    /// have is as much as there is too much. Some give it back only a moment later.
+    /// Notes what each holder has, while so much is held that some may soon have to give way. To be called
+    /// at equal intervals: what is there at [`LOOKS`] of them is held for long.
+    pub fn look(&self) {
+        if self.held() < self.max() / 2 {
+            return;
+        }
+        let slot = self.looks.fetch_add(1, Ordering::Relaxed) % LOOKS;
+        for (holder, seen) in self.present() {
+            seen[slot].store(holder.held_bytes(), Ordering::Relaxed);
+        }
+    }
+
+    /// The holders that are still there.
+    fn present(&self) -> Vec<(Arc<dyn Holder>, Seen)> {
+        let mut holders = self.holders.lock();
+        holders.retain(|(holder, _)| holder.strong_count() > 0);
+        self.holder_count.store(holders.len(), Ordering::Relaxed);
+        let present =
+            |(holder, seen): &(Weak<_>, Seen)| Some((holder.upgrade()?, Arc::clone(seen)));
+        holders.iter().filter_map(present).collect()
+    }
+
+    /// When too much is held, has those that hold most give way, until what they have is as much as there
+    /// is too much. First come those that have held more than their fair share for long, the greediest
+    /// first: a picture that arrives or is being sent right now is no greed. Some give it back only a
+    /// moment later.
     pub fn relieve(&self) -> Vec<GaveWay> {
         if !self.is_pressed() {
             return Vec::new();
         }
         let max = self.max();
         let excess = self.held().saturating_sub(max - max / RELIEVED_PART);
-        let holders: Vec<_> = {
-            let mut holders = self.holders.lock();
-            holders.retain(|holder| holder.strong_count() > 0);
-            self.holder_count.store(holders.len(), Ordering::Relaxed);
-            holders.iter().filter_map(Weak::upgrade).collect()
-        };
+        let holders = self.present();
         let fair = self.fair_share();
         let mut greedy: Vec<_> = holders
             .iter()
-            .map(|holder| (holder.held_bytes(), holder))
-            .filter(|(bytes, _)| *bytes > fair)
+            .map(|(holder, seen)| (holder.held_bytes(), seen, holder))
+            .filter(|(bytes, ..)| *bytes > fair)
+            .map(|(bytes, seen, holder)| (held_for_long(bytes, seen, fair), bytes, holder))
             .collect();
         // Of those that hold the same, the first to come is the first to go.
-        greedy.sort_by_key(|(bytes, _)| Reverse(*bytes));
+        greedy.sort_by_key(|(long, bytes, _)| Reverse((*long, *bytes)));
         let mut given = 0;
         let mut gave_way = Vec::new();
-        for (bytes, holder) in greedy {
+        for (_, bytes, holder) in greedy {
             if given >= excess {
                 break;
             }
@@ -188,11 +216,17 @@ impl Budget {
     }
 }
 
+/// What a holder that has `bytes` had at all the looks that were `seen`; 0 if that is its fair share.
+fn held_for_long(bytes: usize, seen: &Seen, fair: usize) -> usize {
+    let least = seen.iter().map(|seen| seen.load(Ordering::Relaxed)).min();
+    let long = least.map_or(bytes, |least| least.min(bytes));
+    if long > fair { long } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::memory::{Account, Held};
-    use std::sync::Arc;
     use std::time::Instant;
 
     struct Cache(Account, Option<GaveWay>);
@@ -247,6 +281,53 @@ mod tests {
         ];
         for (sizes, want) in rows {
             assert_eq!(left(sizes), want, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn those_that_hold_much_for_long_give_way_first() {
+        /// In KiB: what each has at all looks but the last, at the last look, and then; what is left.
+        type Row = (&'static [[usize; 3]], &'static [usize]);
+        let rows: [Row; 6] = [
+            (&[[400, 400, 400], [0, 0, 500]], &[0, 500]),
+            (&[[400, 400, 400], [500, 0, 500]], &[0, 500]),
+            (&[[400, 400, 400], [500, 500, 500]], &[400, 0]),
+            // A fair share is no greed, however long it is held.
+            (&[[400, 60, 400], [60, 60, 500]], &[400, 0]),
+            // Where it is not enough, the others follow.
+            (&[[200, 200, 100], [0, 0, 400], [0, 0, 450]], &[0, 400, 0]),
+            // What was much once and is little now is not much.
+            (&[[400, 400, 60], [0, 500, 840]], &[60, 0]),
+        ];
+        for (holders, want) in rows {
+            let budget = Arc::new(Budget::new(1 << 20));
+            let entered = holders.iter().map(|_| {
+                let holder = Arc::new(Cache(Account::new(&budget), Some(GaveWay::Cache)));
+                let weak: Weak<Cache> = Arc::downgrade(&holder);
+                budget.enter(weak);
+                holder
+            });
+            let entered: Vec<_> = entered.collect();
+            let have = |when: usize| {
+                let sizes = holders.iter().map(|sizes| sizes[when] << 10);
+                sizes
+                    .zip(&entered)
+                    .for_each(|(bytes, holder)| holder.0.set(bytes));
+            };
+            // It looks only while much is held.
+            let rest = Held::new(&budget, 1 << 20);
+            for look in 1..=LOOKS {
+                have(usize::from(look == LOOKS));
+                budget.look();
+            }
+            drop(rest);
+            have(2);
+            budget.relieve();
+            let left: Vec<_> = entered
+                .iter()
+                .map(|holder| holder.0.bytes() >> 10)
+                .collect();
+            assert_eq!(left, want, "{holders:?}");
         }
     }
 

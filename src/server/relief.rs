@@ -10,8 +10,9 @@ use crate::sys;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long it takes at most until the server sees that it stops.
-const STOP_WAIT: Duration = Duration::from_millis(100);
+/// The time between two looks at what each has, and how long it takes at most until the server sees that it
+/// stops.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The time that those have who gave way until it is the turn of others: threads have to end.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -25,8 +26,14 @@ static RELIEFS: RateLimit = flood_limit();
 pub(super) fn run(context: &Context) {
     let budget = &context.link_settings.budget;
     let mut next_trim = Instant::now();
+    let mut next_look = Instant::now();
     while !context.is_stopping() {
-        if !budget.wait_until_pressed(STOP_WAIT) {
+        let now = Instant::now();
+        if now >= next_look {
+            budget.look();
+            next_look = now + LOOK_INTERVAL;
+        }
+        if !budget.wait_until_pressed(LOOK_INTERVAL) {
             continue;
         }
         let held = budget.held();
