@@ -142,3 +142,36 @@ fn a_viewer_that_has_taken_everything_is_not_behind() {
         assert_eq!(hung_up, !reads);
     }
 }
+
+/// What it misses up to the next keyframe counts, also when it has taken everything before.
+#[test]
+fn what_needs_a_lost_picture_counts_as_lost() {
+    let counters = Arc::new(Counters::default());
+    let registry = registry(&counters);
+    let key = StreamKey::new("live/x").expect("a key");
+    let (publishing, _publisher) = connection(&counters);
+    let publication = registry.publish(&key, publisher(publishing));
+    let publication = publication.expect("published");
+    let (outbox, mut viewer) = connection(&counters);
+    let recipient = Recipient::player("c2".to_owned(), StreamId(1), "x".to_owned(), Vec::new());
+    let _subscription = registry.subscribe(&key, &outbox, recipient);
+    let mut count = 0;
+    while outbox.drops() == 0 {
+        let _ = publication.send([picture(count)]);
+        count += 1;
+    }
+    let timeout = Some(Duration::from_millis(20));
+    viewer.set_read_timeout(timeout).expect("timeout");
+    let mut buffer = vec![0; 1 << 20];
+    while outbox.waiting() > 0 {
+        let _ = viewer.read(&mut buffer);
+    }
+    registry.expire(Instant::now());
+    for number in count..count + 3 {
+        let _ = publication.send([picture(number)]);
+    }
+    assert_eq!((outbox.drops(), outbox.waiting()), (4, 0));
+    let _ = publication.send([picture(0)]);
+    let _ = publication.send([picture(1)]);
+    assert_eq!(outbox.drops(), 4);
+}

@@ -145,7 +145,7 @@ impl FragmentDelivery {
     ) -> u64 {
         let is_entry = fragment.entry == Entry::Any;
         let part = match self.goes_on {
-            GoesOn::AtEntry if !is_entry => return subscriber.skip_one(),
+            GoesOn::AtEntry if !is_entry => return subscriber.skip_one(true),
             // A viewer that is behind begins again when it has taken half of what waits.
             GoesOn::AtEntry if subscriber.outbox().is_half_full() => {
                 return subscriber.drop_one(now);

@@ -24,6 +24,9 @@ pub(super) struct MessageDelivery {
     pending: PendingHeaders,
     /// The video tracks that it is sent while it plays.
     video: Video,
+    /// Whether those that it is not sent were lost: then what needs them is lost as well, even when
+    /// it has taken everything else.
+    video_lost: bool,
 }
 
 impl MessageDelivery {
@@ -38,6 +41,7 @@ impl MessageDelivery {
             paused: false,
             pending: PendingHeaders::default(),
             video: Video::From(Tracks::default()),
+            video_lost: false,
         }
     }
 
@@ -90,7 +94,13 @@ impl MessageDelivery {
     }
 
     fn resync(&mut self) {
-        self.video = Video::From(Tracks::default());
+        self.send_video(Video::From(Tracks::default()));
+    }
+
+    /// The viewer is sent these tracks, and has lost none of the others.
+    fn send_video(&mut self, video: Video) {
+        self.video = video;
+        self.video_lost = false;
     }
 
     /// Sends the beginning of the stream, if the cache has one.
@@ -125,7 +135,7 @@ impl MessageDelivery {
         let messages = data.chain(messages).collect();
         if push_media(subscriber, messages) != Offer::Full {
             subscriber.phase = ViewerPhase::Playing;
-            self.video = Video::from(started, cache, self.wants.tracks);
+            self.send_video(Video::from(started, cache, self.wants.tracks));
             self.pending = PendingHeaders::new(left_out);
             subscriber.outbox().set_pending(self.pending.cost());
             subscriber.recipient.needs_kinds = false;
@@ -200,7 +210,7 @@ impl MessageDelivery {
             }
             ViewerPhase::Playing => {
                 if media.is_dependent_frame() && !self.video.has_begun(media.packet.tracks) {
-                    subscriber.skip_one()
+                    subscriber.skip_one(self.video_lost)
                 } else {
                     self.send(subscriber, media, cache, now)
                 }
@@ -278,6 +288,7 @@ impl MessageDelivery {
             started.extend(media.packet.tracks);
             let started = *started;
             self.video = Video::from(started, cache, self.wants.tracks);
+            self.video_lost &= !matches!(self.video, Video::Whole);
         }
     }
 
@@ -295,6 +306,7 @@ impl MessageDelivery {
     /// A picture is lost, and with it all that need it.
     fn lose_video(&mut self, subscriber: &mut Subscriber, now: Instant) -> u64 {
         self.resync();
+        self.video_lost = true;
         subscriber.drop_one(now)
     }
 }

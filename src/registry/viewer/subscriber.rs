@@ -77,9 +77,10 @@ impl Subscriber {
         self.count_drop()
     }
 
-    /// Something is left out because of what is missing; it counts only if that was dropped.
-    pub(super) fn skip_one(&mut self) -> u64 {
-        match self.slowness.is_behind() {
+    /// Something is left out because of what is missing; it counts only if that was lost, or if the
+    /// recipient is behind.
+    pub(super) fn skip_one(&mut self, is_lost: bool) -> u64 {
+        match is_lost || self.slowness.is_behind() {
             true => self.count_drop(),
             false => 0,
         }
