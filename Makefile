@@ -89,7 +89,8 @@ soak:
 race:
 	@tests/race.sh $(ARGS)
 
-# What fails around the server, in the long forms too: minutes of standing still. As root it shows more.
+# What fails around the server, in the long forms too: minutes of standing still, networks that are cut
+# for minutes. As root it shows more.
 faults: tools
 	FAULTS=long cargo test --test programs programs::faults::
 

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
-    nginx libnginx-mod-rtmp ffmpeg rtmpdump haproxy vlc-bin vlc-plugin-base python3 python3-pip curl openssl procps util-linux
+    nginx libnginx-mod-rtmp ffmpeg rtmpdump haproxy vlc-bin vlc-plugin-base python3 python3-pip curl openssl procps util-linux socat
     chromium npm
     gstreamer1.0-tools glib-networking gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 )
@@ -13,7 +13,7 @@ packages=(
 missing() {
     local name
     for name in ffmpeg ffprobe rtmpdump vlc python3 gst-launch-1.0 gst-inspect-1.0 \
-        curl openssl ps setpriv prlimit chromium npm nginx haproxy; do
+        curl openssl ps setpriv prlimit socat chromium npm nginx haproxy; do
         command -v "$name" >/dev/null || echo "$name"
     done
     if ! python3 -m pip --version >/dev/null 2>&1; then

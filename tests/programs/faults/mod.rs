@@ -6,6 +6,8 @@ mod disks;
 mod links;
 mod log;
 mod names;
+mod network;
+mod path;
 mod paused;
 mod states;
 
