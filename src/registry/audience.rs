@@ -4,13 +4,13 @@ use super::batches::Encoders;
 use super::cache::Cache;
 use super::common_content::CommonContent;
 use super::fan_out;
-use super::helpers::Helpers;
 use super::media_message::MediaMessage;
 use super::muxer::{Muxer, MuxerEvent};
 use super::muxers::Muxers;
 use super::observer::Observer;
 use super::recipient::Notice;
 use super::refusal::Refusal;
+use super::send_threads::SendThreads;
 use super::sharded::Sharded;
 use super::stats;
 use super::subscription_id::SubscriptionId;
@@ -29,8 +29,8 @@ pub(super) struct Audience {
     encoders: Encoders,
     /// Makes what viewers of fragments are sent, also across publications.
     muxers: Muxers,
-    /// Those who help to send to all viewers.
-    helpers: Arc<Helpers>,
+    /// Threads that send to viewers where there are many.
+    send_threads: Arc<SendThreads>,
     /// What the observer was told last.
     announced: PlayerCount,
 }
@@ -41,7 +41,7 @@ fn pass_on(
     event: LiveEvent,
     muxer: &mut Muxer,
     viewers: &mut Sharded<Viewer>,
-    helpers: &Helpers,
+    send_threads: &SendThreads,
     key: &StreamKey,
     now: Instant,
 ) -> u64 {
@@ -58,7 +58,7 @@ fn pass_on(
         except: Vec::new(),
         now,
     };
-    fan_out::send(wave, viewers, helpers, look)
+    fan_out::send(wave, viewers, send_threads, look)
 }
 
 /// The number of players of a stream.
@@ -71,12 +71,12 @@ struct PlayerCount {
 
 impl Audience {
     /// No viewers yet; they will be sent chunks of `chunk_size` bytes.
-    pub(super) fn new(chunk_size: u32, helpers: &Arc<Helpers>) -> Audience {
+    pub(super) fn new(chunk_size: u32, send_threads: &Arc<SendThreads>) -> Audience {
         Audience {
             viewers: Sharded::default(),
             encoders: Encoders::new(chunk_size),
             muxers: Muxers::default(),
-            helpers: Arc::clone(helpers),
+            send_threads: Arc::clone(send_threads),
             announced: PlayerCount::default(),
         }
     }
@@ -220,7 +220,7 @@ impl Audience {
         for muxer in self.muxers.iter_mut() {
             for media in run {
                 for event in muxer.push(media) {
-                    dropped += pass_on(event, muxer, viewers, &self.helpers, key, now);
+                    dropped += pass_on(event, muxer, viewers, &self.send_threads, key, now);
                 }
             }
         }
@@ -231,7 +231,14 @@ impl Audience {
     pub(super) fn flush_fragments(&mut self, key: &StreamKey, now: Instant) {
         for muxer in self.muxers.iter_mut() {
             if let Some(event) = muxer.flush() {
-                pass_on(event, muxer, &mut self.viewers, &self.helpers, key, now);
+                pass_on(
+                    event,
+                    muxer,
+                    &mut self.viewers,
+                    &self.send_threads,
+                    key,
+                    now,
+                );
             }
         }
     }
@@ -285,7 +292,7 @@ impl Audience {
         let Audience {
             viewers,
             encoders,
-            helpers,
+            send_threads,
             ..
         } = self;
         let mut stragglers = Vec::new();
@@ -318,7 +325,7 @@ impl Audience {
             let deliver = |media| viewer.deliver_one(media, cache, now);
             run.iter().map(deliver).sum()
         };
-        dropped + fan_out::send(wave, viewers, helpers, look)
+        dropped + fan_out::send(wave, viewers, send_threads, look)
     }
 
     /// Tells each viewer what is due, and looks whether it has been behind for too long.

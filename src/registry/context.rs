@@ -1,7 +1,7 @@
 //! What all streams of a registry share.
 
-use super::helpers::Helpers;
 use super::observer::Observer;
+use super::send_threads::SendThreads;
 use super::settings::StreamSettings;
 use crate::memory::Budget;
 use crate::stats::Counters;
@@ -14,8 +14,8 @@ pub(super) struct StreamContext {
     settings: RwLock<StreamSettings>,
     pub(super) counters: Arc<Counters>,
     pub(super) budget: Arc<Budget>,
-    /// Those who help to send to many viewers.
-    pub(super) helpers: Arc<Helpers>,
+    /// Threads that send to viewers where there are many.
+    pub(super) send_threads: Arc<SendThreads>,
 }
 
 impl StreamContext {
@@ -30,7 +30,7 @@ impl StreamContext {
             settings: RwLock::new(settings),
             counters,
             budget,
-            helpers: Arc::default(),
+            send_threads: Arc::default(),
         }
     }
 

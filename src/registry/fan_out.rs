@@ -1,6 +1,6 @@
 //! Sending the same to each viewer, with more threads where there are many of them.
 
-use super::helpers::Helpers;
+use super::send_threads::SendThreads;
 use super::sharded::Sharded;
 use super::viewer::Viewer;
 use super::wave::{Looks, Wave};
@@ -14,7 +14,7 @@ const WIDE_AUDIENCE: usize = 128;
 pub(super) fn send(
     wave: Wave,
     viewers: &mut Sharded<Viewer>,
-    helpers: &Helpers,
+    send_threads: &SendThreads,
     mut look: impl FnMut(&mut Viewer) -> u64,
 ) -> u64 {
     let looks = match viewers.len() < WIDE_AUDIENCE {
@@ -24,7 +24,7 @@ pub(super) fn send(
             shards.for_each(|(number, shard)| looks.extend(wave.send(number, shard)));
             looks
         }
-        false => helpers.send(wave, viewers),
+        false => send_threads.send(wave, viewers),
     };
     let mut dropped = looks.dropped;
     for index in looks.viewers {

@@ -53,7 +53,7 @@ impl Stream {
     pub(super) fn new(key: StreamKey, context: Arc<StreamContext>) -> Stream {
         Stream {
             key,
-            audience: Audience::new(context.settings().chunk_size, &context.helpers),
+            audience: Audience::new(context.settings().chunk_size, &context.send_threads),
             memory: Account::new(&context.budget),
             context,
             state: PublishState::Vacant,

@@ -1,4 +1,4 @@
-//! Threads that help those of publishers to send to many viewers.
+//! Threads that all streams share to send to many viewers, beside the threads of publishers.
 
 use super::sharded::Sharded;
 use super::viewer::Viewer;
@@ -9,16 +9,16 @@ use std::num::NonZero;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 
-/// Threads that help all streams together, at most; there is one less than there are processors.
-const HELPERS_MAX: usize = 15;
+/// Threads for all streams together, at most; there is one less than there are processors.
+const SEND_THREADS_MAX: usize = 15;
 
-/// Stack of a thread that helps; it calls nothing deep.
+/// Stack of such a thread; it calls nothing deep.
 const STACK_LEN: usize = 128 << 10;
 
-/// The threads that help, shared by all streams. They start when they are first needed, and end when
-/// this is dropped.
+/// Threads that all streams share to send to many viewers. They start when they are first needed, and
+/// end when this is dropped.
 #[derive(Default)]
-pub(super) struct Helpers(Arc<Shared>);
+pub(super) struct SendThreads(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -55,8 +55,8 @@ struct Progress {
     looks: Looks,
 }
 
-impl Helpers {
-    /// Sends a wave to all viewers, with the help of threads that have nothing else to do.
+impl SendThreads {
+    /// Sends a wave to all viewers, together with threads that have nothing else to do.
     pub(super) fn send(&self, wave: Wave, viewers: &mut Sharded<Viewer>) -> Looks {
         let job = Arc::new(Job {
             wave,
@@ -69,7 +69,7 @@ impl Helpers {
             owner: thread::current(),
         });
         let loan = Loan {
-            helpers: self,
+            send_threads: self,
             job: &job,
             viewers,
         };
@@ -79,24 +79,24 @@ impl Helpers {
         std::mem::take(&mut job.progress.lock().looks)
     }
 
-    /// Tells those who help, and starts them if nobody has.
+    /// Tells the threads, and starts them if nobody has.
     fn announce(&self, job: &Arc<Job>) {
         let mut work = self.0.work.lock();
         work.jobs.push_back(Arc::clone(job));
         if !work.has_begun {
             work.has_begun = true;
-            for _ in 0..helper_count() {
+            for _ in 0..thread_count() {
                 let shared = Arc::clone(&self.0);
                 // One that cannot be started leaves its shards to the others.
-                let _ = sync::spawn("fan-out", STACK_LEN, move || shared.help());
+                let _ = sync::spawn("fan-out", STACK_LEN, move || shared.run());
             }
         }
         drop(work);
-        (0..helper_count()).for_each(|_| self.0.changed.notify_one());
+        (0..thread_count()).for_each(|_| self.0.changed.notify_one());
     }
 }
 
-impl Drop for Helpers {
+impl Drop for SendThreads {
     fn drop(&mut self) {
         self.0.work.lock().is_over = true;
         self.0.changed.notify_all();
@@ -105,7 +105,7 @@ impl Drop for Helpers {
 
 impl Shared {
     /// Takes shards of whatever job there is, until the end.
-    fn help(&self) {
+    fn run(&self) {
         let idle = |work: &mut Work| work.jobs.is_empty() && !work.is_over;
         loop {
             let work = self.changed.wait_while(self.work.lock(), idle);
@@ -175,19 +175,19 @@ impl Drop for LentShard<'_> {
 /// The viewers of a stream while a job has them. Dropping waits for the shards that others have
 /// taken, and gives all back.
 struct Loan<'a> {
-    helpers: &'a Helpers,
+    send_threads: &'a SendThreads,
     job: &'a Arc<Job>,
     viewers: &'a mut Sharded<Viewer>,
 }
 
 impl Drop for Loan<'_> {
     fn drop(&mut self) {
-        self.helpers.0.forget(self.job);
+        self.send_threads.0.forget(self.job);
         let mut progress = self.job.progress.lock();
         // After a panic there may be some that nobody has taken, and nobody will.
         progress.done += progress.shards.len() - progress.next;
         progress.next = progress.shards.len();
-        // This is under the stream's lock, as its own sending is: those who help take no lock that is
+        // This is under the stream's lock, as its own sending is: the threads take no lock that is
         // before those of outboxes, and wait for nobody.
         while progress.done < progress.shards.len() {
             drop(progress);
@@ -198,10 +198,10 @@ impl Drop for Loan<'_> {
     }
 }
 
-fn helper_count() -> usize {
+fn thread_count() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
     *COUNT.get_or_init(|| {
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        (processors - 1).min(HELPERS_MAX)
+        (processors - 1).min(SEND_THREADS_MAX)
     })
 }
