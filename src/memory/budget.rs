@@ -160,7 +160,7 @@ impl Budget {
     }
 
     /// Notes what each holder has, while so much is held that some may soon have to give way. To be called
-    /// at equal intervals: what is there at [`LOOKS`] of them is held for long.
+    /// at equal intervals, several in a second.
     pub fn look(&self) {
         if self.held() < self.max() / 2 {
             return;
