@@ -131,7 +131,7 @@ fn a_flood_of_a_program_leaves_room_for_the_log() {
     let mut server = Unread::start(&["-run-on-publish", "exec cat /dev/zero"]);
     let floods = ["a", "b", "c"].map(|name| Client::publishing(server.addr, name));
     // A second of each is 4 MB, and what stands for a byte in JSON has six.
-    thread::sleep(Duration::from_millis(1500));
+    thread::sleep(Duration::from_secs(3));
     for number in 0..50 {
         Client::publishing(server.addr, &format!("x{number}"));
     }
