@@ -1,6 +1,7 @@
 //! Networks that delay, lose, reorder, double and hold up packets, or that are cut, between the server
 //! and each kind of peer. A publisher and a viewer on loopback beside it lose nothing and wait for nothing.
 
+mod hls;
 mod roles;
 
 use super::path::{self, Conditions, Path};
