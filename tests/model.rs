@@ -16,6 +16,7 @@ mod model {
     mod random;
     mod recordings;
     mod reference;
+    mod run;
     pub mod runs;
     mod stalled;
     mod viewing;

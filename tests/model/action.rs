@@ -140,6 +140,8 @@ pub struct Settings {
     pub gop_cache: bool,
     pub merges: bool,
     pub records: Records,
+    /// Whether recordings are MP4.
+    pub as_mp4: bool,
     /// Whether all streams are relayed to another server.
     pub relays: bool,
     /// Whether another server has streams from it on demand.
@@ -177,6 +179,7 @@ impl Settings {
                 (1, Records::Whole),
                 (2, Records::Segments),
             ]),
+            as_mp4: random.once_in(2),
             relays: random.once_in(4),
             pulled: random.once_in(2),
         };
@@ -205,7 +208,8 @@ impl Settings {
             Records::Whole => " -record-all true",
             Records::Segments => " -record-all true -segment-duration 1s",
         };
-        let line = line + record;
+        let format = [" -record-format flv", " -record-format mp4"][usize::from(self.as_mp4)];
+        let line = line + record + format;
         line.split(' ').map(str::to_owned).collect()
     }
 }

@@ -2,12 +2,16 @@
 
 use super::frame::{Frame, Kind, Mark, Medium};
 use super::publication::Publication;
-use crate::support::readers::flv_file;
+use super::run::{Leave, check_run};
+use crate::support::readers::{flv_file, mp4_reader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The length of segments, in ms.
+const SEGMENT_MS: i32 = 1000;
 
 /// Everything that publications have sent, by their number.
 pub type Sent = BTreeMap<u32, Vec<Rc<Frame>>>;
@@ -53,19 +57,35 @@ impl Drop for Dir {
 }
 
 /// Checks all files in `dir`.
-pub fn check(dir: &Path, sent: &Sent) {
+pub fn check(dir: &Path, sent: &Sent, as_mp4: bool) {
     let mut files: BTreeMap<u32, Vec<Vec<Mark>>> = BTreeMap::new();
+    let mut as_flv: BTreeSet<u32> = BTreeSet::new();
     for entry in fs::read_dir(dir).expect("a directory").flatten() {
         let what = entry.path().display().to_string();
         let bytes = fs::read(entry.path()).expect("a file");
-        let marks = check_file(&what, &bytes, sent);
+        let marks = match what.ends_with(".mp4") {
+            true => check_movie(&what, &bytes, sent),
+            false => check_file(&what, &bytes, sent),
+        };
         if let Some(first) = marks.first() {
+            if !what.ends_with(".mp4") {
+                as_flv.insert(first.publication);
+            }
             files.entry(first.publication).or_default().push(marks);
         }
     }
     for (publication, sent) in sent {
         let mut files = files.remove(publication).unwrap_or_default();
         files.sort();
+        if as_mp4 {
+            // One with frames that have no configuration goes on as FLV. Where a configuration changes
+            // in the first second of a file, what came before it is left out.
+            if !as_flv.contains(publication) && !has_changes(sent) {
+                check_movies(*publication, &files, sent);
+            }
+            continue;
+        }
+        check_beginnings(&files, sent);
         let slots: BTreeSet<Slot> = sent
             .iter()
             .filter(|frame| frame.is_timed())
@@ -89,6 +109,110 @@ pub fn check(dir: &Path, sent: &Sent) {
             );
         }
     }
+}
+
+/// A segment ends at the first keyframe after its time, if there is one. Files that a jump of the clock
+/// may have begun, by something that has no time of its own, are left aside.
+fn check_beginnings(files: &[Vec<Mark>], sent: &[Rc<Frame>]) {
+    for pair in files.windows(2) {
+        let [from, to] = [&pair[0], &pair[1]].map(|marks| marks[0].number as usize);
+        let due_ms = sent[from].elapsed_ms + SEGMENT_MS;
+        let is_late = |frame: &&Rc<Frame>| frame.elapsed_ms > due_ms && frame.kind == Kind::Key;
+        let between = &sent[from..to];
+        let may_jump = between
+            .iter()
+            .any(|frame| !frame.is_timed() || frame.track > 0);
+        let passed = between.iter().find(is_late);
+        assert!(
+            may_jump || passed.is_none(),
+            "a file begins with {}, and not with {passed:?}",
+            sent[to]
+        );
+    }
+}
+
+/// Whether a track has another configuration later.
+fn has_changes(sent: &[Rc<Frame>]) -> bool {
+    let headers = sent
+        .iter()
+        .filter(|frame| matches!(frame.kind, Kind::Header(_)));
+    let mut known: BTreeMap<Slot, Mark> = BTreeMap::new();
+    headers.into_iter().any(|header| {
+        let last = known.insert(slot(header), header.mark);
+        last.is_some_and(|last| last != header.mark)
+    })
+}
+
+/// MP4 has no place for what comes before a configuration: of each track there is a run from there on.
+fn check_movies(publication: u32, files: &[Vec<Mark>], sent: &[Rc<Frame>]) {
+    let marks = files.iter().flatten();
+    let seen: Vec<&Rc<Frame>> = marks.map(|mark| &sent[mark.number as usize]).collect();
+    let leave = Leave {
+        all_tracks: true,
+        keyframe: true,
+        changes: false,
+        ends_early: false,
+    };
+    check_run(
+        &format!("movies of publication {publication}"),
+        &seen,
+        sent,
+        leave,
+    );
+    let headers = sent
+        .iter()
+        .filter(|frame| matches!(frame.kind, Kind::Header(_)));
+    for header in headers {
+        let begins = |frame: &&Rc<Frame>| {
+            let is_behind = frame.mark > header.mark && slot(frame) == slot(header);
+            is_behind && matches!(frame.kind, Kind::Key | Kind::Sound)
+        };
+        let first = sent.iter().find(begins);
+        let is_there = |first: &Rc<Frame>| seen.iter().any(|frame| slot(frame) == slot(first));
+        assert!(
+            first.is_none_or(is_there),
+            "no file has {first:?} or what follows"
+        );
+    }
+}
+
+/// Checks one file of MP4; returns the marks of its frames.
+fn check_movie(what: &str, bytes: &[u8], sent: &Sent) -> Vec<Mark> {
+    let movie = mp4_reader::read(bytes).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_eq!(movie.top, ["ftyp", "mdat", "moov"], "{what}");
+    let mut marks: Vec<Mark> = Vec::new();
+    for track in &movie.tracks {
+        let mut of_track: Option<Slot> = None;
+        for sample in &track.samples {
+            let found = Mark::find(&sample.data);
+            let [mark] = found[..] else {
+                panic!("{what}: {found:?} in a sample");
+            };
+            let sent = &sent[&mark.publication];
+            let frame = &sent[mark.number as usize];
+            let slot_of_track = *of_track.get_or_insert(slot(frame));
+            assert_eq!(slot_of_track, slot(frame), "{what}: the track of {frame}");
+            assert_eq!(
+                sample.is_sync,
+                !frame.is_dependent(),
+                "{what}: whether it can begin with {frame}"
+            );
+            let before = sent[..mark.number as usize].iter().rev();
+            let mut headers = before.filter(|header| matches!(header.kind, Kind::Header(_)));
+            let due = headers.find(|header| slot(header) == slot(frame));
+            let due = due.unwrap_or_else(|| panic!("{what}: {frame} without a header"));
+            let entry = Mark::find(&track.entry);
+            assert_eq!(entry, [due.mark], "{what}: the configuration of {frame}");
+            marks.push(mark);
+        }
+    }
+    marks.sort();
+    let publications: BTreeSet<u32> = marks.iter().map(|mark| mark.publication).collect();
+    assert!(
+        publications.len() <= 1,
+        "{what}: {publications:?} in one file"
+    );
+    marks
 }
 
 /// Checks one file; returns the marks of its frames.

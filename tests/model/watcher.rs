@@ -7,6 +7,7 @@ use super::frame::{Frame, Kind, Mark};
 use super::hls;
 use super::patience;
 use super::recordings::Sent;
+use super::run::{Leave, check_run};
 use crate::support::Client;
 use crate::support::http::{HttpBody, HttpReply};
 use crate::support::readers::flv::FlvReader;
@@ -33,6 +34,19 @@ pub enum How {
     Relay,
     /// By RTMP, on a server that pulls the stream on demand.
     Pull,
+}
+
+impl How {
+    /// What it may be without.
+    fn leave(self) -> Leave {
+        Leave {
+            all_tracks: matches!(self, How::Relay | How::Pull),
+            keyframe: false,
+            changes: self == How::Hls,
+            // They may have gone before the end.
+            ends_early: matches!(self, How::Mp4 | How::Relay),
+        }
+    }
 }
 
 /// What a watcher has seen.
@@ -158,7 +172,7 @@ impl Watcher {
                 .map(|mark| &sent[mark.number as usize])
                 .filter(|frame| frame.is_timed())
                 .collect();
-            check_run(&what, &seen, sent, self.how);
+            check_run(&what, &seen, sent, self.how.leave());
         }
         let mut last = None;
         for segment in &lock(&self.seen).segments {
@@ -192,57 +206,6 @@ fn check_segment(segment: &hls::Segment, sent: &Sent, last: Option<u32>) {
     let picture = frames.find(|frame| frame.is_picture());
     if let Some(picture) = picture.filter(|_| segment.is_independent) {
         assert_eq!(picture.kind, Kind::Key, "a segment begins with {picture}");
-    }
-}
-
-/// Whether a playlist may have left out what lies between these two: up to a keyframe, or as much
-/// sound, where a configuration has changed.
-fn may_lack(from: &Frame, to: &Frame, sent: &[Rc<Frame>]) -> bool {
-    let between = &sent[from.mark.number as usize..to.mark.number as usize];
-    let is_change = |frame: &Rc<Frame>| matches!(frame.kind, Kind::Header(_));
-    from.mark < to.mark && between.iter().any(is_change) && !to.is_dependent()
-}
-
-/// Whether a configuration has changed, and no keyframe was sent since.
-fn lacks_keyframe(sent: &[Rc<Frame>]) -> bool {
-    let change = sent
-        .iter()
-        .position(|frame| matches!(frame.kind, Kind::Header(_)));
-    change.is_some_and(|at| sent[at..].iter().all(|frame| frame.kind != Kind::Key))
-}
-
-/// Of each track a run without a gap, that begins with a keyframe.
-fn check_run(what: &str, seen: &[&Rc<Frame>], sent: &[Rc<Frame>], how: How) {
-    let slot = |frame: &Rc<Frame>| (frame.medium(), frame.track);
-    let slots: BTreeSet<_> = seen.iter().map(|frame| slot(frame)).collect();
-    for track in slots {
-        assert!(
-            track.1 == 0 || matches!(how, How::Relay | How::Pull),
-            "{what}: another track"
-        );
-        let seen: Vec<&&Rc<Frame>> = seen.iter().filter(|frame| slot(frame) == track).collect();
-        let timed = |frame: &&Rc<Frame>| frame.is_timed() && slot(frame) == track;
-        let run: Vec<&Rc<Frame>> = sent.iter().filter(timed).collect();
-        let begins = seen[0];
-        assert!(!begins.is_dependent(), "{what}: begins with {begins}");
-        let at = |frame: &Frame| run.iter().position(|sent| sent.mark == frame.mark);
-        for pair in seen.windows(2) {
-            let [from, to] = [pair[0], pair[1]];
-            let is_next = at(from).map(|at| at + 1) == at(to);
-            let may_lack = how == How::Hls && may_lack(from, to, sent);
-            assert!(is_next || may_lack, "{what}: {to} follows {from}");
-        }
-        let last = seen[seen.len() - 1];
-        let may_end = match how {
-            // They may have gone before the end.
-            How::Mp4 | How::Relay => true,
-            How::Flv | How::Pull => false,
-            How::Hls => lacks_keyframe(&sent[last.mark.number as usize + 1..]),
-        };
-        assert!(
-            may_end || run.last().is_some_and(|end| end.mark == last.mark),
-            "{what}: ends with {last}"
-        );
     }
 }
 

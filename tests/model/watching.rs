@@ -164,7 +164,7 @@ impl World {
             watcher.check(&archive.sent, &archive.streams);
         }
         if let Some(dir) = &self.records {
-            recordings::check(&dir.0, &archive.sent);
+            recordings::check(&dir.0, &archive.sent, self.as_mp4);
         }
     }
 }

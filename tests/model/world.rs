@@ -42,6 +42,7 @@ pub struct World {
     pub edge: Option<Edge>,
     /// Where they are recorded.
     pub records: Option<Dir>,
+    pub as_mp4: bool,
     /// All connections of clients there ever were.
     pub connections: usize,
     /// All publications there ever were.
@@ -95,6 +96,7 @@ impl World {
             watchers: Vec::new(),
             far,
             records,
+            as_mp4: settings.as_mp4,
             connections: 0,
             publication_count: 0,
             departing: Vec::new(),
