@@ -108,12 +108,14 @@ const CREDENTIALS: [&str; 12] = [
 ];
 
 /// Where the query of a name or a URL begins, and how long its mark is: at a question mark, also as
-/// encoders write it that take a name with its query for a name alone; or at a `&` behind which there
-/// are only pairs, one of them with what lets a client in. There a question mark was meant.
+/// encoders write it that take a name with its query for a name alone; or at a `&` in front of it
+/// behind which there are only pairs, one of them with what lets a client in. There a question mark was
+/// meant.
 pub fn query_start(text: &str) -> Option<(usize, usize)> {
     let marks = ["?", "%3F", "%3f"].map(|mark| Some((text.find(mark)?, mark.len())));
-    let mistaken = credentials_start(text);
-    marks.into_iter().chain([mistaken]).flatten().min()
+    let mark = marks.into_iter().flatten().min();
+    let before = mark.map_or(text, |(at, _)| &text[..at]);
+    credentials_start(before).or(mark)
 }
 
 /// The first `&` of pairs that end the text, if what lets a client in is among them.
@@ -210,6 +212,7 @@ mod tests {
             ("cam&a=1&TOKEN=x&b=2", Some((3, 1))),
             ("rock&roll&pass=x", Some((9, 1))),
             ("cam&token=x&y", None),
+            ("cam&token=x?y&z", Some((3, 1))),
             ("cam&a=1&b=2", None),
             ("cam&tokens=1", None),
             ("token=x", None),
