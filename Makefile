@@ -79,10 +79,10 @@ fuzz:
 # failure prints what replays it. Then clients of every protocol that come and go for half an hour,
 # recordings of 60 days, and more bytes of a connection than 32 bits count.
 soak:
-	cargo test --test model soak -- --ignored --nocapture
+	SOAK_SECONDS=$${SOAK_SECONDS:-3600} cargo test --test model -- --nocapture
 	CHURN_SECONDS=1800 CHURN_PAUSE_MS=150 cargo test --test server churn -- --nocapture
 	SOAK_DAYS=60 cargo test --test media days
-	cargo test --test server past_4_gib -- --ignored
+	MANY_PICTURES=4200 cargo test --test server many_bytes
 
 # The library's tests and those over sockets under ThreadSanitizer, but for those that measure time,
 # memory or threads; ARGS picks some of them. Needs a nightly toolchain with its sources, and says so.

@@ -37,9 +37,9 @@ const SEEDS: std::ops::Range<u64> = 1..9;
 /// Sequences at a time in the short run: they wait more than they work.
 const AT_A_TIME: u64 = 4;
 
-fn setting(name: &str, default: u64) -> u64 {
-    let text = std::env::var(name).ok();
-    text.and_then(|text| text.parse().ok()).unwrap_or(default)
+fn setting(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().expect("a number"))
 }
 
 /// Runs these seeds, up to the first that fails.
@@ -51,8 +51,20 @@ fn run_all(seeds: impl Iterator<Item = u64>) -> Result<Done, String> {
     Ok(done)
 }
 
+/// Fixed seeds; or the sequence that `MODEL_REPLAY` holds, its seed and perhaps which of its actions;
+/// or other seeds for `SOAK_SECONDS`.
 #[test]
 fn clients_get_what_the_reference_says() {
+    if let Ok(text) = std::env::var("MODEL_REPLAY") {
+        replay(&text);
+    } else if let Some(seconds) = setting("SOAK_SECONDS") {
+        soak(Duration::from_secs(seconds));
+    } else {
+        run_fixed_seeds();
+    }
+}
+
+fn run_fixed_seeds() {
     let began = Instant::now();
     let mut done = Done::default();
     thread::scope(|scope| {
@@ -69,24 +81,17 @@ fn clients_get_what_the_reference_says() {
     println!("fixed seeds {SEEDS:?}: {done:?} in {:?}", began.elapsed());
 }
 
-/// A sequence once more: `MODEL_REPLAY` holds its seed, and perhaps which of its actions.
-#[test]
-fn replay() {
-    if let Ok(text) = std::env::var("MODEL_REPLAY") {
-        match runs::replay(&text) {
-            Ok(done) => println!("{text}: {done:?}"),
-            Err(failure) => panic!("{text}: {failure}"),
-        }
+fn replay(text: &str) {
+    match runs::replay(text) {
+        Ok(done) => println!("{text}: {done:?}"),
+        Err(failure) => panic!("{text}: {failure}"),
     }
 }
 
-/// Fresh seeds for `SOAK_SECONDS`, or from `MODEL_SEED` on; with `MODEL_FIRST` until one fails.
-#[test]
-#[ignore = "make soak runs it"]
-fn soak() {
-    let limit = Duration::from_secs(setting("SOAK_SECONDS", 3600));
+/// Fresh seeds, or those from `MODEL_SEED` on; with `MODEL_FIRST` until one fails.
+fn soak(limit: Duration) {
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock");
-    let mut seed = setting("MODEL_SEED", now.as_nanos() as u64 >> 10);
+    let mut seed = setting("MODEL_SEED").unwrap_or(now.as_nanos() as u64 >> 10);
     let (mut done, mut findings, mut spent) = (Done::default(), 0, Duration::ZERO);
     while spent < limit {
         let began = Instant::now();

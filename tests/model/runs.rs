@@ -174,7 +174,7 @@ impl std::fmt::Display for Failure {
         let kept: Vec<_> = self.kept.iter().map(ToString::to_string).collect();
         write!(
             f,
-            "  again: MODEL_REPLAY={}:{} cargo test --test model replay",
+            "  again: MODEL_REPLAY={}:{} cargo test --test model",
             self.seed,
             kept.join(",")
         )
