@@ -95,6 +95,7 @@ pub mod json;
 
 mod awake;
 mod backoff;
+mod calendar;
 mod capacity;
 pub mod ip_range;
 pub mod log;

@@ -1,8 +1,8 @@
 //! Responses, as they are sent.
 
 use super::body::{BodyStream, StreamFraming};
+use crate::calendar;
 use crate::json::JsonValue;
-use crate::log;
 use crate::net::SharedSocket;
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -257,9 +257,9 @@ fn date(since: Duration) -> String {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
-    let seconds = since.as_secs();
+    let seconds = since.as_secs() as i64;
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = log::civil(days);
+    let (year, month, day) = calendar::civil(days);
     format!(
         "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
         DAYS[(days % 7) as usize],

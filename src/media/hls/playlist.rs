@@ -2,6 +2,7 @@
 
 use super::grid::{PartGrid, TICKS_A_SECOND};
 use super::window::{HOLD_BACK_TARGETS, Segment, Window};
+use crate::calendar::DateTime;
 use std::fmt::Write;
 
 /// The version that Low-Latency HLS needs.
@@ -92,7 +93,7 @@ fn put_start<'a>(out: &mut String, segment: &'a Segment, init: &mut Option<&'a s
     if init.replace(name) != Some(name) {
         let _ = writeln!(out, "#EXT-X-MAP:URI=\"{name}.m4s\"");
     }
-    let time = date_time(segment.program_ms);
+    let time = DateTime(segment.program_ms);
     let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{time}");
 }
 
@@ -123,47 +124,9 @@ fn short_seconds(ticks: i64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Milliseconds since 1970 as ISO 8601 has them, in UTC.
-fn date_time(ms: i64) -> String {
-    const DAY_MS: i64 = 86_400_000;
-    let (days, ms) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
-    let (year, month, day) = civil(days);
-    let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
-    let (seconds, ms) = (ms / 1000 % 60, ms % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z")
-}
-
-/// Year, month and day of a day since 1970, in the Gregorian calendar.
-fn civil(days: i64) -> (i64, i64, i64) {
-    // Eras of 400 years that begin on the first of March, so that the leap day is the last.
-    const ERA_DAYS: i64 = 146_097;
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + i64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_dates() {
-        let rows = [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (1_764_066_119_413, "2025-11-25T10:21:59.413Z"),
-            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
-            (-1, "1969-12-31T23:59:59.999Z"),
-        ];
-        for (ms, want) in rows {
-            assert_eq!(date_time(ms), want);
-        }
-    }
 
     #[test]
     fn durations_are_exact() {
