@@ -165,13 +165,7 @@ impl World {
     /// Everybody who reads has exactly what it must have, and the server shows what there is.
     pub fn settle(&mut self) -> Option<()> {
         self.wait_for_departing();
-        let reading: Vec<_> = self
-            .clients
-            .values()
-            .filter(|client| !client.is_stalled)
-            .map(|client| client.id)
-            .collect();
-        for id in reading {
+        for id in self.reading() {
             // Another may have had it end.
             if self.clients.contains_key(&id) {
                 self.sync(id);

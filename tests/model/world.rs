@@ -213,15 +213,18 @@ impl World {
         id
     }
 
-    /// Everybody who reads has what it must have by now. Those who have been told the end are gone.
-    pub fn check(&mut self) {
-        let reading: Vec<_> = self
-            .clients
-            .values()
+    /// Clients that take what they are sent.
+    pub fn reading(&self) -> Vec<ClientId> {
+        let clients = self.clients.values();
+        clients
             .filter(|client| !client.is_stalled)
             .map(|client| client.id)
-            .collect();
-        for id in reading {
+            .collect()
+    }
+
+    /// Everybody who reads has what it must have by now. Those who have been told the end are gone.
+    pub fn check(&mut self) {
+        for id in self.reading() {
             self.check_client(id);
         }
     }

@@ -5,8 +5,8 @@ use rtmp_server::memory::Budget;
 use rtmp_server::net::{self, SharedSocket};
 use rtmp_server::queue::{self, Framing, Offer, Outbox, PeerKind};
 use rtmp_server::registry::{
-    BEHIND_MAX, LastHeard, Observer, Origin, PublicationStatus, Publisher, Recipient, Registry,
-    StreamSettings,
+    BEHIND_MAX, LastHeard, Observer, Origin, Publication, PublicationStatus, Publisher, Recipient,
+    Registry, StreamSettings, Subscription,
 };
 use rtmp_server::rtmp::stream_key::StreamKey;
 use rtmp_server::rtmp::{Message, MessageType, StreamId};
@@ -80,6 +80,38 @@ fn publisher(outbox: Arc<Outbox>) -> Publisher {
     }
 }
 
+/// A stream with one viewer.
+struct Watched {
+    registry: Registry,
+    publication: Publication,
+    /// The far end of the publisher.
+    _publisher: TcpStream,
+    outbox: Arc<Outbox>,
+    viewer: TcpStream,
+    subscription: Subscription,
+}
+
+impl Watched {
+    fn new() -> Watched {
+        let counters = Arc::new(Counters::default());
+        let registry = registry(&counters);
+        let key = StreamKey::new("live/x").expect("a key");
+        let (publishing, far_publisher) = connection(&counters);
+        let publication = registry.publish(&key, publisher(publishing));
+        let (outbox, viewer) = connection(&counters);
+        let recipient = Recipient::player("c2".to_owned(), StreamId(1), "x".to_owned(), Vec::new());
+        let subscription = registry.subscribe(&key, &outbox, recipient);
+        Watched {
+            registry,
+            publication: publication.expect("published"),
+            _publisher: far_publisher,
+            outbox,
+            viewer,
+            subscription: subscription.expect("subscribed"),
+        }
+    }
+}
+
 /// It is counted, stays while the publisher is lost, and is hung up on when the stream ends.
 #[test]
 fn a_session_is_a_viewer_that_is_sent_nothing() {
@@ -110,16 +142,14 @@ fn a_session_is_a_viewer_that_is_sent_nothing() {
 #[test]
 fn a_viewer_that_has_taken_everything_is_not_behind() {
     for reads in [true, false] {
-        let counters = Arc::new(Counters::default());
-        let registry = registry(&counters);
-        let key = StreamKey::new("live/x").expect("a key");
-        let (publishing, _publisher) = connection(&counters);
-        let publication = registry.publish(&key, publisher(publishing));
-        let publication = publication.expect("published");
-        let (outbox, mut viewer) = connection(&counters);
-        let recipient = Recipient::player("c2".to_owned(), StreamId(1), "x".to_owned(), Vec::new());
-        let subscription = registry.subscribe(&key, &outbox, recipient);
-        let subscription = subscription.expect("subscribed");
+        let Watched {
+            registry,
+            publication,
+            outbox,
+            viewer,
+            subscription,
+            ..
+        } = &mut Watched::new();
         assert!(publication.is_watched());
         for number in 0..PICTURES {
             let status = publication.send([picture(number)]);
@@ -146,15 +176,13 @@ fn a_viewer_that_has_taken_everything_is_not_behind() {
 /// What it misses up to the next keyframe counts, also when it has taken everything before.
 #[test]
 fn what_needs_a_lost_picture_counts_as_lost() {
-    let counters = Arc::new(Counters::default());
-    let registry = registry(&counters);
-    let key = StreamKey::new("live/x").expect("a key");
-    let (publishing, _publisher) = connection(&counters);
-    let publication = registry.publish(&key, publisher(publishing));
-    let publication = publication.expect("published");
-    let (outbox, mut viewer) = connection(&counters);
-    let recipient = Recipient::player("c2".to_owned(), StreamId(1), "x".to_owned(), Vec::new());
-    let _subscription = registry.subscribe(&key, &outbox, recipient);
+    let Watched {
+        registry,
+        publication,
+        outbox,
+        viewer,
+        ..
+    } = &mut Watched::new();
     let mut count = 0;
     while outbox.drops() == 0 {
         let _ = publication.send([picture(count)]);

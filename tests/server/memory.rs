@@ -33,6 +33,12 @@ pub fn of_len(kind: MessageType, start: &[u8], len: usize, time: u32) -> Message
     }
 }
 
+/// A picture of H.264, of `len` bytes.
+fn picture(is_keyframe: bool, len: usize, time: u32) -> Message {
+    let first = if is_keyframe { 0x17 } else { 0x27 };
+    of_len(MessageType::VIDEO, &[first, 1, 0, 0, 0], len, time)
+}
+
 /// The first bytes of a message that announces `len` bytes, in a chunk of its own.
 pub fn unfinished(chunk_stream: u8, len: u32, sent: usize) -> Vec<u8> {
     let mut bytes = vec![chunk_stream, 0, 0, 0];
@@ -82,15 +88,7 @@ fn unfinished_messages(server: &TestServer) -> Vec<Client> {
 
 fn pictures_after_one_keyframe(server: &TestServer) -> Vec<Client> {
     publishers(server, 4, |client| {
-        let picture = |number: u32| {
-            let first = if number == 0 { 0x17 } else { 0x27 };
-            of_len(
-                MessageType::VIDEO,
-                &[first, 1, 0, 0, 0],
-                200 << 10,
-                number * 40,
-            )
-        };
+        let picture = |number: u32| picture(number == 0, 200 << 10, number * 40);
         send_all(client, (0..20).map(picture));
     })
 }
@@ -120,19 +118,12 @@ fn data_under_many_names(server: &TestServer) -> Vec<Client> {
 /// Of two pictures that fit into no socket, one waits for the first viewer alone.
 fn viewers_that_take_nothing(server: &TestServer) -> Vec<Client> {
     let mut all = publishers(server, 3, |client| {
-        client.send(&of_len(MessageType::VIDEO, &[0x17, 1, 0, 0, 0], 100, 0));
+        client.send(&picture(true, 100, 0));
     });
     let names = ["x0", "x1", "x2"];
     let viewers: Vec<_> = names.iter().map(|name| server.playing(name)).collect();
     for publisher in &mut all {
-        let picture = |number: u32| {
-            of_len(
-                MessageType::VIDEO,
-                &[0x17, 1, 0, 0, 0],
-                2 * MIB,
-                number * 40,
-            )
-        };
+        let picture = |number: u32| picture(true, 2 * MIB, number * 40);
         send_all(publisher, (1..6).map(picture));
     }
     all.extend(viewers);
@@ -149,13 +140,7 @@ fn a_playlist(server: &TestServer) -> Vec<Client> {
     let mut socket = TcpStream::connect(addr).expect("connect");
     socket.write_all(request.as_bytes()).expect("sent");
     for number in 1..100_u32 {
-        let first = if number.is_multiple_of(5) { 0x17 } else { 0x27 };
-        let picture = of_len(
-            MessageType::VIDEO,
-            &[first, 1, 0, 0, 0],
-            150 << 10,
-            number * 200,
-        );
+        let picture = picture(number.is_multiple_of(5), 150 << 10, number * 200);
         send_all(&mut all[0], [picture]);
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -247,13 +232,7 @@ fn little_lies_in_the_sockets_of_those_who_take_nothing() {
     publisher.send_media(&["V key 2 @1100"]);
     server.wait_for_count((3, 1, 2));
     for number in 30..150 {
-        let picture = of_len(
-            MessageType::VIDEO,
-            &[0x17, 1, 0, 0, 0],
-            100 << 10,
-            number * 40,
-        );
-        publisher.send(&picture);
+        publisher.send(&picture(true, 100 << 10, number * 40));
         std::thread::sleep(Duration::from_millis(2));
     }
     for socket in [&rtmp, &flv] {
@@ -332,14 +311,7 @@ fn in_a_small_control_group_the_kernel_kills_nothing() {
         .map(|number| server.playing(&format!("x{}", number % 4)))
         .collect();
     for client in &mut all[..4] {
-        let picture = |number: u32| {
-            of_len(
-                MessageType::VIDEO,
-                &[0x17, 1, 0, 0, 0],
-                2 * MIB,
-                number * 40,
-            )
-        };
+        let picture = |number: u32| picture(true, 2 * MIB, number * 40);
         send_all(client, (1..10).map(picture));
     }
     for client in &mut all[4..] {

@@ -1,5 +1,6 @@
 //! Viewers that take less than there is: what they miss, and that nobody else notices.
 
+use super::memory::of_len;
 use crate::support::process::ServerProcess;
 use crate::support::{Client, TestServer, describe};
 use rtmp_server::memory::{Budget, GaveWay};
@@ -266,17 +267,6 @@ fn growth(
         .map(|message| describe(&message.expect("an answer")));
     assert!(lines.any(|line| line.starts_with("_error 9")));
     server.memory_kb().saturating_sub(before)
-}
-
-fn of_len(kind: MessageType, start: &[u8], len: usize, time: u32) -> Message {
-    let mut payload = start.to_vec();
-    payload.resize(len, 0);
-    Message {
-        timestamp: Timestamp(time),
-        kind,
-        stream: StreamId(1),
-        payload: payload.into(),
-    }
 }
 
 #[test]
