@@ -88,17 +88,15 @@ impl<'a> DeadlineReader<'a> {
     /// Whether the caller is to hold what has come, for the next picture: a read ends with `WouldBlock`
     /// when it has waited for long enough. If not, everything is handed over.
     pub fn holds(&mut self) -> bool {
-        let now = awake::now();
-        let until = self.held_until.unwrap_or(now + FRAME_TIME);
-        let is_early = now < until && self.is_watched;
-        let holds = is_early && self.merge.holds(&self.pictures);
-        match holds {
-            true => self.held_until = Some(until),
-            false => {
-                self.let_go();
+        if self.is_watched && self.merge.holds(&self.pictures) {
+            let now = awake::now();
+            let until = *self.held_until.get_or_insert(now + FRAME_TIME);
+            if now < until {
+                return true;
             }
         }
-        holds
+        self.let_go();
+        false
     }
 
     /// Everything is handed over. Whether something was held.
@@ -138,12 +136,14 @@ impl<'a> DeadlineReader<'a> {
     /// Reads as the socket is set. While it waits for the first byte, a limit that has passed while the
     /// process stood still has not: the system's clock may have gone on without it.
     fn read_first(&mut self, out: &mut [u8], limit: Duration) -> io::Result<usize> {
+        if self.gathers.is_some() {
+            return self.read_once(out);
+        }
         loop {
             let began = awake::now();
             match self.read_once(out) {
                 Err(error)
                     if error.kind() == io::ErrorKind::TimedOut
-                        && self.gathers.is_none()
                         && awake::since(began) < limit / 2 => {}
                 result => return result,
             }
