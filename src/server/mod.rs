@@ -134,6 +134,9 @@ impl Server {
         listeners: Vec<Listener>,
         inner: Option<Listener>,
     ) -> io::Result<()> {
+        // Before strangers can take the last threads that the system has.
+        self.spawn("ticker", ticker::run)?;
+        self.spawn("memory", relief::run)?;
         let context = Arc::clone(&self.context);
         let accept = |(listener, entrance): Listener| {
             let admit = AdmitRtmp::new(&context, &entrance);
@@ -143,8 +146,7 @@ impl Server {
             self.acceptors.push(accept(listener)?);
         }
         self.tls_acceptor = inner.map(accept).transpose()?;
-        self.spawn("ticker", ticker::run)?;
-        self.spawn("memory", relief::run)
+        Ok(())
     }
 
     fn spawn(&mut self, name: &str, run: fn(&Context)) -> io::Result<()> {
