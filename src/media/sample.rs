@@ -107,8 +107,9 @@ impl Parts<'_> {
             self.front = Some(*front);
         }
         let start = self.len - self.cursor.rest().len() - own.len();
-        let part = front.part(own.len(), id, codec, Cursor::new(own))?;
-        Ok(part.map(|part| Part {
+        // One that is too short for what stands in front of it takes nothing from the others.
+        let part = front.part(own.len(), id, codec, Cursor::new(own));
+        Ok(part.unwrap_or_default().map(|part| Part {
             data: start + part.data.start..start + part.data.end,
             ..part
         }))
