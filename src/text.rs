@@ -54,10 +54,7 @@ pub fn without_secrets(text: &str, secrets: &[&str]) -> String {
     let mut secrets: Vec<&str> = secrets.iter().copied().filter(|s| !s.is_empty()).collect();
     // Longest first, since one may be a part of another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let mut text = text.to_owned();
-    for secret in secrets {
-        text = without(&text, secret);
-    }
+    let text = without(text, &secrets);
     let ends = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>(),;".contains(c);
     let words = text.split_inclusive(ends).map(|word| {
         let end = word.len()
@@ -71,24 +68,37 @@ pub fn without_secrets(text: &str, secrets: &[&str]) -> String {
     words.collect()
 }
 
-/// `text` with each `secret` in it hidden, in letters of either case.
-fn without(text: &str, secret: &str) -> String {
-    let (lower, secret) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
+/// `text` with each of `secrets` in it hidden, the first of them that stands at a place, in letters of
+/// either case.
+fn without(text: &str, secrets: &[&str]) -> String {
+    let lower = text.to_ascii_lowercase();
+    let secrets: Vec<String> = secrets.iter().map(|s| s.to_ascii_lowercase()).collect();
     let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = lower[text.len() - rest.len()..].find(&secret) {
-        let (before, found) = rest.split_at(at);
-        let after = &found[secret.len()..];
-        let joined = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        let part = joined(before.chars().next_back()) || joined(after.chars().next());
-        out.push_str(before);
-        out.push_str(match part && secret.len() < PART_LEN_MIN {
-            true => &found[..secret.len()],
-            false => HIDDEN,
-        });
-        rest = after;
+    let mut hidden_end = 0;
+    for (at, c) in text.char_indices() {
+        if at < hidden_end {
+            continue;
+        }
+        let stands_here = |secret: &&String| {
+            let end = at + secret.len();
+            lower[at..].starts_with(secret.as_str())
+                && (secret.len() >= PART_LEN_MIN || is_word(text, at, end))
+        };
+        match secrets.iter().find(stands_here) {
+            Some(secret) => {
+                out.push_str(HIDDEN);
+                hidden_end = at + secret.len();
+            }
+            None => out.push(c),
+        }
     }
-    out + rest
+    out
+}
+
+/// Whether no letter or digit stands beside `text[start..end]`.
+fn is_word(text: &str, start: usize, end: usize) -> bool {
+    let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    !joins(text[..start].chars().next_back()) && !joins(text[end..].chars().next())
 }
 
 /// Names of what lets a client in, as it stands in queries.
@@ -229,7 +239,7 @@ mod tests {
 
     #[test]
     fn what_may_be_secret_is_hidden() {
-        let secrets = ["abcd-efgh?t=1", "abcd-efgh", "x", ""];
+        let secrets = ["abcd-efgh?t=1", "abcd-efgh", "x", "*", ""];
         let rows = [
             ("nothing of it", "nothing of it"),
             ("Stream abcd-efgh is taken", "Stream *** is taken"),
@@ -237,6 +247,7 @@ mod tests {
             ("liveabcd-efghs", "live***s"),
             ("\u{e9}ABCD-efgH, X", "\u{e9}***, ***"),
             ("x is no extra, x.", "*** is no extra, ***."),
+            ("x * **", "*** *** ******"),
             ("see rtmp://h/app/other now", "see rtmp://h/app/*** now"),
             ("rtmp://u:p@h:1/app", "rtmp://***@h:1/app"),
             ("at rtmp://u@h/app/", "at rtmp://***@h/app/"),
