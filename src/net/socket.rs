@@ -41,6 +41,18 @@ impl Socket {
         }
     }
 
+    /// How long writes may wait.
+    ///
+    /// # Errors
+    ///
+    /// When the socket is closed.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        match self {
+            Socket::Tcp(socket) => socket.write_timeout(),
+            Socket::Local(socket) => socket.write_timeout(),
+        }
+    }
+
     /// Ends one or both directions, for every thread that uses the socket.
     ///
     /// # Errors

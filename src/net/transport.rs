@@ -5,6 +5,7 @@ use crate::queue::{Done, Transport, Writer};
 use crate::sys;
 use std::io;
 use std::net::Shutdown;
+use std::time::Duration;
 
 /// A socket that several threads use.
 #[derive(Debug)]
@@ -21,6 +22,14 @@ impl SharedSocket {
 impl Transport for SharedSocket {
     fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         sys::send_now(&self.0, bytes)
+    }
+
+    fn limit_write(&self, limit: Duration) -> io::Result<()> {
+        let is_less = |before| limit < before;
+        match self.0.write_timeout()?.is_none_or(is_less) {
+            true => self.0.set_write_timeout(Some(limit)),
+            false => Ok(()),
+        }
     }
 
     fn hang_up(&self) {
@@ -53,4 +62,108 @@ pub fn send_all(socket: &SharedSocket, writer: Writer) -> io::Result<Done> {
 pub fn send_all_holding(socket: &SharedSocket, writer: &Writer) -> io::Result<Done> {
     sys::give_back_stack();
     writer.run_holding(&socket.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Budget;
+    use crate::queue::{self, Cause, Framing, Offer, PeerKind};
+    use crate::rtmp::{Message, MessageType, StreamId, Timestamp};
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use std::time::Instant;
+
+    /// Our end of a connection, and what reads from the other.
+    type Pair = (Socket, Box<dyn Read + Send>);
+
+    fn pairs() -> [Pair; 2] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let far = listener.accept().unwrap().0;
+        let (local_near, local_far) = UnixStream::pair().unwrap();
+        [
+            (near.into(), Box::new(far)),
+            (local_near.into(), Box::new(local_far)),
+        ]
+    }
+
+    fn sound(len: usize) -> Message {
+        Message {
+            timestamp: Timestamp(0),
+            kind: MessageType::AUDIO,
+            stream: StreamId(1),
+            payload: vec![0; len].into(),
+        }
+    }
+
+    /// How a peer ends that takes so many bytes every 10 ms while its connection is drained.
+    fn drain(
+        pair: Pair,
+        limit: Duration,
+        taken: usize,
+    ) -> (io::Result<Done>, Option<Cause>, Duration) {
+        let (socket, mut far) = pair;
+        socket
+            .set_write_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        let socket = Arc::new(SharedSocket(socket));
+        let transport = Arc::clone(&socket) as Arc<dyn Transport>;
+        let budget = Arc::new(Budget::new(1 << 30));
+        let chunks = Framing::chunks();
+        let (outbox, writer) =
+            queue::outbox(transport, PeerKind::Server, chunks, Arc::default(), budget);
+        // More than sockets keep.
+        while outbox.waiting_bytes() < 12 << 20 {
+            assert_ne!(
+                outbox.push_media(StreamId(1), vec![sound(1 << 20)]),
+                Offer::Full
+            );
+        }
+        let is_over = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&is_over);
+        let reader = thread::spawn(move || {
+            let mut buffer = vec![0; taken];
+            while !told.load(Ordering::Relaxed) && far.read(&mut buffer).is_ok_and(|len| len > 0) {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let began = Instant::now();
+        outbox.drain_within(limit, vec![]);
+        let done = writer.run(&socket.0);
+        let took = began.elapsed();
+        is_over.store(true, Ordering::Relaxed);
+        socket.hang_up();
+        reader.join().unwrap();
+        (done, outbox.cause(), took)
+    }
+
+    #[test]
+    fn a_peer_that_takes_little_has_a_limit_in_all() {
+        let limit = Duration::from_millis(400);
+        for pair in pairs() {
+            let what = format!("{:?}", pair.0);
+            let (done, cause, took) = drain(pair, limit, 4 << 10);
+            assert_eq!(
+                done.unwrap_err().kind(),
+                io::ErrorKind::WouldBlock,
+                "{what}"
+            );
+            assert_eq!(cause, Some(Cause::RestNotTaken), "{what}");
+            assert!(took >= limit && took < 4 * limit, "{what}: {took:?}");
+        }
+    }
+
+    #[test]
+    fn a_peer_that_takes_all_within_the_limit_gets_it() {
+        for pair in pairs() {
+            let what = format!("{:?}", pair.0);
+            let (done, cause, _) = drain(pair, Duration::from_secs(10), 1 << 20);
+            assert_eq!((done.unwrap(), cause), (Done::Drained, None), "{what}");
+        }
+    }
 }

@@ -9,6 +9,8 @@ pub enum Cause {
     PeerGone,
     /// The peer took nothing for as long as a write may take.
     TookNothing,
+    /// The peer did not take what waited for it when nothing more came.
+    RestNotTaken,
     /// A viewer stayed behind its stream for too long.
     Behind,
     /// A viewer missed more headers than can be kept for it.
@@ -30,6 +32,11 @@ impl Cause {
     pub fn is_ordinary(self) -> bool {
         matches!(self, Cause::PeerGone | Cause::Asked)
     }
+
+    /// Whether the peer did not take what it was sent.
+    pub fn took_too_long(self) -> bool {
+        matches!(self, Cause::TookNothing | Cause::RestNotTaken)
+    }
 }
 
 impl fmt::Display for Cause {
@@ -37,6 +44,7 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Cause::PeerGone => "peer closed",
             Cause::TookNothing => "hung up on: took nothing for 30 s",
+            Cause::RestNotTaken => "hung up on: did not take the rest within 60 s",
             Cause::Behind => "hung up on: stayed behind for 30 s",
             Cause::HeadersMissed => "hung up on: takes no headers",
             Cause::QueueFull => "hung up on: takes no replies",

@@ -9,6 +9,7 @@
 
 mod batch;
 mod cause;
+mod drain;
 mod egress;
 mod feed;
 mod framing;

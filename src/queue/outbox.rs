@@ -20,10 +20,10 @@ use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
 use crate::sync::{Mutex, MutexGuard, Rank};
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Pause between two looks for room in one's own queue.
 const REPLY_POLL: Duration = Duration::from_millis(2);
@@ -49,6 +49,8 @@ pub struct Outbox {
     queue: SyncSender<Box<QueuedItem>>,
     kind: PeerKind,
     sent: Sent,
+    /// When the peer has to have taken everything, once nothing more comes.
+    pub(super) drain_end: OnceLock<Instant>,
     /// The counters of the whole server.
     counters: Arc<Counters>,
     pub(super) memory: PeerMemory,
@@ -76,6 +78,7 @@ impl Outbox {
             queue,
             kind,
             sent: Sent::default(),
+            drain_end: OnceLock::new(),
             counters,
             memory: PeerMemory::new(&budget),
         });
@@ -206,7 +209,12 @@ impl Outbox {
         self.push(&mut self.lock(), MessageClass::Reply, messages)
     }
 
-    fn push(&self, egress: &mut Egress, class: MessageClass, messages: Vec<Message>) -> Offer {
+    pub(super) fn push(
+        &self,
+        egress: &mut Egress,
+        class: MessageClass,
+        messages: Vec<Message>,
+    ) -> Offer {
         let count = messages.len();
         let offer = self.send_or_enqueue(egress, class, messages);
         if matches!(offer, Offer::Sent | Offer::Queued) {
@@ -264,34 +272,6 @@ impl Outbox {
                 Offer::Full => return Err(QueueFull),
                 Offer::Sent | Offer::Queued | Offer::Closed => return Ok(()),
             }
-        }
-    }
-
-    /// Closes the connection after everything that waits and these closing messages were sent.
-    /// Nothing is taken after that. Never waits.
-    pub fn drain_and_close(&self, closing_messages: Vec<Message>) {
-        self.drain_locked(&mut self.lock(), closing_messages);
-    }
-
-    fn drain_locked(&self, egress: &mut Egress, messages: Vec<Message>) {
-        match &mut egress.closing {
-            Closing::Open => {
-                egress.closing = Closing::Draining(messages);
-                // When there is no room for it, the writer has enough to do to look by itself.
-                self.enqueue(egress, Item::Wake);
-            }
-            Closing::Draining(closing_messages) => closing_messages.extend(messages),
-            Closing::Closed(_) => {}
-        }
-    }
-
-    /// One step, so that of two roles that end at once exactly one is the last.
-    pub(super) fn end_role(&self, messages: Vec<Message>) {
-        let mut egress = self.lock();
-        egress.roles -= 1;
-        let is_last = egress.roles == 0;
-        if is_last || self.push(&mut egress, MessageClass::Reply, messages.clone()) == Offer::Full {
-            self.drain_locked(&mut egress, messages);
         }
     }
 
@@ -412,7 +392,7 @@ impl Outbox {
         self.enqueue(egress, Item::Messages(Box::new(remaining)))
     }
 
-    fn enqueue(&self, egress: &mut Egress, item: Item) -> Offer {
+    pub(super) fn enqueue(&self, egress: &mut Egress, item: Item) -> Offer {
         let weight = item.weight();
         match self.queue.try_send(Box::new(QueuedItem { item, weight })) {
             Ok(()) => {

@@ -1,6 +1,7 @@
 //! What a queue needs of the connection behind it.
 
 use std::io;
+use std::time::Duration;
 
 /// A connection as the queue sees it.
 pub trait Transport: Send + Sync {
@@ -10,6 +11,16 @@ pub trait Transport: Send + Sync {
     ///
     /// `WouldBlock` when nothing can be sent now; any other means that the connection is over.
     fn send_now(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// The next write of the writer thread may wait for this long, or as long as before if that is less.
+    /// Where none waits there is nothing to limit.
+    ///
+    /// # Errors
+    ///
+    /// The connection is over.
+    fn limit_write(&self, _limit: Duration) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Ends the connection in both directions, which wakes its threads.
     fn hang_up(&self);

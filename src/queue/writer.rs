@@ -184,12 +184,32 @@ impl Writer {
     }
 
     fn write(&self, bytes: &[u8], socket: &mut impl Write) -> io::Result<()> {
-        sync::about_to_wait();
-        socket.write_all(bytes)?;
-        if let Some(outbox) = self.outbox.upgrade() {
-            outbox.count_bytes(bytes.len());
+        let mut unsent = bytes;
+        while !unsent.is_empty() {
+            let outbox = self.outbox.upgrade();
+            let left = outbox.as_ref().map(|outbox| outbox.time_to_drain());
+            if let Some(left) = left.transpose()?.flatten() {
+                self.transport.limit_write(left)?;
+            }
+            drop(outbox);
+            let taken = self.write_some(unsent, socket)?;
+            unsent = &unsent[taken..];
         }
         Ok(())
+    }
+
+    /// Waits until the socket has taken some of `bytes`; how many that is.
+    fn write_some(&self, bytes: &[u8], socket: &mut impl Write) -> io::Result<usize> {
+        sync::about_to_wait();
+        let taken = match socket.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            taken => taken?,
+        };
+        if let Some(outbox) = self.outbox.upgrade() {
+            outbox.count_bytes(taken);
+        }
+        Ok(taken)
     }
 
     /// Makes an item ready in `piece`; a long one is sent piece by piece, all but its last.

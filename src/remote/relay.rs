@@ -9,7 +9,7 @@ use super::pool::{LinkPool, PooledLink};
 use super::reconnect::{Attempt, Next, Reconnect, keep_connected};
 use super::url::RtmpUrl;
 use crate::log;
-use crate::queue::Outbox;
+use crate::queue::{Cause, Outbox};
 use crate::registry::{Recipient, Registry, Subscription};
 use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::StreamKey;
@@ -247,7 +247,14 @@ impl Reconnect for Relaying<'_> {
         let (worked, over) = match sender.phase {
             RelayPhase::Up { since, .. } => (since.elapsed(), false),
             RelayPhase::Connecting => (Duration::ZERO, false),
-            RelayPhase::Down { worked, over } => (worked, over),
+            RelayPhase::Down { worked, over, cut } => {
+                if let (true, Some(cause)) = (over, cut) {
+                    self.link_settings.counters.relay_failures.add(1);
+                    log!(Warn, "relay cut off, its destination did not take the rest";
+                        stream_key = key, destination = destination, reason = cause);
+                }
+                (worked, over)
+            }
         };
         if over || matches!(error, LinkError::Stopped) {
             log!(Info, "relay stopped"; stream_key = key, destination = destination,
@@ -282,11 +289,14 @@ enum RelayPhase {
     Up {
         subscription: Subscription,
         since: Instant,
+        outbox: Arc<Outbox>,
     },
     /// It does not any more; also because the stream is over?
     Down {
         worked: Duration,
         over: bool,
+        /// Why it was cut off with something left to send, if it was.
+        cut: Option<Cause>,
     },
 }
 
@@ -308,6 +318,7 @@ impl LinkHandler for Sender<'_> {
         self.phase = RelayPhase::Up {
             subscription: subscription.map_err(|_| LinkError::Stopped)?,
             since: Instant::now(),
+            outbox: Arc::clone(outbox),
         };
         self.link.progress.connected(outbox);
         log!(Info, "relay started"; stream_key = key, destination = to);
@@ -333,12 +344,15 @@ impl LinkHandler for Sender<'_> {
         if let RelayPhase::Up {
             subscription,
             since,
+            outbox,
         } = &self.phase
         {
             let is_over = subscription.is_over();
             let over = is_over || matches!(error, LinkError::Stopped);
             let worked = since.elapsed();
-            self.phase = RelayPhase::Down { worked, over };
+            let took_too_long = |cause: &Cause| cause.took_too_long();
+            let cut = outbox.cause().filter(took_too_long);
+            self.phase = RelayPhase::Down { worked, over, cut };
             let why = match is_over {
                 true => "stream over".to_owned(),
                 false => error.to_string(),

@@ -153,7 +153,7 @@ impl WebClient {
     /// Tells the log how the connection of a viewer ended.
     fn tell_of_end(&self, outbox: &Outbox, began: Instant) {
         let error = outbox.cause().map_or(Error::HungUp, Error::Cut);
-        if matches!(error, Error::Cut(Cause::TookNothing)) {
+        if outbox.cause().is_some_and(Cause::took_too_long) {
             self.context.counters.zombies.add(1);
         }
         let duration_sec = log::Seconds(began.elapsed());

@@ -9,6 +9,7 @@ mod names;
 mod network;
 mod path;
 mod paused;
+mod slow_ends;
 mod states;
 
 use std::process::Command;

@@ -2,7 +2,7 @@
 //! and each kind of peer. A publisher and a viewer on loopback beside it lose nothing and wait for nothing.
 
 mod hls;
-mod roles;
+pub mod roles;
 
 use super::path::{self, Conditions, Path};
 use crate::support::real::real;
