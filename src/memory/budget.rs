@@ -1,7 +1,8 @@
 //! The bound of what all holders have together.
 
+use super::greed::{self, Claim};
+use super::holding::Holding;
 use crate::sync::{Condvar, Mutex, MutexGuard};
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -47,6 +48,9 @@ pub struct Budget {
 pub trait Holder: Send + Sync {
     /// The bytes that it would give back.
     fn held_bytes(&self) -> usize;
+
+    /// The same, with whose they are.
+    fn holding(&self) -> Holding;
 
     /// Gives memory back, or begins to; what that cost. `None`: it has nothing to give any more.
     fn give_way(&self) -> Option<GaveWay>;
@@ -182,9 +186,9 @@ impl Budget {
     }
 
     /// When too much is held, has those that hold most give way, until what they have is as much as there
-    /// is too much. First come those that have held more than their fair share for long, the greediest
-    /// first: a picture that arrives or is being sent right now is no greed. Some give it back only a
-    /// moment later.
+    /// is too much. What one owner holds counts together. First come those that have held more than their
+    /// fair share for long, the greediest first: a picture that arrives or is being sent right now is no
+    /// greed. Some give it back only a moment later.
     pub fn relieve(&self) -> Vec<GaveWay> {
         if !self.is_pressed() {
             return Vec::new();
@@ -192,23 +196,16 @@ impl Budget {
         let max = self.max();
         let excess = self.held().saturating_sub(max - max / RELIEVED_PART);
         let holders = self.present();
-        let fair = self.fair_share();
-        let mut greedy: Vec<_> = holders
-            .iter()
-            .map(|(holder, seen)| (holder.held_bytes(), seen, holder))
-            .filter(|(bytes, ..)| *bytes > fair)
-            .map(|(bytes, seen, holder)| (held_for_long(bytes, seen, fair), bytes, holder))
-            .collect();
-        // Of those that hold the same, the first to come is the first to go.
-        greedy.sort_by_key(|(long, bytes, _)| Reverse((*long, *bytes)));
+        let claims = holders.iter().map(|(holder, seen)| claim(&**holder, seen));
+        let claims: Vec<_> = claims.collect();
         let mut given = 0;
         let mut gave_way = Vec::new();
-        for (_, bytes, holder) in greedy {
+        for index in greed::order(&claims, self.fair_share()) {
             if given >= excess {
                 break;
             }
-            if let Some(how) = holder.give_way() {
-                given += bytes;
+            if let Some(how) = holders[index].0.give_way() {
+                given += claims[index].holding.bytes;
                 gave_way.push(how);
             }
         }
@@ -216,11 +213,12 @@ impl Budget {
     }
 }
 
-/// What a holder that has `bytes` had at all the looks that were `seen`; 0 if that is its fair share.
-fn held_for_long(bytes: usize, seen: &Seen, fair: usize) -> usize {
+/// What a holder has, and the least that it had at all looks that were `seen`.
+fn claim(holder: &dyn Holder, seen: &Seen) -> Claim {
+    let holding = holder.holding();
     let least = seen.iter().map(|seen| seen.load(Ordering::Relaxed)).min();
-    let long = least.map_or(bytes, |least| least.min(bytes));
-    if long > fair { long } else { 0 }
+    let long = least.map_or(holding.bytes, |least| least.min(holding.bytes));
+    Claim { holding, long }
 }
 
 #[cfg(test)]
@@ -234,6 +232,10 @@ mod tests {
     impl Holder for Cache {
         fn held_bytes(&self) -> usize {
             self.0.bytes()
+        }
+
+        fn holding(&self) -> Holding {
+            Holding::own(None, self.0.bytes())
         }
 
         fn give_way(&self) -> Option<GaveWay> {

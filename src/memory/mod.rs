@@ -7,7 +7,10 @@
 
 mod account;
 mod budget;
+mod greed;
+mod holding;
 
 pub use account::Account;
 pub(crate) use account::{Held, HeldPayload};
 pub use budget::{Budget, GaveWay, Holder};
+pub use holding::{Holding, Owner, Source};

@@ -3,6 +3,7 @@
 use super::cause::Cause;
 use super::framing::Framing;
 use super::item::Weight;
+use crate::memory::Source;
 use crate::rtmp::Message;
 
 /// What an outbox knows of its peer. The holder of its lock decides what the peer sees next.
@@ -12,7 +13,35 @@ pub(super) struct Egress {
     pub(super) waiting: Weight,
     /// Publications and subscriptions that the connection has.
     pub(super) roles: usize,
+    pub(super) media_source: MediaSource,
     pub(super) closing: Closing,
+}
+
+/// Where the media comes from that a peer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MediaSource {
+    None,
+    One(Source),
+    Several,
+}
+
+impl MediaSource {
+    /// The same, and `source` as well.
+    pub(super) fn and(self, source: Source) -> MediaSource {
+        match self {
+            MediaSource::None => MediaSource::One(source),
+            MediaSource::One(one) if one == source => self,
+            MediaSource::One(_) | MediaSource::Several => MediaSource::Several,
+        }
+    }
+
+    /// The source, if there is but one.
+    pub(super) fn only(self) -> Option<Source> {
+        match self {
+            MediaSource::One(source) => Some(source),
+            MediaSource::None | MediaSource::Several => None,
+        }
+    }
 }
 
 pub(super) enum Closing {

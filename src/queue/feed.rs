@@ -2,7 +2,7 @@
 //! in time, from which nothing is ever left out. When the consumer cannot keep up, the queue ends.
 
 use super::limits::message_cost;
-use crate::memory::{Account, Budget, GaveWay, Holder};
+use crate::memory::{Account, Budget, GaveWay, Holder, Holding, Owner};
 use crate::rtmp::Message;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -67,6 +67,8 @@ struct FeedBuffer {
     bytes: usize,
     /// Bytes that the consumer has taken and still works on.
     taken: usize,
+    /// To whom the memory counts.
+    owner: Option<Owner>,
     state: FeedState,
 }
 
@@ -103,6 +105,7 @@ pub fn feed_within(limits: FeedLimits, budget: &Arc<Budget>) -> (Feed, Intake) {
         pushed: None,
         bytes: 0,
         taken: 0,
+        owner: None,
         state: FeedState::Open,
     };
     let shared = Arc::new(FeedShared {
@@ -134,6 +137,11 @@ impl FeedShared {
 impl Holder for FeedShared {
     fn held_bytes(&self) -> usize {
         self.lock().bytes
+    }
+
+    fn holding(&self) -> Holding {
+        let buffer = self.lock();
+        Holding::own(buffer.owner, buffer.bytes)
     }
 
     /// What waits is lost: the consumer is too slow for the memory that there is.
@@ -176,6 +184,11 @@ impl Feed {
         self.0.count(&buffer);
         drop(buffer);
         self.0.changed.notify_one();
+    }
+
+    /// Has what waits count to `owner`.
+    pub(crate) fn set_owner(&self, owner: Option<Owner>) {
+        self.0.lock().owner = owner;
     }
 
     /// Whether there is a consumer that can keep up.
@@ -221,6 +234,11 @@ impl Intake {
     /// The budget that its messages count against.
     pub fn budget(&self) -> &Arc<Budget> {
         self.0.memory.budget()
+    }
+
+    /// To whom what waits counts.
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        self.0.lock().owner
     }
 
     /// Whether more may come than what waits.

@@ -11,7 +11,7 @@ const SHARED_LEN_MIN: usize = 1 << 10;
 #[derive(Debug)]
 pub(super) struct HeldMessages {
     messages: Vec<Message>,
-    _long: Vec<HeldPayload>,
+    long: Vec<HeldPayload>,
     _own: Held,
 }
 
@@ -28,9 +28,14 @@ impl HeldMessages {
         let beside = size_of::<Message>() * messages.len() + size_of::<HeldPayload>() * long.len();
         HeldMessages {
             messages,
-            _long: long,
+            long,
             _own: Held::new(budget, bytes + short + beside),
         }
+    }
+
+    /// Bytes of payloads that others may hold as well.
+    pub(super) fn long_bytes(&self) -> usize {
+        self.long.iter().map(HeldPayload::len).sum()
     }
 
     pub(super) fn messages(&self) -> &[Message] {

@@ -3,7 +3,7 @@
 use super::cause::Cause;
 use super::outbox::Outbox;
 use super::peer_memory::PeerMemory;
-use crate::memory::{GaveWay, Holder};
+use crate::memory::{GaveWay, Holder, Holding};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,17 @@ impl Holder for Outbox {
             None => self.waiting_bytes() + unfinished.bytes() + pending.bytes(),
             // It gives all of it back already.
             Some(_) => 0,
+        }
+    }
+
+    fn holding(&self) -> Holding {
+        let egress = self.lock();
+        let source = egress.media_source.only();
+        let shared = source.map(|source| (source, egress.waiting.shared));
+        drop(egress);
+        Holding {
+            shared,
+            ..Holding::own(self.owner(), self.held_bytes())
         }
     }
 

@@ -41,22 +41,30 @@ pub(super) struct Weight {
     pub(super) items: usize,
     /// The memory that they take, in bytes.
     pub(super) bytes: usize,
+    /// Those of these bytes that others may hold as well.
+    pub(super) shared: usize,
     /// How many messages of our own are among them.
     pub(super) replies: usize,
 }
 
 impl Item {
     pub(super) fn weight(&self) -> Weight {
-        let (bytes, replies) = match self {
-            Item::CommonRest { batch, .. } | Item::Live { batch, .. } => (batch.cost(), 0),
-            Item::Messages(rest) => (rest.cost(), rest.replies()),
-            Item::Shared(run) => (run.cost(), 0),
+        let (bytes, shared) = match self {
+            Item::CommonRest { batch, .. } | Item::Live { batch, .. } => {
+                (batch.cost(), batch.cost())
+            }
+            Item::Messages(rest) => (rest.cost(), rest.messages.long_bytes()),
+            Item::Shared(run) => (run.cost(), run.shared_cost()),
             Item::Wake => (0, 0),
         };
         Weight {
             items: 1,
             bytes: size_of::<QueuedItem>() + bytes,
-            replies,
+            shared,
+            replies: match self {
+                Item::Messages(rest) => rest.replies(),
+                _ => 0,
+            },
         }
     }
 }
@@ -65,6 +73,7 @@ impl AddAssign for Weight {
     fn add_assign(&mut self, more: Weight) {
         self.items += more.items;
         self.bytes += more.bytes;
+        self.shared += more.shared;
         self.replies += more.replies;
     }
 }
@@ -73,6 +82,7 @@ impl SubAssign for Weight {
     fn sub_assign(&mut self, less: Weight) {
         self.items -= less.items;
         self.bytes -= less.bytes;
+        self.shared -= less.shared;
         self.replies -= less.replies;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::cause::Cause;
-use super::egress::{Closing, Egress};
+use super::egress::{Closing, Egress, MediaSource};
 use super::framing::{Framing, MessageClass, Progress};
 use super::held_messages::HeldMessages;
 use super::item::{Encoding, Item, QueuedItem, Remaining, Weight};
@@ -15,7 +15,7 @@ use super::shared_run::SharedRun;
 use super::transport::Transport;
 use crate::awake;
 use crate::media::flv::Flags;
-use crate::memory::Budget;
+use crate::memory::{Budget, Owner, Source};
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
 use crate::sync::{Mutex, MutexGuard, Rank};
@@ -70,6 +70,7 @@ impl Outbox {
             framing,
             waiting: Weight::default(),
             roles: 0,
+            media_source: MediaSource::None,
             closing: Closing::Open,
         };
         let outbox = Arc::new(Outbox {
@@ -311,6 +312,17 @@ impl Outbox {
         self.lock().waiting.items
     }
 
+    /// To whom the memory counts that its peer takes; `None`: the peer is a server.
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        self.kind.owner()
+    }
+
+    /// Notes that the peer is sent what comes from `source`.
+    pub(crate) fn note_source(&self, source: Source) {
+        let mut egress = self.lock();
+        egress.media_source = egress.media_source.and(source);
+    }
+
     /// The memory that the waiting items take, in bytes.
     pub fn waiting_bytes(&self) -> usize {
         self.lock().waiting.bytes
@@ -345,7 +357,7 @@ impl Outbox {
     pub fn count_drops(&self, messages: u64) {
         self.sent.drops.add(messages);
         match self.kind {
-            PeerKind::Client => self.counters.subscriber_drops.add(messages),
+            PeerKind::Client(_) => self.counters.subscriber_drops.add(messages),
             PeerKind::Server => self.counters.relay_drops.add(messages),
         }
     }
@@ -361,7 +373,7 @@ impl Outbox {
     pub(crate) fn count_bytes(&self, bytes: usize) {
         self.sent.bytes.add(bytes as u64);
         match self.kind {
-            PeerKind::Client => self.counters.bytes_out.add(bytes as u64),
+            PeerKind::Client(_) => self.counters.bytes_out.add(bytes as u64),
             PeerKind::Server => self.counters.relay_bytes.add(bytes as u64),
         }
     }

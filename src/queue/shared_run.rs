@@ -104,8 +104,12 @@ impl<'a> SharedRun<'a> {
 impl WaitingRun {
     /// The memory that it takes, in bytes.
     pub(super) fn cost(&self) -> usize {
-        let parts = self.parts.iter().map(|part| part.get().cost());
-        size_of::<WaitingRun>() + self.own.len() + parts.sum::<usize>()
+        size_of::<WaitingRun>() + self.own.len() + self.shared_cost()
+    }
+
+    /// That of it which others may hold as well.
+    pub(super) fn shared_cost(&self) -> usize {
+        self.parts.iter().map(|part| part.get().cost()).sum()
     }
 
     /// All bytes that are left, in pieces.

@@ -1,6 +1,6 @@
 //! The memory that a recording takes beside what waits for it, and how it gives some back.
 
-use crate::memory::{Account, GaveWay, Holder};
+use crate::memory::{Account, GaveWay, Holder, Holding, Owner};
 use crate::queue::Intake;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 /// What a recording has of the file that it writes: an index, and what is not on the disk yet.
 pub(super) struct RecordingMemory {
     account: Account,
+    owner: Option<Owner>,
     /// Whether others need the memory.
     gives_way: AtomicBool,
 }
@@ -17,6 +18,7 @@ impl RecordingMemory {
     pub(super) fn new(intake: &Intake) -> Arc<RecordingMemory> {
         let memory = Arc::new(RecordingMemory {
             account: Account::new(intake.budget()),
+            owner: intake.owner(),
             gives_way: AtomicBool::new(false),
         });
         let holder: Weak<RecordingMemory> = Arc::downgrade(&memory);
@@ -46,6 +48,10 @@ impl Holder for RecordingMemory {
             true => 0,
             false => self.account.bytes(),
         }
+    }
+
+    fn holding(&self) -> Holding {
+        Holding::own(self.owner, self.held_bytes())
     }
 
     fn give_way(&self) -> Option<GaveWay> {

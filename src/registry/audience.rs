@@ -17,10 +17,15 @@ use super::subscription_id::SubscriptionId;
 use super::viewer::{Step, Viewer};
 use super::wave::Wave;
 use crate::media::mp4::live::LiveEvent;
+use crate::memory::Owner;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::QUEUE_DEPTHS;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Owners of memory that play a stream are counted up to here.
+const OWNERS_COUNTED: usize = 64;
 
 /// The viewers of a stream. Servers that it is relayed to are among them, but only players count.
 pub(super) struct Audience {
@@ -261,6 +266,24 @@ impl Audience {
         let viewers = &self.viewers;
         let is_watched = |choice| viewers.iter().any(|viewer| viewer.choice() == Some(choice));
         self.muxers.expire(now, is_watched);
+    }
+
+    /// How many owners of memory play beside `owner`, counted up to [`OWNERS_COUNTED`].
+    pub(super) fn count_owners_beside(&self, owner: Option<Owner>) -> usize {
+        let mut others = HashSet::new();
+        for other in self
+            .viewers
+            .iter()
+            .filter_map(|viewer| viewer.outbox().owner())
+        {
+            if others.len() >= OWNERS_COUNTED {
+                break;
+            }
+            if Some(other) != owner {
+                others.insert(other);
+            }
+        }
+        others.len()
     }
 
     /// The memory of what is made for viewers of fragments, in bytes.

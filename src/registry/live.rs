@@ -9,7 +9,7 @@ use super::selection::Selection;
 use super::tap::{Tap, Taps};
 use super::timeline::Timeline;
 use crate::media::Codec;
-use crate::memory::Budget;
+use crate::memory::{Budget, Owner};
 use crate::queue::{Cause, Feed, FeedLimits, Role};
 use crate::rtmp::data::Data;
 use crate::rtmp::{Message, MessageType, Timestamp};
@@ -83,6 +83,11 @@ impl Live {
         &self.conn_id
     }
 
+    /// To whom the memory of the publication counts.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        self.role.outbox().owner()
+    }
+
     /// The servers that the stream has come through.
     pub(super) fn via(&self) -> &[String] {
         &self.via
@@ -111,13 +116,16 @@ impl Live {
 
     /// Gives a consumer everything that is sent from now on.
     pub(super) fn attach(&mut self, feed: Feed) {
+        feed.set_owner(self.owner());
         self.feeds.push(feed);
     }
 
     /// Gives a consumer what late joiners get, and everything that is sent from now on.
     pub(super) fn tap(&mut self, limits: FeedLimits, budget: &Arc<Budget>, now: Instant) -> Tap {
         Tap {
-            intake: self.taps.open(&self.cache, limits, budget, now),
+            intake: self
+                .taps
+                .open(&self.cache, limits, (budget, self.owner()), now),
             keyframes_ms: self.cache.keyframes_ms(),
         }
     }

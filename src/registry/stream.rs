@@ -16,7 +16,7 @@ use super::tap::Tap;
 use super::timeline::Timeline;
 use super::viewer::Viewer;
 use crate::awake;
-use crate::memory::{Account, GaveWay};
+use crate::memory::{Account, GaveWay, Holding, Source};
 use crate::queue::{Cause, Feed, FeedLimits, Outbox};
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, Timestamp};
@@ -314,6 +314,15 @@ impl Stream {
         self.memory.bytes()
     }
 
+    /// The same, and whose it is: the publisher's. Viewers elsewhere need it.
+    pub(super) fn holding(&self) -> Holding {
+        let owner = self.live().and_then(Live::owner);
+        Holding {
+            others: self.audience.count_owners_beside(owner),
+            ..Holding::own(owner, self.held_bytes())
+        }
+    }
+
     /// Gives memory back: pictures that are kept for those who join later, and where others are most of
     /// it, the publisher.
     pub(super) fn give_way(&mut self) -> Option<GaveWay> {
@@ -418,6 +427,7 @@ impl Stream {
         }
         let is_player = recipient.is_player();
         let deadline = now + settings.wait;
+        outbox.note_source(Source::at(self));
         let viewer = Viewer::new(id, outbox.take_role(), recipient, deadline);
         let cache = match &mut self.state {
             PublishState::Live(live) => {

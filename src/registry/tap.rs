@@ -3,7 +3,7 @@
 use super::cache::{Cache, JoinAt};
 use super::media_message::MediaMessage;
 use super::selection::{Selection, Wants};
-use crate::memory::Budget;
+use crate::memory::{Budget, Owner};
 use crate::queue::{Feed, FeedLimits, Intake, feed_within};
 use crate::rtmp::Message;
 use std::sync::Arc;
@@ -23,16 +23,18 @@ pub struct Tap {
 pub(super) struct Taps(Vec<Feed>);
 
 impl Taps {
-    /// A new consumer, with the beginning that `cache` has. What waits for it counts against `budget`.
+    /// A new consumer, with the beginning that `cache` has. What waits for it counts against the budget,
+    /// to the owner.
     pub(super) fn open(
         &mut self,
         cache: &Cache,
         limits: FeedLimits,
-        budget: &Arc<Budget>,
+        (budget, owner): (&Arc<Budget>, Option<Owner>),
         now: Instant,
     ) -> Intake {
         self.0.retain(Feed::is_open);
         let (feed, intake) = feed_within(limits, budget);
+        feed.set_owner(owner);
         let wants = Wants {
             audio: true,
             video: true,

@@ -1,6 +1,6 @@
 //! Segments of HLS on their way to a client that takes its time: they stay for as long as that lasts.
 
-use crate::memory::{Budget, GaveWay, HeldPayload, Holder};
+use crate::memory::{Budget, GaveWay, HeldPayload, Holder, Holding, Owner, Source};
 use crate::net::SharedSocket;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -12,6 +12,9 @@ const SERVED_LEN_MIN: usize = 64 << 10;
 struct Serving {
     payloads: Vec<HeldPayload>,
     socket: Arc<SharedSocket>,
+    /// What is sent, by which others know that they are sent the same.
+    source: Source,
+    owner: Owner,
 }
 
 impl fmt::Debug for Serving {
@@ -26,20 +29,21 @@ impl Serving {
     }
 }
 
-/// Counts a response of these `pieces` for as long as what is returned is held; nothing if it is short.
+/// Counts a response of these `pieces` to `owner`, for as long as what is returned is held; nothing if it
+/// is short.
 pub(super) fn count(
     pieces: &[Arc<[u8]>],
-    socket: &Arc<SharedSocket>,
+    (socket, owner): (&Arc<SharedSocket>, Owner),
     budget: &Arc<Budget>,
 ) -> Option<Box<dyn fmt::Debug + Send>> {
     let len: usize = pieces.iter().map(|piece| piece.len()).sum();
-    if len < SERVED_LEN_MIN {
-        return None;
-    }
+    let first = pieces.first().filter(|_| len >= SERVED_LEN_MIN)?;
     let payloads = pieces.iter().map(|piece| HeldPayload::new(budget, piece));
     let serving = Arc::new(Serving {
         payloads: payloads.collect(),
         socket: Arc::clone(socket),
+        source: Source::at(&**first),
+        owner,
     });
     let holder: Weak<Serving> = Arc::downgrade(&serving);
     budget.enter(holder);
@@ -49,6 +53,13 @@ pub(super) fn count(
 impl Holder for Serving {
     fn held_bytes(&self) -> usize {
         self.len()
+    }
+
+    fn holding(&self) -> Holding {
+        Holding {
+            shared: Some((self.source, self.len())),
+            ..Holding::own(Some(self.owner), self.len())
+        }
     }
 
     fn give_way(&self) -> Option<GaveWay> {

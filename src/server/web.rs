@@ -15,6 +15,7 @@ use crate::awake;
 use crate::connection::Error;
 use crate::http::server::NoRoom;
 use crate::log;
+use crate::memory::Owner;
 use crate::net::SharedSocket;
 use crate::notify::{NotifyClient, NotifyRole, NotifyStream};
 use crate::queue::{self, Cause, Outbox, PeerKind, Transport, Writer};
@@ -133,7 +134,7 @@ impl WebClient {
         let transport = Arc::clone(&self.socket) as Arc<dyn Transport>;
         let (outbox, writer) = queue::outbox(
             transport,
-            PeerKind::Client,
+            PeerKind::Client(Owner::new(self.addr.ip())),
             viewing.framing,
             Arc::clone(&context.counters),
             Arc::clone(&context.link_settings.budget),
@@ -246,7 +247,9 @@ impl WebConnection for WebClient {
     }
 
     fn count_held(&self, pieces: &[Arc<[u8]>]) -> Option<Box<dyn fmt::Debug + Send>> {
-        serving::count(pieces, &self.socket, &self.context.link_settings.budget)
+        let owner = Owner::new(self.addr.ip());
+        let budget = &self.context.link_settings.budget;
+        serving::count(pieces, (&self.socket, owner), budget)
     }
 
     fn count_sent(&self, bytes: usize) {

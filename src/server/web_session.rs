@@ -7,6 +7,7 @@ use super::events::{self, PlayInfo};
 use super::listener::{self, ConnectionRefusal};
 use super::notified;
 use crate::log;
+use crate::memory::Owner;
 use crate::notify::{NotifyClient, NotifyRole, NotifySession, NotifyStream};
 use crate::queue::{self, Cause, Framing, Outbox, PeerKind, Transport};
 use crate::registry::Recipient;
@@ -70,7 +71,7 @@ impl Session {
         // The other end is dropped: there is nothing to write.
         let (outbox, _) = queue::outbox(
             Arc::new(NoTransport),
-            PeerKind::Client,
+            PeerKind::Client(Owner::new(addr.ip())),
             Framing::chunks(),
             Arc::clone(&context.counters),
             Arc::clone(&context.link_settings.budget),

@@ -1,7 +1,7 @@
 //! How long a viewer may be behind, by a clock that the test moves.
 
 use rtmp_server::media::Codec;
-use rtmp_server::memory::Budget;
+use rtmp_server::memory::{Budget, Owner};
 use rtmp_server::net::{self, SharedSocket};
 use rtmp_server::queue::{self, Framing, Offer, Outbox, PeerKind};
 use rtmp_server::registry::{
@@ -40,7 +40,7 @@ pub fn connection(counters: &Arc<Counters>) -> (Arc<Outbox>, TcpStream) {
     let budget = Arc::new(Budget::new(1 << 30));
     let (outbox, writer) = queue::outbox(
         line.clone(),
-        PeerKind::Client,
+        PeerKind::Client(Owner::new([127, 0, 0, 1].into())),
         Framing::chunks(),
         Arc::clone(counters),
         budget,

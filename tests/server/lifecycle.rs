@@ -2,7 +2,7 @@
 
 use crate::support::{Client, TestServer, describe};
 use rtmp_server::amf0::Value;
-use rtmp_server::memory::Budget;
+use rtmp_server::memory::{Budget, Owner};
 use rtmp_server::net::{self, SharedSocket};
 use rtmp_server::queue::{self, Done, Framing, PeerKind};
 use rtmp_server::rtmp::chunk::{Decoder, Encoder};
@@ -230,7 +230,7 @@ fn two_roles_that_end_at_once_take_leave_once() {
         let line = Arc::new(SharedSocket(listener.accept().expect("accept").0.into()));
         let (outbox, writer) = queue::outbox(
             line.clone(),
-            PeerKind::Client,
+            PeerKind::Client(Owner::new([127, 0, 0, 1].into())),
             Framing::chunks(),
             Arc::default(),
             Arc::new(Budget::new(1 << 20)),

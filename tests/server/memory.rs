@@ -327,3 +327,72 @@ fn in_a_small_control_group_the_kernel_kills_nothing() {
     println!("the group had {} MiB of 64", group.most() / MIB);
     drop((all, viewers, server));
 }
+
+/// A client that a proxy says is at `ip`.
+fn client_at(server: &TestServer, ip: &str) -> Client {
+    let proxied = server.server().addrs()[1];
+    let mut socket = TcpStream::connect(proxied).expect("connect");
+    let header = format!("PROXY TCP4 {ip} 192.0.2.1 4711 1935\r\n");
+    socket.write_all(header.as_bytes()).expect("sent");
+    Client::shake_hands_over(socket, |_, s1| *s1)
+}
+
+/// One address holds a little with each of many connections, again and again. A stream from elsewhere that
+/// has viewers holds more than any of these, and loses nothing.
+#[test]
+fn what_an_address_holds_counts_together() {
+    let flags = "-proxy-listen 127.0.0.1:0 -http-listen 127.0.0.1:0 -max-memory 8m -merge 0";
+    let server = TestServer::start(flags);
+    let mut publisher = client_at(&server, "192.0.2.3");
+    publisher.connect("live");
+    publisher.create_stream();
+    let name = vec![Value::text("cam"), Value::text("live")];
+    publisher.call(1, "publish", 0.0, name);
+    publisher.lines_until("status@1 NetStream.Publish.Start");
+    publisher.send(&real("V head 1 @0"));
+    publisher.send_media(&["V key 1 @0"]);
+    let mut viewer = server.playing("cam").socket;
+    std::thread::spawn(move || std::io::copy(&mut viewer, &mut std::io::sink()));
+    let addr = server.media_addr();
+    let request = format!("GET /live/cam/index.m3u8 HTTP/1.1\r\nHost: {addr}\r\n\r\n");
+    let mut asking = TcpStream::connect(addr).expect("connect");
+    asking.write_all(request.as_bytes()).expect("sent");
+    for number in 1..20_u32 {
+        let is_keyframe = number.is_multiple_of(10);
+        publisher.send(&picture(is_keyframe, 100 << 10, number * 200));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(HttpReply::get(addr, "/live/cam/index.m3u8").status, 200);
+    let cached = || {
+        let snapshot = server.server().snapshot();
+        (snapshot.streams[0].cached_messages, snapshot.totals)
+    };
+    wait_until("pictures", || cached().0 == 10);
+    let attack = || {
+        let strangers: Vec<_> = (0..150)
+            .map(|_| {
+                let mut client = client_at(&server, "192.0.2.2");
+                long_chunks(&mut client, MIB);
+                let _ = client
+                    .socket
+                    .write_all(&unfinished(10, 16_000_000, 60 << 10));
+                client
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(200));
+        strangers.len()
+    };
+    for round in 0..2 {
+        attack();
+        let (cached, totals) = cached();
+        println!("{round}: {cached} messages cached, {totals:?}");
+        assert!(totals.memory_hangups > 0, "{round}");
+        assert_eq!(
+            (cached, totals.memory_caches, totals.memory_playlists),
+            (10, 0, 0),
+            "{round}"
+        );
+    }
+    let playlist = HttpReply::get(addr, "/live/cam/stream.m3u8").text();
+    assert!(playlist.contains("MEDIA-SEQUENCE:0\n"), "{playlist}");
+}

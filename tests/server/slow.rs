@@ -3,7 +3,7 @@
 use super::memory::of_len;
 use crate::support::process::ServerProcess;
 use crate::support::{Client, TestServer, describe};
-use rtmp_server::memory::{Budget, GaveWay};
+use rtmp_server::memory::{Budget, GaveWay, Owner};
 use rtmp_server::net::{self, SharedSocket};
 use rtmp_server::queue::{self, Cause, Framing, Offer, PeerKind};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, handshake};
@@ -360,7 +360,7 @@ fn the_greediest_loses_when_all_together_take_too_much() {
         let counters = Arc::default();
         let (outbox, writer) = queue::outbox(
             line.clone(),
-            PeerKind::Client,
+            PeerKind::Client(Owner::new([127, 0, 0, 1].into())),
             Framing::chunks(),
             counters,
             Arc::clone(&budget),

@@ -12,6 +12,7 @@ use super::flood::flood_limit;
 use crate::connection::{Connection, Error, handshake, read_loop, with_writer};
 use crate::log;
 use crate::log::RateLimit;
+use crate::memory::Owner;
 use crate::net::{SharedSocket, Socket};
 use crate::queue::PeerKind;
 use client::Conn;
@@ -86,7 +87,7 @@ fn talk(
     let shared = (&context.counters, &context.link_settings.budget);
     let talked = with_writer(
         line,
-        PeerKind::Client,
+        PeerKind::Client(Owner::new(origin.addr.ip())),
         shared,
         &format!("{id}-w"),
         |outbox| {

@@ -1,9 +1,10 @@
 //! Who watches a stream as HLS. There is no connection that lasts as long as a viewer stays, so a
 //! viewer is one as long as it asks for playlists.
 
+use crate::memory::Owner;
 use crate::web::session::WebSession;
 use crate::web::traits::Traits;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,6 +76,13 @@ pub(super) enum Membership {
 impl Sessions {
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// How many owners of memory watch beside `owner`.
+    pub(super) fn count_owners_beside(&self, owner: Option<Owner>) -> usize {
+        let all = self.open.values().map(|one| Owner::new(one.address));
+        let others = all.filter(|other| Some(*other) != owner);
+        others.collect::<HashSet<_>>().len()
     }
 
     /// A request comes at `now`.

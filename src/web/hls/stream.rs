@@ -6,7 +6,7 @@ use super::sessions::{Membership, SessionKey, Sessions};
 use crate::awake;
 use crate::log;
 use crate::media::hls::{HlsSettings, Packager};
-use crate::memory::{Account, Budget, GaveWay, Holder};
+use crate::memory::{Account, Budget, GaveWay, Holder, Holding, Owner};
 use crate::queue::{FeedLimits, Intake, Taken};
 use crate::registry::{Registry, Tap};
 use crate::rtmp::Message;
@@ -62,6 +62,8 @@ pub(super) struct HlsStream {
 
 struct StreamState {
     packager: Packager,
+    /// To whom its memory counts.
+    owner: Option<Owner>,
     sessions: Sessions,
     /// How often a publisher was lost.
     interruptions: u64,
@@ -97,6 +99,7 @@ impl HlsStream {
                 Rank::Hls,
                 StreamState {
                     packager,
+                    owner: tap.intake.owner(),
                     sessions: Sessions::default(),
                     interruptions: 0,
                     asked: awake::now(),
@@ -153,7 +156,9 @@ impl HlsStream {
                 Next::Ends => match self.wait_for_return(registry) {
                     Ok(again) => {
                         intake = again;
-                        self.lock().packager.begin();
+                        let mut state = self.lock();
+                        state.owner = intake.owner();
+                        state.packager.begin();
                     }
                     Err(why) => return why,
                 },
@@ -342,6 +347,15 @@ impl Holder for HlsStream {
             // All of it goes already.
             true => 0,
             false => self.memory.bytes(),
+        }
+    }
+
+    fn holding(&self) -> Holding {
+        let bytes = self.held_bytes();
+        let state = self.lock();
+        Holding {
+            others: state.sessions.count_owners_beside(state.owner),
+            ..Holding::own(state.owner, bytes)
         }
     }
 

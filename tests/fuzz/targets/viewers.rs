@@ -4,7 +4,7 @@
 use super::draw::Draw;
 use super::stream::messages;
 use crate::support::readers::flv::FlvReader;
-use rtmp_server::memory::Budget;
+use rtmp_server::memory::{Budget, Owner};
 use rtmp_server::queue::{Done, Framing, Offer, PeerKind, Transport, outbox};
 use rtmp_server::rtmp::chunk::Decoder;
 use rtmp_server::rtmp::{Message, MessageType, StreamId};
@@ -63,7 +63,7 @@ fn sent(draw: &mut Draw, framing: Framing) -> (Vec<Message>, Vec<u8>) {
     let budget = Arc::new(Budget::new(usize::MAX));
     let (outbox, writer) = outbox(
         socket.clone(),
-        PeerKind::Client,
+        PeerKind::Client(Owner::new([127, 0, 0, 1].into())),
         framing,
         Arc::default(),
         budget,

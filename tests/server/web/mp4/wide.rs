@@ -3,7 +3,7 @@
 use super::{BOTH, real};
 use rtmp_server::media::Codec;
 use rtmp_server::media::mp4::live::TrackChoice;
-use rtmp_server::memory::Budget;
+use rtmp_server::memory::{Budget, Owner};
 use rtmp_server::queue::{self, Framing, Outbox, PeerKind, Transport, Writer};
 use rtmp_server::registry::{
     LastHeard, Notices, Observer, Origin, Publication, PublicationStatus, Publisher, Recipient,
@@ -51,7 +51,7 @@ impl Transport for Taker {
 fn outbox(taker: &Arc<Taker>) -> (Arc<Outbox>, Writer) {
     queue::outbox(
         taker.clone(),
-        PeerKind::Client,
+        PeerKind::Client(Owner::new([127, 0, 0, 1].into())),
         Framing::body(
             b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n\r\n".to_vec(),
             "video/mp4",
