@@ -25,6 +25,8 @@ pub(crate) enum HeaderItem {
     Data,
     /// A header without a configuration, a picture or a sound without a byte.
     Empty,
+    /// The end of a track.
+    End(Packet),
     /// What a decoder needs before the first frame.
     Header(Packet),
     /// Any other audio or video.
@@ -48,6 +50,7 @@ impl HeaderItem {
                 match packet.content {
                     Content::Header | Content::Config => HeaderItem::Header(packet),
                     Content::Empty => HeaderItem::Empty,
+                    Content::End => HeaderItem::End(packet),
                     _ => HeaderItem::Media(packet),
                 }
             }
@@ -158,7 +161,7 @@ mod tests {
         let cue = amf0::encode(&[Value::text("onCuePoint"), Value::Null]);
         let (audio, video, data) = (MessageType::AUDIO, MessageType::VIDEO, MessageType::DATA);
         #[rustfmt::skip]
-        let rows: [(MessageType, &[u8], &str); 16] = [
+        let rows: [(MessageType, &[u8], &str); 17] = [
             (audio, &[], "Nothing"),
             (video, &[], "Nothing"),
             (data, &[], "Nothing"),
@@ -172,6 +175,7 @@ mod tests {
             (video, &[0x17, 0, 0, 0, 0, 1], "Header"),
             (video, b"\x84hvc1", "Empty"),
             (video, b"\x84hvc1c", "Header"),
+            (video, &[0x17, 2, 0, 0, 0], "End"),
             (audio, &[0x2f], "Empty"),
             (audio, &[0x2f, 0], "Media"),
             (video, &[0x52, 1], "Media"),

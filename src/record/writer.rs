@@ -208,6 +208,11 @@ impl<'a> RecordingWriter<'a> {
             }
             // It begins no file, and its time says nothing of the stream's.
             HeaderItem::Empty => self.put(message, aside, false),
+            // Encoders date it as they like.
+            HeaderItem::End(packet) => match self.file {
+                Current::None => self.take_media(message, &packet),
+                _ => self.put(message, aside, false),
+            },
             HeaderItem::Header(packet) => {
                 self.beginning.note_header(message, packet);
                 self.put(message, aside, false)
@@ -226,7 +231,12 @@ impl<'a> RecordingWriter<'a> {
             CutPlace::Here(time_ms) if !lacks || !may_begin => time_ms,
             _ => self.begin_at(message)?,
         };
-        self.put(message, time_ms, is_entry)?;
+        match &mut self.file {
+            Current::Open(file) if !lacks && may_begin => {
+                file.put_start(message, time_ms, is_entry)?;
+            }
+            _ => self.put(message, time_ms, is_entry)?,
+        }
         let is_missing = !matches!(self.lack(), None | Some(Lack::Announcement));
         if !lacks && may_begin && is_missing {
             // It is what the file lacks, so it is not in there.
@@ -355,7 +365,7 @@ impl<'a> RecordingWriter<'a> {
     }
 
     fn open_flv_with(&mut self, waiting: PendingFile) -> Result<(), RecordError> {
-        let (_, held) = waiting.into_parts();
+        let held = waiting.into_start().held;
         let mut flags = Flags::default();
         held.iter().for_each(|held| flags.insert(held.message.kind));
         self.open_flv(flags)?;

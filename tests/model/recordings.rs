@@ -77,10 +77,19 @@ pub fn check(dir: &Path, sent: &Sent, as_mp4: bool) {
     for (publication, sent) in sent {
         let mut files = files.remove(publication).unwrap_or_default();
         files.sort();
+        eprintln!(
+            "DBG {:?}",
+            files
+                .iter()
+                .map(|f| f
+                    .iter()
+                    .map(|m| format!("{}", sent[m.number as usize]))
+                    .collect::<Vec<_>>())
+                .collect::<Vec<_>>()
+        );
         if as_mp4 {
-            // One with frames that have no configuration goes on as FLV. Where a configuration changes
-            // in the first second of a file, what came before it is left out.
-            if !as_flv.contains(publication) && !has_changes(sent) {
+            // One with frames that have no configuration goes on as FLV.
+            if !as_flv.contains(publication) {
                 check_movies(*publication, &files, sent);
             }
             continue;
@@ -131,18 +140,6 @@ fn check_beginnings(files: &[Vec<Mark>], sent: &[Rc<Frame>]) {
     }
 }
 
-/// Whether a track has another configuration later.
-fn has_changes(sent: &[Rc<Frame>]) -> bool {
-    let headers = sent
-        .iter()
-        .filter(|frame| matches!(frame.kind, Kind::Header(_)));
-    let mut known: BTreeMap<Slot, Mark> = BTreeMap::new();
-    headers.into_iter().any(|header| {
-        let last = known.insert(slot(header), header.mark);
-        last.is_some_and(|last| last != header.mark)
-    })
-}
-
 /// MP4 has no place for what comes before a configuration: of each track there is a run from there on.
 fn check_movies(publication: u32, files: &[Vec<Mark>], sent: &[Rc<Frame>]) {
     let marks = files.iter().flatten();
@@ -153,12 +150,16 @@ fn check_movies(publication: u32, files: &[Vec<Mark>], sent: &[Rc<Frame>]) {
         changes: false,
         ends_early: false,
     };
-    check_run(
-        &format!("movies of publication {publication}"),
-        &seen,
-        sent,
-        leave,
-    );
+    let is_sound = |frame: &&Rc<Frame>| frame.kind == Kind::Sound;
+    let (sounds, pictures): (Vec<_>, Vec<_>) = seen.iter().copied().partition(is_sound);
+    let what = format!("movies of publication {publication}");
+    check_run(&what, &sounds, sent, leave);
+    // Pictures behind a change need a keyframe.
+    let leave = Leave {
+        changes: true,
+        ..leave
+    };
+    check_run(&what, &pictures, sent, leave);
     let headers = sent
         .iter()
         .filter(|frame| matches!(frame.kind, Kind::Header(_)));

@@ -192,15 +192,15 @@ impl Fragmenter {
         }
     }
 
-    /// Adds a track that the initialization does not name. Fragments have its bytes, and say
-    /// nothing of them.
+    /// Adds a track that the initialization does not name, or another in the place of one that is
+    /// there. Fragments have its bytes, and say nothing of them.
     pub(super) fn add(&mut self, track: &Mp4Track) {
         self.queues.push(Queue::new(track, false));
     }
 
     /// Takes the next sample, whose bytes are in `payload`. `false`: there is no such track.
     pub fn push(&mut self, sample: &MediaSample, payload: &Arc<[u8]>) -> bool {
-        let mut queues = self.queues.iter_mut();
+        let mut queues = self.queues.iter_mut().rev();
         let queue = queues.find(|queue| queue.track == sample.track);
         queue.is_some_and(|queue| {
             queue.push(sample, payload);
@@ -211,7 +211,7 @@ impl Fragmenter {
     /// When the last sample of a track is decoded, in nanoseconds; `None` if it is in a fragment, or
     /// there is no such track.
     pub fn last_ns(&self, track: TrackId) -> Option<u64> {
-        let mut queues = self.queues.iter();
+        let mut queues = self.queues.iter().rev();
         let queue = queues.find(|queue| queue.track == track)?;
         let last = queue.waiting.last()?;
         Some(queue.clock.nanos(last.time))

@@ -101,12 +101,18 @@ impl Hybrid {
         self.tracks.iter().any(|own| own.id == track)
     }
 
-    /// Adds a track that was not known when the file began. The finished file has all of it; in the
+    /// Adds a track that was not known when the file began, or one in the place of another with the
+    /// same id, whose configuration has changed. The finished file has all of it; in the
     /// fragments nothing is said of it, so a crash costs what has come of it.
     pub fn add(&mut self, track: Mp4Track) {
         self.fragmenter.add(&track);
         self.indexes.push(SampleIndex::default());
         self.tracks.push(track);
+    }
+
+    /// How many tracks it has.
+    pub fn track_count(&self) -> usize {
+        self.tracks.len()
     }
 
     /// Whether the index has become too large for another fragment: it is time for the next file.

@@ -47,6 +47,12 @@ pub(super) trait Recorded {
     /// Adds a message. `is_entry`: players may begin here.
     fn put(&mut self, message: &Message, time_ms: u32, is_entry: bool) -> io::Result<()>;
 
+    /// As `put`, where the next file can begin with the message: what this file has no place for is
+    /// not added.
+    fn put_start(&mut self, message: &Message, time_ms: u32, is_entry: bool) -> io::Result<()> {
+        self.put(message, time_ms, is_entry)
+    }
+
     /// Takes note of metadata that has changed.
     fn put_metadata(&mut self, properties: &Pairs) -> io::Result<()>;
 

@@ -4,12 +4,12 @@
 //! keeps it before the one write that makes it a file with an index; so it is one or the other
 //! whenever the power fails.
 
-use super::pending::{HeldBack, lack};
+use super::pending::{FileStart, HeldBack, lack};
 use super::{Lack, PendingFile, Recorded};
 use crate::amf0::Pairs;
 use crate::media::mp4::{Fragment, Hybrid, Movie, Mp4Track};
 use crate::media::sample::{MediaType, TrackId};
-use crate::media::tracks::{MediaSample, StreamTracks, TrackEvent};
+use crate::media::tracks::{MediaSample, StreamTracks, TRACKS_MAX, TrackEvent};
 use crate::record::disk::{Closed, Disk};
 use crate::rtmp::{Message, MessageType};
 use std::io;
@@ -22,7 +22,7 @@ pub(crate) struct Mp4File {
     disk: Disk,
     hybrid: Hybrid,
     tracks: StreamTracks,
-    /// StreamTracks whose configuration is not that of the file any more.
+    /// Tracks whose configuration is not that of the file any more.
     changed: Vec<TrackId>,
     lack: Option<Lack>,
     /// The last time of audio and video, in ms: of what was put, and of what is written.
@@ -36,18 +36,21 @@ pub(crate) struct Mp4File {
 impl Mp4File {
     /// Begins a file that is still empty with what has waited for it.
     pub(crate) fn new(disk: Disk, waiting: PendingFile, movie: Movie) -> (Mp4File, io::Result<()>) {
-        let (tracks, held) = waiting.into_parts();
-        let track = |(id, config): (_, &_)| Mp4Track {
-            id,
-            config: Clone::clone(config),
-        };
-        let (hybrid, beginning) = Hybrid::new(tracks.known().map(track).collect(), movie);
+        let FileStart {
+            configs,
+            changed,
+            tracks,
+            held,
+        } = waiting.into_start();
+        let own = configs.into_iter();
+        let own = own.map(|(id, config)| Mp4Track { id, config }).collect();
+        let (hybrid, beginning) = Hybrid::new(own, movie);
         let mut file = Mp4File {
             disk,
             hybrid,
             tracks,
-            changed: Vec::new(),
-            lack: None,
+            lack: (!changed.is_empty()).then_some(Lack::Room),
+            changed,
             latest_ms: 0,
             duration_ms: 0,
             bytes: beginning,
@@ -60,10 +63,36 @@ impl Mp4File {
     fn put_held(&mut self, held: Vec<HeldBack>) -> io::Result<()> {
         for held in &held {
             for sample in &held.samples {
-                self.put_sample(sample, &held.message.payload, held.time_ms)?;
+                self.push(sample, &held.message.payload, held.time_ms)?;
             }
         }
         Ok(())
+    }
+
+    /// Takes note of what a message says of tracks; the samples in it.
+    fn read(&mut self, message: &Message, time_ms: u32) -> Vec<MediaSample> {
+        if !matches!(message.kind, MessageType::AUDIO | MessageType::VIDEO) {
+            return Vec::new();
+        }
+        let (mut events, mut samples) = (Vec::new(), Vec::new());
+        self.tracks
+            .read(message.kind, time_ms.into(), &message.payload, &mut events);
+        for event in events {
+            let has = |track| self.hybrid.has(track);
+            if let Some(lack) = lack(&event, &self.tracks, has) {
+                self.lack = self.lack.take().max(Some(lack));
+            }
+            match event {
+                TrackEvent::Known(track) => self.add_late(track),
+                TrackEvent::Sample(sample) => samples.push(sample),
+                TrackEvent::Changed(track) => self.changed.push(track),
+                _ => {}
+            }
+        }
+        if self.hybrid.is_full() {
+            self.lack.get_or_insert(Lack::Room);
+        }
+        samples
     }
 
     /// Adds a track of sound that the beginning of the file does not name.
@@ -76,15 +105,29 @@ impl Mp4File {
         }
     }
 
+    /// Adds a sample; of a track whose configuration has changed, to a track of its own from the first
+    /// one on that a decoder can begin with.
     fn put_sample(
         &mut self,
         sample: &MediaSample,
         payload: &Arc<[u8]>,
         time_ms: u32,
     ) -> io::Result<()> {
-        if self.changed.contains(&sample.track) {
-            return Ok(());
+        let id = sample.track;
+        if self.changed.contains(&id) {
+            let has_room = self.hybrid.track_count() < TRACKS_MAX;
+            let config = self.tracks.config(id).cloned();
+            let Some(config) = config.filter(|_| has_room && sample.is_sync) else {
+                return Ok(());
+            };
+            self.hybrid.add(Mp4Track { id, config });
+            self.changed.retain(|changed| *changed != id);
         }
+        self.push(sample, payload, time_ms)
+    }
+
+    /// Adds a sample of the configuration that the file has.
+    fn push(&mut self, sample: &MediaSample, payload: &Arc<[u8]>, time_ms: u32) -> io::Result<()> {
         let fragment = self.hybrid.push(sample, payload);
         fragment.map_or(Ok(()), |fragment| self.write(&fragment))?;
         self.latest_ms = self.latest_ms.max(time_ms);
@@ -155,29 +198,16 @@ impl Recorded for Mp4File {
     }
 
     fn put(&mut self, message: &Message, time_ms: u32, _: bool) -> io::Result<()> {
-        if !matches!(message.kind, MessageType::AUDIO | MessageType::VIDEO) {
-            return Ok(());
-        }
-        let mut events = Vec::new();
-        let payload = &message.payload;
-        self.tracks
-            .read(message.kind, time_ms.into(), payload, &mut events);
-        for event in events {
-            let has = |track| self.hybrid.has(track);
-            if let Some(lack) = lack(&event, &self.tracks, has) {
-                self.lack = self.lack.take().max(Some(lack));
-            }
-            match event {
-                TrackEvent::Known(track) => self.add_late(track),
-                TrackEvent::Sample(sample) => self.put_sample(&sample, payload, time_ms)?,
-                TrackEvent::Changed(track) => self.changed.push(track),
-                _ => {}
-            }
-        }
-        if self.hybrid.is_full() {
-            self.lack.get_or_insert(Lack::Room);
-        }
-        Ok(())
+        let samples = self.read(message, time_ms);
+        let put = |sample: &MediaSample| self.put_sample(sample, &message.payload, time_ms);
+        samples.iter().try_for_each(put)
+    }
+
+    fn put_start(&mut self, message: &Message, time_ms: u32, _: bool) -> io::Result<()> {
+        let mut samples = self.read(message, time_ms);
+        samples.retain(|sample| !self.changed.contains(&sample.track));
+        let put = |sample: &MediaSample| self.push(sample, &message.payload, time_ms);
+        samples.iter().try_for_each(put)
     }
 
     fn put_metadata(&mut self, _: &Pairs) -> io::Result<()> {

@@ -3,11 +3,13 @@
 use super::Lack;
 use crate::amf0::Pairs;
 use crate::media::Codec;
+use crate::media::config::Config;
 use crate::media::mp4::is_supported;
 use crate::media::opening::Opening;
 use crate::media::sample::{MediaType, TrackId};
 use crate::media::tracks::{MediaSample, StreamTracks, TrackEvent};
 use crate::rtmp::Message;
+use std::collections::BTreeMap;
 
 /// How many bytes of messages may wait before the file begins with the tracks that are known.
 pub(crate) const WAITING_LEN_MAX: usize = 16 << 20;
@@ -16,6 +18,10 @@ pub(crate) const WAITING_LEN_MAX: usize = 16 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct PendingFile {
     tracks: StreamTracks,
+    /// The configurations that the file has: those of the frames that wait.
+    configs: BTreeMap<TrackId, Config>,
+    /// Tracks whose configuration is not that of the file any more.
+    changed: Vec<TrackId>,
     opening: Opening,
     held: Vec<HeldBack>,
     held_len: usize,
@@ -33,6 +39,17 @@ pub(crate) struct HeldBack {
     pub samples: Vec<MediaSample>,
 }
 
+/// What a file begins with.
+pub(crate) struct FileStart {
+    /// The configurations of its tracks, pictures first.
+    pub configs: BTreeMap<TrackId, Config>,
+    /// Tracks whose configuration is another one by now.
+    pub changed: Vec<TrackId>,
+    /// The tracks of the stream, as they are now.
+    pub tracks: StreamTracks,
+    pub held: Vec<HeldBack>,
+}
+
 /// Which format the messages that wait get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -47,7 +64,9 @@ pub(crate) enum Verdict {
 impl PendingFile {
     /// A file of a stream with these properties and these known tracks.
     pub(crate) fn new(properties: &Pairs, tracks: StreamTracks) -> PendingFile {
+        let known = tracks.known();
         let mut waiting = PendingFile {
+            configs: known.map(|(id, config)| (id, config.clone())).collect(),
             tracks,
             ..PendingFile::default()
         };
@@ -68,21 +87,24 @@ impl PendingFile {
             .read(message.kind, time_ms.into(), payload, &mut events);
         let mut samples = Vec::new();
         for event in events {
+            let known = self.no_place.take();
+            self.no_place = known.or_else(|| no_place(&event, &self.tracks));
             match event {
+                TrackEvent::Sample(sample) if self.changed.contains(&sample.track) => {}
                 TrackEvent::Sample(sample) => {
                     self.opening.see(&sample);
                     samples.push(sample);
                 }
-                // What came before is of a configuration that the file will not have.
-                TrackEvent::Changed(track) => {
-                    for held in &mut self.held {
-                        held.samples.retain(|sample| sample.track != track);
-                    }
+                TrackEvent::Known(track) => self.configure(track),
+                // What waits needs the configuration that was, so the file has that.
+                TrackEvent::Changed(track) if self.holds(track, &samples) => {
+                    self.changed.push(track);
                 }
-                event => {
-                    let known = self.no_place.take();
-                    self.no_place = known.or_else(|| no_place(&event, &self.tracks));
+                TrackEvent::Changed(track) => self.configure(track),
+                TrackEvent::Ended(track) if !self.holds(track, &samples) => {
+                    self.configs.remove(&track);
                 }
+                _ => {}
             }
         }
         self.held_len += size_of::<HeldBack>() + payload.len();
@@ -92,6 +114,18 @@ impl PendingFile {
             is_entry,
             samples,
         });
+    }
+
+    /// Has the file have a track as it is configured now.
+    fn configure(&mut self, track: TrackId) {
+        let config = self.tracks.config(track).cloned();
+        self.configs.extend(config.map(|config| (track, config)));
+    }
+
+    /// Whether a frame of the track waits, or is among those of the message that comes.
+    fn holds(&self, track: TrackId, coming: &[MediaSample]) -> bool {
+        let held = self.held.iter().flat_map(|held| &held.samples);
+        held.chain(coming).any(|sample| sample.track == track)
     }
 
     /// The memory of what waits, in bytes.
@@ -104,11 +138,14 @@ impl PendingFile {
         if let Some(reason) = &self.no_place {
             return Verdict::Flv(reason.clone());
         }
+        if !self.changed.is_empty() {
+            return Verdict::Mp4;
+        }
         let is_full = is_over || self.held_len >= WAITING_LEN_MAX;
         if !is_full && !self.opening.is_over(&self.tracks) {
             return Verdict::Wait;
         }
-        if self.tracks.known().next().is_none() {
+        if self.configs.is_empty() {
             return Verdict::Flv("no track has a configuration".to_owned());
         }
         if let Some(codec) = self.tracks.unreadable() {
@@ -120,9 +157,14 @@ impl PendingFile {
         }
     }
 
-    /// The tracks that are known, and the messages.
-    pub(crate) fn into_parts(self) -> (StreamTracks, Vec<HeldBack>) {
-        (self.tracks, self.held)
+    /// What the file begins with.
+    pub(crate) fn into_start(self) -> FileStart {
+        FileStart {
+            configs: self.configs,
+            changed: self.changed,
+            tracks: self.tracks,
+            held: self.held,
+        }
     }
 }
 

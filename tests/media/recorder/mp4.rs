@@ -18,8 +18,8 @@ const AAC: &str = "audio @0 af 00 12 10 56 e5 00; ";
 
 /// Messages by words: k keyframe, p picture, a AAC, m MP3, M MP3 in stereo, o Opus of track 1, g
 /// G.711, s Sorenson, u a packet of a type that no specification has, and the time; H and h AVC headers, e one without parameter sets, w one with a wrong
-/// length, A an AAC header, n one without a configuration, D metadata that announces
-/// sound and pictures, c colours.
+/// length, A an AAC header, B another, n one without a configuration, D metadata that announces
+/// sound and pictures, c colours, E the end of the pictures.
 pub(super) fn sent(words: &str) -> Vec<Message> {
     let word = |word: &str| {
         let (letter, time) = word.split_at(1);
@@ -28,7 +28,9 @@ pub(super) fn sent(words: &str) -> Vec<Message> {
             "H" => AVC,
             "h" => OTHER_AVC,
             "A" => AAC,
+            "B" => "audio @0 af 00 11 90",
             "D" => "data @0 \"onMetaData\", {videocodecid: 7, audiocodecid: 10}",
+            "E" => "video @0 17 02 00 00 00",
             "k" => "video @0 17 01 00 00 00 00 00 00 01 65",
             "p" => "video @0 27 01 00 00 00 00 00 00 01 41",
             "e" => "video @0 17 00 00 00 00 01 4d 40 0d ff e0 00",
@@ -102,6 +104,14 @@ fn every_stream_has_its_files() {
         ("D H A c0 k0 a5 c40 k40 c80 k80", 0.0, "mp4 v3 s1", "the same colours again"),
         ("H A k0 a5 k90000 a90005", 0.0, "mp4 v1 s1; mp4 v1 s1", "a jump"),
         ("H A k0 a5 h k40 p80 a85", 0.0, "mp4 v1 s1; mp4 v2 s1", "another configuration"),
+        ("D H k0 p20 h k40 p80 A a85", 0.0, "mp4 v2; mp4 v2 s1", "another configuration before the sound comes"),
+        ("D H k0 h p40 A a45 k80 a85", 0.0, "mp4 v1 s1; mp4 v1 s1", "another configuration before the sound comes, and a picture without its keyframe"),
+        ("D m0 M26 H k40 M52", 0.0, "mp4 s1; mp4 v1 s2", "another configuration of sound before the pictures come"),
+        ("D H h k0 A a5", 0.0, "mp4 v1 s1", "another configuration before any picture"),
+        ("D H k0 p40 E A a45 a68", 0.0, "mp4 v2 s2", "pictures that end before the sound comes"),
+        ("H A k0 a5 B p40 a45 a68 k80 a85", 0.0, "mp4 v2 s1 s2; mp4 v1 s1", "another configuration of sound before the next keyframe"),
+        ("H k0 m5 p40 M45 m68 k80 m85", 0.0, "mp4 v2 s1 s1 s1; mp4 v1 s1", "another configuration of sound twice, without a header"),
+        ("H A k0 a5 k2000 a2010 E0 p2040 a2045 k2080", 0.0, "mp4 v4 s3", "an end that is dated 0"),
         ("H A k0 a5 A H k40 a45", 0.0, "mp4 v2 s2", "the same configuration"),
         ("m0 m26 M52 M78", 0.0, "mp4 s2; mp4 s2", "another configuration, without a header"),
         ("H A k0 a5 o6 p40 o26 k80 a85 o86", 0.0, "mp4 v2 s1 s2; mp4 v1 s1 s1", "a second sound that is late"),
