@@ -67,7 +67,8 @@ fn registry(counters: &Arc<Counters>) -> Registry {
     Registry::new(settings, Arc::new(Nobody), Arc::clone(counters), budget)
 }
 
-fn publisher(outbox: Arc<Outbox>) -> Publisher {
+/// A publisher that is sent things this way.
+pub fn publisher(outbox: Arc<Outbox>) -> Publisher {
     Publisher {
         conn_id: "c1".to_owned(),
         outbox,

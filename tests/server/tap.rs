@@ -1,11 +1,9 @@
 //! Consumers on this machine that come while a stream is published.
 
-use crate::server::behind::{Nobody, connection};
+use crate::server::behind::{Nobody, connection, publisher};
 use rtmp_server::memory::Budget;
 use rtmp_server::queue::{FeedLimits, Taken};
-use rtmp_server::registry::{
-    LastHeard, Origin, PublicationStatus, Publisher, Registry, StreamSettings, Tap,
-};
+use rtmp_server::registry::{PublicationStatus, Registry, StreamSettings, Tap};
 use rtmp_server::rtmp::stream_key::StreamKey;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use rtmp_server::stats::Counters;
@@ -71,17 +69,9 @@ fn a_tap_has_the_beginning_of_a_late_joiner() {
             let key = StreamKey::new("live/x").expect("a key");
             assert!(registry.tap(&key, LIMITS).is_none());
             let (outbox, _peer) = connection(&counters);
-            let publisher = Publisher {
-                conn_id: "c1".to_owned(),
-                outbox,
-                heard: Arc::new(LastHeard::now()),
-                origin: Origin::Client {
-                    stream: StreamId(1),
-                    name: "x".to_owned(),
-                },
-                via: Vec::new(),
-            };
-            let publication = registry.publish(&key, publisher).expect("published");
+            let publication = registry
+                .publish(&key, publisher(outbox))
+                .expect("published");
             let send = |words: &str| {
                 let status = publication.send(words.split_whitespace().map(message));
                 assert_eq!(status, PublicationStatus::Current);

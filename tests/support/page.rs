@@ -11,6 +11,28 @@ pub fn inside<'a>(page: &'a str, tag: &str) -> &'a str {
     text
 }
 
+/// Checks that a page asks nobody for anything, and that its policy allows no script and no style but its own.
+pub fn check_alone(page: &str, policy: &str) {
+    let others = page.replace("http://www.w3.org/2000/svg", "");
+    for word in [
+        "http://",
+        "https://",
+        "//cdn",
+        "@import",
+        "src=",
+        "innerHTML",
+        "eval(",
+    ] {
+        assert!(!others.contains(word), "{word}");
+    }
+    for (tag, directive) in [("script", "script-src"), ("style", "style-src")] {
+        let want = format!("{directive} 'sha256-{}';", digest(inside(page, tag)));
+        assert!(policy.contains(&want), "{want} in {policy}");
+    }
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+}
+
 /// The digest as a policy holds it, by another program.
 pub fn digest(text: &str) -> String {
     let mut child = Command::new("sh")

@@ -2,16 +2,16 @@
 
 use super::draw::Draw;
 use super::stream::messages;
-use crate::support::readers::{flv_file, mp4_reader};
+use crate::support::readers::flv_file::{self, is_frame};
+use crate::support::readers::mp4_reader;
 use rtmp_server::log::{self, Level, LogFormat};
-use rtmp_server::media::{Content, Packet};
 use rtmp_server::queue::feed;
 use rtmp_server::record::{
     FEED_LIMITS, FileFormat, FinishedFile, Pattern, RecordSettings, Recorder, RecordingObserver,
     Segments,
 };
 use rtmp_server::rtmp::stream_key::StreamKey;
-use rtmp_server::rtmp::{Message, MessageType, Timestamp};
+use rtmp_server::rtmp::{Message, Timestamp};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -89,14 +89,6 @@ fn due_times(sent: impl Iterator<Item = Timestamp>) -> Vec<u32> {
         ms.max(0) as u32
     });
     due.collect()
-}
-
-fn is_frame(kind: u8, body: &[u8]) -> bool {
-    let kind = MessageType(kind);
-    let media = matches!(kind, MessageType::AUDIO | MessageType::VIDEO);
-    let content = Packet::new(kind, body).content;
-    let other = matches!(content, Content::Header | Content::Config | Content::Empty);
-    media && !other
 }
 
 /// Every file is a whole MP4 file, or FLV where the stream has something that MP4 has no place for.

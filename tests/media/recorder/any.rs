@@ -1,10 +1,9 @@
 //! What holds for any messages: the files are right, and every message is in them once.
 
 use super::{FinishedFiles, Folder, whole, within};
-use crate::support::readers::flv_file::{Flv, read};
+use crate::support::readers::flv_file::{Flv, is_frame, read};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rtmp_server::media::{Content, Packet};
 use rtmp_server::queue::feed;
 use rtmp_server::record::{FEED_LIMITS, Pattern, RecordSettings, Recorder, Segments};
 use rtmp_server::rtmp::stream_key::StreamKey;
@@ -60,14 +59,6 @@ fn any_messages() -> impl Strategy<Value = Vec<Message>> {
         });
         messages.collect()
     })
-}
-
-fn is_frame(kind: u8, body: &[u8]) -> bool {
-    let kind = MessageType(kind);
-    let media = matches!(kind, MessageType::AUDIO | MessageType::VIDEO);
-    let content = Packet::new(kind, body).content;
-    let other = matches!(content, Content::Header | Content::Config | Content::Empty);
-    media && !other
 }
 
 fn frames<'a>(bodies: impl Iterator<Item = (u8, &'a [u8])>) -> Vec<(u8, &'a [u8])> {

@@ -76,3 +76,17 @@ impl FlvViewer {
         }) {}
     }
 }
+
+/// Checks which of `count` pictures a slow viewer got, of which each `group`th is a keyframe: after those
+/// that were left out it goes on at a keyframe.
+fn check_slow(numbers: &[u32], count: u32, group: u32) {
+    for pair in numbers.windows(2) {
+        let follows = pair[1] == pair[0] + 1;
+        let resumes = pair[1].is_multiple_of(group) && pair[1] > pair[0];
+        assert!(follows || resumes, "{} after {}", pair[1], pair[0]);
+    }
+    assert!(
+        numbers.len() < count as usize,
+        "nothing was left out: the test shows nothing"
+    );
+}

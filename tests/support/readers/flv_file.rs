@@ -2,6 +2,8 @@
 //! RTMP v2) does not allow.
 
 use rtmp_server::amf0::{self, Value};
+use rtmp_server::media::{Content, Packet};
+use rtmp_server::rtmp::MessageType;
 
 const AUDIO: u8 = 8;
 const VIDEO: u8 = 9;
@@ -25,6 +27,15 @@ pub struct Flv {
     pub tags: Vec<Tag>,
     /// Bytes at the end that are no whole tag.
     pub rest: usize,
+}
+
+/// Whether a message or a tag is more than a header or nothing: what a recording has to have.
+pub fn is_frame(kind: u8, body: &[u8]) -> bool {
+    let kind = MessageType(kind);
+    let media = matches!(kind, MessageType::AUDIO | MessageType::VIDEO);
+    let content = Packet::new(kind, body).content;
+    let other = matches!(content, Content::Header | Content::Config | Content::Empty);
+    media && !other
 }
 
 /// Reads all whole tags.

@@ -1,16 +1,16 @@
 //! More viewers of live MP4 than one thread sends to, without sockets.
 
 use super::{BOTH, real};
-use rtmp_server::media::Codec;
+use crate::server::behind::Nobody;
 use rtmp_server::media::mp4::live::TrackChoice;
 use rtmp_server::memory::{Budget, Owner};
 use rtmp_server::queue::{self, Framing, Outbox, PeerKind, Transport, Writer};
 use rtmp_server::registry::{
-    LastHeard, Notices, Observer, Origin, Publication, PublicationStatus, Publisher, Recipient,
-    Registry, StreamSettings, Subscription,
+    LastHeard, Notices, Origin, Publication, PublicationStatus, Publisher, Recipient, Registry,
+    StreamSettings, Subscription,
 };
+use rtmp_server::rtmp::StreamId;
 use rtmp_server::rtmp::stream_key::StreamKey;
-use rtmp_server::rtmp::{MessageType, StreamId};
 use rtmp_server::stats::Counters;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -19,16 +19,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const VIEWERS: usize = 1200;
-
-struct Nobody;
-
-impl Observer for Nobody {
-    fn stream_begins(&self, _: &StreamKey) {}
-    fn stream_ends(&self, _: &StreamKey) {}
-    fn audience_changes(&self, _: &StreamKey, _: usize) {}
-    fn demand_changes(&self, _: &StreamKey, _: usize) {}
-    fn codec_appears(&self, _: &StreamKey, _: &str, _: MessageType, _: Codec) {}
-}
 
 impl Notices for Nobody {}
 
