@@ -56,6 +56,12 @@ impl Account {
         self.budget.has_room_beside(self.bytes())
     }
 
+    /// The same of what would lose something otherwise: others that hold more have a chance to give way
+    /// first.
+    pub(crate) fn is_tolerated(&self) -> bool {
+        self.budget.tolerates(self.bytes())
+    }
+
     /// The budget that it counts against.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget

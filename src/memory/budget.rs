@@ -4,7 +4,7 @@ use super::greed::{self, Claim};
 use super::holding::Holding;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub struct Budget {
     looks: AtomicUsize,
     /// How many holders there are, without a lock; some of them may be gone.
     holder_count: AtomicUsize,
+    /// It was used up, and no holder had anything to give.
+    exhausted: AtomicBool,
     /// Holders are to give way.
     pressed: Condvar,
     pressed_lock: Mutex<()>,
@@ -81,6 +83,7 @@ impl Budget {
             holders: Mutex::default(),
             looks: AtomicUsize::new(0),
             holder_count: AtomicUsize::new(0),
+            exhausted: AtomicBool::new(false),
             pressed: Condvar::new(),
             pressed_lock: Mutex::new(()),
         }
@@ -110,6 +113,15 @@ impl Budget {
     /// fair share.
     pub fn has_room_beside(&self, bytes: usize) -> bool {
         !self.is_full() || bytes < self.fair_share()
+    }
+
+    /// The same for what would lose something if it may not grow. As others hold more, and are about to give
+    /// way, it may go on beyond the budget, by what all may have in any case, until that has not helped.
+    pub fn tolerates(&self, bytes: usize) -> bool {
+        let max = self.max();
+        let is_beyond = self.held() >= max.saturating_add(max / FAIR_PART);
+        let has_hope = !is_beyond && !self.exhausted.load(Ordering::Relaxed);
+        has_hope || self.has_room_beside(bytes)
     }
 
     /// Bytes that a holder may have even when the budget is used up.
@@ -160,7 +172,11 @@ impl Budget {
         let lock = self.pressed_lock.lock();
         let not_yet = |_: &mut ()| !self.is_pressed();
         drop(self.pressed.wait_timeout_while(lock, limit, not_yet));
-        self.is_pressed()
+        let is_pressed = self.is_pressed();
+        if !is_pressed {
+            self.exhausted.store(false, Ordering::Relaxed);
+        }
+        is_pressed
     }
 
     /// Notes what each holder has, while so much is held that some may soon have to give way. To be called
@@ -209,6 +225,8 @@ impl Budget {
                 gave_way.push(how);
             }
         }
+        let exhausted = gave_way.is_empty() && self.is_full();
+        self.exhausted.store(exhausted, Ordering::Relaxed);
         gave_way
     }
 }
@@ -342,10 +360,38 @@ mod tests {
         assert!(budget.is_full() && budget.relieve().is_empty());
         assert!(budget.has_room_beside(FAIR_BYTES_MAX - 1));
         assert!(!budget.has_room_beside(FAIR_BYTES_MAX));
+        assert!(budget.tolerates(FAIR_BYTES_MAX - 1) && !budget.tolerates(FAIR_BYTES_MAX));
         drop((first, second));
         assert!(!budget.is_full());
         budget.set_max(0);
         assert!(budget.is_full());
+    }
+
+    #[test]
+    fn what_would_lose_something_may_grow_until_others_have_had_a_chance_to_give_way() {
+        let budget = Arc::new(Budget::new(1 << 20));
+        let cache = Arc::new(Cache(Account::new(&budget), Some(GaveWay::Cache)));
+        let weak: Weak<Cache> = Arc::downgrade(&cache);
+        budget.enter(weak);
+        let other = Account::new(&budget);
+        // KiB of a holder that gives way, of one that does not; what that may do before, and afterwards.
+        let rows = [
+            (1000, 0, true, true),
+            (1000, 100, true, true),
+            (1000, 530, true, true),
+            (1000, 540, false, true),
+            (0, 1100, true, false),
+            (0, 1000, true, true),
+        ];
+        for (kib, others, before, after) in rows {
+            cache.0.set(kib << 10);
+            other.set(others << 10);
+            assert_eq!(budget.tolerates(1 << 20), before, "{kib} {others} before");
+            budget.relieve();
+            assert_eq!(budget.tolerates(1 << 20), after, "{kib} {others} after");
+            other.set(0);
+            assert!(!budget.wait_until_pressed(Duration::ZERO));
+        }
     }
 
     #[test]

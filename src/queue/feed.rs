@@ -173,7 +173,7 @@ impl Feed {
             let oldest = buffer.waiting.front().map(|(since, _)| *since);
             let late = oldest.is_some_and(|since| clock - since > age);
             let len = cost(message);
-            let is_scarce = !self.0.memory.budget().has_room_beside(buffer.bytes);
+            let is_scarce = !self.0.memory.budget().tolerates(buffer.bytes);
             if late || is_scarce || buffer.bytes.saturating_add(len) > bytes {
                 buffer.state = FeedState::Overflowed;
             } else {
@@ -325,6 +325,34 @@ mod tests {
             drop(feed);
             assert_eq!(intake.take(Duration::ZERO), Taken::Overflowed, "{pushed:?}");
         }
+    }
+
+    #[test]
+    fn others_give_way_before_it_ends() {
+        let budget = Arc::new(Budget::new(1 << 20));
+        let limits = FeedLimits {
+            bytes: 1 << 20,
+            ..LIMITS
+        };
+        let (feed, intake) = feed_within(limits, &budget);
+        let (greedy, _unread) = feed_within(limits, &budget);
+        let push = |feed: &Feed, kib: usize| feed.push(&[message(kib << 10)], Instant::now());
+        push(&feed, 100);
+        push(&greedy, 1000);
+        assert!(budget.is_full());
+        push(&feed, 100);
+        assert_eq!(budget.relieve(), [GaveWay::Feed]);
+        push(&feed, 100);
+        assert_eq!((feed.is_open(), greedy.is_open()), (true, false));
+        // Where nobody has anything to give, it ends.
+        let other = Account::new(&budget);
+        other.set(1 << 20);
+        drop(intake.take(Duration::ZERO));
+        push(&feed, 60);
+        assert!(budget.relieve().is_empty());
+        push(&feed, 60);
+        push(&feed, 1);
+        assert!(!feed.is_open());
     }
 
     #[test]

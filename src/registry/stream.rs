@@ -291,7 +291,7 @@ impl Stream {
     /// Counts what is kept for those who join later. Where there is no room for it, pictures go.
     fn count_memory(&mut self) {
         self.memory.set(self.cost());
-        if !self.memory.may_grow() {
+        if !self.memory.is_tolerated() {
             self.forget_pictures();
         }
     }

@@ -253,7 +253,7 @@ impl HlsStream {
     /// Counts what the packager has. Where there is no room for it, only the newest segments stay.
     fn count(&self, state: &mut StreamState) {
         self.memory.set(state.packager.held_len());
-        if !self.memory.may_grow() {
+        if !self.memory.is_tolerated() {
             state.packager.shrink_to(0);
             self.memory.set(state.packager.held_len());
         }
