@@ -1,6 +1,7 @@
 //! A second server that pulls from the first on demand: what it takes of it, and what is left of it.
 
 use super::action::STREAMS;
+use super::client::Client;
 use super::program::{Program, Usage};
 use super::world::World;
 use crate::support::http::HttpReply;
@@ -25,6 +26,11 @@ impl Edge {
         );
         let flags: Vec<String> = flags.split(' ').map(str::to_owned).collect();
         let program = Program::start(&flags);
+        // The first connection waits until the listener has all that it keeps.
+        let first = Client::connect(program.rtmp, 0, || program.connection(0));
+        let name = first.name.clone();
+        first.shutdown();
+        program.wait_for_close(&name);
         Edge {
             before: program.usage_at_rest(),
             program,

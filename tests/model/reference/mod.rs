@@ -237,6 +237,8 @@ impl Reference {
             }
             _ => {}
         }
+        // It publishes before the last publisher goes: what that ends as well may be all else it does.
+        self.told(client).roles += 1;
         let last = std::mem::replace(
             &mut self.streams[stream].state,
             State::Live(client, message_stream),
@@ -245,7 +247,6 @@ impl Reference {
         if let State::Live(holder, on) = last {
             self.dismiss(holder, format!("error@{on} NetStream.Publish.BadName"));
         }
-        self.told(client).roles += 1;
         let mut told = Vec::new();
         for viewer in &mut self.streams[stream].viewers {
             viewer.missed.clear();
