@@ -11,6 +11,8 @@ pub(super) struct Egress {
     pub(super) framing: Framing,
     /// What is in the queue or in the writer's hands. While anything is, only the writer sends.
     pub(super) waiting: Weight,
+    /// A message of our own that there was no room for, to be sent when there is.
+    pub(super) due: Option<Message>,
     /// Publications and subscriptions that the connection has.
     pub(super) roles: usize,
     pub(super) media_source: MediaSource,

@@ -10,6 +10,7 @@
 mod batch;
 mod cause;
 mod drain;
+mod due;
 mod egress;
 mod feed;
 mod framing;

@@ -69,6 +69,7 @@ impl Outbox {
         let egress = Egress {
             framing,
             waiting: Weight::default(),
+            due: None,
             roles: 0,
             media_source: MediaSource::None,
             closing: Closing::Open,
@@ -362,7 +363,7 @@ impl Outbox {
         }
     }
 
-    fn count_messages(&self, messages: usize) {
+    pub(super) fn count_messages(&self, messages: usize) {
         self.sent.messages.add(messages as u64);
         if self.kind == PeerKind::Server {
             self.counters.relay_messages.add(messages as u64);
@@ -388,7 +389,7 @@ impl Outbox {
         self.enqueue(egress, item(Arc::clone(batch)))
     }
 
-    fn enqueue_rest(
+    pub(super) fn enqueue_rest(
         &self,
         egress: &mut Egress,
         unsent: Vec<u8>,

@@ -280,6 +280,7 @@ impl Writer {
         let outbox = self.outbox.upgrade()?;
         let mut egress = outbox.lock();
         egress.waiting -= finished;
+        outbox.send_due(&mut egress);
         if egress.waiting.items > 0 {
             return None;
         }

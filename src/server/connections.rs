@@ -212,14 +212,12 @@ impl Peer {
         }
     }
 
-    /// Asks the client to connect anew, if it announced that it can be asked.
+    /// Asks the client to connect anew, if it announced that it can be asked and is still listening.
     pub(super) fn ask_to_reconnect(&self, url: Option<&str>, why: &str) -> bool {
         let can = self.can_reconnect.load(Ordering::Relaxed);
-        if can {
-            self.outbox
-                .push_reply(vec![status::reconnect_request(url, why)]);
-        }
-        can
+        can && self
+            .outbox
+            .push_when_room(status::reconnect_request(url, why))
     }
 }
 

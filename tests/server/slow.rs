@@ -3,6 +3,7 @@
 use super::memory::of_len;
 use crate::support::process::ServerProcess;
 use crate::support::{Client, TestServer, describe};
+use rtmp_server::amf0::Value;
 use rtmp_server::memory::{Budget, GaveWay, Owner};
 use rtmp_server::net::{self, SharedSocket};
 use rtmp_server::queue::{self, Cause, Framing, Offer, PeerKind};
@@ -166,12 +167,7 @@ fn the_end_of_the_stream_reaches_a_viewer_that_is_behind() {
     for number in 0..200 {
         publisher.send(&picture(number));
     }
-    publisher.call(
-        0,
-        "deleteStream",
-        0.0,
-        vec![rtmp_server::amf0::Value::Number(1.0)],
-    );
+    publisher.call(0, "deleteStream", 0.0, vec![Value::Number(1.0)]);
     let mut lines = Vec::new();
     while let Some(message) = slow.receive() {
         if message.payload.len() != PICTURE_LEN {
@@ -461,6 +457,40 @@ fn check_loss(row: &Loss) {
         "{} {} {}",
         row.flags, row.returns, row.is_lost
     );
+}
+
+#[test]
+fn a_viewer_without_room_is_asked_to_reconnect_all_the_same() {
+    for stops in [false, true] {
+        let mut server = TestServer::start("-grace 20s");
+        let mut publisher = server.publisher("x");
+        let mut viewer = server.client();
+        viewer.connect_with("live", 1);
+        viewer.create_stream();
+        viewer.call(1, "play", 0.0, vec![Value::text("x")]);
+        viewer.expect(&["begin 1", "status@1 NetStream.Play.Start"]);
+        fill(&server, &mut publisher);
+        let reading = std::thread::scope(|scope| {
+            let asked = match stops {
+                false => server.server().ask_to_reconnect(),
+                true => 1,
+            };
+            assert_eq!(asked, 1);
+            let reading =
+                scope.spawn(|| viewer.lines_until("status@0 NetConnection.Connect.Reconnect"));
+            if stops {
+                assert!(server.stop(Duration::from_secs(5)));
+            }
+            reading.join()
+        });
+        assert!(reading.is_ok(), "stops: {stops}");
+        // One that is gone is not counted.
+        if !stops {
+            viewer.vanish();
+            server.wait_for_count((1, 1, 0));
+            assert_eq!(server.server().ask_to_reconnect(), 0);
+        }
+    }
 }
 
 /// The publisher of `x` sends until its viewer has no room for anything.
