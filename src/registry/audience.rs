@@ -166,7 +166,9 @@ impl Audience {
     /// Removes a viewer that leaves by itself, if it is still here.
     pub(super) fn leave(&mut self, id: SubscriptionId) -> Option<Viewer> {
         let index = self.viewers.iter().position(|viewer| viewer.id() == id)?;
-        self.viewers.swap_remove(index)
+        let mut viewer = self.viewers.swap_remove(index)?;
+        viewer.leave();
+        Some(viewer)
     }
 
     /// Ends the viewers whose streams would come back to one of these servers.

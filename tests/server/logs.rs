@@ -1,11 +1,15 @@
 //! How much is logged: all that happens once, nothing that happens all the time.
 
+use super::memory::of_len;
+use crate::support::http::HttpReply;
 use crate::support::process::{ServerProcess, fact};
+use crate::support::real::real;
+use crate::support::wait_until;
 use rtmp_server::amf0::Value;
 use rtmp_server::json;
-use rtmp_server::rtmp::{StreamId, status};
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use rtmp_server::rtmp::{MessageType, StreamId, status};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -34,6 +38,82 @@ fn media_is_not_logged() {
     let lines = server.lines_until("publisher stopped");
     assert_eq!(phrases(&lines), ["publisher stopped"]);
     assert_eq!(fact(&lines[0], "video_packets"), Some("252"), "{lines:?}");
+}
+
+fn get(addr: SocketAddr, path: &str) -> String {
+    let mut body = String::new();
+    let mut reply = HttpReply::get(addr, path);
+    reply.body.read_to_string(&mut body).expect("text");
+    body
+}
+
+/// How many messages were left out for slow viewers, as the metrics have it.
+fn drops(admin: SocketAddr) -> u64 {
+    let metrics = get(admin, "/metrics");
+    let lines = metrics.lines();
+    let mut drops = lines.filter_map(|line| line.strip_prefix("rtmp_subscriber_drops_total "));
+    drops
+        .next()
+        .and_then(|drops| drops.parse().ok())
+        .expect("a number")
+}
+
+/// One that goes on waits for a keyframe when it has taken everything; one that leaves does not.
+#[test]
+fn all_that_a_slow_viewer_misses_is_told() {
+    std::thread::scope(|scope| {
+        for path in ["RTMP", "/live/x.flv", "/live/x.mp4"] {
+            for goes_on in [true, false] {
+                scope.spawn(move || check_loss(path, goes_on));
+            }
+        }
+    });
+}
+
+fn check_loss(path: &str, goes_on: bool) {
+    let server =
+        ServerProcess::start("-merge 0 -metrics-addr 127.0.0.1:0 -http-listen 127.0.0.1:0");
+    let admin = server.http_addr("serving HTTP");
+    let media = server.http_addr("serving media over HTTP");
+    let mut publisher = server.publisher("x");
+    publisher.send(&real("V head 1 @0"));
+    let mut number = 0;
+    let mut send = |first, len| {
+        let picture = [first, 1, 0, 0, 0, 0, 0, 0, 1, 9];
+        publisher.send(&of_len(MessageType::VIDEO, &picture, len, number * 40));
+        number += 1;
+        publisher.call(0, "settle", 9.0, vec![]);
+        publisher.lines_until("_error 9");
+    };
+    [0x17, 0x27, 0x27]
+        .into_iter()
+        .for_each(|first| send(first, 100));
+    let mut viewer: Box<dyn Read + Send> = match path {
+        "RTMP" => Box::new(server.playing("x").socket),
+        path => Box::new(HttpReply::get(media, path).body),
+    };
+    (0..120).for_each(|_| send(0x27, 256 << 10));
+    if goes_on {
+        std::thread::spawn(move || io::copy(&mut viewer, &mut io::sink()));
+        let list = || get(admin, "/api/connections");
+        wait_until("an empty queue", || {
+            list().matches("\"queue\":0}").count() == 2
+        });
+        // Time enough for the server to see that.
+        std::thread::sleep(Duration::from_millis(250));
+        [0x27, 0x27, 0x27, 0x17, 0x27]
+            .into_iter()
+            .for_each(|first| send(first, 100));
+    } else {
+        drop(viewer);
+    }
+    let line = server.wait_for_line("\"viewer was too slow\"");
+    println!("{path}, goes on: {goes_on}: {line}");
+    let dropped = fact(&line, "dropped").and_then(|dropped| dropped.parse().ok());
+    // What is shown may be a moment old.
+    wait_until("the same number in the metrics", || {
+        Some(drops(admin)) == dropped
+    });
 }
 
 #[test]

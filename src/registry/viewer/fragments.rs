@@ -54,6 +54,11 @@ impl FragmentDelivery {
         self.end
     }
 
+    /// Whether it is sent no pictures before the next fragment to begin with, since it was too slow.
+    pub(super) fn lacks_pictures(&self) -> bool {
+        self.goes_on == GoesOn::AtEntry
+    }
+
     /// Its muxer's responses are over, or there is nothing for any to begin with.
     pub(super) fn set_end(&mut self, subscriber: &Subscriber, end: LiveEnd) {
         let is_for_newcomers = matches!(end, LiveEnd::NoTrack | LiveEnd::NoSuchTrack);
@@ -167,7 +172,7 @@ impl FragmentDelivery {
                 self.goes_on = GoesOn::AtEntry;
                 return subscriber.drop_one(now);
             }
-            Offer::Sent => subscriber.caught_up(now),
+            Offer::Sent => subscriber.caught_up(now, self.lacks_pictures()),
             Offer::Queued | Offer::Closed => {}
         }
         0

@@ -55,6 +55,11 @@ impl MessageDelivery {
         whole && !self.paused && self.wants.audio && self.wants.video && self.pending.is_empty()
     }
 
+    /// Whether it is sent no pictures before the next keyframe, since it was too slow.
+    pub(super) fn lacks_pictures(&self) -> bool {
+        self.video_lost
+    }
+
     /// The stream has another publication now: nothing of the last one counts.
     pub(super) fn restart(&mut self) {
         self.pending = PendingHeaders::default();
@@ -168,7 +173,7 @@ impl MessageDelivery {
             .outbox()
             .offer(subscriber.recipient.stream, batch);
         match offer {
-            Offer::Sent => subscriber.caught_up(now),
+            Offer::Sent => subscriber.caught_up(now, self.video_lost),
             Offer::Queued | Offer::Closed => {}
             Offer::Full => return Outcome::Look,
         }
@@ -245,7 +250,7 @@ impl MessageDelivery {
             offer => {
                 self.video_begins(media, cache);
                 if offer == Offer::Sent {
-                    subscriber.caught_up(now);
+                    subscriber.caught_up(now, self.video_lost);
                 }
                 0
             }

@@ -16,6 +16,7 @@ use super::phase::ViewerPhase;
 use super::recipient::{Notice, Recipient, SubscriptionEnd, Takes};
 use super::selection::Selection;
 use super::subscription_id::SubscriptionId;
+use crate::awake;
 use crate::media::mp4::live::TrackChoice;
 use crate::queue::{Cause, Offer, Outbox, Role};
 use fragments::FragmentDelivery;
@@ -185,9 +186,15 @@ impl Viewer {
         self.subscriber.notify(notice);
     }
 
+    /// It is a viewer no longer: logs what it has missed.
+    pub(super) fn leave(&mut self) {
+        self.subscriber.leave(awake::now());
+    }
+
     /// Ends the subscription: the recipient is told so, behind what is due, and hung up on if it has
     /// no other role.
-    pub(super) fn end(self) {
+    pub(super) fn end(mut self) {
+        self.leave();
         let Subscriber {
             role,
             recipient,
@@ -295,7 +302,12 @@ impl Viewer {
 
     /// Tells it what is due, and looks whether it has been behind for too long.
     pub(super) fn check(&mut self, now: Instant) {
-        self.subscriber.check(now);
+        let lacks = match &self.delivery {
+            Delivery::Messages(messages) => messages.lacks_pictures(),
+            Delivery::Fragments(fragments) => fragments.lacks_pictures(),
+            Delivery::Nothing => false,
+        };
+        self.subscriber.check(now, lacks);
     }
 }
 

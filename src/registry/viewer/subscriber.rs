@@ -94,23 +94,28 @@ impl Subscriber {
     }
 
     pub(super) fn fall_behind(&mut self, now: Instant) {
-        if !self.slowness.is_behind() {
-            self.slowness.begin(now);
+        if self.slowness.fall_behind(now) {
             self.owe(Notice::TooSlow);
         }
     }
 
-    pub(super) fn caught_up(&mut self, now: Instant) {
-        self.slowness.end(now, &self.recipient.conn_id);
+    /// It has taken everything; whether it `lacks` pictures all the same, up to a keyframe.
+    pub(super) fn caught_up(&mut self, now: Instant, lacks: bool) {
+        self.slowness.catch_up(now, lacks, &self.recipient.conn_id);
+    }
+
+    /// It leaves, or is told that the stream is over.
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.slowness.leave(now, &self.recipient.conn_id);
     }
 
     /// One that has taken everything is not behind any more, and one that has room is told what is
     /// due. One that has been behind for too long is hung up on.
-    pub(super) fn check(&mut self, now: Instant) {
+    pub(super) fn check(&mut self, now: Instant, lacks: bool) {
         // It may be sent nothing more for long, paused say, so this is not left to the next message.
         self.push_due();
         if self.outbox().waiting() == 0 {
-            self.caught_up(now);
+            self.caught_up(now, lacks);
         }
         if self.slowness.check(now, &self.recipient.conn_id) == Patience::Exhausted {
             self.outbox().hang_up(Cause::Behind);
