@@ -31,6 +31,7 @@ mod server {
     mod slow;
     mod strangers;
     mod tap;
+    mod told_later;
     mod tracks;
     mod web;
 }
