@@ -18,6 +18,7 @@ mod model {
     mod reference;
     mod run;
     pub mod runs;
+    mod slow_watchers;
     mod stalled;
     mod viewing;
     mod watcher;

@@ -114,6 +114,10 @@ pub enum Action {
     Stall {
         viewer: usize,
     },
+    /// One who watches by HTTP reads no more, and its stream sends more than it has room for.
+    StallWatcher {
+        watcher: usize,
+    },
     /// All who do not read do so again.
     Wake,
     /// A viewer sends media as if it published.
@@ -222,7 +226,7 @@ pub fn sequence(random: &mut Random, len: usize) -> Vec<Action> {
 fn action(random: &mut Random) -> Action {
     type Make = fn(&mut Random, usize) -> Action;
     #[rustfmt::skip]
-    let kinds: [(usize, Make); 18] = [
+    let kinds: [(usize, Make); 19] = [
         (8, |random, stream| Action::Publish { stream, shape: shape(random), on: seldom(random) }),
         (1, |_, stream| Action::PublishAgain { stream }),
         (50, |random, stream| Action::Media { stream, items: items(random) }),
@@ -236,6 +240,7 @@ fn action(random: &mut Random) -> Action {
         (4, |random, _| Action::Pause { viewer: random.below(99), on: false }),
         (8, |random, _| Action::Receive { viewer: random.below(99), medium: medium(random), on: !random.once_in(2) }),
         (1, |random, _| Action::Stall { viewer: random.below(99) }),
+        (3, |random, _| Action::StallWatcher { watcher: random.below(99) }),
         (2, |_, _| Action::Wake),
         (1, |random, _| Action::Inject { viewer: random.below(99) }),
         (6, |random, stream| Action::Watch { stream, how: random.one_of(&[How::Flv, How::Mp4, How::Hls, How::Relay, How::Pull]) }),

@@ -12,20 +12,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Bytes of a picture that is large.
-const LARGE_LEN: usize = 256 << 10;
+pub const LARGE_LEN: usize = 256 << 10;
 
 /// Large pictures that no socket has room for.
-const LARGE_MAX: usize = 80;
+pub const LARGE_MAX: usize = 80;
 
 /// Small messages that no queue has room for.
-const SMALL_COUNT: usize = 130;
+pub const SMALL_COUNT: usize = 130;
 
 /// How old what the server shows may be, and a little more.
 const SNAPSHOT_AGE: Duration = Duration::from_millis(110);
 
 /// After this the server may have hung up on a client that does not read: where the machine is so
 /// slow, nothing can be said of it.
-const KNOWN_MAX: Duration = Duration::from_secs(20);
+pub const KNOWN_MAX: Duration = Duration::from_secs(20);
 
 /// Between two looks at what the server shows: it looks as seldom itself.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
@@ -99,7 +99,8 @@ impl World {
             .collect();
         self.wait_for_departing();
         stalled.iter().for_each(|id| self.wake_client(*id));
-        (!stalled.is_empty()).then_some(())
+        let watchers = self.wake_watchers();
+        (!stalled.is_empty()).then_some(()).or(watchers)
     }
 
     fn wake_client(&mut self, id: ClientId) {

@@ -77,16 +77,6 @@ pub fn check(dir: &Path, sent: &Sent, as_mp4: bool) {
     for (publication, sent) in sent {
         let mut files = files.remove(publication).unwrap_or_default();
         files.sort();
-        eprintln!(
-            "DBG {:?}",
-            files
-                .iter()
-                .map(|f| f
-                    .iter()
-                    .map(|m| format!("{}", sent[m.number as usize]))
-                    .collect::<Vec<_>>())
-                .collect::<Vec<_>>()
-        );
         if as_mp4 {
             // One with frames that have no configuration goes on as FLV.
             if !as_flv.contains(publication) {
@@ -153,13 +143,13 @@ fn check_movies(publication: u32, files: &[Vec<Mark>], sent: &[Rc<Frame>]) {
     let is_sound = |frame: &&Rc<Frame>| frame.kind == Kind::Sound;
     let (sounds, pictures): (Vec<_>, Vec<_>) = seen.iter().copied().partition(is_sound);
     let what = format!("movies of publication {publication}");
-    check_run(&what, &sounds, sent, leave);
+    check_run(&what, &sounds, sent, leave, &[]);
     // Pictures behind a change need a keyframe.
     let leave = Leave {
         changes: true,
         ..leave
     };
-    check_run(&what, &pictures, sent, leave);
+    check_run(&what, &pictures, sent, leave, &[]);
     let headers = sent
         .iter()
         .filter(|frame| matches!(frame.kind, Kind::Header(_)));

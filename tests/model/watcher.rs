@@ -7,7 +7,7 @@ use super::frame::{Frame, Kind, Mark};
 use super::hls;
 use super::patience;
 use super::recordings::Sent;
-use super::run::{Leave, check_run};
+use super::run::{Hole, Leave, check_run};
 use crate::support::Client;
 use crate::support::http::{HttpBody, HttpReply};
 use crate::support::readers::flv::FlvReader;
@@ -59,6 +59,8 @@ pub struct Seen {
     /// How it ended.
     end: Option<String>,
     socket: Option<TcpStream>,
+    /// Whether it reads no more.
+    is_held: bool,
 }
 
 /// Somebody who watches.
@@ -67,6 +69,10 @@ pub struct Watcher {
     pub stream: usize,
     /// Whether nothing more is to come.
     pub is_done: bool,
+    /// Since when it does not read, if it does not.
+    pub held_since: Option<Instant>,
+    /// What it may be without because it did not read.
+    pub holes: Vec<Hole>,
     seen: Arc<Mutex<Seen>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -94,6 +100,8 @@ impl Watcher {
             how,
             stream,
             is_done: false,
+            held_since: None,
+            holes: Vec::new(),
             seen,
             thread: Some(thread),
         }
@@ -123,6 +131,39 @@ impl Watcher {
         false
     }
 
+    /// It reads no more. `last`: what was sent last.
+    pub fn hold(&mut self, last: Mark) {
+        lock(&self.seen).is_held = true;
+        self.held_since = Some(Instant::now());
+        self.holes.push(Hole {
+            from: last,
+            to: None,
+        });
+    }
+
+    /// It reads again.
+    pub fn read_on(&mut self) {
+        lock(&self.seen).is_held = false;
+        self.held_since = None;
+    }
+
+    /// It has all that was sent last, and must have all that follows.
+    pub fn close_hole(&mut self, last: Mark) {
+        if let Some(hole) = self.holes.last_mut() {
+            hole.to.get_or_insert(last);
+        }
+    }
+
+    /// By which address the server knows it.
+    pub fn addr(&self) -> Option<SocketAddr> {
+        lock(&self.seen).socket.as_ref()?.local_addr().ok()
+    }
+
+    /// The marks of what it has seen.
+    pub fn marks(&self) -> BTreeSet<Mark> {
+        lock(&self.seen).marks.iter().copied().collect()
+    }
+
     /// Waits until nothing more comes.
     pub fn wait_for_end(&mut self) {
         self.is_done = true;
@@ -148,6 +189,7 @@ impl Watcher {
         if let Some(socket) = lock(&self.seen).socket.take() {
             let _ = socket.shutdown(Shutdown::Both);
         }
+        self.read_on();
         self.thread.take().map(JoinHandle::join);
     }
 
@@ -172,12 +214,39 @@ impl Watcher {
                 .map(|mark| &sent[mark.number as usize])
                 .filter(|frame| frame.is_timed())
                 .collect();
-            check_run(&what, &seen, sent, self.how.leave());
+            check_run(&what, &seen, sent, self.how.leave(), &self.holes);
+            if self.how == How::Flv {
+                check_headers(&what, &marks, sent);
+            }
         }
         let mut last = None;
         for segment in &lock(&self.seen).segments {
             check_segment(segment, sent, last);
             last = segment.marks.last().map(|mark| mark.publication).or(last);
+        }
+    }
+}
+
+/// In front of each frame is the header that it needs.
+fn check_headers(what: &str, marks: &[Mark], sent: &[Rc<Frame>]) {
+    let slot = |frame: &Frame| (frame.medium(), frame.track);
+    let is_header = |frame: &Frame| matches!(frame.kind, Kind::Header(_));
+    let mut came = BTreeMap::new();
+    for mark in marks {
+        let frame = sent.get(mark.number as usize);
+        let Some(frame) = frame.filter(|frame| frame.mark == *mark) else {
+            continue;
+        };
+        if is_header(frame) {
+            came.insert(slot(frame), *mark);
+        }
+        if frame.is_timed() {
+            let before = sent[..mark.number as usize].iter().rev();
+            let mut headers = before.filter(|header| is_header(header));
+            let due = headers.find(|header| slot(header) == slot(frame));
+            let due = due.map(|due| due.mark);
+            let came = came.get(&slot(frame)).copied();
+            assert_eq!(came, due, "{what}: the header of {frame}");
         }
     }
 }
@@ -216,6 +285,13 @@ pub fn note(seen: &Mutex<Seen>, bytes: &[u8]) {
     }
 }
 
+/// Waits as long as nothing is to be read.
+fn wait_while_held(seen: &Mutex<Seen>) {
+    while lock(seen).is_held {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Notes by which socket it is read, so that it can be ended.
 fn open(seen: &Mutex<Seen>, socket: &TcpStream) -> Result<(), String> {
     let text = |error: std::io::Error| error.to_string();
@@ -237,6 +313,7 @@ fn read_flv(addr: SocketAddr, key: &str, seen: &Mutex<Seen>) -> Result<String, S
     let mut tags = FlvReader::new(get(addr, &format!("/{key}.flv?token=watcher"), seen)?);
     while let Some(tag) = tags.next().map_err(|error| error.to_string())? {
         note(seen, &tag.payload);
+        wait_while_held(seen);
     }
     tags.into_inner().expect_closed();
     Ok("whole".to_owned())
@@ -246,6 +323,7 @@ fn read_mp4(addr: SocketAddr, key: &str, seen: &Mutex<Seen>) -> Result<String, S
     let mut body = get(addr, &format!("/{key}.mp4?token=watcher"), seen)?;
     let (mut bytes, mut buffer, mut from) = (Vec::new(), vec![0; 64 << 10], 0);
     loop {
+        wait_while_held(seen);
         let len = body.read(&mut buffer).map_err(|error| error.to_string())?;
         if len == 0 {
             break;

@@ -89,8 +89,13 @@ impl World {
     }
 
     /// Waits until a watcher has what its stream has.
-    fn settle_watcher(&mut self, index: usize) {
-        let stream = self.watchers[index].stream;
+    pub fn settle_watcher(&mut self, index: usize) {
+        let Watcher {
+            stream, held_since, ..
+        } = self.watchers[index];
+        if held_since.is_some() {
+            return;
+        }
         let end = Instant::now() + patience();
         // Nothing can be packaged without them.
         if self.watchers[index].how == How::Hls && !self.watchers[index].is_done {
@@ -123,6 +128,7 @@ impl World {
             let Watcher { how, stream, .. } = self.watchers[index];
             let is_over = how != How::Relay && self.reference.watchers(stream) == 0;
             if is_over && !self.watchers[index].is_done {
+                self.watchers[index].read_on();
                 self.watchers[index].wait_for_end();
             }
         }
@@ -138,6 +144,11 @@ impl World {
             watcher.leave();
             left += 1;
         }
+        self.count_left(stream, left);
+    }
+
+    /// So many have gone who watched a stream.
+    pub fn count_left(&mut self, stream: usize, left: usize) {
         let watchers = self.reference.watchers(stream);
         if left > 0 && watchers > 0 {
             self.reference.set_watchers(stream, watchers - left);

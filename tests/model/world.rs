@@ -23,7 +23,7 @@ const LINGERING_MAX: usize = 3;
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// How long a client may read nothing: the server allows 30 s.
-const STALL_MAX: Duration = Duration::from_secs(12);
+pub const STALL_MAX: Duration = Duration::from_secs(12);
 
 /// How long a viewer may wait for a keyframe: the server lets it begin with sound after 3 s.
 const START_MAX: Duration = Duration::from_millis(1500);
@@ -140,6 +140,7 @@ impl World {
             Action::Stall { viewer } => self.stall(*viewer),
             Action::Wake => self.wake(),
             Action::Inject { viewer } => self.inject(*viewer),
+            Action::StallWatcher { watcher } => self.stall_watcher(*watcher),
             Action::Watch { stream, how } => self.watch(*stream, *how),
             Action::Reload => self.reload(),
             Action::Settle => self.settle(),
@@ -154,7 +155,7 @@ impl World {
     fn keep_time(&mut self) {
         let now = Instant::now();
         let late = |client: &Client| client.is_stalled && now - client.stalled_since > STALL_MAX;
-        if self.clients.values().any(late) {
+        if self.clients.values().any(late) || self.is_watcher_late() {
             self.wake();
         }
         let busy = self.busy();

@@ -1,0 +1,135 @@
+//! Those who watch by HTTP and do not read for a while: what they are not sent is counted, and they go on
+//! at a keyframe.
+
+use super::action::Item;
+use super::frame::{Kind, Mark, Medium};
+use super::hold::{KNOWN_MAX, LARGE_LEN, LARGE_MAX, SMALL_COUNT};
+use super::watcher::{How, Watcher};
+use super::world::{STALL_MAX, World};
+use rtmp_server::json::JsonValue;
+use std::net::SocketAddr;
+
+impl World {
+    /// One who watches by HTTP reads no more, and its stream sends more than it has room for.
+    pub fn stall_watcher(&mut self, watcher: usize) -> Option<()> {
+        let watches = |watcher: &Watcher| !watcher.is_done;
+        let may_stall = |index: &usize| {
+            let Watcher { how, stream, .. } = self.watchers[*index];
+            let on_stream = |watcher: &&Watcher| watches(watcher) && watcher.stream == stream;
+            matches!(how, How::Flv | How::Mp4)
+                && watches(&self.watchers[*index])
+                && self.watchers[*index].held_since.is_none()
+                && self.reference.publisher(stream).is_some()
+                // Others that read in threads of their own might be slow as well.
+                && self.watchers.iter().filter(on_stream).count() == 1
+        };
+        let able: Vec<usize> = (0..self.watchers.len()).filter(may_stall).collect();
+        let index = *able.get(watcher % able.len().max(1))?;
+        let Watcher { how, stream, .. } = self.watchers[index];
+        self.settle_watcher(index);
+        let addr = self.watchers[index].addr()?;
+        let last = self.last_sent(stream)?;
+        self.watchers[index].hold(last);
+        for number in 0..LARGE_MAX {
+            let kind = [Kind::Inter, Kind::Key][usize::from(number == 0)];
+            self.media(stream, &[Item::Ms(20), Item::Send(kind, 0)], LARGE_LEN)?;
+            self.check();
+            if self.watcher_number(addr, "queue") > Some(0) {
+                break;
+            }
+        }
+        for number in 0..SMALL_COUNT {
+            let kind = [Kind::Inter, Kind::Sound, Kind::Sound][number % 3];
+            self.media(stream, &[Item::Ms(10), Item::Send(kind, 0)], 0)?;
+            self.check();
+        }
+        if how == How::Flv {
+            let needed = [Medium::Video, Medium::Audio].map(Kind::Header);
+            self.media(stream, &needed.map(|kind| Item::Send(kind, 0)), 0)?;
+        }
+        let frames = [Kind::Key, Kind::Inter, Kind::Sound].map(|kind| Item::Send(kind, 0));
+        self.media(stream, &frames, 0)?;
+        Some(())
+    }
+
+    fn last_sent(&self, stream: usize) -> Option<Mark> {
+        let sent = &self.publications[stream].as_ref()?.sent;
+        sent.last().map(|frame| frame.mark)
+    }
+
+    /// A number that the server tells of the connection from this address, as of a moment ago.
+    fn watcher_number(&self, addr: SocketAddr, what: &str) -> Option<i64> {
+        let connections = self.program.list("connections");
+        let addr = addr.to_string();
+        let is_it =
+            |item: &&JsonValue| item.get("addr").and_then(JsonValue::as_str) == Some(addr.as_str());
+        match connections.iter().find(is_it)?.get(what) {
+            Some(JsonValue::Int(number)) => Some(*number),
+            other => panic!("{what} of {addr}: {other:?}"),
+        }
+    }
+
+    /// Whether somebody has not read for so long that it must again.
+    pub fn is_watcher_late(&self) -> bool {
+        let mut held = self
+            .watchers
+            .iter()
+            .filter_map(|watcher| watcher.held_since);
+        held.any(|since| since.elapsed() > STALL_MAX)
+    }
+
+    /// All who watch by HTTP and do not read do so again.
+    pub fn wake_watchers(&mut self) -> Option<()> {
+        let is_held = |index: &usize| self.watchers[*index].held_since.is_some();
+        let held: Vec<usize> = (0..self.watchers.len()).filter(is_held).collect();
+        held.iter().for_each(|index| self.wake_watcher(*index));
+        (!held.is_empty()).then_some(())
+    }
+
+    fn wake_watcher(&mut self, index: usize) {
+        let Watcher {
+            stream, held_since, ..
+        } = self.watchers[index];
+        if held_since.is_some_and(|since| since.elapsed() > KNOWN_MAX) {
+            self.watchers[index].leave();
+            return self.count_left(stream, 1);
+        }
+        self.watchers[index].read_on();
+        let addr = self.watchers[index].addr();
+        self.settle_watcher(index);
+        // It may have ended meanwhile, and owe nothing.
+        if let (Some(_), Some(last), Some(addr)) = (
+            self.reference.publisher(stream),
+            self.last_sent(stream),
+            addr,
+        ) {
+            self.watchers[index].close_hole(last);
+            self.check_watcher_drops(index, addr);
+        }
+    }
+
+    /// What somebody was not sent was counted.
+    fn check_watcher_drops(&mut self, index: usize, addr: SocketAddr) {
+        let watcher = &self.watchers[index];
+        let Watcher { how, stream, .. } = *watcher;
+        let (marks, Some(hole)) = (watcher.marks(), watcher.holes.last()) else {
+            return;
+        };
+        let sent = self.publications[stream].iter();
+        let sent = sent.flat_map(|publication| &publication.sent);
+        let missed = sent.filter(|frame| {
+            let is_due = frame.is_timed() && frame.track == 0 && hole.has(frame.mark);
+            is_due && !marks.contains(&frame.mark)
+        });
+        let missed = missed.count() as i64;
+        self.wait_for(|world| {
+            let dropped = world.watcher_number(addr, "drops").unwrap_or_default();
+            let text = format!(
+                "{how:?} of stream {stream} was not sent {missed}, and the server says {dropped}"
+            );
+            let is_told = dropped > 0 || missed == 0;
+            (!is_told).then_some(text)
+        });
+        self.skipped += missed as u64;
+    }
+}
