@@ -5,6 +5,7 @@ mod support;
 
 mod model {
     mod action;
+    mod changes;
     mod client;
     mod events;
     mod frame;

@@ -131,8 +131,26 @@ pub enum Action {
     },
     /// The server reads its settings again, which have not changed.
     Reload,
+    /// The server reads other settings.
+    Change(Change),
     /// Everybody has exactly what it must have, and the server says so too.
     Settle,
+}
+
+/// What changes in the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Takeover,
+    Waits,
+    GopCache,
+    Grace(Grace),
+    /// What is recorded, and whether as MP4.
+    Records(Records, bool),
+    Relays,
+    /// A file with a fault.
+    Fault,
+    /// Nobody is let in for a moment.
+    Door,
 }
 
 /// What the server of a sequence is told by its flags.
@@ -187,14 +205,14 @@ impl Settings {
             relays: random.once_in(4),
             pulled: random.once_in(2),
         };
-        // A relay keeps a lost stream for the grace, or does not, as it has connected by then or not.
-        if settings.relays && settings.grace == Grace::Long {
+        if !settings.is_possible() {
             settings.grace = Grace::Short;
         }
         settings
     }
 
-    pub fn flags(self) -> Vec<String> {
+    /// Lines of a file of settings.
+    pub fn lines(self) -> Vec<String> {
         let grace = match self.grace {
             Grace::None => "0",
             Grace::Short => "50ms",
@@ -203,18 +221,22 @@ impl Settings {
         let on_duplicate = ["reject", "takeover"][usize::from(self.takeover)];
         let wait = ["0", "10m"][usize::from(self.waits)];
         let merge = ["0", "20ms"][usize::from(self.merges)];
-        let line = format!(
-            "-on-duplicate {on_duplicate} -grace {grace} -wait-stream {wait} -gop-cache={} -merge {merge}",
-            self.gop_cache
-        );
-        let record = match self.records {
-            Records::Nothing => "",
-            Records::Whole => " -record-all true",
-            Records::Segments => " -record-all true -segment-duration 1s",
+        let format = ["flv", "mp4"][usize::from(self.as_mp4)];
+        let mut lines = vec![
+            format!("on-duplicate {on_duplicate}"),
+            format!("grace {grace}"),
+            format!("wait-stream {wait}"),
+            format!("gop-cache {}", self.gop_cache),
+            format!("merge {merge}"),
+            format!("record-format {format}"),
+        ];
+        let record: &[&str] = match self.records {
+            Records::Nothing => &[],
+            Records::Whole => &["record-all true"],
+            Records::Segments => &["record-all true", "segment-duration 1s"],
         };
-        let format = [" -record-format flv", " -record-format mp4"][usize::from(self.as_mp4)];
-        let line = line + record + format;
-        line.split(' ').map(str::to_owned).collect()
+        lines.extend(record.iter().map(|line| (*line).to_owned()));
+        lines
     }
 }
 
@@ -226,7 +248,7 @@ pub fn sequence(random: &mut Random, len: usize) -> Vec<Action> {
 fn action(random: &mut Random) -> Action {
     type Make = fn(&mut Random, usize) -> Action;
     #[rustfmt::skip]
-    let kinds: [(usize, Make); 19] = [
+    let kinds: [(usize, Make); 20] = [
         (8, |random, stream| Action::Publish { stream, shape: shape(random), on: seldom(random) }),
         (1, |_, stream| Action::PublishAgain { stream }),
         (50, |random, stream| Action::Media { stream, items: items(random) }),
@@ -245,6 +267,7 @@ fn action(random: &mut Random) -> Action {
         (1, |random, _| Action::Inject { viewer: random.below(99) }),
         (6, |random, stream| Action::Watch { stream, how: random.one_of(&[How::Flv, How::Mp4, How::Hls, How::Relay, How::Pull]) }),
         (1, |_, _| Action::Reload),
+        (4, |random, _| Action::Change(change(random))),
         (3, |_, _| Action::Settle),
     ];
     let weights: Vec<(usize, usize)> = kinds
@@ -256,6 +279,22 @@ fn action(random: &mut Random) -> Action {
     // The first stream is the one where most happens.
     let stream = random.weighted(&[(3, 0), (2, 1), (1, 2)]);
     make(random, stream)
+}
+
+fn change(random: &mut Random) -> Change {
+    let grace = random.one_of(&[Grace::None, Grace::Short, Grace::Long]);
+    let records = random.one_of(&[Records::Nothing, Records::Whole, Records::Segments]);
+    let as_mp4 = random.once_in(2);
+    random.one_of(&[
+        Change::Takeover,
+        Change::Waits,
+        Change::GopCache,
+        Change::Grace(grace),
+        Change::Records(records, as_mp4),
+        Change::Relays,
+        Change::Fault,
+        Change::Door,
+    ])
 }
 
 fn seldom(random: &mut Random) -> Option<usize> {

@@ -192,7 +192,7 @@ impl World {
         self.wait_for(|world| world.streams_difference());
     }
 
-    fn wait_for_departing(&mut self) {
+    pub fn wait_for_departing(&mut self) {
         self.lingering.clear();
         for name in std::mem::take(&mut self.departing) {
             self.program.wait_for_close(&name);

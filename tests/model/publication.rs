@@ -1,6 +1,6 @@
 //! A publication that goes on: what it has sent, and where its clock stands.
 
-use super::action::{Item, Shape};
+use super::action::{Item, Records, Shape};
 use super::frame::{self, Form, Frame, Kind, Mark, Medium};
 use rtmp_server::rtmp::StreamId;
 use std::collections::BTreeMap;
@@ -13,6 +13,8 @@ pub struct Publication {
     pub number: u32,
     pub message_stream: u32,
     pub shape: Shape,
+    /// How it is recorded, if it is: what, and whether as MP4.
+    pub recorded: Option<(Records, bool)>,
     /// Everything that was sent.
     pub sent: Vec<Rc<Frame>>,
     time: u32,
@@ -31,6 +33,7 @@ impl Publication {
             number,
             message_stream,
             shape,
+            recorded: None,
             sent: Vec::new(),
             time: shape.start_ms,
             elapsed_ms: 0,

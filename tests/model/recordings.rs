@@ -1,5 +1,6 @@
 //! What was recorded: every frame of every publication, in files that play each on its own.
 
+use super::action::Records;
 use super::frame::{Frame, Kind, Mark, Medium};
 use super::publication::Publication;
 use super::run::{Leave, check_run};
@@ -21,11 +22,16 @@ pub type Sent = BTreeMap<u32, Vec<Rc<Frame>>>;
 pub struct Archive {
     pub sent: Sent,
     pub streams: BTreeMap<u32, usize>,
+    /// How those are recorded that are: what, and whether as MP4.
+    recorded: BTreeMap<u32, (Records, bool)>,
 }
 
 impl Archive {
     pub fn keep(&mut self, stream: usize, publication: Publication) {
         self.streams.insert(publication.number, stream);
+        let recorded = publication.recorded;
+        self.recorded
+            .extend(recorded.map(|recorded| (publication.number, recorded)));
         self.sent.insert(publication.number, publication.sent);
     }
 }
@@ -57,7 +63,8 @@ impl Drop for Dir {
 }
 
 /// Checks all files in `dir`.
-pub fn check(dir: &Path, sent: &Sent, as_mp4: bool) {
+pub fn check(dir: &Path, archive: &Archive) {
+    let Archive { sent, recorded, .. } = archive;
     let mut files: BTreeMap<u32, Vec<Vec<Mark>>> = BTreeMap::new();
     let mut as_flv: BTreeSet<u32> = BTreeSet::new();
     for entry in fs::read_dir(dir).expect("a directory").flatten() {
@@ -77,14 +84,20 @@ pub fn check(dir: &Path, sent: &Sent, as_mp4: bool) {
     for (publication, sent) in sent {
         let mut files = files.remove(publication).unwrap_or_default();
         files.sort();
-        if as_mp4 {
+        let Some((records, as_mp4)) = recorded.get(publication) else {
+            assert!(files.is_empty(), "publication {publication} is recorded");
+            continue;
+        };
+        if *as_mp4 {
             // One with frames that have no configuration goes on as FLV.
             if !as_flv.contains(publication) {
                 check_movies(*publication, &files, sent);
             }
             continue;
         }
-        check_beginnings(&files, sent);
+        if *records == Records::Segments {
+            check_beginnings(&files, sent);
+        }
         let slots: BTreeSet<Slot> = sent
             .iter()
             .filter(|frame| frame.is_timed())

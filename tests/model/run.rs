@@ -40,12 +40,13 @@ fn is_dropped(missing: &[&Rc<Frame>], to: Option<&Frame>, holes: &[Hole]) -> boo
     missing.iter().all(is_in) && !is_severed
 }
 
-/// Whether what lies between these two may be left out: up to a keyframe, or as much sound, where a
-/// configuration has changed.
-fn may_lack(from: &Frame, to: &Frame, sent: &[Rc<Frame>]) -> bool {
+/// Whether what is missing between these two may be left out: up to a keyframe, or as much sound, where
+/// a configuration has changed; or pictures that need one that was not sent.
+fn may_lack(from: &Frame, to: &Frame, missing: &[&Rc<Frame>], sent: &[Rc<Frame>]) -> bool {
     let between = &sent[from.mark.number as usize..to.mark.number as usize];
     let is_change = |frame: &Rc<Frame>| matches!(frame.kind, Kind::Header(_));
-    from.mark < to.mark && between.iter().any(is_change) && !to.is_dependent()
+    let is_severed = missing.iter().all(|frame| frame.is_dependent());
+    between.iter().any(is_change) && (!to.is_dependent() || is_severed)
 }
 
 /// Whether all these were sent behind a change of configuration, and no keyframe in front of them.
@@ -82,16 +83,14 @@ pub fn check_run(
         let at = |frame: &Frame| run.iter().position(|sent| sent.mark == frame.mark);
         for pair in seen.windows(2) {
             let [from, to] = [pair[0], pair[1]];
-            let is_next = at(from).map(|at| at + 1) == at(to);
-            let may_lack = leave.changes && may_lack(from, to, sent);
-            let missing = at(from)
-                .zip(at(to))
-                .and_then(|(from, to)| run.get(from + 1..to));
-            let is_dropped = missing.is_some_and(|missing| is_dropped(missing, Some(to), holes));
-            assert!(
-                is_next || may_lack || is_dropped,
-                "{what}: {to} follows {from}"
-            );
+            let missing = at(from).zip(at(to));
+            let missing = missing.and_then(|(from, to)| run.get(from + 1..to));
+            let may_lack = missing.is_some_and(|missing| {
+                missing.is_empty()
+                    || leave.changes && may_lack(from, to, missing, sent)
+                    || is_dropped(missing, Some(to), holes)
+            });
+            assert!(may_lack, "{what}: {to} follows {from}");
         }
         let last = seen[seen.len() - 1];
         let rest = &sent[last.mark.number as usize + 1..];

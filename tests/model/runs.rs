@@ -167,7 +167,7 @@ fn shrunk(seed: u64, settings: Settings, actions: &[Action], mut text: String) -
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         writeln!(f, "seed {}: {}", self.seed, self.text)?;
-        writeln!(f, "  server: {}", self.settings.flags().join(" "))?;
+        writeln!(f, "  server: {}", self.settings.lines().join("; "))?;
         for (index, action) in self.kept.iter().zip(&self.actions) {
             writeln!(f, "  {index}: {action:?}")?;
         }

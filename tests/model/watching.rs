@@ -13,14 +13,14 @@ impl World {
     pub fn watch(&mut self, stream: usize, how: How) -> Option<()> {
         self.reference.publisher(stream)?;
         let shape = self.publications[stream].as_ref()?.shape;
-        let key = match (how, &self.far) {
-            (How::Relay, None) => return None,
-            (How::Pull, _) if !self.may_pull(stream) => return None,
+        let key = match how {
+            How::Relay if !self.settings.relays => return None,
+            How::Pull if !self.may_pull(stream) => return None,
             // Fragments of sound alone are cut where nobody can foretell it.
-            (How::Mp4, _) if shape.videos == 0 => return None,
+            How::Mp4 if shape.videos == 0 => return None,
             // Of more tracks each has a playlist, which ends where one of them is missing.
-            (How::Hls, _) if shape.videos > 1 || shape.audios > 1 => return None,
-            (How::Relay | How::Pull, _) => name_of(stream),
+            How::Hls if shape.videos > 1 || shape.audios > 1 => return None,
+            How::Relay | How::Pull => name_of(stream),
             _ => format!("live/{}", name_of(stream)),
         };
         self.beginning(stream);
@@ -156,12 +156,6 @@ impl World {
         }
     }
 
-    /// The server reads its settings again: nobody notices.
-    pub fn reload(&mut self) -> Option<()> {
-        self.program.reload();
-        Some(())
-    }
-
     /// Compares what was watched and recorded with what was sent.
     pub fn check_archive(&mut self) {
         for stream in 0..STREAMS {
@@ -174,8 +168,6 @@ impl World {
             watcher.leave();
             watcher.check(&archive.sent, &archive.streams);
         }
-        if let Some(dir) = &self.records {
-            recordings::check(&dir.0, &archive.sent, self.as_mp4);
-        }
+        recordings::check(&self.records.0, archive);
     }
 }

@@ -1,6 +1,6 @@
 //! The server, its clients, and the reference: what an action does to all of them.
 
-use super::action::{Action, Cut, Finish, Item, Records, STREAMS, Settings, Shape};
+use super::action::{Action, Cut, Finish, Item, STREAMS, Settings, Shape};
 use super::client::Client;
 use super::frame::Kind;
 use super::program::{Program, Usage};
@@ -41,8 +41,10 @@ pub struct World {
     /// The server that pulls them.
     pub edge: Option<Edge>,
     /// Where they are recorded.
-    pub records: Option<Dir>,
-    pub as_mp4: bool,
+    pub records: Dir,
+    /// Where the file of settings is, and what it says.
+    pub config: Dir,
+    pub settings: Settings,
     /// All connections of clients there ever were.
     pub connections: usize,
     /// All publications there ever were.
@@ -75,16 +77,11 @@ pub fn name_of(stream: usize) -> String {
 
 impl World {
     pub fn start(settings: Settings) -> World {
-        let records = (settings.records != Records::Nothing).then(Dir::new);
         let far = settings.relays.then(|| Program::start(&far_flags()));
-        let mut flags = settings.flags();
-        if let Some(dir) = &records {
-            flags.extend(["-record-dir".to_owned(), dir.0.display().to_string()]);
-        }
-        if let Some(far) = &far {
-            flags.extend(["-relay-to".to_owned(), format!("rtmp://{}/copy", far.rtmp)]);
-        }
-        let program = Program::start(&flags);
+        let [records, config] = [Dir::new(), Dir::new()];
+        settings.write(&config, &records, far.as_ref(), "");
+        let file = config.0.join("settings").display().to_string();
+        let program = Program::start(&["-config".to_owned(), file]);
         let mut world = World {
             before: program.usage(),
             edge: settings.pulled.then(|| Edge::of(program.rtmp)),
@@ -96,7 +93,8 @@ impl World {
             watchers: Vec::new(),
             far,
             records,
-            as_mp4: settings.as_mp4,
+            config,
+            settings,
             connections: 0,
             publication_count: 0,
             departing: Vec::new(),
@@ -143,6 +141,7 @@ impl World {
             Action::StallWatcher { watcher } => self.stall_watcher(*watcher),
             Action::Watch { stream, how } => self.watch(*stream, *how),
             Action::Reload => self.reload(),
+            Action::Change(change) => self.change(*change),
             Action::Settle => self.settle(),
         };
         self.check();
@@ -313,8 +312,9 @@ impl World {
         );
         if begins {
             self.publication_count += 1;
-            let publication =
+            let mut publication =
                 Publication::new(self.publication_count, message_stream, shape, is_unmoved);
+            publication.recorded = self.settings.recorded();
             if let Some(last) = self.publications[stream].replace(publication) {
                 self.archive.keep(stream, last);
             }

@@ -71,6 +71,8 @@ pub struct Reference {
     clients: BTreeMap<ClientId, Told>,
     /// Whether a stream was lost and left by all.
     is_forsaken: bool,
+    /// Whether relays have ever seen streams.
+    has_relayed: bool,
 }
 
 /// What a client must be told.
@@ -91,6 +93,8 @@ struct Stream {
     state: State,
     /// What its publication has sent that later viewers need.
     kept: Kept,
+    /// Whether those begin with pictures that were sent before.
+    gop_cache: bool,
     viewers: Vec<Viewer>,
     /// Those who watch in another way: they count, and end with the stream.
     watchers: usize,
@@ -120,7 +124,14 @@ impl Reference {
             streams: Default::default(),
             clients: BTreeMap::new(),
             is_forsaken: false,
+            has_relayed: settings.relays,
         }
+    }
+
+    /// The settings are others for what begins from now on.
+    pub fn change(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.has_relayed |= settings.relays;
     }
 
     /// What a client that is there must be told.
@@ -191,7 +202,7 @@ impl Reference {
     }
 
     /// A client is told this last, and its connection is closed.
-    fn dismiss(&mut self, client: ClientId, line: String) {
+    pub fn dismiss(&mut self, client: ClientId, line: String) {
         self.tell(client, [Expected::Line(line)]);
         self.end_connection(client);
     }
@@ -220,7 +231,7 @@ impl Reference {
     pub fn is_seen(&self, stream: usize) -> bool {
         let viewers = &self.streams[stream].viewers;
         let seen = viewers.iter().any(|viewer| viewer.phase != Phase::Waiting);
-        seen || self.streams[stream].watchers > 0 || self.settings.relays
+        seen || self.streams[stream].watchers > 0 || self.has_relayed
     }
 
     /// A client asks to publish. Whether it does from now on.
@@ -244,6 +255,7 @@ impl Reference {
             State::Live(client, message_stream),
         );
         self.streams[stream].kept = Kept::default();
+        self.streams[stream].gop_cache = self.settings.gop_cache;
         if let State::Live(holder, on) = last {
             self.dismiss(holder, format!("error@{on} NetStream.Publish.BadName"));
         }
@@ -277,8 +289,9 @@ impl Reference {
 
     /// The publisher sends a message.
     pub fn send(&mut self, stream: usize, frame: &Rc<Frame>) {
-        let gop_cache = self.settings.gop_cache;
-        let Stream { kept, viewers, .. } = &mut self.streams[stream];
+        let stream = &mut self.streams[stream];
+        let gop_cache = stream.gop_cache;
+        let Stream { kept, viewers, .. } = stream;
         kept.note(frame);
         let sent = viewers
             .iter_mut()
@@ -398,7 +411,7 @@ impl Reference {
             told.extend(viewer.begin(
                 None,
                 &self.streams[stream].kept,
-                self.settings.gop_cache,
+                self.streams[stream].gop_cache,
                 false,
             ));
         }

@@ -1,0 +1,163 @@
+//! Settings that change while the server runs: what has begun goes on as it was, and what begins is as
+//! the new ones say.
+
+use super::action::{Change, Grace, Item, Records, STREAMS, Settings};
+use super::frame::Kind;
+use super::program::Program;
+use super::recordings::Dir;
+use super::watcher::{How, Watcher};
+use super::world::{World, name_of};
+use crate::support::http::HttpReply;
+use rtmp_server::amf0::Value;
+use std::fs;
+
+/// Nobody who is there comes from here.
+const ELSEWHERE: &str = "192.0.2.1/32";
+
+impl World {
+    /// The server reads its settings again: nobody notices.
+    pub fn reload(&mut self) -> Option<()> {
+        self.program.reload();
+        Some(())
+    }
+
+    /// The server reads other settings.
+    pub fn change(&mut self, change: Change) -> Option<()> {
+        let mut next = self.settings;
+        let flag = match change {
+            Change::Fault => return self.read_fault(),
+            Change::Door => return self.close_door(),
+            Change::Takeover => {
+                next.takeover = !next.takeover;
+                "on-duplicate"
+            }
+            Change::Waits => {
+                next.waits = !next.waits;
+                "wait-stream"
+            }
+            Change::GopCache => {
+                next.gop_cache = !next.gop_cache;
+                "gop-cache"
+            }
+            Change::Grace(grace) => {
+                next.grace = grace;
+                "grace"
+            }
+            Change::Records(records, as_mp4) => {
+                (next.records, next.as_mp4) = (records, as_mp4);
+                let both = [records, self.settings.records];
+                match both.contains(&Records::Nothing) {
+                    _ if both[0] == both[1] => "record-format",
+                    true => "record-all",
+                    false => "segment-duration",
+                }
+            }
+            Change::Relays => {
+                next.relays = !next.relays;
+                "relay-to"
+            }
+        };
+        if next == self.settings || !next.is_possible() || next.relays && self.far.is_none() {
+            return None;
+        }
+        // Those who are lost stay as long as it was when they were.
+        let is_lost = |stream| {
+            self.reference.is_published(stream) && self.reference.publisher(stream).is_none()
+        };
+        if (0..STREAMS).any(is_lost) {
+            return None;
+        }
+        self.wait_for_departing();
+        if change == Change::Relays {
+            let is_it = |watcher: &&mut Watcher| watcher.how == How::Relay;
+            self.watchers
+                .iter_mut()
+                .filter(is_it)
+                .for_each(Watcher::leave);
+        }
+        self.write_settings(next, "");
+        self.read_settings("\"reloaded\"", flag);
+        self.settings = next;
+        self.reference.change(next);
+        Some(())
+    }
+
+    /// The file that the server reads.
+    fn write_settings(&self, settings: Settings, more: &str) {
+        settings.write(&self.config, &self.records, self.far.as_ref(), more);
+    }
+
+    /// Has the server read the file, until it has told so with these words.
+    fn read_settings(&self, what: &str, flag: &str) {
+        let told = || {
+            let lines = self.program.log(what);
+            lines.iter().filter(|line| line.contains(flag)).count()
+        };
+        let before = told();
+        self.program.reload();
+        self.wait_for(|_| (told() == before).then(|| format!("no line of {what} and {flag}")));
+    }
+
+    /// A file with a fault changes nothing.
+    fn read_fault(&mut self) -> Option<()> {
+        let mut next = self.settings;
+        (next.takeover, next.gop_cache) = (!next.takeover, !next.gop_cache);
+        self.write_settings(next, "grace never");
+        self.read_settings("the old state stays", "never");
+        self.write_settings(self.settings, "");
+        Some(())
+    }
+
+    /// For a moment nobody is let in any more: those who are there stay.
+    fn close_door(&mut self) -> Option<()> {
+        self.wait_for_departing();
+        let closed = format!("allow-publish {ELSEWHERE}\nallow-play {ELSEWHERE}");
+        self.write_settings(self.settings, &closed);
+        self.read_settings("\"reloaded\"", "allow-publish");
+        let refused = [
+            ("publish", "NetStream.Publish.Denied"),
+            ("play", "NetStream.Play.Failed"),
+        ];
+        for (what, code) in refused {
+            let (id, on) = self.client_for(None, 0);
+            let client = self.clients.get_mut(&id)?;
+            client.call(on, what, vec![Value::text(name_of(0))]);
+            self.reference.dismiss(id, format!("error@{on} {code}"));
+            self.check();
+        }
+        let path = format!("/live/{}.flv", name_of(0));
+        assert_eq!(HttpReply::get(self.program.media, &path).status, 403);
+        for stream in 0..STREAMS {
+            self.media(stream, &[Item::Ms(20), Item::Send(Kind::Sound, 0)], 0);
+        }
+        self.check();
+        self.write_settings(self.settings, "");
+        self.read_settings("\"reloaded\"", "allow-publish");
+        Some(())
+    }
+}
+
+impl Settings {
+    /// Whether the reference knows what comes of it.
+    pub fn is_possible(self) -> bool {
+        // A relay keeps a lost stream for the grace, or does not, as it has connected by then or not.
+        !self.relays || self.grace != Grace::Long
+    }
+
+    /// Writes the file that the server reads, and `more` lines.
+    pub fn write(self, config: &Dir, records: &Dir, far: Option<&Program>, more: &str) {
+        let mut lines = self.lines();
+        lines.push(format!("record-dir {}", records.0.display()));
+        if let Some(far) = far.filter(|_| self.relays) {
+            lines.push(format!("relay-to rtmp://{}/copy", far.rtmp));
+        }
+        let text = lines.join("\n") + "\n" + more + "\n";
+        fs::write(config.0.join("settings"), text).expect("a file");
+    }
+
+    /// How a publication is recorded that begins now.
+    pub fn recorded(self) -> Option<(Records, bool)> {
+        let records = Some(self.records).filter(|records| *records != Records::Nothing);
+        records.map(|records| (records, self.as_mp4))
+    }
+}
