@@ -2,6 +2,7 @@
 //! `make faults` runs the long forms too.
 
 mod children;
+mod clock;
 mod disks;
 mod links;
 mod log;
