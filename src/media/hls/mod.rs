@@ -11,8 +11,10 @@ mod multivariant;
 mod packager;
 mod playlist;
 mod preroll;
+mod rates;
 mod reload;
 mod rendition;
+mod rules;
 mod window;
 
 pub use packager::{HlsSettings, MEMORY_MAX, Packager, Reply};

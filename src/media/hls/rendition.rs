@@ -1,6 +1,8 @@
 //! One playlist's media: samples in, parts and segments out.
 
 use super::grid::{PartGrid, TICKS_A_MS, TICKS_A_SECOND};
+use super::rates::Rates;
+use super::rules::{FIRST_SEGMENT, Rules, target_s};
 use super::window::{Init, Part, Segment, Window};
 use crate::media::config::Config;
 use crate::media::mp4::{Fragmenter, LastSample, Movie, Mp4Track, initialization};
@@ -30,42 +32,6 @@ pub(crate) const WAITING_LEN_MAX: usize = 2 * PART_LEN_MAX;
 
 const NANOS_A_TICK: i64 = 10_000;
 
-/// Of a stream whose keyframes are not known, the first segment ends without one when it is this
-/// long: somebody waits for it.
-const FIRST_SEGMENT: i64 = 6 * TICKS_A_SECOND;
-
-/// Longest target duration, in seconds.
-pub(crate) const TARGET_S_MAX: u64 = 30;
-
-/// The target duration for segments that are about `natural` ticks long: half as much more, for it
-/// never changes.
-pub(super) fn target_s(natural: i64) -> u64 {
-    let second = TICKS_A_SECOND.unsigned_abs();
-    let target = (natural.unsigned_abs() * 3 / 2).div_ceil(second);
-    target.clamp(1, TARGET_S_MAX)
-}
-
-/// What holds for all playlists of a stream.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
-    pub grid: PartGrid,
-    /// The shortest segment, in ticks.
-    pub segment: i64,
-    /// The target duration; `None` until the first segment is there.
-    pub target_s: Option<u64>,
-    /// How much later than the stream's clock that of the world is, in ms.
-    pub anchor_ms: i64,
-}
-
-impl Rules {
-    /// What no segment is longer than, in ticks.
-    fn longest(&self) -> i64 {
-        self.target_s.map_or(FIRST_SEGMENT, |target_s| {
-            target_s.cast_signed() * TICKS_A_SECOND
-        })
-    }
-}
-
 /// A playlist and what it is made of.
 pub(super) struct Rendition {
     /// The name of the playlist, without its ending.
@@ -79,49 +45,6 @@ pub(super) struct Rendition {
     /// Whether somebody may have read when what follows the last break was made.
     is_dated: bool,
     pub rates: Rates,
-}
-
-/// How many bits a second a playlist has.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rates {
-    /// Of its greatest segment.
-    pub peak: u64,
-    bytes: u64,
-    ticks: u64,
-    /// Pictures, and for how long, in ticks.
-    frames: (u64, u64),
-}
-
-impl Rates {
-    fn add(&mut self, (ticks, bytes): (i64, usize)) {
-        let (ticks, bytes) = (ticks.unsigned_abs().max(1), bytes as u64);
-        self.bytes += bytes;
-        self.ticks += ticks;
-        self.peak = self.peak.max(bits_a_second(bytes, ticks));
-    }
-
-    /// That of all segments together.
-    pub(super) fn average(&self) -> u64 {
-        bits_a_second(self.bytes, self.ticks.max(1))
-    }
-
-    /// Pictures in 1000 seconds; `None` as long as they are too few.
-    pub(super) fn frame_rate(&self) -> Option<u64> {
-        let (frames, ticks) = self.frames;
-        let second = TICKS_A_SECOND.unsigned_abs();
-        let rate = (ticks >= second / 2).then(|| (frames * 1000 * second + ticks / 2) / ticks)?;
-        // Times in whole milliseconds are no more exact than this.
-        let whole = (rate + 500) / 1000 * 1000;
-        Some(if rate.abs_diff(whole) < 20 {
-            whole
-        } else {
-            rate
-        })
-    }
-}
-
-fn bits_a_second(bytes: u64, ticks: u64) -> u64 {
-    bytes * 8 * TICKS_A_SECOND.unsigned_abs() / ticks
 }
 
 /// Media of one configuration and one clock.
