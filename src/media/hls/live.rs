@@ -78,7 +78,7 @@ impl Live {
     pub(super) fn place(&mut self, sample: &MediaSample, share: bool, is_supported: bool) -> Place {
         let is_picture = sample.track.medium == MediaType::Video;
         if let Some(gone) = self.gone(sample).filter(|_| share)
-            && let Place::Behind(preroll) = self.break_for(gone, Preroll::without(gone))
+            && let Place::Behind(preroll) = self.break_for(gone, Preroll::that_goes_on())
         {
             return Place::Behind(preroll);
         }

@@ -28,17 +28,17 @@ pub(super) struct Preroll {
     len: usize,
     /// Tracks that have had a sample that a decoder can begin with.
     begun: BTreeSet<TrackId>,
-    /// Tracks that are not waited for.
-    absent: Option<TrackId>,
+    /// Whether these are the tracks that go on where another has stopped: nothing else is waited for.
+    goes_on: bool,
     /// When the first and the last sample were due, in nanoseconds.
     span: Option<(u64, u64)>,
 }
 
 impl Preroll {
-    /// Without waiting for `absent`.
-    pub(super) fn without(absent: TrackId) -> Preroll {
+    /// Of tracks that go on where another has stopped.
+    pub(super) fn that_goes_on() -> Preroll {
         Preroll {
-            absent: Some(absent),
+            goes_on: true,
             ..Preroll::default()
         }
     }
@@ -91,13 +91,13 @@ impl Preroll {
         if span_ms >= KEYFRAME_WAIT_MS || is_full {
             return !self.pending.is_empty();
         }
+        if self.goes_on {
+            return !self.pending.is_empty();
+        }
         let lacks = |medium: MediaType| {
             let mut known = tracks.known();
             known.any(|(id, config)| {
-                id.medium == medium
-                    && is_supported(config.format)
-                    && !self.begun.contains(&id)
-                    && self.absent != Some(id)
+                id.medium == medium && is_supported(config.format) && !self.begun.contains(&id)
             })
         };
         let is_late = span_ms >= TRACKS_WAIT_MS;

@@ -56,12 +56,30 @@ struct Period {
     clock: Option<Clock>,
     /// Bytes of samples that are in no part yet.
     waiting_len: usize,
-    /// When the other track had its last sample.
-    other_at: Option<i64>,
+    /// The last sample of the other track.
+    other: Option<Other>,
     /// How far that has gone on since the lead's last sample, less what parts were made of.
     idle: i64,
     /// Samples of before this have come too late, in nanoseconds.
     from_ns: u64,
+}
+
+impl Period {
+    /// Where what has come ends, in ticks: with the lead, unless that has stopped for `stop` ticks.
+    fn end(&self, stop: i64) -> i64 {
+        let lead = self.clock.map(|clock| clock.last_at + clock.interval);
+        let other = self.other.map(|last| last.at + last.interval);
+        let other = other.filter(|other| lead.is_none_or(|lead| *other - lead >= stop));
+        lead.max(other).unwrap_or_default()
+    }
+}
+
+/// A sample of the track that does not lead, in ticks.
+#[derive(Clone, Copy, Debug)]
+struct Other {
+    at: i64,
+    /// How long after the one before.
+    interval: i64,
 }
 
 /// Where a playlist is, on the clock of its lead, in ticks.
@@ -119,7 +137,7 @@ fn nanos(ticks: i64) -> u64 {
 }
 
 /// What of a segment has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cut {
     Nothing,
     Part,
@@ -154,7 +172,7 @@ impl Rendition {
             lead,
             clock: None,
             waiting_len: 0,
-            other_at: None,
+            other: None,
             idle: 0,
             from_ns: 0,
         });
@@ -201,7 +219,13 @@ impl Rendition {
         let at = i64::try_from(ns.unwrap_or(sample.time_ns) / NANOS_A_TICK.unsigned_abs())
             .unwrap_or(i64::MAX);
         let cut = if is_lead {
-            self.push_lead(at, sample.is_sync, may_close, rules, names)
+            // Sound that went on alone is in parts of its own when pictures come back.
+            let stalled = period.idle >= STALL;
+            let caught_up = match stalled {
+                true => self.catch_up(at, may_close, rules, names),
+                false => Cut::Nothing,
+            };
+            caught_up.max(self.push_lead(at, sample.is_sync, may_close, rules, names))
         } else {
             self.push_other(at, may_close, rules, names)
         };
@@ -237,7 +261,7 @@ impl Rendition {
         self.is_dated = false;
         if let Some(period) = &mut self.period {
             period.clock = None;
-            period.other_at = None;
+            period.other = None;
             period.idle = 0;
             period.from_ns = from_ns;
         }
@@ -318,21 +342,41 @@ impl Rendition {
         let Some(period) = &mut self.period else {
             return Cut::Nothing;
         };
-        let step = at - period.other_at.unwrap_or(at);
-        period.other_at = Some(at);
-        period.idle += step.clamp(0, rules.grid.usual);
-        if period.idle < STALL + rules.grid.usual || period.clock.is_none() {
+        let interval = at - period.other.map_or(at, |last| last.at);
+        period.other = Some(Other { at, interval });
+        period.idle += interval.clamp(0, rules.grid.usual);
+        if period.idle < STALL + rules.grid.usual {
             return Cut::Nothing;
         }
-        period.idle -= rules.grid.usual;
-        let end = period
-            .clock
-            .map_or(at, |clock| clock.part_at + rules.grid.usual);
-        if !self.cut_part(Ending::At(end), rules.grid.usual, names) {
-            return Cut::Nothing;
+        let cut = self.cut_other(may_close, rules, names);
+        cut.unwrap_or(Cut::Nothing)
+    }
+
+    /// Makes parts of what the other track alone has had up to `at`, but for what may share a part with
+    /// what follows.
+    fn catch_up(&mut self, at: i64, may_close: bool, rules: &mut Rules, names: &mut Names) -> Cut {
+        let usual = rules.grid.usual;
+        let mut all = Cut::Nothing;
+        while let Some(period) = &self.period
+            && let Some(clock) = period.clock
+            && period.idle >= usual
+            && at - clock.part_at >= usual * 3 / 2
+            && let Some(cut) = self.cut_other(may_close, rules, names)
+        {
+            all = all.max(cut);
         }
-        // When pictures come back, the next part has to reach them.
-        self.close_if_long(end, STALL + 2 * rules.grid.usual, may_close, rules, names)
+        all
+    }
+
+    /// Ends a part of the usual length, in which the lead has no more samples. `None`: nothing is in it.
+    fn cut_other(&mut self, may_close: bool, rules: &mut Rules, names: &mut Names) -> Option<Cut> {
+        let usual = rules.grid.usual;
+        let period = self.period.as_mut()?;
+        let end = period.clock?.part_at + usual;
+        period.idle -= usual;
+        let is_cut = self.cut_part(Ending::At(end), usual, names);
+        // The next part has to reach a picture that comes back.
+        is_cut.then(|| self.close_if_long(end, 2 * usual, may_close, rules, names))
     }
 
     fn clock_mut(&mut self) -> Option<&mut Clock> {
@@ -366,18 +410,21 @@ impl Rendition {
         let Some(fragment) = fragment else {
             return false;
         };
+        let has_lead = fragment.has(0);
         let mut data = Vec::new();
         fragment.put(&mut data);
         period.waiting_len = 0;
         open.parts.push(Part {
             name: std::mem::replace(&mut self.window.hint, names()),
             duration,
-            is_independent: clock.is_independent,
+            is_independent: has_lead && clock.is_independent,
             data: data.into(),
         });
         clock.part_at += duration;
-        // The lead's last sample is the first of the next part.
-        clock.is_independent = clock.last_is_sync;
+        if has_lead {
+            // The lead's last sample is the first of the next part.
+            clock.is_independent = clock.last_is_sync;
+        }
         true
     }
 
@@ -460,9 +507,14 @@ impl Rendition {
 
     /// Ends part and segment with what there is up to `ending`.
     fn close_period(&mut self, ending: Ending, rules: &mut Rules, names: &mut Names) {
+        let period = self.period.as_ref();
+        let mut end = period.map_or(0, |period| period.end(rules.grid.usual));
+        if ending == Ending::All {
+            self.catch_up(end, true, rules, names);
+        }
         let mut duration = 0;
         if let Some(clock) = self.clock_mut().copied() {
-            let end = (clock.last_at + clock.interval).max(clock.part_at + 1);
+            end = end.max(clock.part_at + 1);
             // The parts of a segment are no longer than may be said of it.
             let room = rules.longest() - (clock.part_at - clock.segment_at);
             let len = (end - clock.part_at).min(room);

@@ -112,6 +112,11 @@ impl Fragment {
         Some(Fragment::new(self.sequence, runs, data))
     }
 
+    /// Whether it has samples of one of its tracks, counted from 0.
+    pub(crate) fn has(&self, index: usize) -> bool {
+        self.runs.iter().any(|run| run.index == index)
+    }
+
     /// How many tracks it has samples of.
     pub(super) fn track_count(&self) -> usize {
         self.runs.len()

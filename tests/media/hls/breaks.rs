@@ -114,27 +114,41 @@ fn a_late_track_is_a_discontinuity() {
 }
 
 /// Pictures stop, and parts go on with sound; after a while pictures are not promised any more. When
-/// they come back, they are.
+/// they come back, they are. No sound is lost, and every segment is as long as its sound.
 #[test]
 fn a_track_that_stops_is_not_waited_for() {
-    let mut listener = Listener::new(Some(1000));
-    let media = steady(30, 30, 30);
-    let is_there = |message: &&Message| {
-        let gone = 10_010..20_000;
-        message.kind == MessageType::AUDIO || !gone.contains(&message.timestamp.0)
-    };
-    let media: Vec<Message> = media.iter().filter(is_there).cloned().collect();
-    listener.push(&media);
-    listener.end();
-    let movies = listener.movies();
-    let tracks: Vec<usize> = movies.iter().map(|movie| movie.tracks.len()).collect();
-    assert_eq!(tracks, [2, 1, 2]);
-    let sounds = ids(&movies, "soun");
-    assert!(
-        sounds.len() > 1285 && sounds.is_sorted(),
-        "{}",
-        sounds.len()
-    );
+    // The time between keyframes, when pictures come back, and how many tracks there are by turns.
+    let rows: [(u32, u32, &[usize]); 6] = [
+        (1000, 11_000, &[2]),
+        (1000, 12_000, &[2]),
+        (1000, 14_010, &[2]),
+        (1000, 15_500, &[2, 1, 2]),
+        (1000, 20_000, &[2, 1, 2]),
+        (4000, 15_500, &[2, 1, 2]),
+    ];
+    for (keyframes_ms, back, tracks) in rows {
+        let mut listener = Listener::new(Some(keyframes_ms));
+        let media = steady(30, 30 * keyframes_ms / 1000, 30);
+        let is_there = |message: &&Message| {
+            let gone = 10_010..back;
+            message.kind == MessageType::AUDIO || !gone.contains(&message.timestamp.0)
+        };
+        let all: Vec<Message> = media.iter().filter(is_there).cloned().collect();
+        listener.push(&all);
+        listener.end();
+        let movies = listener.movies();
+        let found: Vec<usize> = movies.iter().map(|movie| movie.tracks.len()).collect();
+        assert_eq!(found, tracks, "{back}");
+        let sounds = ids(&movies, "soun");
+        let gap = sounds.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(gap == Some(1) && sounds.is_sorted(), "{back}: {gap:?}");
+        // Less than a sound and a bit.
+        let drift = listener.drift("soun");
+        assert!(drift < SECOND as i64 / 40, "{back}: {drift}");
+        let segments = listener.history.segments.values();
+        let shortest = segments.map(|segment| segment.duration).min();
+        assert!(shortest > Some(SECOND * 9 / 10), "{back}: {shortest:?}");
+    }
 }
 
 #[test]
