@@ -255,9 +255,16 @@ impl Rendition {
         is_gap.then(|| nanos(before + (at - before) / 2))
     }
 
-    /// Ends part and segment at a gap. What follows is behind a break, of the same configuration.
-    pub(super) fn skip(&mut self, from_ns: u64, rules: &mut Rules, names: &mut Names) {
-        self.close_period(Ending::Gap(from_ns), rules, names);
+    /// Ends part and segment at the gap around `gap_ns`, in nanoseconds, or here if its own media has gone
+    /// on beyond that. What follows is behind a break, of the same configuration.
+    pub(super) fn skip(&mut self, gap_ns: u64, rules: &mut Rules, names: &mut Names) {
+        let clock = self.clock_mut().copied();
+        let has_gap = clock.is_none_or(|clock| nanos(clock.last_at) < gap_ns);
+        let (ending, from_ns) = match has_gap {
+            true => (Ending::Gap(gap_ns), gap_ns),
+            false => (Ending::All, 0),
+        };
+        self.close_period(ending, rules, names);
         self.is_dated = false;
         if let Some(period) = &mut self.period {
             period.clock = None;

@@ -408,6 +408,36 @@ fn playlists_of_several_tracks_are_strict() {
     }
 }
 
+/// One of two pictures is away for a while and comes back in the middle of a group. The break is in all
+/// playlists, and in each of them at a place where its own media is cut.
+#[test]
+fn a_gap_of_one_track_is_a_break_of_all() {
+    for name in ["video0", "video1", "audio0", "audio1"] {
+        let mut listener = Listener::new(Some(1000));
+        listener.name = name.to_owned();
+        let is_away = |message: &Message| (4500..9900).contains(&message.timestamp.0);
+        let second = |message: &Message| (!is_away(message)).then(|| of_track(message, 1));
+        let media = steady(30, 30, 16);
+        let both = media
+            .iter()
+            .flat_map(|message| std::iter::once(message.clone()).chain(second(message)));
+        listener.push(&both.collect::<Vec<_>>());
+        listener.end();
+        let segments = listener.history.segments.values();
+        let breaks = segments.filter(|segment| segment.is_discontinuity).count();
+        assert_eq!(breaks, 1, "{name}");
+        let (handler, count) = match name.starts_with("video") {
+            true => ("vide", 480),
+            false => ("soun", 690),
+        };
+        let drift = listener.drift(handler);
+        assert!(drift < SECOND as i64 / 20, "{name}: {drift}");
+        if name.ends_with('0') {
+            assert_eq!(ids(&listener.movies(), handler).len(), count, "{name}");
+        }
+    }
+}
+
 #[test]
 fn what_has_no_place_is_told() {
     let mut listener = Listener::new(None);
