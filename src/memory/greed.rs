@@ -3,9 +3,10 @@
 //! What one owner has counts together, so that many small things are as much as one that is large. What
 //! is of use to others counts less, by how many they are.
 
-use super::holding::{Holding, Owner, Source};
+use super::holding::{Holding, Source};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
+use std::ops::Range;
 
 /// What a holder has, and what it had for long.
 #[derive(Clone, Copy, Debug)]
@@ -25,18 +26,11 @@ struct Greed {
 }
 
 /// What holders of one owner have together, those from one place in their order on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Together {
     greed: Greed,
     /// Whether they have more than a fair share.
     is_greedy: bool,
-}
-
-/// Holders of one owner, the greediest first.
-struct Group {
-    members: Vec<usize>,
-    /// What those from each place on have together.
-    rests: Vec<Together>,
 }
 
 /// The indexes of the `claims` of those that may have to give way, in the order in which they do: of the
@@ -44,68 +38,96 @@ struct Group {
 /// more than a `fair` share are spared, unless their owner has more with all of its holders, and there
 /// are other owners.
 pub(super) fn order(claims: &[Claim], fair: usize) -> Vec<usize> {
-    let groups = groups(claims, fair);
-    let owners = claims.iter().filter_map(|claim| claim.holding.owner);
-    let has_others = owners.collect::<HashSet<_>>().len() > 1;
-    let mut order = Vec::new();
-    // Of equals, the first to come is the first to go.
-    let turn = |group: usize, place: usize| {
-        let Group { members, rests } = &groups[group];
-        let together = rests.get(place)?;
-        Some((together.greed, Reverse(members[0]), group, place))
+    let Groups {
+        members,
+        rests,
+        groups,
+        has_others,
+    } = Groups::new(claims, fair);
+    let gives_way = |place: usize| {
+        let is_greedy = claims[members[place]].holding.bytes > fair;
+        is_greedy || has_others && rests[place].is_greedy
     };
-    let first = (0..groups.len()).filter_map(|group| turn(group, 0));
-    let mut turns: BinaryHeap<_> = first.collect();
-    while let Some((_, _, group, place)) = turns.pop() {
-        turns.extend(turn(group, place + 1));
-        let index = groups[group].members[place];
-        let is_greedy = claims[index].holding.bytes > fair;
-        if is_greedy || has_others && groups[group].rests[place].is_greedy {
-            order.push(index);
+    // Of equals, the first to come is the first to go.
+    let turn = |place: usize, group: Range<usize>| {
+        let first = Reverse(members[group.start]);
+        (rests[place].greed, first, place, group.end)
+    };
+    let mut order = Vec::new();
+    let greedy = groups
+        .into_iter()
+        .filter(|group| group.clone().any(gives_way));
+    let mut turns: BinaryHeap<_> = greedy.map(|group| turn(group.start, group)).collect();
+    while let Some((_, _, place, end)) = turns.pop() {
+        if gives_way(place) {
+            order.push(members[place]);
+        }
+        if place + 1 < end {
+            turns.push(turn(place + 1, place + 1..end));
         }
     }
     order
 }
 
-/// The claims of each owner; one that has none is alone.
-fn groups(claims: &[Claim], fair: usize) -> Vec<Group> {
-    let mut of: HashMap<Owner, Vec<usize>> = HashMap::new();
-    let mut all = Vec::new();
-    for (index, claim) in claims.iter().enumerate() {
-        match claim.holding.owner {
-            Some(owner) => of.entry(owner).or_default().push(index),
-            None => all.push(vec![index]),
+/// All holders, by whose they are.
+struct Groups {
+    /// The indexes of holders, those of an owner side by side, the greediest first.
+    members: Vec<usize>,
+    /// What each has together with those of its owner that come after it.
+    rests: Vec<Together>,
+    /// Where in them each owner is; a holder that has none is alone.
+    groups: Vec<Range<usize>>,
+    /// Whether there are two owners at least.
+    has_others: bool,
+}
+
+impl Groups {
+    fn new(claims: &[Claim], fair: usize) -> Groups {
+        let owner = |index: &usize| claims[*index].holding.owner;
+        let mut members: Vec<usize> = (0..claims.len()).collect();
+        members.sort_by_key(owner);
+        let (mut groups, mut owners, mut start) = (Vec::new(), 0, 0);
+        for same in
+            members.chunk_by(|one, other| owner(one).is_some() && owner(one) == owner(other))
+        {
+            owners += usize::from(owner(&same[0]).is_some());
+            groups.push(start..start + same.len());
+            start += same.len();
+        }
+        let mut rests = vec![Together::default(); members.len()];
+        for group in &groups {
+            let members = &mut members[group.clone()];
+            if members.len() > 1 {
+                members.sort_by_key(|index| Reverse(claims[*index].greed(fair)));
+            }
+            let mut sum = Sum::default();
+            for (index, rest) in members.iter().zip(&mut rests[group.clone()]).rev() {
+                sum.add(&claims[*index]);
+                *rest = sum.together(fair);
+            }
+        }
+        Groups {
+            members,
+            rests,
+            groups,
+            has_others: owners > 1,
         }
     }
-    all.extend(of.into_values());
-    let group = |members| Group::new(members, claims, fair);
-    all.into_iter().map(group).collect()
 }
 
-/// `bytes` of the holder of `claim`, less what others need of them.
-fn weigh(claim: &Claim, bytes: usize) -> usize {
-    bytes / (claim.holding.others + 1)
-}
+impl Claim {
+    /// `bytes` of the holder, less what others need of them.
+    fn weigh(&self, bytes: usize) -> usize {
+        bytes / (self.holding.others + 1)
+    }
 
-impl Group {
-    fn new(mut members: Vec<usize>, claims: &[Claim], fair: usize) -> Group {
-        let greed = |index: &usize| {
-            let claim = &claims[*index];
-            let long = if claim.long > fair { claim.long } else { 0 };
-            Greed {
-                long: weigh(claim, long),
-                now: weigh(claim, claim.holding.bytes),
-            }
-        };
-        members.sort_by_key(|index| Reverse(greed(index)));
-        let mut sum = Sum::default();
-        let rests = members.iter().rev().map(|index| {
-            sum.add(&claims[*index]);
-            sum.together(fair)
-        });
-        let mut rests: Vec<_> = rests.collect();
-        rests.reverse();
-        Group { members, rests }
+    /// How greedy the holder is beside others of its owner.
+    fn greed(&self, fair: usize) -> Greed {
+        let long = if self.long > fair { self.long } else { 0 };
+        Greed {
+            long: self.weigh(long),
+            now: self.weigh(self.holding.bytes),
+        }
     }
 }
 
@@ -132,10 +154,10 @@ impl Sum {
         });
         let more = bytes - doubled.min(bytes);
         self.bytes += more;
-        self.weighed += weigh(claim, more);
+        self.weighed += claim.weigh(more);
         let moment = more.saturating_sub(claim.long);
         self.moment = self.moment.max(moment);
-        self.moment_weighed = self.moment_weighed.max(weigh(claim, moment));
+        self.moment_weighed = self.moment_weighed.max(claim.weigh(moment));
     }
 
     fn together(&self, fair: usize) -> Together {
@@ -154,6 +176,7 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Owner;
 
     /// Holders of an address: how many there are, KiB of each, KiB for long, KiB from the same source, and
     /// how many others need them.

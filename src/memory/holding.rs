@@ -4,7 +4,7 @@ use crate::ip_range::network;
 use std::net::IpAddr;
 
 /// Whose memory something is: the address of a client, of IPv6 its network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(IpAddr);
 
 impl Owner {

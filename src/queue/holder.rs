@@ -1,6 +1,7 @@
 //! How the connection of a peer gives way when memory is short, and waits when it is used up.
 
 use super::cause::Cause;
+use super::egress::{Closing, Egress};
 use super::outbox::Outbox;
 use super::peer_memory::PeerMemory;
 use crate::memory::{GaveWay, Holder, Holding};
@@ -40,29 +41,31 @@ impl Outbox {
     pub(crate) fn set_pending(&self, bytes: usize) {
         self.memory.pending.set(bytes);
     }
-}
 
-impl Holder for Outbox {
-    fn held_bytes(&self) -> usize {
+    fn held_locked(&self, egress: &Egress) -> usize {
         let PeerMemory {
             unfinished,
             pending,
         } = &self.memory;
-        match self.cause() {
-            None => self.waiting_bytes() + unfinished.bytes() + pending.bytes(),
+        match egress.closing {
             // It gives all of it back already.
-            Some(_) => 0,
+            Closing::Closed(Some(_)) => 0,
+            _ => egress.waiting.bytes + unfinished.bytes() + pending.bytes(),
         }
+    }
+}
+
+impl Holder for Outbox {
+    fn held_bytes(&self) -> usize {
+        self.held_locked(&self.lock())
     }
 
     fn holding(&self) -> Holding {
         let egress = self.lock();
         let source = egress.media_source.only();
-        let shared = source.map(|source| (source, egress.waiting.shared));
-        drop(egress);
         Holding {
-            shared,
-            ..Holding::own(self.owner(), self.held_bytes())
+            shared: source.map(|source| (source, egress.waiting.shared)),
+            ..Holding::own(self.owner(), self.held_locked(&egress))
         }
     }
 

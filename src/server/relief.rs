@@ -17,6 +17,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// The time that those have who gave way until it is the turn of others: threads have to end.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The longest time until those are asked again of whom none had anything to give.
+const FRUITLESS_PAUSE_MAX: Duration = Duration::from_millis(200);
+
 /// How often the allocator is asked to give back what it keeps of that.
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -27,6 +30,7 @@ pub(super) fn run(context: &Context) {
     let budget = &context.link_settings.budget;
     let mut next_trim = Instant::now();
     let mut next_look = Instant::now();
+    let mut pause = PAUSE;
     while !context.is_stopping() {
         let now = Instant::now();
         if now >= next_look {
@@ -40,7 +44,11 @@ pub(super) fn run(context: &Context) {
         let gave_way = budget.relieve();
         count(&gave_way, &context.counters);
         tell(budget, held, &gave_way);
-        thread::sleep(PAUSE);
+        pause = match gave_way.is_empty() {
+            true => (pause * 2).min(FRUITLESS_PAUSE_MAX),
+            false => PAUSE,
+        };
+        thread::sleep(pause);
         if Instant::now() >= next_trim {
             sys::give_back_memory();
             next_trim = Instant::now() + TRIM_INTERVAL;
