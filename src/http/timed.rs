@@ -35,14 +35,6 @@ impl<'a> Timed<'a> {
     }
 }
 
-/// Unix says "would block" when a socket takes longer than it may.
-fn timed_out(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
-        _ => error,
-    }
-}
-
 impl Read for Timed<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -50,7 +42,9 @@ impl Read for Timed<'_> {
             match (&mut &*self.socket).read(out) {
                 // As when the process was stopped: the end of that is no fault of the peer.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result.map_err(timed_out),
+                // There may be time left, if the process stood still.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
             }
         }
     }
@@ -58,8 +52,13 @@ impl Read for Timed<'_> {
 
 impl Write for Timed<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.set_write_timeout(Some(self.left()?))?;
-        (&mut &*self.socket).write(bytes).map_err(timed_out)
+        loop {
+            self.socket.set_write_timeout(Some(self.left()?))?;
+            match (&mut &*self.socket).write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -9,7 +9,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The first and the longest pause after a failure to accept.
@@ -145,7 +145,7 @@ fn next(listener: &TcpListener, stop: &UnixStream) -> io::Result<Option<(TcpStre
 fn is_stopped_within(stop: &UnixStream, pause: Duration) -> bool {
     let woken = sys::wait_readable(stop.as_fd(), None, Instant::now() + pause);
     if woken.is_err() {
-        thread::sleep(pause);
+        sync::sleep(pause);
     }
     woken.is_ok_and(|woken| woken == Woken::Ready)
 }

@@ -168,14 +168,18 @@ impl<'a> DeadlineReader<'a> {
 impl Read for DeadlineReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self.limit {
-            ReadLimit::Until(end) => {
+            ReadLimit::Until(end) => loop {
                 let left = awake::until(end);
                 if left.is_zero() {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
                 self.socket.set_read_timeout(Some(left))?;
-                self.read_once(out)
-            }
+                match self.read_once(out) {
+                    // There may be time left, if the process stood still.
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                    result => return result,
+                }
+            },
             ReadLimit::Idle(limit) => {
                 if let Some(end) = self.held_until {
                     return self.read_held(out, end, limit);

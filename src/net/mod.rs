@@ -2,6 +2,7 @@
 //! shared by threads, and connected by name; the PROXY protocol.
 
 mod acceptor;
+mod awake_writer;
 mod deadline;
 mod dial;
 mod listen;

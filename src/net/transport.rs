@@ -1,6 +1,7 @@
 //! A socket as the transport of an outbox, shared by the threads that read, send and hang up.
 
 use super::Socket;
+use super::awake_writer::AwakeWriter;
 use crate::queue::{Done, Transport, Writer};
 use crate::sys;
 use std::io;
@@ -44,7 +45,7 @@ impl Transport for SharedSocket {
 ///
 /// Those of the socket; `WouldBlock` when a write took longer than the socket allows.
 pub fn send_all(socket: &SharedSocket, writer: Writer) -> io::Result<Done> {
-    let done = writer.run(&socket.0)?;
+    let done = writer.run(AwakeWriter(&socket.0))?;
     if done == Done::Drained {
         // Not to send a reset: it would destroy what the peer has not read yet.
         let _ = socket.0.shutdown(Shutdown::Write);
@@ -61,7 +62,7 @@ pub fn send_all(socket: &SharedSocket, writer: Writer) -> io::Result<Done> {
 /// As [`send_all`].
 pub fn send_all_holding(socket: &SharedSocket, writer: &Writer) -> io::Result<Done> {
     sys::give_back_stack();
-    writer.run_holding(&socket.0)
+    writer.run_holding(AwakeWriter(&socket.0))
 }
 
 #[cfg(test)]
