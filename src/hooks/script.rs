@@ -4,12 +4,12 @@ use super::event::Fired;
 use super::failure::HookFailure;
 use super::journal::Journal;
 use crate::process::group::{self, Output, ProcessGroup};
+use crate::sync;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long the rest of the output may take once the script has ended.
@@ -57,7 +57,7 @@ impl Script {
         let json = || (fired.json() + "\n").into_bytes();
         let _input = group.stdin().map(|stdin| group::feed(stdin, json()));
         let pause = |pause| {
-            thread::sleep(pause);
+            sync::sleep(pause);
             !halt.load(Ordering::Relaxed)
         };
         let Some(status) = group.wait(Some(end), pause).map_err(HookFailure::Wait)? else {

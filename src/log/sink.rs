@@ -5,7 +5,6 @@ use crate::sync::{self, Condvar, Mutex, Rank};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 /// Memory that lines may take while they wait, in bytes; those beyond that are lost.
@@ -162,7 +161,7 @@ impl<W: Write> LineOutput<W> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Another process that has the same output has asked for that.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    thread::sleep(ROOM_PAUSE);
+                    sync::sleep(ROOM_PAUSE);
                 }
                 Err(error) => return Err(error),
             }

@@ -11,7 +11,6 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus};
 use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a group has between SIGTERM and SIGKILL.
@@ -295,7 +294,7 @@ impl Drop for ProcessGroup {
 
 /// Sleeps, and never asks to stop: the `pause` of callers that have nothing to watch meanwhile.
 pub fn sleep(pause: Duration) -> bool {
-    thread::sleep(pause);
+    sync::sleep(pause);
     true
 }
 
@@ -403,6 +402,7 @@ pub fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) -> ProcessInput {
 mod tests {
     use super::*;
     use std::process::Stdio;
+    use std::thread;
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("/bin/sh");

@@ -5,7 +5,7 @@ use super::egress::{Closing, Egress};
 use super::outbox::Outbox;
 use super::peer_memory::PeerMemory;
 use crate::memory::{GaveWay, Holder, Holding};
-use std::thread;
+use crate::sync;
 use std::time::{Duration, Instant};
 
 /// How long a peer that sends a long message is not read from, where there is no room for more of it.
@@ -33,7 +33,7 @@ impl Outbox {
             if Instant::now() >= end {
                 self.hang_up(Cause::Unfinished);
             }
-            thread::sleep(ROOM_POLL);
+            sync::sleep(ROOM_POLL);
         }
     }
 

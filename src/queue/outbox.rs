@@ -18,11 +18,10 @@ use crate::media::flv::Flags;
 use crate::memory::{Budget, Owner, Source};
 use crate::rtmp::{Message, StreamId};
 use crate::stats::{Counter, Counters};
-use crate::sync::{Mutex, MutexGuard, Rank};
+use crate::sync::{self, Mutex, MutexGuard, Rank};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks for room in one's own queue.
@@ -270,7 +269,7 @@ impl Outbox {
         let end = awake::now() + REPLY_WAIT;
         loop {
             match self.push_reply(messages.clone()) {
-                Offer::Full if awake::now() < end => thread::sleep(REPLY_POLL),
+                Offer::Full if awake::now() < end => sync::sleep(REPLY_POLL),
                 Offer::Full => return Err(QueueFull),
                 Offer::Sent | Offer::Queued | Offer::Closed => return Ok(()),
             }

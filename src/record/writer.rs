@@ -19,13 +19,14 @@ use crate::queue::{Intake, Taken};
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::{Message, MessageType};
 use crate::stats::RecordingStats;
+use crate::sync;
 use crate::sys;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use std::{mem, thread};
 
 /// Longest wait for a message; then the file is synced if that is due.
 const IDLE: Duration = Duration::from_secs(1);
@@ -138,7 +139,7 @@ impl<'a> RecordingWriter<'a> {
                     self.count_memory(memory)
                         .or_else(|failure| self.give_up(failure))?;
                     if intake.is_open() {
-                        thread::sleep(GATHER);
+                        sync::sleep(GATHER);
                     }
                 }
                 Taken::Nothing => self.flush().or_else(|failure| self.give_up(failure))?,

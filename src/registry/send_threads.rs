@@ -3,7 +3,7 @@
 use super::sharded::Sharded;
 use super::viewer::Viewer;
 use super::wave::{Looks, Wave};
-use crate::sync::{self, Condvar, Mutex};
+use crate::sync::{self, Condvar, Mutex, Rank, Team};
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::{Arc, OnceLock};
@@ -69,6 +69,7 @@ impl SendThreads {
             owner: thread::current(),
         });
         let loan = Loan {
+            team: Team::join(Rank::Sending),
             send_threads: self,
             job: &job,
             viewers,
@@ -116,7 +117,9 @@ impl Shared {
                 continue;
             };
             drop(work);
+            let team = Team::join(Rank::Sending);
             job.work();
+            drop(team);
             self.forget(&job);
         }
     }
@@ -175,6 +178,7 @@ impl Drop for LentShard<'_> {
 /// The viewers of a stream while a job has them. Dropping waits for the shards that others have
 /// taken, and gives all back.
 struct Loan<'a> {
+    team: Team,
     send_threads: &'a SendThreads,
     job: &'a Arc<Job>,
     viewers: &'a mut Sharded<Viewer>,
@@ -187,11 +191,10 @@ impl Drop for Loan<'_> {
         // After a panic there may be some that nobody has taken, and nobody will.
         progress.done += progress.shards.len() - progress.next;
         progress.next = progress.shards.len();
-        // This is under the stream's lock, as its own sending is: the threads take no lock that is
-        // before those of outboxes, and wait for nobody.
+        // This is under the stream's lock, as its own sending is, which the threads do not need.
         while progress.done < progress.shards.len() {
             drop(progress);
-            thread::park();
+            self.team.park();
             progress = self.job.progress.lock();
         }
         self.viewers.restore(std::mem::take(&mut progress.shards));

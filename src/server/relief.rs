@@ -6,8 +6,7 @@ use crate::log;
 use crate::log::RateLimit;
 use crate::memory::{Budget, GaveWay};
 use crate::stats::Counters;
-use crate::sys;
-use std::thread;
+use crate::{sync, sys};
 use std::time::{Duration, Instant};
 
 /// The time between two looks at what each has, and how long it takes at most until the server sees that it
@@ -48,7 +47,7 @@ pub(super) fn run(context: &Context) {
             true => (pause * 2).min(FRUITLESS_PAUSE_MAX),
             false => PAUSE,
         };
-        thread::sleep(pause);
+        sync::sleep(pause);
         if Instant::now() >= next_trim {
             sys::give_back_memory();
             next_trim = Instant::now() + TRIM_INTERVAL;

@@ -5,9 +5,9 @@ use super::context::Context;
 use crate::log;
 use crate::rtmp::StreamId;
 use crate::rtmp::status::{self, StatusLevel};
+use crate::sync;
 use crate::tls::TlsFront;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// What clients are told.
@@ -93,7 +93,7 @@ impl Stop {
             && publishers > 0
         {
             let left = self.end.saturating_duration_since(Instant::now());
-            thread::sleep((longest + INPUT_TIME).min(left / 2));
+            sync::sleep((longest + INPUT_TIME).min(left / 2));
         }
     }
 

@@ -5,8 +5,8 @@ use super::trim::Peaks;
 use crate::awake::{self, Beat};
 use crate::log;
 use crate::stats::StreamStats;
+use crate::sync;
 use crate::sys;
-use std::thread;
 use std::time::Duration;
 
 /// The time between two looks at time limits.
@@ -32,7 +32,7 @@ pub(super) fn run(context: &Context) {
         if context.is_stopping() {
             return;
         }
-        thread::sleep(TICK);
+        sync::sleep(TICK);
         beat.note();
         if ticks.is_multiple_of(TICKS_PER_SAMPLE) {
             let workload = &context.workload;

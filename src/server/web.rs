@@ -23,14 +23,13 @@ use crate::registry::{Recipient, Refusal};
 use crate::rtmp::command::ClientInfo;
 use crate::rtmp::session::RequestDetails;
 use crate::rtmp::stream_key::{StreamKey, StreamPath};
-use crate::sync::Mutex;
+use crate::sync::{self, Mutex};
 use crate::web::{
     Access, Hls, Outcome, PlayRefusal, Traits, Viewing, WebConnection, WebHost, WebSession,
 };
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// The server as media over HTTP sees it.
@@ -217,7 +216,7 @@ impl WebConnection for WebClient {
             if awake::now() >= end || context.is_stopping() {
                 return false;
             }
-            thread::sleep(FETCH_TICK);
+            sync::sleep(FETCH_TICK);
         }
         true
     }

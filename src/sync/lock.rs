@@ -3,6 +3,7 @@
 use super::order::{Held, Place, Rank};
 use std::ops::{Deref, DerefMut};
 use std::sync::{self, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 /// A lock on a value, as [`std::sync::Mutex`], but never poisoned.
@@ -108,6 +109,26 @@ impl Condvar {
     }
 }
 
+/// One of several threads that share work, as long as it does its part of it. It counts as holding a lock of the
+/// team's rank: it takes only locks of later ranks, and waits for nobody. So one of them may wait for the
+/// others under locks of earlier ranks, which they do not need.
+#[derive(Debug)]
+#[must_use = "dropped, it leaves the team"]
+pub struct Team(Held);
+
+impl Team {
+    /// Does a part of the work from now on.
+    pub fn join(rank: Rank) -> Team {
+        Team(Held::new(Place::new(rank)))
+    }
+
+    /// Waits until another of the team wakes this thread.
+    pub fn park(&self) {
+        self.0.waits_for_equals();
+        thread::park();
+    }
+}
+
 /// A lock for many readers or one writer, as [`std::sync::RwLock`], but never poisoned.
 #[derive(Debug)]
 pub struct RwLock<T> {
@@ -174,7 +195,7 @@ impl<G: DerefMut> DerefMut for RwLockGuard<G> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::{STACK_LEN, WaitGroup, about_to_wait, spawn};
+    use crate::sync::{STACK_LEN, WaitGroup, about_to_wait, sleep, spawn};
     use std::sync::Arc;
     use std::time::Instant;
 
@@ -209,7 +230,7 @@ mod tests {
     #[cfg(debug_assertions)]
     #[test]
     fn an_inversion_is_found_by_one_thread_alone() {
-        use Rank::{Leaf, Log, Outbox, Stream, Streams};
+        use Rank::{Leaf, Log, Outbox, Sending, Stream, Streams};
         let rows = [
             (vec![Streams, Stream, Outbox, Leaf, Log], ""),
             (vec![Stream, Leaf], ""),
@@ -219,6 +240,7 @@ mod tests {
                 vec![Streams, Outbox, Stream],
                 "Stream is taken under [Streams, Outbox]",
             ),
+            (vec![Sending, Stream], "Stream is taken under [Sending]"),
             (vec![Leaf, Leaf], "Leaf is taken under [Leaf]"),
         ];
         for (ranks, want) in rows {
@@ -270,7 +292,35 @@ mod tests {
     fn nobody_waits_under_a_lock() {
         let limit = Duration::from_millis(1);
         type Row = (fn(Duration), &'static str);
-        let rows: [Row; 4] = [
+        let rows: [Row; 8] = [
+            (sleep, ""),
+            (
+                |limit| {
+                    let lock = lock(Rank::Stream);
+                    let _guard = lock.lock();
+                    sleep(limit);
+                },
+                "lock order: a thread waits under [Stream]",
+            ),
+            (
+                |_| {
+                    let (outer, inner) = (lock(Rank::Stream), lock(Rank::Outbox));
+                    let _outer = outer.lock();
+                    let team = Team::join(Rank::Sending);
+                    std::thread::current().unpark();
+                    team.park();
+                    let _inner = inner.lock();
+                    team.park();
+                },
+                "lock order: a thread waits under [Outbox]",
+            ),
+            (
+                |_| {
+                    let _team = Team::join(Rank::Sending);
+                    about_to_wait();
+                },
+                "lock order: a thread waits under [Sending]",
+            ),
             (
                 |_| {
                     let lock = lock(Rank::Stream);

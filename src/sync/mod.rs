@@ -7,13 +7,13 @@
 mod lock;
 mod order;
 
-pub use lock::{Condvar, Mutex, MutexGuard, RwLock};
+pub use lock::{Condvar, Mutex, MutexGuard, RwLock, Team};
 pub use order::{Rank, about_to_wait};
 
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes of stack of a thread that calls nothing deep.
 pub const SHALLOW_STACK_LEN: usize = 64 << 10;
@@ -46,6 +46,12 @@ pub fn spawn_scoped<'scope, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> io::Result<ScopedJoinHandle<'scope, T>> {
     builder(name, stack_len).spawn_scoped(scope, work)
+}
+
+/// Does nothing for a while: in a debug build the thread must hold no lock.
+pub fn sleep(pause: Duration) {
+    about_to_wait();
+    thread::sleep(pause);
 }
 
 fn builder(name: &str, stack_len: usize) -> thread::Builder {
@@ -116,7 +122,6 @@ impl Drop for Member {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_thread_has_its_name() {

@@ -42,6 +42,8 @@ pub enum Rank {
     Beside,
     /// The threads that ask services on behalf of clients, held while one starts.
     Lanes,
+    /// The viewers of a stream, in the hands of the threads that send to them: a [`Team`](super::Team).
+    Sending,
     /// What waits for a peer.
     Outbox,
     /// All other locks: under them none is taken but the next.
@@ -91,6 +93,12 @@ mod checked {
         /// Checks that the thread holds no other lock: it is about to wait.
         pub(in crate::sync) fn waits(&self) {
             with_held(|held| check_none(held.iter().filter(|rank| **rank != self.0)));
+        }
+
+        /// Checks that the thread holds no lock after this one: it is about to wait for threads that hold
+        /// others of this rank.
+        pub(in crate::sync) fn waits_for_equals(&self) {
+            with_held(|held| check_none(held.iter().filter(|rank| **rank > self.0)));
         }
     }
 
@@ -154,6 +162,8 @@ mod checked {
         }
 
         pub(in crate::sync) fn waits(&self) {}
+
+        pub(in crate::sync) fn waits_for_equals(&self) {}
     }
 
     pub(super) fn check_none_held() {}
