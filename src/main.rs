@@ -25,7 +25,7 @@ const FAULTS_LOGGED_MAX: usize = 20;
 /// Bytes of stack of the thread that reads a configuration again, which the main thread reads first.
 const RELOAD_STACK_LEN: usize = 2 << 20;
 
-/// How long the process waits, before it ends, for its log to be taken.
+/// How long the process waits, before it ends, for the next line of its log to be taken.
 const LOG_LIMIT: Duration = Duration::from_millis(500);
 
 /// Exit code of a wrong command line.
@@ -42,18 +42,17 @@ fn main() -> ExitCode {
             println!("rtmp-server {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        Ok(Invocation::Run(config)) => {
-            let ending = run(*config);
-            log::flush(LOG_LIMIT);
-            match ending {
-                Ok(ServerEnding::Complete) => ExitCode::SUCCESS,
-                Ok(ServerEnding::Forced) => ExitCode::from(FAILED),
-                Err(failure) => {
-                    complain(&failure);
-                    failure.exit_code()
-                }
+        Ok(Invocation::Run(config)) => match run(*config) {
+            Ok(ServerEnding { is_complete, end }) => {
+                log::flush(LOG_LIMIT, end);
+                ExitCode::from(if is_complete { 0 } else { FAILED })
             }
-        }
+            Err(failure) => {
+                log::flush(LOG_LIMIT, Instant::now() + LOG_LIMIT);
+                complain(&failure);
+                failure.exit_code()
+            }
+        },
         Ok(Invocation::Sign(request)) => {
             println!("{}", signed_query(&request));
             ExitCode::SUCCESS
@@ -88,11 +87,11 @@ fn complain(what: &impl fmt::Display) {
 }
 
 /// How the server ended.
-enum ServerEnding {
-    /// Everything that was under way is done.
-    Complete,
-    /// Something was still under way when its time was up.
-    Forced,
+struct ServerEnding {
+    /// Whether everything that was under way is done. If not, its time was up.
+    is_complete: bool,
+    /// Until when the process may wait for its log to be taken.
+    end: Instant,
 }
 
 /// Why the server does not run.
@@ -162,13 +161,17 @@ fn run(mut config: Config) -> Result<ServerEnding, Failure> {
     }
     notifier.stopping();
     log!(Info, "stopping");
-    if server.stop(config.shutdown_timeout) {
-        log!(Info, "stopped");
-        return Ok(ServerEnding::Complete);
+    let end = Instant::now() + config.shutdown_timeout.max(LOG_LIMIT);
+    let is_complete = server.stop(config.shutdown_timeout);
+    match is_complete {
+        true => log!(Info, "stopped"),
+        false => {
+            log!(Warn, "stopped before everything was done"; reason = "-shutdown-timeout");
+            group::kill_all();
+        }
     }
-    log!(Warn, "stopped before everything was done");
-    group::kill_all();
-    Ok(ServerEnding::Forced)
+    let end = end.max(Instant::now() + LOG_LIMIT);
+    Ok(ServerEnding { is_complete, end })
 }
 
 /// What the main thread acts on.
@@ -192,9 +195,10 @@ fn watch_signals(events: Sender<Event>) -> io::Result<()> {
         loop {
             let signal = signals.wait();
             if signal == Signal::Stop && std::mem::replace(&mut stopping, true) {
+                log!(Warn, "stopped before everything was done"; reason = "a second signal");
                 // They would outlive the process.
                 group::kill_all();
-                log::flush(LOG_LIMIT);
+                log::flush(LOG_LIMIT, Instant::now() + LOG_LIMIT);
                 process::exit(i32::from(FAILED));
             }
             // While the server stops, nothing receives signals.

@@ -18,7 +18,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The severity of a line, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -236,10 +236,17 @@ fn start_sink() -> Option<Sink> {
     Sink::start(File::from(output), tell).ok()
 }
 
-/// Waits until all lines are written, for `limit` at most: before the process ends.
-pub fn flush(limit: Duration) {
-    if let Some(Some(sink)) = SINK.get() {
-        sink.flush(limit);
+/// Waits until all lines are written, before the process ends: as long as one is in each `limit`, and until
+/// `end` at most. Says on standard error how many were lost.
+pub fn flush(limit: Duration, end: Instant) {
+    let Some(Some(sink)) = SINK.get() else {
+        return;
+    };
+    let lost = sink.flush(limit, end);
+    let complaints = io::stderr();
+    // It may be the output that nobody reads.
+    if lost > 0 && sys::has_room(complaints.as_fd()) {
+        complain(&format_args!("{lost} log lines were lost"));
     }
 }
 

@@ -5,7 +5,7 @@ use crate::sync::{self, Condvar, Mutex, Rank};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Memory that lines may take while they wait, in bytes; those beyond that are lost.
 pub(super) const WAITING_BYTES_MAX: usize = 4 << 20;
@@ -31,9 +31,17 @@ struct SinkState {
     bytes: usize,
     /// A line is being written.
     is_writing: bool,
+    /// Lines that were written since the start.
+    written: u64,
     /// Lines that were lost since the start, and how many of them the log has told of.
     lost: u64,
     told: u64,
+}
+
+impl SinkState {
+    fn is_busy(&self) -> bool {
+        self.is_writing || !self.waiting.is_empty()
+    }
 }
 
 /// The memory that a line takes, in bytes.
@@ -78,11 +86,20 @@ impl Sink {
         self.0.changed.notify_all();
     }
 
-    /// Waits until all lines are written, for `limit` at most.
-    pub(super) fn flush(&self, limit: Duration) {
-        let busy = |state: &mut SinkState| state.is_writing || !state.waiting.is_empty();
-        let state = self.0.state.lock();
-        drop(self.0.changed.wait_timeout_while(state, limit, busy));
+    /// Waits until all lines are written, as long as one is in each `limit`, and until `end` at most.
+    /// Returns how many lines were lost that the log has not told of, those that are left included.
+    pub(super) fn flush(&self, limit: Duration, end: Instant) -> u64 {
+        let mut state = self.0.state.lock();
+        loop {
+            let written = state.written;
+            let left = limit.min(end.saturating_duration_since(Instant::now()));
+            let same = |state: &mut SinkState| state.written == written && state.is_busy();
+            state = self.0.changed.wait_timeout_while(state, left, same);
+            if state.written == written {
+                let left = state.waiting.len() + usize::from(state.is_writing);
+                return left as u64 + state.lost - state.told;
+            }
+        }
     }
 
     /// Whether half of what may wait does.
@@ -118,7 +135,9 @@ impl SinkShared {
     /// Waits for a line; the one before is written.
     fn next(&self) -> String {
         let mut state = self.state.lock();
-        state.is_writing = false;
+        if std::mem::take(&mut state.is_writing) {
+            state.written += 1;
+        }
         self.changed.notify_all();
         let idle = |state: &mut SinkState| state.waiting.is_empty();
         let mut state = self.changed.wait_while(state, idle);
@@ -174,7 +193,8 @@ impl<W: Write> LineOutput<W> {
 mod tests {
     use super::*;
     use std::fs::File;
-    use std::io::{BufRead, BufReader};
+    use std::io::{BufRead, BufReader, Read};
+    use std::thread;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -187,7 +207,7 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         let sink = Sink::start(writer, told).unwrap();
         (0..1000).for_each(|number| sink.push(format!("{number}\n")));
-        sink.flush(PATIENCE);
+        sink.flush(PATIENCE, Instant::now() + PATIENCE);
         let lines: Vec<_> = BufReader::new(reader).lines().take(1000).collect();
         let in_order =
             |(number, line): (usize, io::Result<String>)| line.unwrap() == number.to_string();
@@ -202,7 +222,8 @@ mod tests {
         let line = format!("{}\n", "x".repeat(999));
         let pushed = 2 * WAITING_BYTES_MAX as u64 / 1000;
         (0..pushed).for_each(|_| sink.push(line.clone()));
-        sink.flush(Duration::from_millis(1));
+        let limit = Duration::from_millis(1);
+        sink.flush(limit, Instant::now() + limit);
         let lost = sink.lost();
         assert!(
             (pushed / 3..pushed * 2 / 3).contains(&lost),
@@ -217,6 +238,31 @@ mod tests {
     }
 
     #[test]
+    fn the_end_waits_for_an_output_as_long_as_that_takes_lines() {
+        let line = format!("{}\n", "x".repeat(60 << 10));
+        // How many lines are taken, one in 20 ms; for how long the end waits; how many are left.
+        let rows = [(30, 10_000, 0..=0), (5, 10_000, 20..=25), (30, 100, 1..=30)];
+        for (taken, end_ms, left) in rows {
+            let (reader, writer) = io::pipe().unwrap();
+            let sink = Sink::start(writer, told).unwrap();
+            (0..30).for_each(|_| sink.push(line.clone()));
+            let (mut lines, line_len) = (BufReader::new(reader), line.len() as u64);
+            let taker = thread::spawn(move || {
+                for _ in 0..taken {
+                    thread::sleep(Duration::from_millis(20));
+                    let one = io::copy(&mut lines.by_ref().take(line_len), &mut io::sink());
+                    assert_eq!(one.unwrap(), line_len);
+                }
+                lines
+            });
+            let end = Instant::now() + Duration::from_millis(end_ms);
+            let lost = sink.flush(Duration::from_millis(300), end);
+            assert!(left.contains(&lost), "{taken} {end_ms}: {lost}");
+            drop(taker.join());
+        }
+    }
+
+    #[test]
     fn an_output_that_fails_costs_its_lines() {
         let (reader, gone) = io::pipe().unwrap();
         drop(reader);
@@ -224,7 +270,7 @@ mod tests {
         for sink in [Sink::start(gone, told), Sink::start(full, told)] {
             let sink = sink.unwrap();
             (0..10).for_each(|_| sink.push("x\n".to_owned()));
-            sink.flush(PATIENCE);
+            sink.flush(PATIENCE, Instant::now() + PATIENCE);
             assert_eq!(sink.lost(), 10);
         }
     }
@@ -254,7 +300,7 @@ mod tests {
         for line in ["first\n", "second\n", "third\n"] {
             sink.push(line.to_owned());
         }
-        sink.flush(PATIENCE);
+        sink.flush(PATIENCE, Instant::now() + PATIENCE);
         let lines = BufReader::new(reader).lines().map_while(Result::ok);
         assert_eq!(lines.take(3).collect::<Vec<_>>(), ["se", "third", "lost 2"]);
     }

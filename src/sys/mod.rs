@@ -24,4 +24,4 @@ pub use socket::{
     set_unsent_max, unacknowledged,
 };
 pub use time::{LocalTime, local_time, monotonic, processor_time};
-pub use wait::{Woken, is_hung_up, wait_for_either, wait_for_room, wait_readable};
+pub use wait::{Woken, has_room, is_hung_up, wait_for_either, wait_for_room, wait_readable};

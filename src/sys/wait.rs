@@ -25,6 +25,12 @@ pub fn wait_for_room(stop: BorrowedFd, to: BorrowedFd) -> io::Result<bool> {
     poll_two([(Some(stop), POLLIN), (Some(to), POLLOUT)], None).map(|[stop, _]| !stop)
 }
 
+/// Whether something can be written to `fd` now without waiting: to a pipe, 4 KiB.
+pub fn has_room(fd: BorrowedFd) -> bool {
+    let asked = [(Some(fd), POLLOUT), (None, 0)];
+    poll_two(asked, Some(Instant::now())).is_ok_and(|[has_room, _]| has_room)
+}
+
 /// Whether the peer of `socket` sends nothing any more, or either side has shut the connection down;
 /// also while there is something left to read.
 ///

@@ -5,7 +5,7 @@ use crate::support::process::fact;
 use crate::support::{Client, PATIENCE, wait_until};
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::{MessageType, StreamId};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
@@ -160,6 +160,62 @@ fn a_stop_does_not_wait_for_whoever_reads_the_log() {
         let took = began.elapsed();
         assert!(took < Duration::from_secs(10), "took {took:?}");
         assert_eq!(code, Some(signals - 1), "{signals} signals");
+        let mut said = String::new();
+        let stderr = server.child.stderr.as_mut().expect("piped");
+        stderr.read_to_string(&mut said).expect("text");
+        let lost = said.strip_prefix("rtmp-server: ");
+        let lost = lost.and_then(|said| said.strip_suffix(" log lines were lost\n"));
+        let lost: Option<u32> = lost.and_then(|lost| lost.parse().ok());
+        assert!(lost.is_some_and(|lost| lost > 100), "{said:?}");
+    }
+}
+
+/// A log that is read so slowly that it takes longer than the end waits for one line.
+#[test]
+fn a_stop_waits_for_a_log_that_is_being_read() {
+    let mut server = Unread::start(&["-log-level", "debug", "-shutdown-timeout", "20s"]);
+    fill_log(&server, 1000);
+    server.signal("-TERM");
+    let mut lines = BufRead::lines(&mut server.stdout).map_while(Result::ok);
+    let mut last = String::new();
+    while let Some(line) = lines.by_ref().take(100).last() {
+        last = line;
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(fact(&last, "msg"), Some("stopped"), "{last}");
+}
+
+#[test]
+fn a_stop_before_the_end_says_why() {
+    let rows: [(&[&str], usize, &str); 2] = [
+        (&["-shutdown-timeout", "20s"], 2, "a second signal"),
+        (&["-shutdown-timeout", "100ms"], 1, "-shutdown-timeout"),
+    ];
+    for (flags, signals, reason) in rows {
+        let hook = [
+            "-hook-script",
+            "publish_start=/bin/cat",
+            "-run-on-publish",
+            "trap '' TERM; sleep 60; :",
+        ];
+        let mut server = Unread::start(&[&hook, flags].concat());
+        let _publisher = Client::publishing(server.addr, "x");
+        thread::sleep(Duration::from_millis(200));
+        for _ in 0..signals {
+            server.signal("-TERM");
+            thread::sleep(Duration::from_millis(100));
+        }
+        let lines = BufRead::lines(&mut server.stdout).map_while(Result::ok);
+        let lines: Vec<_> = lines.collect();
+        let said = lines
+            .iter()
+            .find(|line| line.contains("stopped before everything was done"));
+        assert_eq!(
+            said.and_then(|line| fact(line, "reason")),
+            Some(reason),
+            "{lines:#?}"
+        );
+        assert_eq!(server.child.wait().expect("wait").code(), Some(1));
     }
 }
 

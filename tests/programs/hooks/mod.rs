@@ -127,7 +127,8 @@ fn in_a_process_of_its_own() {
         "kill all" => script::kill_all(&variable("DIR")),
         _ => {}
     }
-    rtmp_server::log::flush(Duration::from_secs(10));
+    let limit = Duration::from_secs(10);
+    rtmp_server::log::flush(limit, std::time::Instant::now() + limit);
 }
 
 #[test]
