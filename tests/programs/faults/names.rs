@@ -37,15 +37,22 @@ impl Names {
         Names { socket, file }
     }
 
-    /// A server that asks it.
+    /// A server that asks it: the static one, if there is one, which has a resolver of its own.
     fn server(&self, flags: &str) -> ServerProcess {
         let bind = format!("mount --bind {} /etc/resolv.conf", self.file.display());
-        let wrapper = format!("unshare -m sh -c '{bind} && exec \"$@\"' --");
+        let choose = "program=${INTEROP_SERVER:-$1} && shift";
+        let wrapper =
+            format!("unshare -m sh -c '{bind} && {choose} && exec \"$program\" \"$@\"' --");
         ServerProcess::start_as("", &wrapper, flags)
     }
 
     /// Answers each question after `pause`: all names are this machine, by IPv4.
     fn answer_after(&self, pause: Duration) {
+        self.answer_with(pause, answer);
+    }
+
+    /// Answers each question so after `pause`.
+    fn answer_with(&self, pause: Duration, answer: fn(&[u8]) -> Vec<u8>) {
         let socket = self.socket.try_clone().expect("clone");
         thread::spawn(move || {
             let mut question = [0; 512];
@@ -76,6 +83,79 @@ fn answer(question: &[u8]) -> Vec<u8> {
     }
     answer
 }
+
+/// The bytes of an answer that are the question.
+fn asked(answer: &[u8]) -> usize {
+    let name = answer[12..].iter().position(|byte| *byte == 0);
+    12 + name.expect("a name") + 5
+}
+
+/// An answer without a record, with these flags.
+fn without_record(question: &[u8], flags: [u8; 2]) -> Vec<u8> {
+    let mut answer = answer(question);
+    answer.truncate(asked(&answer));
+    answer[2..4].copy_from_slice(&flags);
+    answer[6..8].fill(0);
+    answer
+}
+
+/// An answer with `count` records of this type and with this content, whatever was asked for.
+fn with_records(question: &[u8], count: u8, kind: u8, content: &[u8]) -> Vec<u8> {
+    let mut answer = without_record(question, [0x81, 0x80]);
+    answer[7] = count;
+    for _ in 0..count {
+        answer.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 9, 0, content.len() as u8]);
+        answer.extend(content);
+    }
+    answer
+}
+
+/// A row of answers: what is said of them, and how one is made of a question.
+type Nonsense = (&'static str, fn(&[u8]) -> Vec<u8>);
+
+/// Answers that name no address.
+const NONSENSE: &[Nonsense] = &[
+    ("nothing", |_| Vec::new()),
+    ("noise", |_| {
+        (0..200_u8).map(|byte| byte.wrapping_mul(37)).collect()
+    }),
+    ("the question", <[u8]>::to_vec),
+    ("to another question", |question| {
+        let mut answer = answer(question);
+        answer[0] ^= 1;
+        answer
+    }),
+    ("half", |question| {
+        let answer = answer(question);
+        answer[..answer.len() - 9].to_vec()
+    }),
+    ("a server that fails", |question| {
+        without_record(question, [0x81, 0x82])
+    }),
+    ("no such name", |question| {
+        without_record(question, [0x81, 0x83])
+    }),
+    ("refused", |question| without_record(question, [0x81, 0x85])),
+    ("no record", |question| {
+        without_record(question, [0x81, 0x80])
+    }),
+    ("truncated", |question| {
+        without_record(question, [0x83, 0x80])
+    }),
+    ("a name that is itself", |question| {
+        with_records(question, 1, 5, &[0xc0, 12])
+    }),
+    ("a name that points at itself", |question| {
+        let end = answer(question).len() as u8;
+        with_records(question, 1, 5, &[0xc0, end])
+    }),
+    ("names without end", |question| {
+        with_records(question, 40, 5, &[63; 9])
+    }),
+    ("addresses of three bytes", |question| {
+        with_records(question, 20, 1, &[127, 0, 0])
+    }),
+];
 
 impl Drop for Names {
     fn drop(&mut self) {
@@ -125,6 +205,33 @@ fn names_that_nobody_answers_for_hold_up_nobody() {
         "{:?}",
         began.elapsed()
     );
+}
+
+#[test]
+fn answers_without_sense_hold_up_nobody() {
+    if !as_root("malformed DNS") {
+        return;
+    }
+    thread::scope(|scope| {
+        for (what, nonsense) in NONSENSE {
+            scope.spawn(move || {
+                let names = Names::new();
+                names.answer_with(Duration::ZERO, *nonsense);
+                let mut server = names.server(
+                    "-merge 0 -relay-to rtmp://far.example/live -shutdown-timeout 3s \
+                     -hook-webhook publish_start=http://hook.example/ -hook-timeout 300ms",
+                );
+                for number in 0..10 {
+                    let took = time_of_a_stream(&server, &format!("x{number}"));
+                    assert!(took < Duration::from_secs(2), "{what}, {number}: {took:?}");
+                }
+                let line = server.wait_for_line("failed");
+                println!("{what}: {line}");
+                super::signal(server.pid(), "-TERM");
+                assert_eq!(server.wait(), Some(0), "{what}");
+            });
+        }
+    });
 }
 
 #[test]
