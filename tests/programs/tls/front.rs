@@ -113,7 +113,7 @@ pub struct TlsClient {
 }
 
 impl TlsClient {
-    fn connected(addr: SocketAddr, from: &str) -> TlsClient {
+    pub fn connected(addr: SocketAddr, from: &str) -> TlsClient {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let near = TcpStream::connect(listener.local_addr().unwrap()).expect("connect");
         near.set_read_timeout(Some(crate::support::PATIENCE))
@@ -122,8 +122,10 @@ impl TlsClient {
         let far = OwnedFd::from(far);
         let mut command = s_client(addr);
         command.args(["-bind", &format!("{from}:0")]);
-        let command = command.stdin(far.try_clone().unwrap()).stdout(far);
+        command.stdin(far.try_clone().unwrap()).stdout(far);
         let openssl = command.spawn().expect("openssl");
+        // Its end is the end of the connection.
+        drop(command);
         let mut client = Client::shake_hands_over(near, |_, s1| *s1);
         client.connect("live");
         client.create_stream();

@@ -3,6 +3,7 @@
 //! haproxy and openssl come from `make tools`.
 
 mod clients;
+mod ends;
 mod front;
 mod strangers;
 

@@ -29,7 +29,7 @@ fn open(sockets: &[TcpStream]) -> usize {
 }
 
 /// Sockets that a process has.
-fn sockets(pid: u32) -> usize {
+pub fn sockets(pid: u32) -> usize {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its files");
     let links = files
         .flatten()
