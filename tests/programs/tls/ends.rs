@@ -61,9 +61,9 @@ fn way(
 
 fn cut(near: &TcpStream, far: &TcpStream, sender: Sender, len: u64, end: End) -> Option<Duration> {
     // A client may have said everything by then, and waits.
-    near.set_read_timeout(Some(Duration::from_secs(2)))
+    near.set_read_timeout(Some(Duration::from_millis(500)))
         .expect("timeout");
-    far.set_read_timeout(Some(Duration::from_secs(2)))
+    far.set_read_timeout(Some(Duration::from_millis(500)))
         .expect("timeout");
     thread::scope(|scope| {
         let other = scope.spawn(move || match sender {
