@@ -10,8 +10,10 @@ mod names;
 mod network;
 mod path;
 mod paused;
+mod replaced;
 mod slow_ends;
 mod states;
+mod stopped;
 
 use std::process::Command;
 

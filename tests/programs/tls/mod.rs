@@ -5,6 +5,7 @@
 mod clients;
 mod ends;
 mod front;
+mod replaced;
 mod strangers;
 
 use super::rtmps::terminator::{Dir, children, runs, signal};
