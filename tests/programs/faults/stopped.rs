@@ -56,12 +56,20 @@ impl Stream {
         picture
     }
 
+    /// These come next, and pings beside them.
+    fn expect(&mut self, pictures: &[&str]) {
+        for want in pictures {
+            let lines = self.viewer.lines_until("V ");
+            assert_eq!(lines.last().map(String::as_str), Some(*want), "{lines:?}");
+        }
+    }
+
     /// The next pictures come at once.
     fn go_on(&mut self, count: u32) {
         for _ in 0..count {
             let began = Instant::now();
             let picture = self.send();
-            self.viewer.expect(&[&picture]);
+            self.expect(&[&picture]);
             assert!(
                 began.elapsed() < Duration::from_secs(1),
                 "{picture}: {:?}",
@@ -131,7 +139,7 @@ fn stand_still(seconds: u64) {
         drop(machine);
         let going = Instant::now();
         let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
-        stream.viewer.expect(&sent);
+        stream.expect(&sent);
         println!(
             "{what}, {seconds} s: {} pictures after {:.1?}",
             sent.len(),
