@@ -21,6 +21,7 @@ mod model {
     pub mod runs;
     mod slow_watchers;
     mod stalled;
+    mod together;
     mod viewing;
     mod watcher;
     mod watching;

@@ -73,6 +73,11 @@ pub enum Action {
         how: Finish,
         then_close: bool,
     },
+    /// Two publishers finish at the same instant.
+    FinishTogether {
+        first: usize,
+        second: usize,
+    },
     /// The publisher is lost; `hurry`: nobody waits until that is noticed.
     Lose {
         stream: usize,
@@ -202,7 +207,7 @@ impl Settings {
                 (2, Records::Segments),
             ]),
             as_mp4: random.once_in(2),
-            relays: random.once_in(4),
+            relays: random.once_in(3),
             pulled: random.once_in(2),
         };
         if !settings.is_possible() {
@@ -248,11 +253,12 @@ pub fn sequence(random: &mut Random, len: usize) -> Vec<Action> {
 fn action(random: &mut Random) -> Action {
     type Make = fn(&mut Random, usize) -> Action;
     #[rustfmt::skip]
-    let kinds: [(usize, Make); 20] = [
+    let kinds: [(usize, Make); 21] = [
         (8, |random, stream| Action::Publish { stream, shape: shape(random), on: seldom(random) }),
         (1, |_, stream| Action::PublishAgain { stream }),
         (50, |random, stream| Action::Media { stream, items: items(random) }),
         (3, |random, stream| Action::Finish { stream, how: finish(random), then_close: !random.once_in(3) }),
+        (2, |random, stream| Action::FinishTogether { first: stream, second: (stream + 1 + random.below(STREAMS - 1)) % STREAMS }),
         (3, |random, stream| Action::Lose { stream, how: cut(random), hurry: random.once_in(3) }),
         (1, |_, stream| Action::End { stream }),
         (12, |random, stream| Action::Play { stream, all_tracks: !random.once_in(3), without: without(random), on: seldom(random) }),

@@ -9,6 +9,7 @@ use super::watcher::{How, Watcher};
 use super::world::{World, name_of};
 use crate::support::http::HttpReply;
 use rtmp_server::amf0::Value;
+use rtmp_server::json::JsonValue;
 use std::fs;
 
 /// Nobody who is there comes from here.
@@ -79,7 +80,23 @@ impl World {
         self.read_settings("\"reloaded\"", flag);
         self.settings = next;
         self.reference.change(next);
+        self.wait_for(World::relays_difference);
         Some(())
+    }
+
+    /// What is relayed and should not be, or the other way round.
+    fn relays_difference(&self) -> Option<String> {
+        let far = self.far.as_ref()?;
+        let is_relayed =
+            |stream: &usize| self.settings.relays && self.reference.publisher(*stream).is_some();
+        let want = (0..STREAMS).filter(is_relayed);
+        let want: Vec<String> = want
+            .map(|stream| format!("copy/{}", name_of(stream)))
+            .collect();
+        let streams = far.list("streams");
+        let key = |item: &JsonValue| item.get("key").map(|key| key.to_string().replace('"', ""));
+        let relayed: Vec<String> = streams.iter().filter_map(key).collect();
+        (relayed != want).then(|| format!("{relayed:?} are relayed instead of {want:?}"))
     }
 
     /// The file that the server reads.

@@ -5,6 +5,7 @@ use super::watcher::{Seen, lock, note};
 use crate::support::readers::mp4_reader;
 use crate::support::readers::playlist_reader::history::History;
 use crate::support::readers::playlist_reader::{self, Playlist, Segment as Named};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
@@ -17,6 +18,8 @@ const RETRY: Duration = Duration::from_millis(20);
 
 /// A segment that was watched.
 pub struct Segment {
+    /// Which of the stream's playlists it is of.
+    pub playlist: usize,
     pub is_discontinuity: bool,
     /// Whether its first part says that a decoder can begin there.
     pub is_independent: bool,
@@ -26,6 +29,8 @@ pub struct Segment {
 /// Where it stands.
 struct Player<'a> {
     addr: SocketAddr,
+    /// Which of the stream's playlists it plays.
+    playlist: usize,
     /// What it calls itself: each is a viewer of its own.
     agent: u32,
     folder: String,
@@ -39,12 +44,14 @@ struct Player<'a> {
     movie: (String, Vec<u8>),
 }
 
-/// Watches a stream until its playlist ends.
+/// Watches a stream, all of its playlists, until they end.
 pub fn read(addr: SocketAddr, key: &str, seen: &Mutex<Seen>) -> Result<String, String> {
     static AGENTS: AtomicU32 = AtomicU32::new(0);
-    let mut player = Player {
+    let agent = AGENTS.fetch_add(1, Ordering::Relaxed);
+    let player = |playlist: usize| Player {
         addr,
-        agent: AGENTS.fetch_add(1, Ordering::Relaxed),
+        playlist,
+        agent,
         folder: format!("/{key}/"),
         seen,
         history: History::default(),
@@ -53,9 +60,34 @@ pub fn read(addr: SocketAddr, key: &str, seen: &Mutex<Seen>) -> Result<String, S
         bytes: Vec::new(),
         movie: Default::default(),
     };
-    let index = player.wait_for("index.m3u8")?;
-    let uri = index.lines().find(|line| !line.starts_with('#'));
-    let uri = uri.ok_or("no playlist in the index")?.to_owned();
+    let index = player(0).wait_for("index.m3u8")?;
+    let uris: BTreeSet<&str> = index.lines().filter_map(uri).collect();
+    if uris.is_empty() {
+        return Err("no playlist in the index".to_owned());
+    }
+    thread::scope(|scope| {
+        let players = uris.into_iter().enumerate();
+        let players = players.map(|(number, uri)| {
+            let player = player(number);
+            scope.spawn(move || play(player, uri))
+        });
+        let players: Vec<_> = players.collect();
+        let ends = players.into_iter().map(|player| player.join());
+        let ends = ends.map(|end| end.unwrap_or(Err("a panic".to_owned())));
+        ends.reduce(Result::and).unwrap_or(Err(String::new()))
+    })
+}
+
+/// The playlist that a line of the index names.
+fn uri(line: &str) -> Option<&str> {
+    match line.strip_prefix("#EXT-X-MEDIA:") {
+        Some(media) => media.split_once("URI=\"")?.1.split('"').next(),
+        None => Some(line).filter(|line| !line.starts_with('#')),
+    }
+}
+
+/// Watches a playlist until it ends.
+fn play(mut player: Player, uri: &str) -> Result<String, String> {
     let mut query = String::new();
     loop {
         let playlist = match player.get(&format!("{uri}{query}"))? {
@@ -167,6 +199,7 @@ impl Player<'_> {
         }
         let first = segment.parts.first();
         lock(self.seen).segments.push(Segment {
+            playlist: self.playlist,
             is_discontinuity: segment.is_discontinuity,
             is_independent: first.is_some_and(|part| part.is_independent),
             marks: Vec::new(),
@@ -176,9 +209,12 @@ impl Player<'_> {
 
     fn take(&mut self, bytes: &[u8]) {
         note(self.seen, bytes);
-        if let Some(segment) = lock(self.seen).segments.last_mut() {
+        let mut seen = lock(self.seen);
+        let mut own = seen.segments.iter_mut().rev();
+        if let Some(segment) = own.find(|segment| segment.playlist == self.playlist) {
             segment.marks.extend(Mark::find(bytes));
         }
+        drop(seen);
         self.bytes.extend_from_slice(bytes);
     }
 

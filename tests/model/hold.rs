@@ -28,7 +28,7 @@ const SNAPSHOT_AGE: Duration = Duration::from_millis(110);
 pub const KNOWN_MAX: Duration = Duration::from_secs(20);
 
 /// Between two looks at what the server shows: it looks as seldom itself.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
+pub const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 impl World {
     /// A viewer reads no more, and its stream sends more than it has room for.

@@ -44,9 +44,29 @@ impl Publication {
         }
     }
 
-    /// Whether the first track of a medium has a header.
-    pub fn has_header(&self, medium: Medium) -> bool {
-        self.headers.contains_key(&(medium, 0))
+    /// Its tracks of a medium.
+    pub fn tracks(&self, medium: Medium) -> std::ops::Range<u8> {
+        match medium {
+            Medium::Video => 0..self.shape.videos,
+            Medium::Audio => 0..self.shape.audios,
+        }
+    }
+
+    /// The header of a track once more, or the first.
+    pub fn header(&self, medium: Medium, track: u8) -> Item {
+        match self.headers.contains_key(&(medium, track)) {
+            true => Item::Repeat(medium, track),
+            false => Item::Send(Kind::Header(medium), track),
+        }
+    }
+
+    /// A keyframe, and sound, of each track.
+    pub fn entries(&self) -> Vec<Item> {
+        let videos = self.tracks(Medium::Video);
+        let videos = videos.map(|track| Item::Send(Kind::Key, track));
+        let sounds = self.tracks(Medium::Audio);
+        let sounds = sounds.map(|track| Item::Send(Kind::Sound, track));
+        videos.chain(sounds).collect()
     }
 
     /// Its times begin anew.

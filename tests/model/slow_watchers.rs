@@ -3,11 +3,16 @@
 
 use super::action::Item;
 use super::frame::{Kind, Mark, Medium};
-use super::hold::{KNOWN_MAX, LARGE_LEN, LARGE_MAX, SMALL_COUNT};
+use super::hold::{KNOWN_MAX, LARGE_LEN, LARGE_MAX, LOOK_PAUSE, SMALL_COUNT};
 use super::watcher::{How, Watcher};
 use super::world::{STALL_MAX, World};
 use rtmp_server::json::JsonValue;
 use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long somebody who reads again may take what waits.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
 
 impl World {
     /// One who watches by HTTP reads no more, and its stream sends more than it has room for.
@@ -96,40 +101,61 @@ impl World {
         }
         self.watchers[index].read_on();
         let addr = self.watchers[index].addr();
+        self.send_severed(index, addr);
         self.settle_watcher(index);
         // It may have ended meanwhile, and owe nothing.
         if let (Some(_), Some(last), Some(addr)) = (
             self.reference.publisher(stream),
-            self.last_sent(stream),
+            self.last_entry(stream),
             addr,
         ) {
-            self.watchers[index].close_hole(last);
+            self.watchers[index].close_hole(last.mark);
             self.check_watcher_drops(index, addr);
         }
     }
 
+    /// There is room again: the stream goes on with a picture that needs those that were left out.
+    fn send_severed(&mut self, index: usize, addr: Option<SocketAddr>) {
+        let stream = self.watchers[index].stream;
+        let end = Instant::now() + DRAIN_MAX;
+        let waits =
+            |world: &World| addr.and_then(|addr| world.watcher_number(addr, "queue")) > Some(0);
+        while waits(self) && Instant::now() < end {
+            thread::sleep(LOOK_PAUSE);
+        }
+        let items = [Kind::Inter, Kind::Sound, Kind::Inter].map(|kind| Item::Send(kind, 0));
+        self.media(stream, &items, 0);
+        self.check();
+    }
+
     /// What somebody was not sent was counted.
     fn check_watcher_drops(&mut self, index: usize, addr: SocketAddr) {
+        let Watcher { how, stream, .. } = self.watchers[index];
+        self.wait_for(|world| {
+            let missed = world.missed_by(index);
+            let dropped = world.watcher_number(addr, "drops").unwrap_or_default();
+            let is_told = dropped > 0 || missed == 0;
+            (!is_told).then(|| {
+                format!(
+                    "{how:?} of stream {stream} was not sent {missed}, and the server says {dropped}"
+                )
+            })
+        });
+        self.skipped += self.missed_by(index) as u64;
+    }
+
+    /// How much somebody is without that was sent while it did not read last.
+    fn missed_by(&self, index: usize) -> usize {
         let watcher = &self.watchers[index];
-        let Watcher { how, stream, .. } = *watcher;
         let (marks, Some(hole)) = (watcher.marks(), watcher.holes.last()) else {
-            return;
+            return 0;
         };
-        let sent = self.publications[stream].iter();
+        let sent = self.publications[watcher.stream].iter();
         let sent = sent.flat_map(|publication| &publication.sent);
         let missed = sent.filter(|frame| {
             let is_due = frame.is_timed() && frame.track == 0 && hole.has(frame.mark);
             is_due && !marks.contains(&frame.mark)
         });
-        let missed = missed.count() as i64;
-        self.wait_for(|world| {
-            let dropped = world.watcher_number(addr, "drops").unwrap_or_default();
-            let text = format!(
-                "{how:?} of stream {stream} was not sent {missed}, and the server says {dropped}"
-            );
-            let is_told = dropped > 0 || missed == 0;
-            (!is_told).then_some(text)
-        });
-        self.skipped += missed as u64;
+        missed.count()
     }
 }

@@ -40,7 +40,7 @@ impl How {
     /// What it may be without.
     fn leave(self) -> Leave {
         Leave {
-            all_tracks: matches!(self, How::Relay | How::Pull),
+            all_tracks: matches!(self, How::Relay | How::Pull | How::Hls),
             keyframe: false,
             changes: self == How::Hls,
             // They may have gone before the end.
@@ -219,10 +219,12 @@ impl Watcher {
                 check_headers(&what, &marks, sent);
             }
         }
-        let mut last = None;
+        let mut lasts: BTreeMap<usize, u32> = BTreeMap::new();
         for segment in &lock(&self.seen).segments {
-            check_segment(segment, sent, last);
-            last = segment.marks.last().map(|mark| mark.publication).or(last);
+            check_segment(segment, sent, lasts.get(&segment.playlist).copied());
+            if let Some(mark) = segment.marks.last() {
+                lasts.insert(segment.playlist, mark.publication);
+            }
         }
     }
 }

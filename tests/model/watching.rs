@@ -1,6 +1,6 @@
 //! What watchers must have: started, waited for, and compared when all is over.
 
-use super::action::{Item, STREAMS};
+use super::action::{Item, STREAMS, Shape};
 use super::frame::{Frame, Kind, Medium};
 use super::watcher::{How, Watcher};
 use super::world::{World, name_of};
@@ -18,8 +18,6 @@ impl World {
             How::Pull if !self.may_pull(stream) => return None,
             // Fragments of sound alone are cut where nobody can foretell it.
             How::Mp4 if shape.videos == 0 => return None,
-            // Of more tracks each has a playlist, which ends where one of them is missing.
-            How::Hls if shape.videos > 1 || shape.audios > 1 => return None,
             How::Relay | How::Pull => name_of(stream),
             _ => format!("live/{}", name_of(stream)),
         };
@@ -47,14 +45,7 @@ impl World {
 
     /// The publisher sends what viewers by HTTP begin with, if it has not.
     fn beginning(&mut self, stream: usize) {
-        for medium in [Medium::Video, Medium::Audio] {
-            let publication = self.publications[stream].as_ref();
-            let item = match publication.is_some_and(|publication| publication.has_header(medium)) {
-                true => Item::Repeat(medium, 0),
-                false => Item::Send(Kind::Header(medium), 0),
-            };
-            self.media(stream, &[item], 0);
-        }
+        self.headers(stream, |_| true);
         self.media(
             stream,
             &[Item::Send(Kind::Metadata, 0), Item::Send(Kind::Key, 0)],
@@ -63,28 +54,39 @@ impl World {
         self.check();
     }
 
-    /// The publisher sends the headers that it has not sent.
-    fn headers(&mut self, stream: usize) {
-        for medium in [Medium::Video, Medium::Audio] {
-            let publication = self.publications[stream].as_ref();
-            if publication.is_some_and(|publication| !publication.has_header(medium)) {
-                self.media(stream, &[Item::Send(Kind::Header(medium), 0)], 0);
-            }
+    /// The publisher sends its headers.
+    fn headers(&mut self, stream: usize, wants: fn(&Item) -> bool) {
+        let Some(publication) = &self.publications[stream] else {
+            return;
+        };
+        let headers = [Medium::Video, Medium::Audio].into_iter();
+        let headers = headers.flat_map(|medium| {
+            let tracks = publication.tracks(medium);
+            tracks.map(move |track| publication.header(medium, track))
+        });
+        let headers: Vec<Item> = headers.filter(wants).collect();
+        for header in headers {
+            self.media(stream, &[header], 0);
         }
     }
 
     /// More media, so much that everybody has begun; the last frame that all must have.
     fn round(&mut self, stream: usize) -> Option<Rc<Frame>> {
-        let once = [
-            Item::Ms(20),
-            Item::Send(Kind::Key, 0),
-            Item::Send(Kind::Sound, 0),
-        ];
+        let mut once = vec![Item::Ms(20)];
+        once.extend(self.publications[stream].as_ref()?.entries());
         let items = [&once[..], &[Item::Ms(1100)], &once].concat();
         self.media(stream, &items, 0);
         self.check();
+        self.last_entry(stream)
+    }
+
+    /// The last keyframe of the first track, or its last sound where there are no pictures.
+    pub fn last_entry(&self, stream: usize) -> Option<Rc<Frame>> {
         let sent = &self.publications[stream].as_ref()?.sent;
-        let last = |kind| sent.iter().rev().find(|frame| frame.kind == kind);
+        let last = |kind| {
+            let mut frames = sent.iter().rev();
+            frames.find(|frame| frame.kind == kind && frame.track == 0)
+        };
         last(Kind::Key).or(last(Kind::Sound)).cloned()
     }
 
@@ -99,7 +101,7 @@ impl World {
         let end = Instant::now() + patience();
         // Nothing can be packaged without them.
         if self.watchers[index].how == How::Hls && !self.watchers[index].is_done {
-            self.headers(stream);
+            self.headers(stream, |item| matches!(item, Item::Send(..)));
         }
         let Some(last) = self.round(stream) else {
             return;
@@ -145,6 +147,21 @@ impl World {
             left += 1;
         }
         self.count_left(stream, left);
+    }
+
+    /// Whether somebody watches by HLS for whom other playlists would begin: each of several tracks has
+    /// its own.
+    pub fn has_other_playlists(&self, stream: usize, shape: Shape) -> bool {
+        let is_it = |watcher: &Watcher| {
+            watcher.how == How::Hls && watcher.stream == stream && !watcher.is_done
+        };
+        let tracks = |shape: Shape| (shape.videos, shape.audios);
+        let before = self.publications[stream].as_ref();
+        let is_other = before.is_some_and(|before| {
+            let both = [tracks(before.shape), tracks(shape)];
+            both[0] != both[1] && both.iter().any(|(videos, audios)| videos.max(audios) > &1)
+        });
+        is_other && self.watchers.iter().any(is_it)
     }
 
     /// So many have gone who watched a stream.

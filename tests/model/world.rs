@@ -123,6 +123,7 @@ impl World {
                 how,
                 then_close,
             } => self.finish(*stream, *how, *then_close),
+            Action::FinishTogether { first, second } => self.finish_together(*first, *second),
             Action::Lose { stream, how, hurry } => self.lose(*stream, *how, *hurry),
             Action::End { stream } => self.end(*stream),
             Action::Play {
@@ -296,6 +297,9 @@ impl World {
     }
 
     fn publish(&mut self, stream: usize, shape: Shape, on: Option<usize>) -> Option<()> {
+        if self.has_other_playlists(stream, shape) {
+            return None;
+        }
         self.release(stream);
         // A publisher that is silent for 10 s would give way.
         if let Some((holder, _)) = self.reference.publisher(stream) {

@@ -1,0 +1,71 @@
+//! Two streams that end at the same instant, on two threads of the server.
+
+use super::client::Client;
+use super::reference::ClientId;
+use super::world::{World, name_of};
+use rtmp_server::amf0::Value;
+use std::sync::Barrier;
+use std::thread;
+
+/// Clients that play both streams, and do nothing else.
+const VIEWERS: usize = 6;
+
+impl World {
+    /// Two publishers finish at the same instant: who plays both streams is told both ends, and then its
+    /// own.
+    pub fn finish_together(&mut self, first: usize, second: usize) -> Option<()> {
+        let [one, other] = [first, second].map(|stream| self.reference.publisher(stream));
+        let ((one, one_on), (other, other_on)) = (one?, other?);
+        if one == other {
+            return None;
+        }
+        let viewers: Vec<ClientId> = (0..VIEWERS)
+            .map(|_| self.play_both(first, second))
+            .collect();
+        // All that they have sent so far is done.
+        [one, other].iter().for_each(|id| self.sync(*id));
+        let finishing = [(first, one, one_on), (second, other, other_on)];
+        let clients = finishing.map(|(_, id, on)| (self.clients.remove(&id), on));
+        let barrier = Barrier::new(2);
+        let clients = thread::scope(|scope| {
+            let calls = clients.map(|(client, on)| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    let mut client = client.expect("a client");
+                    barrier.wait();
+                    client.call(0, "deleteStream", vec![Value::Number(f64::from(on))]);
+                    client
+                })
+            });
+            calls.map(|call| call.join().expect("a call"))
+        });
+        clients.into_iter().for_each(|client: Client| {
+            self.clients.insert(client.id, client);
+        });
+        for (stream, id, _) in finishing {
+            self.reference.end(stream);
+            // One of them may have been ended by what the other did.
+            if self.clients.contains_key(&id) {
+                self.sync(id);
+            }
+        }
+        self.check();
+        assert!(viewers.iter().all(|id| !self.clients.contains_key(id)));
+        Some(())
+    }
+
+    /// A new client plays both streams.
+    fn play_both(&mut self, first: usize, second: usize) -> ClientId {
+        let (id, on) = self.client_for(None, first);
+        let client = self.clients.get_mut(&id).expect("a client");
+        let streams = [(first, on), (second, client.create_stream())];
+        for (stream, on) in streams {
+            self.reference.play(stream, id, on, false);
+            let client = self.clients.get_mut(&id).expect("a client");
+            let name = Value::text(format!("{}?token={id}", name_of(stream)));
+            client.call(on, "play", vec![name, Value::Number(-2.0)]);
+        }
+        self.sync(id);
+        id
+    }
+}
