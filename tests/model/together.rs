@@ -16,7 +16,12 @@ impl World {
     pub fn finish_together(&mut self, first: usize, second: usize) -> Option<()> {
         let [one, other] = [first, second].map(|stream| self.reference.publisher(stream));
         let ((one, one_on), (other, other_on)) = (one?, other?);
-        if one == other {
+        // What a publisher plays ends before what it publishes, or after.
+        let plays =
+            self.reference.viewers().into_iter().any(|(id, _, stream)| {
+                [one, other].contains(&id) && [first, second].contains(&stream)
+            });
+        if one == other || plays {
             return None;
         }
         let viewers: Vec<ClientId> = (0..VIEWERS)
