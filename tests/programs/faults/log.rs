@@ -174,13 +174,13 @@ fn a_stop_does_not_wait_for_whoever_reads_the_log() {
 #[test]
 fn a_stop_waits_for_a_log_that_is_being_read() {
     let mut server = Unread::start(&["-log-level", "debug", "-shutdown-timeout", "20s"]);
-    fill_log(&server, 1000);
+    fill_log(&server, 3000);
     server.signal("-TERM");
     let mut lines = BufRead::lines(&mut server.stdout).map_while(Result::ok);
     let mut last = String::new();
     while let Some(line) = lines.by_ref().take(100).last() {
         last = line;
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(fact(&last, "msg"), Some("stopped"), "{last}");
 }
