@@ -367,7 +367,7 @@ impl Way {
             return Err(RedirectError::LeavesTls);
         }
         let ConnectTarget { name, via, .. } = &self.target;
-        self.target = url.with_name(name, via.clone());
+        self.target = url.with_sent_name(name.clone(), via.clone());
         self.pass(url)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::net::{HostPort, HostPortError};
 use crate::rtmp::client::ConnectTarget;
-use crate::rtmp::stream_key::{StreamKey, encoded_name, split_at_query};
+use crate::rtmp::stream_key::{KeptEnds, StreamKey, encoded_name, split_at_query};
 use std::fmt;
 
 /// How a server is spoken to.
@@ -162,8 +162,14 @@ impl RtmpUrl {
 
     /// The stream `name` of the application that the URL names; its query is the application's.
     pub fn with_name(&self, name: &str, via: Vec<String>) -> ConnectTarget {
+        let name = KeptEnds::BOTH.protect(&encoded_name(name));
+        self.with_sent_name(name, via)
+    }
+
+    /// The same, of a name as it is sent, with its query.
+    pub(super) fn with_sent_name(&self, name: String, via: Vec<String>) -> ConnectTarget {
         let app = with_query(&self.path, self.query.as_deref());
-        self.target(app, encoded_name(name), via)
+        self.target(app, name, via)
     }
 
     /// The stream that the URL itself names, with `{app}`, `{name}` and `{key}` filled in from
@@ -173,8 +179,21 @@ impl RtmpUrl {
         let path = fill(&self.path);
         let query = self.query.as_deref().map(fill);
         let (app, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        let name = with_query(name, query.as_deref());
+        let name = self.kept_ends(key).protect(name);
+        let name = with_query(&name, query.as_deref());
         self.target(app.to_owned(), name, via)
+    }
+
+    /// Which ends of the name are of `key`. What the URL itself says is sent as it is.
+    fn kept_ends(&self, key: &StreamKey) -> KeptEnds {
+        let (_, last) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+        let mut placeholders = PLACEHOLDERS.iter();
+        let begins = placeholders.any(|name| last.starts_with(name));
+        let mut placeholders = PLACEHOLDERS.iter();
+        KeptEnds {
+            prefix: begins || fill(last, key).contains('/'),
+            suffix: placeholders.any(|name| last.ends_with(name)),
+        }
     }
 
     fn target(&self, app: String, name: String, via: Vec<String>) -> ConnectTarget {
@@ -246,6 +265,7 @@ impl fmt::Debug for RtmpUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtmp::stream_key::StreamPath;
 
     #[test]
     fn urls_are_taken_apart() {
@@ -300,6 +320,47 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    /// What our servers would take for what clients add is there twice, unless the URL itself says it.
+    #[test]
+    fn ends_of_keys_arrive_at_another_server() {
+        // The URL, the stream, the name that is sent, and the stream that our server makes of it.
+        let rows = [
+            ("rtmp://h/{app}/{name}", "a/mp4:b", "mp4:mp4:b", "a/mp4:b"),
+            (
+                "rtmp://h/{app}/{name}",
+                "a/flv:b.flv",
+                "mp4:flv:b.flv.flv",
+                "a/flv:b.flv",
+            ),
+            ("rtmp://h/{key}", "mp4:b", "mp4:mp4:b", "mp4:b"),
+            (
+                "rtmp://h/{key}?t={name}",
+                "a/b.flv",
+                "b.flv.flv?t=b.flv",
+                "a/b.flv",
+            ),
+            ("rtmp://h/x/y{key}", "a/mp4:b", "mp4:mp4:b", "x/ya/mp4:b"),
+            ("rtmp://h/x/y-{name}", "a/mp4:b", "y-mp4:b", "x/y-mp4:b"),
+            ("rtmp://h/x/mp4:{name}.flv", "a/b", "mp4:b.flv", "x/b"),
+            ("rtmp://h/x/cam.flv", "a/b", "cam.flv", "x/cam"),
+            ("rtmp://h/{app}/{name}", "a/.flv", ".flv", "a/.flv"),
+        ];
+        for (url, key, name, arrives) in rows {
+            let key = StreamKey::new(key).unwrap();
+            let target = RtmpUrl::parse(url).unwrap().filled(&key, vec![]);
+            assert_eq!(target.name, name, "{url} {key}");
+            let path = StreamPath::new(&target.app, &target.name).unwrap();
+            assert_eq!(path.key.as_str(), arrives, "{url} {key}");
+        }
+        let url = RtmpUrl::parse("rtmp://h/app").unwrap();
+        assert_eq!(
+            url.with_name("mp4:a%41.flv", vec![]).name,
+            "mp4:mp4:a%2541.flv.flv"
+        );
+        let sent = "mp4:mp4:a%2541?sig=a%2B".to_owned();
+        assert_eq!(url.with_sent_name(sent.clone(), vec![]).name, sent);
     }
 
     #[test]

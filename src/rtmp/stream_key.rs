@@ -224,13 +224,43 @@ pub fn plain_app(app: &str) -> String {
 /// A name without what some clients add to it or cut off it, and others do not: ffmpeg writes
 /// `mp4:cam.mp4` for `cam.mp4` and `cam` for `cam.flv`.
 fn bare_name(name: &str) -> &str {
+    let name = without_prefix(name).unwrap_or(name);
+    without_suffix(name).unwrap_or(name)
+}
+
+fn without_prefix(name: &str) -> Option<&str> {
     let mut prefixes = ["mp4:", "flv:"].into_iter();
-    let name = prefixes
-        .find_map(|prefix| name.strip_prefix(prefix))
-        .unwrap_or(name);
-    match name.strip_suffix(".flv") {
-        Some(stem) if !stem.is_empty() && !stem.ends_with('/') => stem,
-        _ => name,
+    prefixes.find_map(|prefix| name.strip_prefix(prefix))
+}
+
+fn without_suffix(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix(".flv")?;
+    (!stem.is_empty() && !stem.ends_with('/')).then_some(stem)
+}
+
+/// The ends of a name that have to arrive as they are, though they may look like what clients add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptEnds {
+    /// A leading `mp4:` or `flv:`.
+    pub prefix: bool,
+    /// A trailing `.flv`.
+    pub suffix: bool,
+}
+
+impl KeptEnds {
+    /// Both ends.
+    pub const BOTH: KeptEnds = KeptEnds {
+        prefix: true,
+        suffix: true,
+    };
+
+    /// A name as another server of this kind has to be told of it: it cuts off what is added here.
+    pub fn protect(self, name: &str) -> String {
+        let has_prefix = self.prefix && without_prefix(name).is_some();
+        let has_suffix = self.suffix && without_suffix(name).is_some();
+        let before = if has_prefix { "mp4:" } else { "" };
+        let after = if has_suffix { ".flv" } else { "" };
+        [before, name, after].concat()
     }
 }
 
@@ -437,10 +467,19 @@ mod tests {
             ("a%253Fb", "a%253Fb"),
             ("a%2541", "a%2541"),
             ("%25%25", "%%"),
+            ("mp4:cam", "cam"),
+            ("mp4:mp4:cam", "mp4:mp4:cam"),
+            ("mp4:flv:cam", "mp4:flv:cam"),
+            ("flv:%6dp4:a/b.flv", "mp4:mp4:a/b"),
+            ("cam.flv.flv", "cam.flv.flv"),
+            ("mp4:mp4:.flv.flv", "mp4:mp4:.flv.flv"),
+            (".flv", ".flv"),
+            ("a/.flv", "a/.flv"),
         ];
         for (name, want) in rows {
             let key = StreamPath::new("live", name).unwrap().key;
             let sent = encoded_name(key.as_str().strip_prefix("live/").unwrap());
+            let sent = KeptEnds::BOTH.protect(&sent);
             assert_eq!(sent, want, "{name}");
             assert_eq!(StreamPath::new("live", &sent).unwrap().key, key, "{name}");
         }

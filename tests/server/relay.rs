@@ -149,7 +149,7 @@ fn a_relay_goes_where_it_is_sent() {
         to = redirecting(|_| format!("rtmp://{to}/app{hop}?t=s3cret"));
     }
     let near = relaying_to(to, "live");
-    let mut publisher = near.publisher("cam");
+    let mut publisher = near.publisher("mp4:mp4:c%2541m.flv.flv");
     publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
     wait_for_state(&near, LinkState::Connected);
     let stats = relay(&near);
@@ -159,7 +159,9 @@ fn a_relay_goes_where_it_is_sent() {
     assert_eq!((stats.reconnects, &*stats.last_error), (0, ""));
     wait_until("the stream under its new name", || {
         let streams = far.server().snapshot().streams;
-        streams.iter().any(|stream| stream.key == "app1/cam")
+        streams
+            .iter()
+            .any(|stream| stream.key == "app1/mp4:c%41m.flv")
     });
 }
 

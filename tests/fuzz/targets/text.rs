@@ -85,10 +85,8 @@ pub fn stream_keys(data: &[u8]) {
         let value = path.query(name).unwrap_or_default();
         assert!(value.len() <= path.whole_query().len());
     }
-    // What clients add to a name is cut off it, also where it is sent on.
-    let (_, last) = key.rsplit_once('/').unwrap_or(("", key));
-    let is_bare = !last.starts_with("mp4:") && !last.starts_with("flv:") && !last.ends_with(".flv");
-    if is_bare && !key.contains('?') {
+    // Where it is sent on, it arrives as it is.
+    if !key.contains('?') {
         let url = RtmpUrl::parse("rtmp://host/{app}/{name}").expect("a URL");
         let target = url.filled(&path.key, Vec::new());
         let again = StreamPath::new(&target.app, &target.name).expect("a name");
