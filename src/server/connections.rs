@@ -4,6 +4,7 @@ use super::conn_id::ConnId;
 use super::session_places::{NoPlace, SessionPlaces};
 use super::waiting::Waiting;
 use crate::capacity::{Capacity, Running, Share};
+use crate::ip_range::network;
 use crate::net::SharedSocket;
 use crate::queue::{Cause, Outbox};
 use crate::registry::LastHeard;
@@ -279,6 +280,7 @@ struct Peers {
     waiting: Waiting,
     /// Those that have given way and are not gone yet.
     leaving: usize,
+    /// Those of each address or network of IPv6.
     per_ip: HashMap<IpAddr, usize>,
     /// Viewers without a connection that lasts.
     sessions: HashMap<ConnId, Arc<Peer>>,
@@ -302,7 +304,7 @@ impl Peers {
     /// One connection more of this address, if it may have it.
     fn count_address(&mut self, ip: IpAddr) -> Result<(), Refused> {
         let max = self.limits.per_address;
-        let count = self.per_ip.entry(ip).or_default();
+        let count = self.per_ip.entry(network(ip)).or_default();
         if max.is_some_and(|max| *count >= max.get()) {
             return Err(Refused::Address);
         }
@@ -332,10 +334,11 @@ impl Peers {
 
     /// One connection less of this address.
     fn forget_address(&mut self, ip: IpAddr) {
-        if let Some(count) = self.per_ip.get_mut(&ip) {
+        let address = network(ip);
+        if let Some(count) = self.per_ip.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                self.per_ip.remove(&ip);
+                self.per_ip.remove(&address);
             }
         }
     }

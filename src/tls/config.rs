@@ -99,13 +99,13 @@ frontend rtmps
     text
 }
 
-/// What counts the connections of each address, from before the handshake on, and has no more than
+/// What counts the connections of each address or network of IPv6, from before the handshake on, and has no more than
 /// `most` and the reserve.
 fn address_bound(most: NonZeroUsize, max_connections: usize) -> String {
     let most = most.get().saturating_add(ADDRESS_RESERVE);
     format!(
         "    stick-table type ipv6 size {max_connections} expire 10s store conn_cur
-    tcp-request connection track-sc0 src
+    tcp-request connection track-sc0 src,ipmask(32,64)
     tcp-request connection reject if {{ sc0_conn_cur gt {} }}
 ",
         most.min(max_connections)

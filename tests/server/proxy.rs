@@ -206,22 +206,41 @@ fn health_checks_are_quiet() {
     server.wait_for_line("connection closed");
 }
 
+/// The address of a client, or its network of IPv6.
 #[test]
 fn connections_count_for_the_address_of_the_client() {
-    let server = TestServer::start("-proxy-listen 127.0.0.1:0 -max-connections-per-ip 1");
-    let addr = server.server().addrs()[1];
-    let header = |port: u16, ip| version_2([192, 0, 2, ip], port, false);
-    let first = client(addr, &header(1, 7));
-    let _other = client(addr, &header(1, 8));
-    let mut second = connect(addr, &[header(2, 7), vec![3; 1537]].concat());
-    assert!(!matches!(second.read(&mut [0]), Ok(1)), "refused");
-    wait_until("the count", || {
-        server.server().snapshot().totals.connections_refused == 1
-    });
-    assert_eq!(server.server().snapshot().totals.proxy_refusals, 0);
-    drop(first);
-    wait_until("room", || server.server().count().0 == 1);
-    let _third = client(addr, &header(3, 7));
+    // Where a client comes from, and another; where one comes from that is as the first.
+    let rows = [
+        ("TCP4 192.0.2.7", "TCP4 192.0.2.8", "TCP4 192.0.2.7"),
+        (
+            "TCP6 2001:db8::7",
+            "TCP6 2001:db8:0:1::7",
+            "TCP6 2001:db8::8",
+        ),
+    ];
+    for (ip, other, same) in rows {
+        let server = TestServer::start("-proxy-listen 127.0.0.1:0 -max-connections-per-ip 1");
+        let addr = server.server().addrs()[1];
+        let header = |ip: &str| {
+            let to = if ip.starts_with("TCP6") {
+                "::1"
+            } else {
+                "192.0.2.1"
+            };
+            format!("PROXY {ip} {to} 4711 1935\r\n").into_bytes()
+        };
+        let first = client(addr, &header(ip));
+        let _other = client(addr, &header(other));
+        let mut second = connect(addr, &[header(same), vec![3; 1537]].concat());
+        assert!(!matches!(second.read(&mut [0]), Ok(1)), "{same}: let in");
+        wait_until("the count", || {
+            server.server().snapshot().totals.connections_refused == 1
+        });
+        assert_eq!(server.server().snapshot().totals.proxy_refusals, 0);
+        drop(first);
+        wait_until("room", || server.server().count().0 == 1);
+        let _third = client(addr, &header(same));
+    }
 }
 
 /// Connections whose header has not come count as well, and give way to those that come after them.

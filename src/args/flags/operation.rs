@@ -25,7 +25,7 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag {
         name: "max-connections-per-ip",
         takes: One("N"),
-        help: "most connections of one address; 0: no limit (default 0)",
+        help: "most connections of one address or IPv6 /64; 0: no limit (default 0)",
         set: |draft, value| {
             put(
                 &mut draft.config.max_connections_per_ip,
