@@ -241,14 +241,14 @@ fn without_suffix(name: &str) -> Option<&str> {
 /// The ends of a name that have to arrive as they are, though they may look like what clients add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptEnds {
-    /// A leading `mp4:` or `flv:`.
+    /// Whether a leading `mp4:` or `flv:` is one of them.
     pub prefix: bool,
-    /// A trailing `.flv`.
+    /// Whether a trailing `.flv` is one of them.
     pub suffix: bool,
 }
 
 impl KeptEnds {
-    /// Both ends.
+    /// That the whole name is kept.
     pub const BOTH: KeptEnds = KeptEnds {
         prefix: true,
         suffix: true,
