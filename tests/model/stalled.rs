@@ -41,17 +41,19 @@ struct Notices {
     came: Vec<String>,
 }
 
-/// A loss and a return are told, however often others follow.
-const TOLD_MIN: usize = 2;
-
 impl Notices {
     fn is_one(line: &str) -> bool {
         line.starts_with("dry ") || line.starts_with("begin ")
     }
 
-    /// Whether the client knows what is so.
+    /// Whether the client knows what is so. Where the last is what the first was, that alone may have
+    /// been told; otherwise both, however often others lie between.
     fn are_told(&self) -> bool {
-        self.due.last() == self.came.last() && self.came.len() >= self.due.len().min(TOLD_MIN)
+        let least = match self.due.first() == self.due.last() {
+            true => self.due.len().min(1),
+            false => 2,
+        };
+        self.due.last() == self.came.last() && self.came.len() >= least
     }
 
     fn come(&mut self, line: String) {

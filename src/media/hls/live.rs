@@ -17,6 +17,8 @@ const MS: u64 = 1_000_000;
 /// The tracks that are packaged.
 pub(super) struct Live {
     marks: Vec<Mark>,
+    /// Whether they share a playlist: then tracks may come and go.
+    share: bool,
     /// Media breaks at the next keyframe: sound has come, gone, or changed. Until then its samples
     /// are left out if they are of another configuration.
     breaks_at_keyframe: bool,
@@ -39,6 +41,19 @@ struct Mark {
     last: Option<u64>,
     /// How far the other has gone on since then.
     idle: u64,
+    /// Whether the publisher has said that it is over, and sent nothing of it since.
+    is_over: bool,
+}
+
+impl Mark {
+    fn new(track: TrackId) -> Mark {
+        Mark {
+            track,
+            last: None,
+            idle: 0,
+            is_over: false,
+        }
+    }
 }
 
 /// A longer step of a track is one of the stream as a whole, in nanoseconds.
@@ -50,21 +65,20 @@ fn is_jump(last: u64, time: u64) -> bool {
 }
 
 impl Live {
-    pub(super) fn new(tracks: &[Mp4Track]) -> Live {
-        let mark = |track: &Mp4Track| Mark {
-            track: track.id,
-            last: None,
-            idle: 0,
-        };
+    /// These tracks, which `share` a playlist or have one each.
+    pub(super) fn new(tracks: &[Mp4Track], share: bool) -> Live {
         Live {
-            marks: tracks.iter().map(mark).collect(),
+            marks: tracks.iter().map(|track| Mark::new(track.id)).collect(),
+            share,
             breaks_at_keyframe: false,
             muted: None,
         }
     }
 
-    fn has(&self, medium: MediaType) -> bool {
-        self.marks.iter().any(|mark| mark.track.medium == medium)
+    /// Whether one of these is of the same medium as `track` and comes before it.
+    fn has_before(&self, track: TrackId) -> bool {
+        let is_before = |mark: &Mark| mark.track.medium == track.medium && mark.track < track;
+        self.marks.iter().any(is_before)
     }
 
     /// When the last sample of a track was due, if it has had one; `None` if it is none of these.
@@ -74,10 +88,10 @@ impl Live {
         Some(mark.last)
     }
 
-    /// The place of the next sample. Tracks may come and go if they `share` a playlist.
-    pub(super) fn place(&mut self, sample: &MediaSample, share: bool, is_supported: bool) -> Place {
+    /// The place of the next sample.
+    pub(super) fn place(&mut self, sample: &MediaSample, is_supported: bool) -> Place {
         let is_picture = sample.track.medium == MediaType::Video;
-        if let Some(gone) = self.gone(sample).filter(|_| share)
+        if let Some(gone) = self.gone(sample).filter(|_| self.share)
             && let Place::Behind(preroll) = self.break_for(gone, Preroll::that_goes_on())
         {
             return Place::Behind(preroll);
@@ -86,19 +100,46 @@ impl Live {
             return Place::Behind(Preroll::default());
         }
         let Some(last) = self.last(sample.track) else {
-            let is_new = !self.has(sample.track.medium);
-            if !share || !is_new || !sample.is_sync || !is_supported {
+            let is_other = self.has_before(sample.track);
+            if !self.share || is_other || !sample.is_sync || !is_supported {
                 return Place::Nowhere;
             }
-            return self.break_for(sample.track, Preroll::default());
+            let place = self.break_for(sample.track, Preroll::default());
+            if let Place::Nowhere = place {
+                self.marks.push(Mark::new(sample.track));
+                self.note(sample);
+            }
+            return place;
         };
         if last.is_some_and(|last| is_jump(last, sample.time_ns)) && self.is_jump(sample.time_ns) {
             return Place::Behind(Preroll::default());
         }
-        match self.muted == Some(sample.track) {
-            true => Place::Nowhere,
-            false => Place::Here,
+        if self.muted == Some(sample.track) {
+            // What it is left out for may be gone, so its time counts.
+            self.note(sample);
+            return Place::Nowhere;
         }
+        Place::Here
+    }
+
+    /// The publisher says that a track is over. Where only a keyframe of it was waited for, there will
+    /// be none.
+    pub(super) fn end(&mut self, track: TrackId) -> Place {
+        let mut marks = self.marks.iter_mut();
+        if let Some(mark) = marks.find(|mark| mark.track == track) {
+            mark.is_over = true;
+        }
+        match self.breaks_at_keyframe && !self.has_pictures() {
+            true => Place::Behind(Preroll::default()),
+            false => Place::Nowhere,
+        }
+    }
+
+    /// Whether pictures are to come: those that have a playlist of their own are waited for.
+    fn has_pictures(&self) -> bool {
+        let is_to_come = |mark: &Mark| !mark.is_over || !self.share;
+        let mut marks = self.marks.iter();
+        marks.any(|mark| mark.track.medium == MediaType::Video && is_to_come(mark))
     }
 
     /// Whether this time is far from that of all tracks.
@@ -124,7 +165,7 @@ impl Live {
     /// Breaks for a change of `track`, to go on with `preroll`: at once, but for sound beside
     /// pictures, which would be lost up to the next keyframe.
     pub(super) fn break_for(&mut self, track: TrackId, preroll: Preroll) -> Place {
-        if track.medium == MediaType::Video || !self.has(MediaType::Video) {
+        if track.medium == MediaType::Video || !self.has_pictures() {
             return Place::Behind(preroll);
         }
         self.breaks_at_keyframe = true;
@@ -138,7 +179,7 @@ impl Live {
         for mark in &mut self.marks {
             if mark.track == sample.track {
                 mark.last = mark.last.max(Some(sample.time_ns));
-                mark.idle = 0;
+                (mark.idle, mark.is_over) = (0, false);
             } else {
                 mark.idle += step;
             }

@@ -180,14 +180,7 @@ impl Packager {
                 self.last_anchor_ms = anchor;
                 self.take_sample(sample, payload);
             }
-            TrackEvent::Changed(track) => {
-                if self.plays(track)
-                    && let State::Live(live) = &mut self.state
-                    && let Place::Behind(preroll) = live.break_for(track, Preroll::default())
-                {
-                    self.break_off(preroll);
-                }
-            }
+            TrackEvent::Changed(track) => self.change(track),
             TrackEvent::Known(track) => {
                 let format = self.tracks.config(track).map(|config| config.format);
                 let is_unsupported = format.is_some_and(|format| !is_supported(format));
@@ -198,7 +191,33 @@ impl Packager {
             TrackEvent::Unsupported(track, codec) | TrackEvent::Unreadable(track, codec) => {
                 self.leave_out(track, codec, ms);
             }
-            TrackEvent::Ended(_) => {}
+            TrackEvent::Ended(track) => {
+                if let State::Live(live) = &mut self.state
+                    && let Place::Behind(preroll) = live.end(track)
+                {
+                    self.break_off(preroll);
+                }
+            }
+        }
+    }
+
+    /// The configuration of a track is another one from now on.
+    fn change(&mut self, track: TrackId) {
+        if let State::Preroll(preroll) = &mut self.state
+            && preroll.holds(track)
+        {
+            match self.renditions.len() == 1 && preroll.leads(track) {
+                // The playlist goes on with what waits.
+                true => self.open_early(),
+                // Each needs its track, or it is not known yet which playlists there will be.
+                false => preroll.forget(track),
+            }
+        }
+        if self.plays(track)
+            && let State::Live(live) = &mut self.state
+            && let Place::Behind(preroll) = live.break_for(track, Preroll::default())
+        {
+            self.break_off(preroll);
         }
     }
 
@@ -218,7 +237,7 @@ impl Packager {
         match &mut self.state {
             State::Live(_) => self.feed(&sample, payload),
             State::Preroll(preroll) => {
-                preroll.push(&sample, payload);
+                preroll.push(&sample, payload, &self.tracks);
                 let probe_ms = if self.rules.is_some() {
                     0
                 } else {
@@ -239,13 +258,12 @@ impl Packager {
 
     /// The place of the next sample.
     fn place(&mut self, sample: &MediaSample) -> Place {
-        let shares = self.renditions.len() == 1;
         let config = self.tracks.config(sample.track);
         let is_supported = config.is_some_and(|config| is_supported(config.format));
         let State::Live(live) = &mut self.state else {
             return Place::Here;
         };
-        live.place(sample, shares, is_supported)
+        live.place(sample, is_supported)
     }
 
     fn break_off(&mut self, preroll: Preroll) {
@@ -258,7 +276,7 @@ impl Packager {
     fn end_period(&mut self) {
         // What came of a stream too short to be opened is not lost.
         if let State::Preroll(_) = &self.state {
-            self.open();
+            self.open_early();
         }
         self.anchor_ms = None;
         let Some(rules) = &mut self.rules else { return };
@@ -268,12 +286,21 @@ impl Packager {
         self.version += 1;
     }
 
+    /// Begins with what there is, before it is time to. A playlist that tracks share has the first of
+    /// each medium: another stands for it only after it was waited for.
+    fn open_early(&mut self) {
+        if let (State::Preroll(preroll), [_]) = (&mut self.state, &self.renditions[..]) {
+            preroll.forget_others(&self.tracks);
+        }
+        self.open();
+    }
+
     /// Begins with the tracks that are known by now.
     fn open(&mut self) {
         let State::Preroll(preroll) = std::mem::replace(&mut self.state, State::Idle) else {
             return;
         };
-        let tracks = preroll.tracks(&self.tracks);
+        let tracks = preroll.tracks();
         if tracks.is_empty() {
             self.state = State::Preroll(preroll);
             return;
@@ -285,7 +312,7 @@ impl Packager {
             // A playlist is left without its track, which players would wait for.
             return self.end();
         };
-        self.state = State::Live(Live::new(&chosen));
+        self.state = State::Live(Live::new(&chosen, self.renditions.len() == 1));
         for (sample, payload) in preroll.take(&chosen) {
             self.feed(&sample, &payload);
         }

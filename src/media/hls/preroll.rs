@@ -1,11 +1,13 @@
 //! What comes before media of one configuration can begin: which tracks there are is not known yet.
 
 use crate::amf0::Pairs;
+use crate::media::config::Config;
 use crate::media::mp4::{Mp4Track, is_supported};
 use crate::media::opening::Opening;
 use crate::media::sample::{MediaType, TrackId};
 use crate::media::tracks::{MediaSample, StreamTracks, TRACKS_WAIT_MS};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// A sample, and the message that has its bytes.
@@ -26,8 +28,9 @@ pub(super) struct Preroll {
     opening: Opening,
     pending: Vec<Sample>,
     len: usize,
-    /// Tracks that have had a sample that a decoder can begin with.
-    begun: BTreeSet<TrackId>,
+    /// Tracks that have had a sample that a decoder can begin with, and how they were configured then:
+    /// by the time all is known they may have ended.
+    begun: BTreeMap<TrackId, Config>,
     /// Whether these are the tracks that go on where another has stopped: nothing else is waited for.
     goes_on: bool,
     /// When the first and the last sample were due, in nanoseconds.
@@ -48,18 +51,30 @@ impl Preroll {
         self.opening.announce(properties);
     }
 
-    /// Takes a sample; of pictures those before the first keyframe are left out.
-    pub(super) fn push(&mut self, sample: &MediaSample, payload: &Arc<[u8]>) {
+    /// Takes a sample of one of `tracks`; of pictures those before the first keyframe are left out.
+    pub(super) fn push(
+        &mut self,
+        sample: &MediaSample,
+        payload: &Arc<[u8]>,
+        tracks: &StreamTracks,
+    ) {
         let time = sample.time_ns;
         let (first, last) = self.span.unwrap_or((time, time));
         self.span = Some((first, last.max(time)));
-        if !sample.is_sync && !self.begun.contains(&sample.track) {
-            return;
+        if let Entry::Vacant(begins) = self.begun.entry(sample.track) {
+            let config = tracks.config(sample.track).filter(|_| sample.is_sync);
+            let Some(config) = config else { return };
+            begins.insert(config.clone());
         }
         self.opening.see(sample);
-        self.begun.insert(sample.track);
-        self.len += size_of::<Sample>() + payload.len();
-        self.pending.push((sample.clone(), Arc::clone(payload)));
+        let sample = (sample.clone(), Arc::clone(payload));
+        self.len += Preroll::cost(&sample);
+        self.pending.push(sample);
+    }
+
+    /// The memory of a sample that waits, in bytes.
+    fn cost((_, payload): &Sample) -> usize {
+        size_of::<Sample>() + payload.len()
     }
 
     /// The memory of what waits, in bytes.
@@ -72,16 +87,51 @@ impl Preroll {
             .map_or(0, |(first, last)| (last - first) / 1_000_000)
     }
 
-    /// The tracks that can begin.
-    pub(super) fn tracks(&self, tracks: &StreamTracks) -> Vec<Mp4Track> {
-        let known = tracks
+    /// Whether samples of a track wait.
+    pub(super) fn holds(&self, track: TrackId) -> bool {
+        self.begun.contains_key(&track)
+    }
+
+    /// Whether no other track of its medium comes before this one.
+    pub(super) fn leads(&self, track: TrackId) -> bool {
+        let mut begun = self.begun.keys();
+        begun.find(|begun| begun.medium == track.medium) == Some(&track)
+    }
+
+    /// Forgets tracks that are not the first of their medium among those that are known.
+    pub(super) fn forget_others(&mut self, tracks: &StreamTracks) {
+        let supported = tracks
             .known()
-            .filter(|(id, config)| self.begun.contains(id) && is_supported(config.format));
-        let track = |(id, config): (_, &crate::media::config::Config)| Mp4Track {
-            id,
+            .filter(|(_, config)| is_supported(config.format));
+        let known: Vec<TrackId> = supported.map(|(id, _)| id).collect();
+        let is_before =
+            |track: &TrackId, other: &TrackId| other.medium == track.medium && other < track;
+        let others = self.begun.keys().copied();
+        let others: Vec<TrackId> = others
+            .filter(|track| known.iter().any(|other| is_before(track, other)))
+            .collect();
+        others.into_iter().for_each(|track| self.forget(track));
+    }
+
+    /// Forgets the samples of a track.
+    pub(super) fn forget(&mut self, track: TrackId) {
+        self.begun.remove(&track);
+        let (gone, rest) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition::<Vec<Sample>, _>(|(sample, _)| sample.track == track);
+        self.pending = rest;
+        self.len -= gone.iter().map(Preroll::cost).sum::<usize>();
+    }
+
+    /// The tracks that can begin, pictures first.
+    pub(super) fn tracks(&self) -> Vec<Mp4Track> {
+        let begun = self.begun.iter();
+        let supported = begun.filter(|(_, config)| is_supported(config.format));
+        let track = |(id, config): (&TrackId, &Config)| Mp4Track {
+            id: *id,
             config: config.clone(),
         };
-        known.map(track).collect()
+        supported.map(track).collect()
     }
 
     /// Whether it is known which tracks begin. At least `probe_ms` have to have come.
@@ -97,7 +147,7 @@ impl Preroll {
         let lacks = |medium: MediaType| {
             let mut known = tracks.known();
             known.any(|(id, config)| {
-                id.medium == medium && is_supported(config.format) && !self.begun.contains(&id)
+                id.medium == medium && is_supported(config.format) && !self.begun.contains_key(&id)
             })
         };
         let is_late = span_ms >= TRACKS_WAIT_MS;

@@ -3,8 +3,7 @@
 use super::stream::{
     aac_header, avc_header, of_track, other_avc_header, picture, sound, sound_ms, steady,
 };
-use crate::support::readers::listener::{Listener, START_MS};
-use crate::support::readers::mp4_reader::Movie;
+use crate::support::readers::listener::{Listener, START_MS, ids};
 use crate::support::readers::playlist_reader::SECOND;
 use rtmp_server::media::hls::{MEMORY_MAX, Reload, Reply};
 use rtmp_server::rtmp::{Message, MessageType, Timestamp};
@@ -15,16 +14,6 @@ fn later(messages: &[Message], ms: u32) -> Vec<Message> {
         ..message.clone()
     });
     moved.collect()
-}
-
-/// The ids of samples of a kind.
-fn ids(movies: &[Movie], handler: &str) -> Vec<u32> {
-    let tracks = movies.iter().flat_map(|movie| &movie.tracks);
-    let tracks = tracks.filter(|track| track.handler == handler);
-    let samples = tracks.flat_map(|track| &track.samples);
-    samples
-        .map(|sample| u32::from_be_bytes(sample.data[..].try_into().expect("an id")))
-        .collect()
 }
 
 #[test]

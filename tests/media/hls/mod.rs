@@ -2,6 +2,7 @@
 //! MP4, and by ffmpeg.
 
 mod breaks;
+mod changes;
 mod days;
 mod golden;
 mod random;

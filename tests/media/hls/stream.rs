@@ -8,6 +8,10 @@ const AVC: &str =
 const OTHER_AVC: &str =
     "1700000000014d4015ffe10019674d400deca0a0cfcf8088000003000800000301e078a14cb001000468ce0fc8";
 const AAC: &str = "af00121056e500";
+/// Another rate: another configuration.
+const OTHER_AAC: &str = "af001190";
+/// The end of the pictures.
+const AVC_END: &str = "1702000000";
 
 pub fn bytes(hex: &str) -> Vec<u8> {
     let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
@@ -31,6 +35,14 @@ pub fn other_avc_header(ms: u32) -> Message {
 
 pub fn aac_header(ms: u32) -> Message {
     message(MessageType::AUDIO, ms, bytes(AAC))
+}
+
+pub fn other_aac_header(ms: u32) -> Message {
+    message(MessageType::AUDIO, ms, bytes(OTHER_AAC))
+}
+
+pub fn avc_end(ms: u32) -> Message {
+    message(MessageType::VIDEO, ms, bytes(AVC_END))
 }
 
 /// A picture whose bytes are `id`.

@@ -24,6 +24,16 @@ pub fn names() -> Names {
     })
 }
 
+/// The ids of samples of a kind.
+pub fn ids(movies: &[Movie], handler: &str) -> Vec<u32> {
+    let tracks = movies.iter().flat_map(|movie| &movie.tracks);
+    let tracks = tracks.filter(|track| track.handler == handler);
+    let samples = tracks.flat_map(|track| &track.samples);
+    samples
+        .map(|sample| u32::from_be_bytes(sample.data[..].try_into().expect("an id")))
+        .collect()
+}
+
 pub struct Listener {
     pub packager: Packager,
     pub name: String,
