@@ -244,6 +244,14 @@ impl World {
             .chain(self.pulling())
             .collect();
         let mut shown: Vec<String> = connections.iter().map(|item| text(item, "id")).collect();
+        // Who has yet to read the end may be gone: its socket has taken all.
+        let may_be_gone = |name: &String| {
+            let mut clients = self.clients.values();
+            let client = clients.find(|client| client.name == *name);
+            client.is_some_and(|client| client.is_stalled && self.reference.ends(client.id))
+        };
+        want.retain(|name| !may_be_gone(name));
+        shown.retain(|name| !may_be_gone(name));
         want.sort();
         shown.sort();
         if shown != want {

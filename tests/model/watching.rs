@@ -46,11 +46,13 @@ impl World {
     /// The publisher sends what viewers by HTTP begin with, if it has not.
     fn beginning(&mut self, stream: usize) {
         self.headers(stream, |_| true);
-        self.media(
-            stream,
-            &[Item::Send(Kind::Metadata, 0), Item::Send(Kind::Key, 0)],
-            0,
-        );
+        let mut items = vec![Item::Send(Kind::Metadata, 0), Item::Send(Kind::Key, 0)];
+        // Late joiners get all from the last keyframe of each track on: no more than there is room for.
+        let publication = self.publications[stream].as_ref();
+        if publication.is_some_and(|publication| publication.shape.videos > 1) {
+            items.push(Item::Send(Kind::Key, 1));
+        }
+        self.media(stream, &items, 0);
         self.check();
     }
 

@@ -187,6 +187,8 @@ impl World {
                 self.cut(client, Cut::Shutdown, false);
             }
         }
+        // What that ends is told before anybody does anything else.
+        self.check();
     }
 
     /// Clients with a role, and how many.

@@ -139,6 +139,11 @@ impl Reference {
         self.clients.get_mut(&client).expect("a client")
     }
 
+    /// Whether a client is told the end.
+    pub fn ends(&self, client: ClientId) -> bool {
+        self.clients.get(&client).is_some_and(|told| told.ends)
+    }
+
     fn tell(&mut self, client: ClientId, expected: impl IntoIterator<Item = Expected>) {
         let told = self.told(client);
         // Its connection takes nothing more.
