@@ -15,6 +15,7 @@ mod rates;
 mod reload;
 mod rendition;
 mod rules;
+mod stream_clock;
 mod window;
 
 pub use packager::{HlsSettings, MEMORY_MAX, Packager, Reply};

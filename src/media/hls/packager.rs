@@ -8,22 +8,19 @@ use super::preroll::Preroll;
 use super::reload::{Readiness, Reload};
 use super::rendition::{Cut, Names, Rendition};
 use super::rules::{Rules, target_s};
+use super::stream_clock::StreamClock;
 use super::window::Resource;
+use crate::media::Codec;
 use crate::media::flv;
 use crate::media::mp4::{Mp4Track, is_supported};
 use crate::media::sample::{MediaType, TrackId};
 use crate::media::tracks::{MediaSample, StreamTracks, TRACKS_WAIT_MS, TrackEvent};
-use crate::media::{Codec, Packet};
-use crate::rtmp::{Message, MessageType, Timestamp};
+use crate::rtmp::{Message, MessageType};
 use std::sync::Arc;
 
 /// Most memory for the segments of a stream, in bytes. Beyond it the oldest go, whatever the
 /// playlist should name.
 pub const MEMORY_MAX: usize = 64 << 20;
-
-/// In front of all times, in ms: players drop what is shown before 0, and some pictures are shown
-/// before they are decoded.
-const BASE_MS: i64 = 10_000;
 
 const MS: u64 = 1_000_000;
 
@@ -80,26 +77,6 @@ enum State {
     Live(Live),
     /// The playlists have ended.
     Over,
-}
-
-/// The times of messages, without their wrap.
-#[derive(Clone, Copy, Debug, Default)]
-struct StreamClock(Option<(Timestamp, i64)>);
-
-impl StreamClock {
-    /// The time of a message. Headers are dated as encoders like, and move nothing: a date of 0 would
-    /// lie before some times and behind others.
-    fn ms(&mut self, message: &Message) -> u64 {
-        let time = message.timestamp;
-        let ms = match self.0 {
-            Some((last, ms)) => ms + i64::from(time.since(last)),
-            None => i64::from(time.0),
-        };
-        if Packet::new(message.kind, &message.payload).is_frame() {
-            self.0 = Some((time, ms));
-        }
-        (ms + BASE_MS).max(0).unsigned_abs()
-    }
 }
 
 impl Packager {
@@ -462,11 +439,7 @@ impl Packager {
 
     /// Whether nothing of the stream can be played: what has come is of codecs without a place here.
     pub fn is_unplayable(&self) -> bool {
-        let now_ms = self
-            .clock
-            .0
-            .map_or(0, |(_, ms)| ms + BASE_MS)
-            .unsigned_abs();
+        let now_ms = self.clock.now_ms();
         let waited = self
             .left_out_since
             .is_some_and(|since| now_ms.saturating_sub(since) >= TRACKS_WAIT_MS);
