@@ -25,12 +25,12 @@ impl Transport for SharedSocket {
         sys::send_now(&self.0, bytes)
     }
 
-    fn limit_write(&self, limit: Duration) -> io::Result<()> {
-        let is_less = |before| limit < before;
-        match self.0.write_timeout()?.is_none_or(is_less) {
-            true => self.0.set_write_timeout(Some(limit)),
-            false => Ok(()),
+    fn limit_write(&self, limit: Duration) -> io::Result<bool> {
+        let is_less = self.0.write_timeout()?.is_none_or(|before| limit < before);
+        if is_less {
+            self.0.set_write_timeout(Some(limit))?;
         }
+        Ok(is_less)
     }
 
     fn hang_up(&self) {
@@ -129,7 +129,11 @@ mod tests {
         let told = Arc::clone(&is_over);
         let reader = thread::spawn(move || {
             let mut buffer = vec![0; taken];
-            while !told.load(Ordering::Relaxed) && far.read(&mut buffer).is_ok_and(|len| len > 0) {
+            while !told.load(Ordering::Relaxed) {
+                let is_over = far.read(&mut buffer).is_ok_and(|len| len == 0);
+                if is_over && taken > 0 {
+                    return;
+                }
                 thread::sleep(Duration::from_millis(10));
             }
         });
@@ -146,9 +150,10 @@ mod tests {
     #[test]
     fn a_peer_that_takes_little_has_a_limit_in_all() {
         let limit = Duration::from_millis(400);
-        for pair in pairs() {
-            let what = format!("{:?}", pair.0);
-            let (done, cause, took) = drain(pair, limit, 4 << 10);
+        let rows = [0, 4 << 10].map(|taken| pairs().map(|pair| (pair, taken)));
+        for (pair, taken) in rows.into_iter().flatten() {
+            let what = format!("{:?}, {taken}", pair.0);
+            let (done, cause, took) = drain(pair, limit, taken);
             assert_eq!(
                 done.unwrap_err().kind(),
                 io::ErrorKind::WouldBlock,

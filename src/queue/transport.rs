@@ -13,13 +13,13 @@ pub trait Transport: Send + Sync {
     fn send_now(&self, bytes: &[u8]) -> io::Result<usize>;
 
     /// The next write of the writer thread may wait for this long, or as long as before if that is less.
-    /// Where none waits there is nothing to limit.
+    /// Whether it is less. Where none waits there is nothing to limit.
     ///
     /// # Errors
     ///
     /// The connection is over.
-    fn limit_write(&self, _limit: Duration) -> io::Result<()> {
-        Ok(())
+    fn limit_write(&self, _limit: Duration) -> io::Result<bool> {
+        Ok(false)
     }
 
     /// Ends the connection in both directions, which wakes its threads.

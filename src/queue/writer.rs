@@ -188,12 +188,16 @@ impl Writer {
         while !unsent.is_empty() {
             let outbox = self.outbox.upgrade();
             let left = outbox.as_ref().map(|outbox| outbox.time_to_drain());
-            if let Some(left) = left.transpose()?.flatten() {
-                self.transport.limit_write(left)?;
-            }
+            let is_short = match left.transpose()?.flatten() {
+                Some(left) => self.transport.limit_write(left)?,
+                None => false,
+            };
             drop(outbox);
-            let taken = self.write_some(unsent, socket)?;
-            unsent = &unsent[taken..];
+            match self.write_some(unsent, socket) {
+                // Its time may be over; that is looked at again.
+                Err(error) if is_short && error.kind() == io::ErrorKind::WouldBlock => {}
+                taken => unsent = &unsent[taken?..],
+            }
         }
         Ok(())
     }
