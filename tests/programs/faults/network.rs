@@ -378,6 +378,16 @@ fn cut_for_minutes(role: Role) {
         println!(
             "{role:?}: {before} pictures; given up after {given_up:.1?}; back after {away:.1?}"
         );
+        // The pauses between attempts grow: each of these takes 10 s while nothing comes through.
+        let snapshot = server.server().snapshot();
+        let relays = snapshot.relays.iter().map(|relay| relay.reconnects);
+        let attempts = relays.chain(snapshot.pulls.iter().map(|pull| pull.reconnects));
+        let attempts: Vec<u64> = attempts.collect();
+        println!("{role:?}: {attempts:?} attempts");
+        assert!(
+            attempts.iter().all(|count| (1..=3).contains(count)),
+            "{role:?}: {attempts:?}"
+        );
         is_over.store(true, Ordering::Relaxed);
         given_up
     });
