@@ -1,8 +1,9 @@
 //! The callbacks of nginx-rtmp: what is told, in which order, and what the answers do.
 
 use crate::support::web_service::{Dir, Manner, WebService};
-use crate::support::{Client, TestServer, wait_until};
+use crate::support::{Client, TestServer, render, wait_until};
 use rtmp_server::amf0::Value;
+use rtmp_server::rtmp::{StreamId, status};
 use std::time::{Duration, Instant};
 
 /// Publishes `name` in `live`; the first thing that comes back.
@@ -154,17 +155,46 @@ fn a_service_that_does_not_let_in_refuses() {
     }
 }
 
+/// The answer comes when the service has decided, not before; then the client can read why.
 #[test]
-fn a_refused_connection_is_closed() {
-    let web = WebService::start(Manner::Status(403));
-    let server = TestServer::start(&flags(&web, &["on_connect", "on_disconnect"]));
-    let mut client = server.client();
-    client.connect("live");
-    while client.receive().is_some() {}
-    server.wait_for_count((0, 0, 0));
-    web.request();
-    let more = web.requests.recv_timeout(Duration::from_millis(100));
-    assert!(more.is_err(), "it was never connected: {more:?}");
+fn a_connection_is_answered_by_the_service() {
+    let slow = |status| Manner::Slow(status, Duration::from_millis(10));
+    let refused = "_error 1 null error NetConnection.Connect.Rejected on 0";
+    #[rustfmt::skip]
+    let rows = [
+        (slow(204), "window 2500000", 1),
+        (slow(403), refused, 0),
+        (Manner::Status(500), refused, 0),
+        (Manner::Closes, refused, 0),
+        (Manner::Garbage, refused, 0),
+        (Manner::Redirect(""), refused, 0),
+        (Manner::Redirect("rtmp://127.0.0.1/live"), refused, 0),
+    ];
+    for (manner, want, calls_at_end) in rows {
+        let web = WebService::start(manner);
+        let server = TestServer::start(&flags(&web, &["on_connect", "on_disconnect"]));
+        let mut client = server.client();
+        let object = Value::object([("app", Value::text("live"))]);
+        let start = Instant::now();
+        client.send(&status::call(StreamId(0), "connect", 1.0, object, vec![]));
+        let told = client.receive().expect("an answer");
+        assert_eq!(render::message(&told), want, "{manner:?}");
+        if let Manner::Slow(..) = manner {
+            assert!(start.elapsed() >= Duration::from_millis(300), "too early");
+        }
+        if want == refused {
+            assert!(told.payload.ends_with(b"\0\x0eAccess denied.\0\0\x09"));
+            // Nothing else is said, and we are hung up on.
+            assert!(client.receive().is_none(), "{manner:?}");
+            assert_eq!(server.server().snapshot().totals.auth_failures, 1);
+        }
+        drop(client);
+        server.wait_for_count((0, 0, 0));
+        assert_eq!(call(&web).0, "on_connect");
+        // Of one that was never connected no end is told.
+        let more = web.requests.recv_timeout(Duration::from_millis(100));
+        assert_eq!(more.iter().count(), calls_at_end, "{manner:?}");
+    }
 }
 
 #[test]

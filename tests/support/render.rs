@@ -9,7 +9,9 @@ use rtmp_server::rtmp::{Message, MessageType};
 pub fn event(event: &SessionEvent) -> String {
     match event {
         SessionEvent::Send(sent) => format!("> {}", message(sent)),
-        SessionEvent::Connected { app, flash_ver, .. } => format!("connected {app} {flash_ver:?}"),
+        SessionEvent::Connect(request) => {
+            format!("connect {} {:?}", request.app, request.flash_ver)
+        }
         SessionEvent::Publish(request) => format!("publish {}", asked(request)),
         SessionEvent::Play(request) => format!("play {}", asked(request)),
         SessionEvent::Ended(stream) => format!("ended {}", stream.0),

@@ -4,6 +4,19 @@ use crate::rtmp::command::ClientInfo;
 use crate::rtmp::stream_key::StreamPath;
 use crate::rtmp::{Message, StreamId, command};
 
+/// A client that wants to connect, for the server to decide on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectRequest {
+    /// The app, with its query cut off, as [`shown`](crate::text::shown).
+    pub app: String,
+    /// The client's name for itself, as [`shown`](crate::text::shown).
+    pub flash_ver: String,
+    /// The servers that its streams have come through.
+    pub via: Vec<String>,
+    /// What else it said of itself.
+    pub about: ClientInfo,
+}
+
 /// What a client wants to publish or play, for the server to decide on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamRequest {
@@ -48,17 +61,10 @@ pub enum Medium {
 pub enum SessionEvent {
     /// Send this to the client.
     Send(Message),
-    /// The client is connected to an app.
-    Connected {
-        /// The app, with its query cut off, as [`shown`](crate::text::shown).
-        app: String,
-        /// The client's name for itself, as [`shown`](crate::text::shown).
-        flash_ver: String,
-        /// The servers that its streams have come through.
-        via: Vec<String>,
-        /// What else it said of itself.
-        about: Box<ClientInfo>,
-    },
+    /// The client wants to connect: answer with
+    /// [`Session::accept_connect`](super::Session::accept_connect) or
+    /// [`Session::reject_connect`](super::Session::reject_connect).
+    Connect(Box<ConnectRequest>),
     /// The client wants to publish: answer with [`Session::accept`](super::Session::accept) or
     /// [`Session::reject`](super::Session::reject).
     Publish(Box<StreamRequest>),

@@ -1,13 +1,14 @@
 //! The server's end of a conversation (RTMP §7.2): messages in, events out.
 //!
 //! The session knows what a client may do next and how it is answered. Whether a client may
-//! publish or play is not its business: it asks with [`SessionEvent::Publish`] or
-//! [`SessionEvent::Play`], and goes on when it is told [`Session::accept`] or [`Session::reject`].
+//! connect, publish or play is not its business: it asks with [`SessionEvent::Connect`],
+//! [`SessionEvent::Publish`] or [`SessionEvent::Play`], and goes on when it is told
+//! [`Session::accept_connect`], [`Session::accept`] or one of their opposites.
 
 mod event;
 mod net_stream;
 
-pub use event::{Medium, RequestDetails, SessionEvent, StreamRequest};
+pub use event::{ConnectRequest, Medium, RequestDetails, SessionEvent, StreamRequest};
 
 use super::aggregate;
 use super::command::{Call, Command, Connect, caps};
@@ -32,6 +33,12 @@ pub const APP_LEN_MAX: usize = 8 << 10;
 #[derive(Debug)]
 enum SessionState {
     AwaitingConnect,
+    /// The client has asked to connect and waits for the answer.
+    ConnectRequested {
+        transaction: f64,
+        app: String,
+        caps_ex: u32,
+    },
     Connected {
         app: String,
         caps_ex: u32,
@@ -86,13 +93,6 @@ impl Session {
         matches!(self.state, SessionState::Connected { caps_ex, .. } if caps_ex & caps::MULTITRACK != 0)
     }
 
-    /// Has the client be in another app than the one that it has asked for.
-    pub fn set_app(&mut self, other: &str) {
-        if let SessionState::Connected { app, .. } = &mut self.state {
-            other.clone_into(app);
-        }
-    }
-
     /// Takes one message and pushes what follows from it onto `out`, in order.
     ///
     /// # Errors
@@ -129,6 +129,43 @@ impl Session {
             )),
         }
         Ok(())
+    }
+
+    /// The client may connect: to `other` rather than to the app that it asked for, if that is given.
+    /// What to tell it comes back; nothing, unless it waits for this (§7.2.1.1).
+    pub fn accept_connect(&mut self, other: Option<String>) -> Vec<Message> {
+        let SessionState::ConnectRequested {
+            transaction,
+            app,
+            caps_ex,
+        } = &mut self.state
+        else {
+            return Vec::new();
+        };
+        let (transaction, caps_ex) = (*transaction, *caps_ex);
+        self.state = SessionState::Connected {
+            app: other.unwrap_or_else(|| std::mem::take(app)),
+            caps_ex,
+            streams: BTreeMap::new(),
+        };
+        let [window, bandwidth] = self.flow.impose(WINDOW_ACK_SIZE);
+        vec![
+            window,
+            bandwidth,
+            Control::SetChunkSize(self.chunk_size).message(),
+            UserControl::StreamBegin(StreamId::CONTROL).message(),
+            status::connect_result(transaction, caps_ex),
+        ]
+    }
+
+    /// The client may not connect; it is told and hung up on.
+    pub fn reject_connect(&mut self, description: &str, out: &mut Vec<SessionEvent>) {
+        if let SessionState::ConnectRequested { transaction, .. } = self.state {
+            self.state = SessionState::AwaitingConnect;
+            let stream = StreamId::CONTROL;
+            let error = status::error(stream, transaction, code::CONNECT_REJECTED, description);
+            out.extend([SessionEvent::Send(error), SessionEvent::Close]);
+        }
     }
 
     /// The request on `stream` is granted. What to tell the client comes back: for a publication
@@ -203,9 +240,9 @@ impl Session {
             (SessionState::AwaitingConnect, Command::Connect(connect)) => {
                 self.connect(&call, connect, out)
             }
-            (SessionState::AwaitingConnect, _) => refuse(stream, &call, "Not connected.", out),
-            (SessionState::Connected { .. }, Command::Connect(_)) => {
-                reject_connect(stream, &call, "Already connected.", out);
+            (_, Command::Connect(_)) => refuse_connect(stream, &call, "Already connected.", out),
+            (SessionState::AwaitingConnect | SessionState::ConnectRequested { .. }, _) => {
+                refuse(stream, &call, "Not connected.", out);
             }
             (SessionState::Connected { streams, .. }, Command::CreateStream) => {
                 create_stream(streams, &call, out)
@@ -225,36 +262,26 @@ impl Session {
 
     fn connect(&mut self, call: &Call, connect: Connect, out: &mut Vec<SessionEvent>) {
         let app = match connect.app {
-            None => return reject_connect(StreamId::CONTROL, call, "The app is missing.", out),
+            None => return refuse_connect(StreamId::CONTROL, call, "The app is missing.", out),
             Some(app) if app.len() > APP_LEN_MAX => {
                 let text = format!(
                     "The app has {} bytes, allowed are {APP_LEN_MAX}.",
                     app.len()
                 );
-                return reject_connect(StreamId::CONTROL, call, &text, out);
+                return refuse_connect(StreamId::CONTROL, call, &text, out);
             }
             Some(app) => app,
         };
-        let [window, bandwidth] = self.flow.impose(WINDOW_ACK_SIZE);
-        let replies = [
-            window,
-            bandwidth,
-            Control::SetChunkSize(self.chunk_size).message(),
-            UserControl::StreamBegin(StreamId::CONTROL).message(),
-            status::connect_result(call.transaction, connect.caps_ex),
-        ];
-        out.extend(replies.map(SessionEvent::Send));
-        let name = shown(&plain_app(&app));
-        out.push(SessionEvent::Connected {
-            app: name,
+        out.push(SessionEvent::Connect(Box::new(ConnectRequest {
+            app: shown(&plain_app(&app)),
             flash_ver: connect.flash_ver,
             via: connect.via,
-            about: Box::new(connect.about),
-        });
-        self.state = SessionState::Connected {
+            about: connect.about,
+        })));
+        self.state = SessionState::ConnectRequested {
+            transaction: call.transaction,
             app,
             caps_ex: connect.caps_ex,
-            streams: BTreeMap::new(),
         };
     }
 }
@@ -280,7 +307,8 @@ fn create_stream(
     }
 }
 
-fn reject_connect(stream: StreamId, call: &Call, description: &str, out: &mut Vec<SessionEvent>) {
+/// Refuses what no server has to decide on.
+fn refuse_connect(stream: StreamId, call: &Call, description: &str, out: &mut Vec<SessionEvent>) {
     let code = code::CONNECT_REJECTED;
     let error = status::error(stream, call.transaction, code, description);
     let refused = SessionEvent::Refused(code, description.to_owned());

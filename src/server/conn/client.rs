@@ -4,26 +4,22 @@ use crate::auth::Action;
 use crate::connection::{Connection, Error, MEDIA_READ_LEN, READ_LEN, Side};
 use crate::log;
 use crate::log::RateLimit;
-use crate::notify::{NotifyClient, NotifySession, Verdict};
+use crate::notify::{NotifyClient, NotifySession};
 use crate::pace::Pace;
 use crate::registry::PublicationStatus;
 use crate::rtmp::command::ClientInfo;
 use crate::rtmp::flow::Flow;
 use crate::rtmp::session::{Session, SessionEvent};
-use crate::rtmp::stream_key::plain_app;
 use crate::rtmp::{Message, StreamId};
 use crate::server::active::{Active, Ending};
 use crate::server::connections::{Admission, Peer};
 use crate::server::context::Context;
 use crate::server::delivery::Delivery;
 use crate::server::flood::flood_limit;
-use crate::text::shown;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-static DENIALS: RateLimit = flood_limit();
 static DEVIATIONS: RateLimit = flood_limit();
 
 /// How many messages of media there is room for between two reads: few come in most.
@@ -185,22 +181,7 @@ impl<'a> Conn<'a> {
     /// Does what changes the state of the connection; all that came before is handed over.
     fn change(&mut self, event: SessionEvent) -> Result<(), Error> {
         match event {
-            SessionEvent::Connected {
-                app,
-                flash_ver,
-                via,
-                about,
-            } => {
-                self.peer
-                    .can_reconnect
-                    .store(self.session.can_reconnect(), Ordering::Relaxed);
-                log!(Info, "client connected"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                    app = app, flash_ver = flash_ver);
-                self.peer.info().flash_ver = flash_ver;
-                self.app = app;
-                self.via = via;
-                self.connected(*about);
-            }
+            SessionEvent::Connect(request) => self.connect(*request)?,
             SessionEvent::Publish(request) => self.begin(Action::Publish, &request)?,
             SessionEvent::PublishedAgain(stream) => {
                 if let Some(active) = self.active(stream) {
@@ -231,36 +212,6 @@ impl<'a> Conn<'a> {
             SessionEvent::Send(_) | SessionEvent::Media(_) => {} // handed over by the caller
         }
         Ok(())
-    }
-
-    /// Asks the services of -notify about the client, now that it has said who it is.
-    fn connected(&mut self, info: ClientInfo) {
-        let client = NotifyClient {
-            info,
-            addr: self.peer.addr.ip(),
-            id: self.peer.number(),
-        };
-        self.about = Arc::new(client);
-        let asked = self
-            .context
-            .notify
-            .connect(&self.about, self.context.clock_ms());
-        match asked {
-            Ok(Verdict::Unasked | Verdict::Allowed) => self.is_noted = true,
-            Ok(Verdict::Renamed(app)) => {
-                self.is_noted = true;
-                self.app = shown(&plain_app(&app));
-                self.session.set_app(&app);
-            }
-            Err(refusal) => {
-                self.context.counters.auth_failures.add(1);
-                if let Some(more) = DENIALS.pass() {
-                    log!(Warn, "access denied"; conn_id = self.peer.id, peer_addr = self.peer.addr,
-                        action = "connect", error = refusal, suppressed = more);
-                }
-                self.connection.drain_and_close();
-            }
-        }
     }
 
     fn active(&self, stream: StreamId) -> Option<&Active> {

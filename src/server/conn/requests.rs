@@ -1,19 +1,21 @@
-//! What a client asks for: to publish or to play, and whether it may.
+//! What a client asks for: to connect, to publish or to play, and whether it may.
 
 use super::client::Conn;
 use crate::auth::{Action, Answer};
 use crate::connection::Error;
 use crate::ingest::PublishError;
 use crate::log;
-use crate::notify::{NotifyRole, NotifyStream};
+use crate::log::RateLimit;
+use crate::notify::{NotifyClient, NotifyRefusal, NotifyRole, NotifyStream, Verdict};
 use crate::registry::{Origin, Publisher, Recipient, Refusal, Selection};
 use crate::rtmp::command::HOPS_MAX;
-use crate::rtmp::session::StreamRequest;
+use crate::rtmp::session::{ConnectRequest, StreamRequest};
 use crate::rtmp::status::code;
-use crate::rtmp::stream_key::{StreamKey, StreamPath};
+use crate::rtmp::stream_key::{StreamKey, StreamPath, plain_app};
 use crate::server::access::{self, AccessDenied, AccessRequest, Admitted, Client};
 use crate::server::active::{Active, Playing};
 use crate::server::events::{self, PlayInfo};
+use crate::server::flood::flood_limit;
 use crate::server::notified;
 use crate::server::pull::FetchRefused;
 use crate::server::refusals;
@@ -22,6 +24,8 @@ use crate::text::shown;
 use crate::web::Traits;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+static DENIALS: RateLimit = flood_limit();
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +56,7 @@ impl RequestRefusal {
         let (code, text) = match (self, action) {
             (RequestRefusal::Loop, Action::Publish) => (code::BAD_NAME, LOOP),
             (RequestRefusal::Loop, Action::Play) => (code::PLAY_FAILED, LOOP),
-            (RequestRefusal::Denied, _) => (denied, "Access denied."),
+            (RequestRefusal::Denied, _) => (denied, DENIED),
             (RequestRefusal::TooOften, _) => (denied, "Too many beginnings in a short time."),
             (RequestRefusal::NoRoom, _) => {
                 (denied, "The server has no room for another publication.")
@@ -71,6 +75,8 @@ impl RequestRefusal {
         (code, text.to_owned())
     }
 }
+
+const DENIED: &str = "Access denied.";
 
 const LOOP: &str = "Relay loop: the stream would come back to a server that it has come through.";
 
@@ -108,6 +114,53 @@ fn described(path: &StreamPath) -> NotifyStream {
 }
 
 impl Conn<'_> {
+    /// Connects the client, if the services of -notify let it in. Only then it is told anything.
+    pub(super) fn connect(&mut self, request: ConnectRequest) -> Result<(), Error> {
+        let ConnectRequest {
+            app,
+            flash_ver,
+            via,
+            about,
+        } = request;
+        self.peer.info().flash_ver.clone_from(&flash_ver);
+        self.via = via;
+        self.about = Arc::new(NotifyClient {
+            info: about,
+            addr: self.peer.addr.ip(),
+            id: self.peer.number(),
+        });
+        let now_ms = self.context.clock_ms();
+        let other = match self.context.notify.connect(&self.about, now_ms) {
+            Ok(Verdict::Unasked | Verdict::Allowed) => None,
+            Ok(Verdict::Renamed(other)) => Some(other),
+            Err(refusal) => return self.refuse_connect(&refusal),
+        };
+        self.is_noted = true;
+        self.app = other
+            .as_deref()
+            .map_or(app, |other| shown(&plain_app(other)));
+        log!(Info, "client connected"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+            app = self.app, flash_ver = flash_ver);
+        self.connection.reply(self.session.accept_connect(other));
+        let can_reconnect = self.session.can_reconnect();
+        self.peer
+            .can_reconnect
+            .store(can_reconnect, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Tells the log and the client that it may not connect.
+    fn refuse_connect(&mut self, why: &NotifyRefusal) -> Result<(), Error> {
+        self.context.counters.auth_failures.add(1);
+        if let Some(more) = DENIALS.pass() {
+            log!(Warn, "access denied"; conn_id = self.peer.id, peer_addr = self.peer.addr,
+                action = "connect", error = why, suppressed = more);
+        }
+        let mut events = Vec::new();
+        self.session.reject_connect(DENIED, &mut events);
+        events.into_iter().try_for_each(|event| self.act(event))
+    }
+
     /// Whether the peer is a server that brings us our own stream, or fetches it for us.
     fn is_loop(&self) -> bool {
         self.via.contains(&self.context.link_settings.name) || self.via.len() >= HOPS_MAX

@@ -133,12 +133,7 @@ impl Server {
     fn event(&mut self, event: SessionEvent, answer: Answer) -> Option<Vec<Message>> {
         match event {
             SessionEvent::Send(message) => return Some(vec![message]),
-            SessionEvent::Connected { .. } => {
-                assert!(
-                    !std::mem::replace(&mut self.is_connected, true),
-                    "connected again"
-                );
-            }
+            SessionEvent::Connect(_) => return self.connect(answer),
             SessionEvent::Publish(request) => {
                 return self.request(&request, Use::Publishes, answer);
             }
@@ -160,6 +155,26 @@ impl Server {
             SessionEvent::Refused(..) | SessionEvent::Ignored(_) | SessionEvent::Unreadable(_) => {}
         }
         Some(Vec::new())
+    }
+
+    fn connect(&mut self, answer: Answer) -> Option<Vec<Message>> {
+        assert!(!self.is_connected, "connected again");
+        match answer {
+            Answer::Yes => {
+                self.is_connected = true;
+                let sent = self.session.accept_connect(None);
+                assert!(!sent.is_empty(), "nothing to accept");
+                assert!(self.session.accept_connect(None).is_empty(), "twice");
+                Some(sent)
+            }
+            Answer::No => {
+                let mut events = Vec::new();
+                self.session.reject_connect("no", &mut events);
+                assert_eq!(events.last(), Some(&SessionEvent::Close));
+                None
+            }
+            Answer::Later => Some(Vec::new()),
+        }
     }
 
     fn request(
@@ -203,11 +218,11 @@ impl Server {
 
     /// Grants all that waits.
     fn accept_all(&mut self) -> Vec<Message> {
+        let connected = self.session.accept_connect(None);
+        self.is_connected |= !connected.is_empty();
         let waiting: Vec<StreamId> = self.waiting.keys().copied().collect();
-        waiting
-            .into_iter()
-            .flat_map(|stream| self.accept(stream))
-            .collect()
+        let granted = waiting.into_iter().flat_map(|stream| self.accept(stream));
+        connected.into_iter().chain(granted).collect()
     }
 }
 

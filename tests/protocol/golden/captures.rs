@@ -235,14 +235,18 @@ fn transcript(name: &str) -> String {
         lines.push(format!("< {}", render::message(&message)));
         for event in events {
             lines.push(render::event(&event));
-            if let SessionEvent::Publish(request) | SessionEvent::Play(request) = event {
-                let granted = session.accept(request.stream);
-                lines.extend(
-                    granted
-                        .into_iter()
-                        .map(|sent| render::event(&SessionEvent::Send(sent))),
-                );
-            }
+            let granted = match event {
+                SessionEvent::Connect(_) => session.accept_connect(None),
+                SessionEvent::Publish(request) | SessionEvent::Play(request) => {
+                    session.accept(request.stream)
+                }
+                _ => continue,
+            };
+            lines.extend(
+                granted
+                    .into_iter()
+                    .map(|sent| render::event(&SessionEvent::Send(sent))),
+            );
         }
     }
     lines.extend(relayed.line());

@@ -197,8 +197,12 @@ impl Peer {
         let mut events = Vec::new();
         let fatal = self.session.handle(message, &mut events).is_err();
         for event in &events {
-            if let SessionEvent::Publish(request) | SessionEvent::Play(request) = event {
-                self.session.accept(request.stream);
+            match event {
+                SessionEvent::Connect(_) => _ = self.session.accept_connect(None),
+                SessionEvent::Publish(request) | SessionEvent::Play(request) => {
+                    self.session.accept(request.stream);
+                }
+                _ => {}
             }
         }
         if fatal || events.contains(&SessionEvent::Close) {

@@ -123,6 +123,9 @@ struct Publishing(BTreeSet<StreamId>);
 impl Publishing {
     fn note(&mut self, event: &SessionEvent, session: &mut Session) -> Result<(), TestCaseError> {
         match event {
+            SessionEvent::Connect(_) => {
+                prop_assert!(!session.accept_connect(None).is_empty());
+            }
             SessionEvent::Publish(request) => {
                 session.accept(request.stream);
                 self.0.insert(request.stream);

@@ -3,7 +3,7 @@
 use super::Peer;
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::command::{CLIENT_INFO_LEN_MAX, HOP_LEN_MAX, HOPS_MAX};
-use rtmp_server::rtmp::session::{APP_LEN_MAX, SessionEvent};
+use rtmp_server::rtmp::session::{APP_LEN_MAX, ConnectRequest, SessionEvent};
 use rtmp_server::rtmp::status;
 use rtmp_server::rtmp::{Message, MessageType, StreamId};
 use rtmp_server::text::SHOWN_LEN_MAX;
@@ -14,6 +14,7 @@ const LONG: usize = 60_000;
 fn hears(peer: &mut Peer, message: Message) -> Vec<SessionEvent> {
     let mut events = Vec::new();
     peer.0.handle(message, &mut events).expect("no violation");
+    peer.0.accept_connect(None);
     events
 }
 
@@ -30,15 +31,15 @@ fn what_a_client_says_of_itself_is_cut() {
     let flash_ver = "\u{1}".repeat(LONG);
     let message = connect(&[("app", &app), ("flashVer", &flash_ver)]);
     let events = hears(&mut Peer::new(), message);
-    let Some(SessionEvent::Connected {
+    let Some(SessionEvent::Connect(request)) = events.last() else {
+        panic!("{events:?}")
+    };
+    let ConnectRequest {
         app,
         flash_ver,
         via,
         about,
-    }) = events.last()
-    else {
-        panic!("{events:?}")
-    };
+    } = &**request;
     assert!(
         app.starts_with("aaaa") && app.ends_with('\u{2026}'),
         "{app}"
@@ -67,9 +68,10 @@ fn of_the_servers_that_a_stream_came_through_few_are_read() {
     for (via, hops, len) in rows {
         let message = connect(&[("app", "live"), ("via", &via)]);
         let events = hears(&mut Peer::new(), message);
-        let Some(SessionEvent::Connected { via, .. }) = events.last() else {
+        let Some(SessionEvent::Connect(request)) = events.last() else {
             panic!("{events:?}")
         };
+        let via = &request.via;
         let longest = via.iter().map(String::len).max();
         assert_eq!((via.len(), longest), (hops, Some(len)));
         assert!(via.capacity() <= 2 * HOPS_MAX);

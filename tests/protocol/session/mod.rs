@@ -20,13 +20,27 @@ impl Peer {
         Peer(Session::new(4096))
     }
 
-    /// What follows from messages, in one line.
+    /// What follows from messages, in one line. A client that wants to connect may.
     fn hears(&mut self, messages: &str) -> Result<String, Error> {
+        let mut events = self.events(messages)?;
+        if let Some(SessionEvent::Connect(_)) = events.last() {
+            let sent = self.0.accept_connect(None);
+            events.extend(sent.into_iter().map(SessionEvent::Send));
+        }
+        Ok(line(&events))
+    }
+
+    /// The same, but nothing is decided.
+    fn says(&mut self, messages: &str) -> String {
+        line(&self.events(messages).expect("no violation"))
+    }
+
+    fn events(&mut self, messages: &str) -> Result<Vec<SessionEvent>, Error> {
         let mut events = Vec::new();
         for scripted in Notation::new(messages).script().messages {
             self.0.handle(scripted.message, &mut events)?;
         }
-        Ok(line(&events))
+        Ok(events)
     }
 
     /// As `hears`, of one command that arrives on `stream`.

@@ -71,6 +71,12 @@ impl Pair {
                 self.note('S', render::event(&event));
                 match event {
                     SessionEvent::Send(reply) => replies.push(reply),
+                    SessionEvent::Connect(_) => {
+                        for reply in self.session.accept_connect(None) {
+                            self.note('S', format!("> {}", render::message(&reply)));
+                            replies.push(reply);
+                        }
+                    }
                     SessionEvent::Publish(request) | SessionEvent::Play(request) => {
                         replies.extend(self.session.accept(request.stream));
                     }
@@ -139,6 +145,7 @@ fn media() -> Vec<Message> {
 }
 
 const CONNECTED: [&str; 7] = [
+    r#"S connect live "FMLE/3.0 (compatible; rtmp-server)""#,
     "S > window 2500000",
     "S > bandwidth 2500000 hard",
     "S > set-chunk-size 4096",
@@ -148,7 +155,6 @@ const CONNECTED: [&str; 7] = [
         r#"videoFourCcInfoMap: {"*": 4}, audioFourCcInfoMap: {"*": 4}, capsEx: 15} "#,
         "status NetConnection.Connect.Success on 0",
     ),
-    r#"S connected live "FMLE/3.0 (compatible; rtmp-server)""#,
     "C > window 2500000",
 ];
 

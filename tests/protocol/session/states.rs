@@ -60,11 +60,11 @@ const REJECTED: &str = "refused NetConnection.Connect.Rejected; > _error 1 null 
 macro_rules! connected {
     ($id:literal) => {
         concat!(
-            "> window 2500000; > bandwidth 2500000 hard; > set-chunk-size 4096; > begin 0; > _result ",
+            r#"connect live/inst "me"; > window 2500000; > bandwidth 2500000 hard; > set-chunk-size 4096; > begin 0; > _result "#,
             $id,
             r#" {fmsVer: "FMS/3,0,1,123", capabilities: 31, fourCcList: ["*"], "#,
             r#"videoFourCcInfoMap: {"*": 4}, audioFourCcInfoMap: {"*": 4}, capsEx: 6} "#,
-            r#"status NetConnection.Connect.Success on 0; connected live/inst "me""#,
+            "status NetConnection.Connect.Success on 0",
         )
     };
 }

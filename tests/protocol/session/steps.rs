@@ -1,7 +1,9 @@
 //! Conversations of several steps.
 
 use super::{Failures, Peer};
+use crate::support::render;
 use rtmp_server::rtmp::StreamId;
+use rtmp_server::rtmp::session::SessionEvent;
 use rtmp_server::rtmp::status::code;
 
 /// A step and what follows from it: a message in the notation of the vectors, or a decision.
@@ -146,6 +148,63 @@ fn connected() -> Peer {
         peer.called(0, call).expect("no violation");
     }
     peer
+}
+
+/// Decisions on who wants to connect: what the client is told, and what it publishes then.
+#[rustfmt::skip]
+const DECISIONS: [(&str, &str, &str); 3] = [
+    ("accept", "window; bandwidth; set-chunk-size; begin; _result", "publish live/cam on 1"),
+    ("rename", "window; bandwidth; set-chunk-size; begin; _result", "publish studio/cam on 1"),
+    ("reject", "_error", "> _error 5 null error NetConnection.Call.Failed on 1"),
+];
+
+#[test]
+fn who_wants_to_connect_is_told_nothing_before_the_decision() {
+    let too_early = [
+        ("audio 1 @0 af 00", "ignored: media before connect"),
+        (
+            r#"command 0 @0 "createStream", 7, null"#,
+            "> _error 7 null error NetConnection.Call.Failed on 0",
+        ),
+        (
+            r#"command 0 @0 "connect", 7, {app: "other"}"#,
+            "refused NetConnection.Connect.Rejected; > _error 7 null error NetConnection.Connect.Rejected on 0; close",
+        ),
+    ];
+    let mut failures = Failures::default();
+    for (decision, told, publish) in DECISIONS {
+        let mut peer = Peer::new();
+        let asked = peer.says(r#"command 0 @0 "connect", 3, {app: "live", flashVer: "me"}"#);
+        failures.compare(decision, &asked, r#"connect live "me""#);
+        for (step, want) in too_early {
+            failures.compare(step, &taken(&mut peer, step), want);
+        }
+        let mut events = Vec::new();
+        match decision {
+            "reject" => peer.0.reject_connect("No.", &mut events),
+            _ => {
+                let other = (decision == "rename").then(|| "studio?k=v".to_owned());
+                let sent = peer.0.accept_connect(other).into_iter();
+                events.extend(sent.map(SessionEvent::Send));
+            }
+        }
+        let names = events.iter().filter_map(|event| match event {
+            SessionEvent::Send(message) => Some(render::message(message)),
+            _ => None,
+        });
+        let names: Vec<_> = names
+            .map(|line| line.split(' ').next().unwrap_or_default().to_owned())
+            .collect();
+        failures.compare(decision, &names.join("; "), told);
+        let closes = events.contains(&SessionEvent::Close);
+        assert_eq!(closes, decision == "reject");
+        // It is decided on once.
+        assert!(peer.0.accept_connect(None).is_empty());
+        taken(&mut peer, r#"command 0 @0 "createStream", 4, null"#);
+        let step = r#"command 1 @0 "publish", 5, null, "cam""#;
+        failures.compare(decision, &taken(&mut peer, step), publish);
+    }
+    failures.check();
 }
 
 fn taken(peer: &mut Peer, step: &str) -> String {
