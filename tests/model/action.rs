@@ -21,6 +21,13 @@ pub struct Shape {
     pub dates_nothing: bool,
 }
 
+impl Shape {
+    /// Whether it has several tracks of a kind.
+    pub fn has_many(self) -> bool {
+        self.videos.max(self.audios) > 1
+    }
+}
+
 /// One message, or a step of the publisher's clock. Tracks that the publication does not have stand
 /// for those that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,8 +178,16 @@ pub struct Settings {
     pub as_mp4: bool,
     /// Whether all streams are relayed to another server.
     pub relays: bool,
-    /// Whether another server has streams from it on demand.
-    pub pulled: bool,
+    /// How another server has streams from it.
+    pub pulls: Pulls,
+}
+
+/// How another server has streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pulls {
+    Never,
+    OnDemand,
+    Always,
 }
 
 /// What is recorded.
@@ -208,10 +223,10 @@ impl Settings {
             ]),
             as_mp4: random.once_in(2),
             relays: random.once_in(3),
-            pulled: random.once_in(2),
+            pulls: random.one_of(&[Pulls::Never, Pulls::OnDemand, Pulls::Always]),
         };
         if !settings.is_possible() {
-            settings.grace = Grace::Short;
+            (settings.grace, settings.waits) = (Grace::Short, true);
         }
         settings
     }

@@ -1,7 +1,7 @@
 //! Settings that change while the server runs: what has begun goes on as it was, and what begins is as
 //! the new ones say.
 
-use super::action::{Change, Grace, Item, Records, STREAMS, Settings};
+use super::action::{Change, Grace, Item, Pulls, Records, STREAMS, Settings};
 use super::frame::Kind;
 use super::program::Program;
 use super::recordings::Dir;
@@ -157,8 +157,11 @@ impl World {
 impl Settings {
     /// Whether the reference knows what comes of it.
     pub fn is_possible(self) -> bool {
-        // A relay keeps a lost stream for the grace, or does not, as it has connected by then or not.
-        !self.relays || self.grace != Grace::Long
+        // A relay or a pull keeps a lost stream for the grace, or does not, as it has connected by then
+        // or not; and a pull that is refused comes again nobody knows when.
+        let is_pulled = self.pulls == Pulls::Always;
+        let keeps = self.relays || is_pulled;
+        (!keeps || self.grace != Grace::Long) && (!is_pulled || self.waits)
     }
 
     /// Writes the file that the server reads, and `more` lines.

@@ -111,15 +111,20 @@ impl Times {
 }
 
 impl Client {
-    pub fn connect(addr: SocketAddr, id: ClientId, name: impl FnOnce() -> String) -> Client {
+    pub fn connect(
+        addr: SocketAddr,
+        id: ClientId,
+        name: impl FnOnce(SocketAddr) -> String,
+    ) -> Client {
         let mut rtmp = support::Client::shake_hands(addr);
         rtmp.socket
             .set_read_timeout(Some(patience()))
             .expect("timeout");
         rtmp.connect("live");
+        let own = rtmp.socket.local_addr().expect("an address");
         Client {
             id,
-            name: name(),
+            name: name(own),
             rtmp,
             is_stalled: false,
             was_stalled: false,

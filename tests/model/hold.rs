@@ -1,6 +1,6 @@
 //! Viewers that do not read for a while, and the points at which all is compared.
 
-use super::action::{Cut, Finish, Item, STREAMS};
+use super::action::{Cut, Finish, Item, Pulls, STREAMS};
 use super::frame::{Kind, Medium};
 use super::patience;
 use super::reference::ClientId;
@@ -214,7 +214,8 @@ impl World {
         let viewers = self.reference.viewers();
         for stream in (0..STREAMS).filter(|stream| self.reference.is_published(*stream)) {
             let played = viewers.iter().filter(|(_, _, played)| *played == stream);
-            let count = played.count() + self.reference.watchers(stream);
+            let count =
+                played.count() + self.reference.watchers(stream) + self.standing_pulls(stream);
             let state = ["lost", "live"][usize::from(self.reference.publisher(stream).is_some())];
             want.push(format!("live/{} {state} {count}", name_of(stream)));
         }
@@ -236,7 +237,7 @@ impl World {
             return Some(differs);
         }
         let mut connections = self.program.list("connections");
-        connections.retain(|item| text(item, "protocol") == "rtmp");
+        connections.retain(|item| text(item, "protocol") == "rtmp" && !self.is_standing_pull(item));
         let mut want: Vec<String> = self
             .clients
             .values()
@@ -283,12 +284,18 @@ impl World {
             self.cut(id, how, false);
             self.check();
         }
+        // One that always pulls waits for streams.
+        if self.settings.pulls == Pulls::Always {
+            self.close_edge();
+        }
         self.wait_for(World::left);
-        self.close_edge();
+        if self.settings.pulls != Pulls::Always {
+            self.close_edge();
+        }
         self.wait_for(|world| super::events::open(&world.program.events()));
         super::events::check(
             &self.program.events(),
-            self.connections,
+            &self.names,
             self.publication_count as usize,
         );
         let panics = self.program.log("panicked");
@@ -320,7 +327,7 @@ impl World {
 }
 
 /// What is behind a key of an object.
-fn text(item: &JsonValue, key: &str) -> String {
+pub fn text(item: &JsonValue, key: &str) -> String {
     let value = item.get(key).map(ToString::to_string);
     value.unwrap_or_default().replace('"', "")
 }

@@ -40,6 +40,8 @@ struct Lines {
 pub struct Event {
     pub what: String,
     pub client: String,
+    /// Where a connection comes from.
+    pub addr: String,
     pub stream: String,
     /// Messages with sound and with pictures of a publication that is over.
     pub counts: Option<(u64, u64)>,
@@ -98,6 +100,10 @@ fn note_event(lines: &mut Lines, line: String) {
             .unwrap_or_default()
             .to_owned()
     };
+    let said = |key| {
+        let value = event.get("data").and_then(|data| data.get(key)?.as_str());
+        value.unwrap_or_default().to_owned()
+    };
     let count = |key| {
         let value = event.get("data")?.get(key)?.to_string();
         value.trim_matches('"').parse().ok()
@@ -105,6 +111,7 @@ fn note_event(lines: &mut Lines, line: String) {
     lines.events.push(Event {
         what: text("type"),
         client: text("conn_id"),
+        addr: said("remote_addr"),
         stream: text("stream_key"),
         counts: count("audio_packets").zip(count("video_packets")),
     });
@@ -155,6 +162,16 @@ impl Program {
                 .iter()
                 .filter(|event| event.what == "connection_accept");
             accepted.nth(number).map(|event| event.client.clone())
+        })
+    }
+
+    /// The connection that came last from this address.
+    pub fn connection_from(&self, addr: SocketAddr) -> String {
+        let addr = addr.to_string();
+        self.told.wait_for("a connection", |lines| {
+            let mut accepted = lines.events.iter().rev();
+            let own = |event: &&Event| event.what == "connection_accept" && event.addr == addr;
+            accepted.find(own).map(|event| event.client.clone())
         })
     }
 

@@ -1,12 +1,18 @@
-//! A second server that pulls from the first on demand: what it takes of it, and what is left of it.
+//! A second server that pulls from the first, on demand or always: what it takes of it, and what is left of it.
 
-use super::action::STREAMS;
+use super::action::{Pulls, STREAMS};
 use super::client::Client;
+use super::hold::{LOOK_PAUSE, text};
 use super::program::{Program, Usage};
-use super::world::World;
+use super::world::{World, name_of};
 use crate::support::http::HttpReply;
 use rtmp_server::json::{self, JsonValue};
 use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a pull may take to come again: after the end of its stream that is later each time.
+const PULL_MAX: Duration = Duration::from_secs(2);
 
 /// A server that has the streams of another while somebody watches them there.
 pub struct Edge {
@@ -20,14 +26,21 @@ pub struct Edge {
 }
 
 impl Edge {
-    pub fn of(origin: SocketAddr) -> Edge {
-        let flags = format!(
-            "-pull live/*=rtmp://{origin}/live -pull-on-demand true -wait-stream 10m -grace 0"
-        );
+    pub fn of(origin: SocketAddr, pulls: Pulls) -> Edge {
+        let pulled = match pulls {
+            Pulls::Always => {
+                let names = (0..STREAMS).map(name_of);
+                let pulled =
+                    names.map(|name| format!("-pull live/{name}=rtmp://{origin}/live/{name}"));
+                pulled.collect::<Vec<_>>().join(" ")
+            }
+            _ => format!("-pull live/*=rtmp://{origin}/live -pull-on-demand true"),
+        };
+        let flags = format!("{pulled} -wait-stream 10m -grace 0");
         let flags: Vec<String> = flags.split(' ').map(str::to_owned).collect();
         let program = Program::start(&flags);
         // The first connection waits until the listener has all that it keeps.
-        let first = Client::connect(program.rtmp, 0, || program.connection(0));
+        let first = Client::connect(program.rtmp, 0, |addr| program.connection_from(addr));
         let name = first.name.clone();
         first.shutdown();
         program.wait_for_close(&name);
@@ -74,6 +87,42 @@ impl World {
             .is_some_and(|edge| !edge.is_refused[stream])
     }
 
+    /// Whether the server that always pulls has the stream, now or soon.
+    pub fn has_pulled(&self, stream: usize) -> bool {
+        let key = format!("\"live/{}\"", name_of(stream));
+        let has = |edge: &Edge| {
+            let streams = edge.program.list("streams");
+            let mut keys = streams.iter().filter_map(|item| item.get("key"));
+            keys.any(|shown| shown.to_string() == key)
+        };
+        let end = Instant::now() + PULL_MAX;
+        while Instant::now() < end {
+            if self.edge.as_ref().is_some_and(has) {
+                return true;
+            }
+            thread::sleep(LOOK_PAUSE);
+        }
+        false
+    }
+
+    /// Whether a connection is one by which the other server always pulls: they come and go as they like.
+    pub fn is_standing_pull(&self, connection: &JsonValue) -> bool {
+        self.settings.pulls == Pulls::Always
+            && text(connection, "flash_ver").contains("rtmp-server")
+    }
+
+    /// Connections by which a stream is always pulled.
+    pub fn standing_pulls(&self, stream: usize) -> usize {
+        if self.settings.pulls != Pulls::Always {
+            return 0;
+        }
+        let key = format!("live/{}", name_of(stream));
+        let connections = self.program.list("connections");
+        let pulls =
+            |item: &&JsonValue| self.is_standing_pull(item) && text(item, "stream_key") == key;
+        connections.iter().filter(pulls).count()
+    }
+
     /// The first who watches there has the stream pulled.
     pub fn pull(&mut self, stream: usize) {
         if !self.reference.pull(stream) {
@@ -82,6 +131,7 @@ impl World {
         let number = self.connections;
         self.connections += 1;
         let name = self.program.connection(number);
+        self.names.insert(name.clone());
         if let Some(edge) = &mut self.edge {
             edge.names[stream] = Some(name);
         }
@@ -114,7 +164,9 @@ impl World {
 
     /// Nothing is left on the pulling server, and nothing went wrong there.
     pub fn close_edge(&mut self) {
-        self.wait_for(|world| Some(format!("edge: {}", world.edge.as_ref()?.left()?)));
+        if self.settings.pulls != Pulls::Always {
+            self.wait_for(|world| Some(format!("edge: {}", world.edge.as_ref()?.left()?)));
+        }
         if let Some(edge) = &mut self.edge {
             let panics = edge.program.log("panicked");
             assert!(panics.is_empty(), "{panics:?}");

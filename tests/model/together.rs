@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::thread;
 
 /// Clients that play both streams, and do nothing else.
-const VIEWERS: usize = 6;
+const VIEWERS: usize = 12;
 
 impl World {
     /// Two publishers finish at the same instant: who plays both streams is told both ends, and then its
@@ -24,9 +24,11 @@ impl World {
         if one == other || plays {
             return None;
         }
-        let viewers: Vec<ClientId> = (0..VIEWERS)
-            .map(|_| self.play_both(first, second))
-            .collect();
+        // They stand in one stream in another order than in the other, so that the threads meet at one.
+        let viewers: Vec<ClientId> = (0..VIEWERS).map(|_| self.play_new(first)).collect();
+        for id in viewers.iter().rev() {
+            self.play_more(*id, second);
+        }
         // All that they have sent so far is done.
         [one, other].iter().for_each(|id| self.sync(*id));
         let finishing = [(first, one, one_on), (second, other, other_on)];
@@ -59,18 +61,25 @@ impl World {
         Some(())
     }
 
-    /// A new client plays both streams.
-    fn play_both(&mut self, first: usize, second: usize) -> ClientId {
-        let (id, on) = self.client_for(None, first);
-        let client = self.clients.get_mut(&id).expect("a client");
-        let streams = [(first, on), (second, client.create_stream())];
-        for (stream, on) in streams {
-            self.reference.play(stream, id, on, false);
-            let client = self.clients.get_mut(&id).expect("a client");
-            let name = Value::text(format!("{}?token={id}", name_of(stream)));
-            client.call(on, "play", vec![name, Value::Number(-2.0)]);
-        }
-        self.sync(id);
+    /// A new client plays a stream.
+    fn play_new(&mut self, stream: usize) -> ClientId {
+        let (id, on) = self.client_for(None, stream);
+        self.play_on(id, on, stream);
         id
+    }
+
+    /// A client plays another stream.
+    fn play_more(&mut self, id: ClientId, stream: usize) {
+        let client = self.clients.get_mut(&id).expect("a client");
+        let on = client.create_stream();
+        self.play_on(id, on, stream);
+    }
+
+    fn play_on(&mut self, id: ClientId, on: u32, stream: usize) {
+        self.reference.play(stream, id, on, false);
+        let client = self.clients.get_mut(&id).expect("a client");
+        let name = Value::text(format!("{}?token={id}", name_of(stream)));
+        client.call(on, "play", vec![name, Value::Number(-2.0)]);
+        self.sync(id);
     }
 }

@@ -34,17 +34,19 @@ pub enum How {
     Relay,
     /// By RTMP, on a server that pulls the stream on demand.
     Pull,
+    /// The same, on one that always pulls it.
+    StandingPull,
 }
 
 impl How {
     /// What it may be without.
     fn leave(self) -> Leave {
         Leave {
-            all_tracks: matches!(self, How::Relay | How::Pull | How::Hls),
+            all_tracks: !matches!(self, How::Flv | How::Mp4),
             keyframe: false,
             changes: self == How::Hls,
             // They may have gone before the end.
-            ends_early: matches!(self, How::Mp4 | How::Relay),
+            ends_early: matches!(self, How::Mp4 | How::Relay | How::StandingPull),
         }
     }
 }
@@ -92,7 +94,7 @@ impl Watcher {
                 How::Mp4 => read_mp4(addr, &key, &shared),
                 How::Hls => hls::read(addr, &key, &shared),
                 How::Relay => read_rtmp(addr, "copy", &key, &shared),
-                How::Pull => read_rtmp(addr, "live", &key, &shared),
+                How::Pull | How::StandingPull => read_rtmp(addr, "live", &key, &shared),
             };
             lock(&shared).end = Some(read.unwrap_or_else(|error| error));
         });

@@ -1,6 +1,6 @@
 //! What watchers must have: started, waited for, and compared when all is over.
 
-use super::action::{Item, STREAMS, Shape};
+use super::action::{Item, Pulls, STREAMS, Shape};
 use super::frame::{Frame, Kind, Medium};
 use super::watcher::{How, Watcher};
 use super::world::{World, name_of};
@@ -11,6 +11,11 @@ use std::time::Instant;
 impl World {
     /// Somebody watches a stream that is published.
     pub fn watch(&mut self, stream: usize, how: How) -> Option<()> {
+        let always = self.settings.pulls == Pulls::Always;
+        let how = match how {
+            How::Pull if always => How::StandingPull,
+            how => how,
+        };
         self.reference.publisher(stream)?;
         let shape = self.publications[stream].as_ref()?.shape;
         let key = match how {
@@ -18,21 +23,24 @@ impl World {
             How::Pull if !self.may_pull(stream) => return None,
             // Fragments of sound alone are cut where nobody can foretell it.
             How::Mp4 if shape.videos == 0 => return None,
-            How::Relay | How::Pull => name_of(stream),
+            How::Relay | How::Pull | How::StandingPull => name_of(stream),
             _ => format!("live/{}", name_of(stream)),
         };
         self.beginning(stream);
         if how == How::Pull {
             self.wait_for_pulls();
         }
+        if how == How::StandingPull && !self.has_pulled(stream) {
+            return None;
+        }
         let addr = match (how, &self.far, &self.edge) {
             (How::Relay, Some(far), _) => far.rtmp,
-            (How::Pull, _, Some(edge)) => edge.program.rtmp,
+            (How::Pull | How::StandingPull, _, Some(edge)) => edge.program.rtmp,
             _ => self.program.media,
         };
         self.watchers.push(Watcher::start(how, stream, addr, key));
         match how {
-            How::Relay => {}
+            How::Relay | How::StandingPull => {}
             How::Pull => self.pull(stream),
             How::Flv | How::Mp4 | How::Hls => {
                 let watchers = self.reference.watchers(stream);
@@ -130,7 +138,8 @@ impl World {
     pub fn check_watchers(&mut self) {
         for index in 0..self.watchers.len() {
             let Watcher { how, stream, .. } = self.watchers[index];
-            let is_over = how != How::Relay && self.reference.watchers(stream) == 0;
+            let counts = !matches!(how, How::Relay | How::StandingPull);
+            let is_over = counts && self.reference.watchers(stream) == 0;
             if is_over && !self.watchers[index].is_done {
                 self.watchers[index].read_on();
                 self.watchers[index].wait_for_end();
@@ -151,19 +160,24 @@ impl World {
         self.count_left(stream, left);
     }
 
-    /// Whether somebody watches by HLS for whom other playlists would begin: each of several tracks has
-    /// its own.
+    /// Whether somebody watches several tracks by HLS: each has its own playlist, and they end where a track
+    /// is missing behind a break.
+    pub fn has_many_playlists(&self, stream: usize) -> bool {
+        let is_it = |watcher: &Watcher| {
+            watcher.how == How::Hls && watcher.stream == stream && !watcher.is_done
+        };
+        let published = self.publications[stream].as_ref();
+        let has_many = published.is_some_and(|published| published.shape.has_many());
+        has_many && self.watchers.iter().any(is_it)
+    }
+
+    /// Whether a publication of this shape would have other playlists for those who watch by HLS.
     pub fn has_other_playlists(&self, stream: usize, shape: Shape) -> bool {
         let is_it = |watcher: &Watcher| {
             watcher.how == How::Hls && watcher.stream == stream && !watcher.is_done
         };
-        let tracks = |shape: Shape| (shape.videos, shape.audios);
-        let before = self.publications[stream].as_ref();
-        let is_other = before.is_some_and(|before| {
-            let both = [tracks(before.shape), tracks(shape)];
-            both[0] != both[1] && both.iter().any(|(videos, audios)| videos.max(audios) > &1)
-        });
-        is_other && self.watchers.iter().any(is_it)
+        let is_watched = self.watchers.iter().any(is_it);
+        self.has_many_playlists(stream) || shape.has_many() && is_watched
     }
 
     /// So many have gone who watched a stream.

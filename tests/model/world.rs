@@ -1,6 +1,6 @@
 //! The server, its clients, and the reference: what an action does to all of them.
 
-use super::action::{Action, Cut, Finish, Item, STREAMS, Settings, Shape};
+use super::action::{Action, Cut, Finish, Item, Pulls, STREAMS, Settings, Shape};
 use super::client::Client;
 use super::frame::Kind;
 use super::program::{Program, Usage};
@@ -10,7 +10,7 @@ use super::recordings::{Archive, Dir};
 use super::reference::{ClientId, Reference};
 use super::watcher::Watcher;
 use rtmp_server::amf0::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Publications and subscriptions of one client.
@@ -47,6 +47,8 @@ pub struct World {
     pub settings: Settings,
     /// All connections of clients there ever were.
     pub connections: usize,
+    /// What the server calls them.
+    pub names: BTreeSet<String>,
     /// All publications there ever were.
     pub publication_count: u32,
     /// Those of whom nobody has waited for the end.
@@ -84,7 +86,7 @@ impl World {
         let program = Program::start(&["-config".to_owned(), file]);
         let mut world = World {
             before: program.usage(),
-            edge: settings.pulled.then(|| Edge::of(program.rtmp)),
+            edge: None,
             program,
             reference: Reference::new(settings),
             clients: BTreeMap::new(),
@@ -96,6 +98,7 @@ impl World {
             config,
             settings,
             connections: 0,
+            names: BTreeSet::new(),
             publication_count: 0,
             departing: Vec::new(),
             lingering: Vec::new(),
@@ -108,6 +111,9 @@ impl World {
         let first = world.connect();
         world.cut(first, Cut::Shutdown, false);
         world.before = world.program.usage_at_rest();
+        if settings.pulls != Pulls::Never {
+            world.edge = Some(Edge::of(world.program.rtmp, settings.pulls));
+        }
         world
     }
 
@@ -210,7 +216,8 @@ impl World {
         let id = self.connections;
         self.connections += 1;
         let program = &self.program;
-        let client = Client::connect(program.rtmp, id, || program.connection(id));
+        let client = Client::connect(program.rtmp, id, |addr| program.connection_from(addr));
+        self.names.insert(client.name.clone());
         self.clients.insert(id, client);
         self.reference.arrive(id);
         id
@@ -348,16 +355,18 @@ impl World {
 
     pub fn media(&mut self, stream: usize, items: &[Item], len: usize) -> Option<()> {
         let (id, _) = self.reference.publisher(stream)?;
-        if items
-            .iter()
-            .any(|item| matches!(item, Item::Send(Kind::Header(_) | Kind::End, _)))
-        {
+        let breaks = |item: &&Item| matches!(item, Item::Send(Kind::Header(_) | Kind::End, _));
+        let mut items: Vec<Item> = items.to_vec();
+        if self.has_many_playlists(stream) {
+            items.retain(|item| !breaks(&item));
+        }
+        if items.iter().any(|item| breaks(&item)) {
             self.release(stream);
         }
         let publication = self.publications[stream].as_mut()?;
         let client = self.clients.get_mut(&id)?;
         for item in items {
-            let Some(frame) = publication.next(*item, len) else {
+            let Some(frame) = publication.next(item, len) else {
                 continue;
             };
             self.frames += 1;

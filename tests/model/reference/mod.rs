@@ -3,7 +3,7 @@
 
 mod viewer;
 
-use super::action::{Grace, STREAMS, Settings};
+use super::action::{Grace, Pulls, STREAMS, Settings};
 use super::frame::{Frame, Medium};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -124,7 +124,7 @@ impl Reference {
             streams: Default::default(),
             clients: BTreeMap::new(),
             is_forsaken: false,
-            has_relayed: settings.relays,
+            has_relayed: settings.relays || settings.pulls == Pulls::Always,
         }
     }
 
@@ -310,7 +310,7 @@ impl Reference {
     fn lose(&mut self, stream: usize) {
         if self.settings.grace == Grace::None || self.streams[stream].is_left() {
             // Until a relay has noticed, somebody is left.
-            self.is_forsaken |= self.settings.relays;
+            self.is_forsaken |= self.settings.relays || self.settings.pulls == Pulls::Always;
             return self.end(stream);
         }
         self.drop_publisher(stream);
