@@ -107,28 +107,14 @@ fn stand_still(seconds: u64) {
     ));
     let mut beside = Stream::begin(&server, &server, "beside");
     let rows = [
-        (
-            "destination",
-            destination.pid(),
-            Stream::begin(&server, &destination, "to"),
-        ),
-        (
-            "source",
-            source.pid(),
-            Stream::begin(&source, &server, "from"),
-        ),
-        (
-            "publisher",
-            publisher.pid(),
-            Stream::begin(&publisher, &server, "sent"),
-        ),
-        (
-            "viewer",
-            viewer.pid(),
-            Stream::begin(&server, &viewer, "seen"),
-        ),
+        ("destination", &destination, &server, &destination, "to"),
+        ("source", &source, &source, &server, "from"),
+        ("publisher", &publisher, &publisher, &server, "sent"),
+        ("viewer", &viewer, &server, &viewer, "seen"),
     ];
-    for (what, pid, mut stream) in rows {
+    for (what, machine, from, to, name) in rows {
+        let pid = machine.pid();
+        let mut stream = Stream::begin(from, to, name);
         let machine = Machine::pause(pid);
         let began = Instant::now();
         let mut sent = Vec::new();
