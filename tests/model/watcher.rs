@@ -195,6 +195,25 @@ impl Watcher {
         self.thread.take().map(JoinHandle::join);
     }
 
+    /// Whether the first that a playlist named was a segment inside of this publication that says of itself
+    /// that no decoder can begin there.
+    fn begins_inside(&self, publication: u32) -> bool {
+        let seen = lock(&self.seen);
+        let first = |playlist| {
+            let mut segments = seen.segments.iter();
+            segments.find(|segment| segment.playlist == playlist)
+        };
+        let playlists: BTreeSet<usize> = seen
+            .segments
+            .iter()
+            .map(|segment| segment.playlist)
+            .collect();
+        playlists.into_iter().filter_map(first).any(|first| {
+            let is_of = |mark: &Mark| mark.publication == publication;
+            !first.is_independent && first.marks.first().is_some_and(is_of)
+        })
+    }
+
     /// Checks what it has seen, of publications that have sent all this.
     pub fn check(&self, sent: &Sent, stream_of: &BTreeMap<u32, usize>) {
         let marks = lock(&self.seen).marks.clone();
@@ -216,7 +235,11 @@ impl Watcher {
                 .map(|mark| &sent[mark.number as usize])
                 .filter(|frame| frame.is_timed())
                 .collect();
-            check_run(&what, &seen, sent, self.how.leave(), &self.holes);
+            let leave = Leave {
+                keyframe: self.begins_inside(publication),
+                ..self.how.leave()
+            };
+            check_run(&what, &seen, sent, leave, &self.holes);
             if self.how == How::Flv {
                 check_headers(&what, &marks, sent);
             }
