@@ -1,5 +1,6 @@
 //! The sockets that an RTMP connection may go over.
 
+use crate::sys;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -38,6 +39,19 @@ impl Socket {
         match self {
             Socket::Tcp(socket) => socket.set_write_timeout(limit),
             Socket::Local(socket) => socket.set_write_timeout(limit),
+        }
+    }
+
+    /// Has the system take no more while it has `bytes` that it has not sent yet. A program that has the
+    /// other end has little anyway.
+    ///
+    /// # Errors
+    ///
+    /// When the socket is closed.
+    pub fn set_unsent_max(&self, bytes: u32) -> io::Result<()> {
+        match self {
+            Socket::Tcp(socket) => sys::set_unsent_max(socket, bytes),
+            Socket::Local(_) => Ok(()),
         }
     }
 

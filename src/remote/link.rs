@@ -40,6 +40,8 @@ pub(crate) struct LinkSettings {
     pub counters: Arc<Counters>,
     /// What waits for all peers counts against it.
     pub budget: Arc<Budget>,
+    /// Bytes that the system may keep for a connection and cannot send yet.
+    pub unsent_max: u32,
     /// What this server calls itself, to recognise streams that come back to it.
     pub name: String,
 }
@@ -181,6 +183,7 @@ impl Link<'_> {
         };
         let socket: Socket = socket;
         socket.set_write_timeout(Some(WRITE_LIMIT))?;
+        socket.set_unsent_max(self.link_settings.unsent_max)?;
         Ok((socket, tls))
     }
 

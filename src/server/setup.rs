@@ -8,6 +8,7 @@ use super::listener;
 use super::pacing::Pacing;
 use super::pull::{PullSettings, Pulls};
 use super::start_error::StartError;
+use super::unsent;
 use super::watch::Watch;
 use crate::admin::{Access, AdminServer};
 use crate::args::{self, Config, OnDuplicate, Secret, TlsFiles, TrackPolicy};
@@ -181,6 +182,7 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         merge: Merge::new(config.merge, &workload),
         counters: Arc::clone(&counters),
         budget: Arc::new(Budget::new(max_memory(config))),
+        unsent_max: unsent::max_of(config),
         name: format!("{:016x}", RandomState::new().hash_one(0)),
     };
     let capacity = Arc::new(system_capacity(

@@ -24,6 +24,11 @@ fn unsent_max(max_memory: usize, max_connections: usize) -> u32 {
     part.clamp(UNSENT_MIN, UNSENT_MAX) as u32
 }
 
+/// Bytes for each connection, as `config` has it.
+pub(super) fn max_of(config: &Config) -> u32 {
+    unsent_max(setup::max_memory(config), config.max_connections)
+}
+
 /// Limits what the system keeps for the connections that these sockets accept.
 ///
 /// # Errors
@@ -33,7 +38,7 @@ pub(super) fn limit<'a>(
     listeners: impl IntoIterator<Item = &'a TcpListener>,
     config: &Config,
 ) -> io::Result<()> {
-    let bytes = unsent_max(setup::max_memory(config), config.max_connections);
+    let bytes = max_of(config);
     let mut listeners = listeners.into_iter();
     listeners.try_for_each(|listener| sys::set_unsent_max(listener, bytes))
 }

@@ -6,10 +6,11 @@ use crate::support::real::real;
 use crate::support::{Client, TestServer, wait_until};
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
-use rtmp_server::stats::Totals;
+use rtmp_server::stats::{LinkState, Totals};
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 const MIB: usize = 1 << 20;
@@ -240,6 +241,51 @@ fn little_lies_in_the_sockets_of_those_who_take_nothing() {
         println!("{kept} bytes in a socket");
         assert!((1..512 << 10).contains(&kept), "{kept}");
     }
+}
+
+/// The bytes that connections to `addr` have and its owner has not got, as Linux tells.
+fn on_the_way_to(addr: SocketAddr) -> usize {
+    let port = format!(":{:04X}", addr.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the table");
+    let queue = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, _, remote, _, queues, ..] = fields[..] else {
+            return None;
+        };
+        let (sending, _) = queues.split_once(':').filter(|_| remote.ends_with(&port))?;
+        usize::from_str_radix(sending, 16).ok()
+    };
+    table.lines().filter_map(queue).sum()
+}
+
+/// A server that stands still takes no more than the receive buffer of its socket.
+#[test]
+fn little_lies_in_the_socket_of_a_relay_whose_server_takes_nothing() {
+    let far = ServerProcess::start("");
+    let flags = format!(
+        "-max-memory 1g -max-connections 4096 -relay-to rtmp://{}/live",
+        far.addr
+    );
+    let server = TestServer::start(&flags);
+    let mut publisher = server.publisher("x");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    wait_until("the relay", || {
+        let relays = server.server().snapshot().relays;
+        relays[0].state == LinkState::Connected
+    });
+    let pid = far.pid().to_string();
+    let stopped = Command::new("kill").args(["-STOP", &pid]).status();
+    assert!(stopped.expect("kill").success());
+    // More than the receive buffer takes.
+    for number in 1..300 {
+        publisher.send(&picture(true, 100 << 10, number * 40));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let kept = on_the_way_to(far.addr);
+    println!("{kept} bytes in the socket of a relay");
+    assert!((1..512 << 10).contains(&kept), "{kept}");
+    // Nobody has to take leave of it then.
+    drop(far);
 }
 
 /// A control group of its own for memory, of whichever version there is. Dropping it removes it.
