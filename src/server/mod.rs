@@ -94,7 +94,7 @@ impl Server {
         let media = setup::media_listeners(config)?;
         let accepting = listeners.iter().chain(&inner);
         let accepting = accepting.map(|(listener, _)| listener).chain(&media);
-        unsent::limit(accepting, config).map_err(StartError::System)?;
+        unsent::limit(accepting, context.link_settings.unsent_max).map_err(StartError::System)?;
         let media_addrs: Vec<_> = media.iter().flat_map(TcpListener::local_addr).collect();
         let watch = Watch::new(&context, &addrs(&listeners), &media_addrs, tls.as_ref());
         let admins = setup::admins(config, passed.metrics, &watch)?;

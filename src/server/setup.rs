@@ -182,7 +182,7 @@ pub(super) fn context(config: &Config, rules: Rules) -> Result<Context, StartErr
         merge: Merge::new(config.merge, &workload),
         counters: Arc::clone(&counters),
         budget: Arc::new(Budget::new(max_memory(config))),
-        unsent_max: unsent::max_of(config),
+        unsent_max: unsent::unsent_max(max_memory(config), config.max_connections),
         name: format!("{:016x}", RandomState::new().hash_one(0)),
     };
     let capacity = Arc::new(system_capacity(

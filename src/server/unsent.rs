@@ -4,8 +4,6 @@
 //! beside it. Here the rest waits in the queue of the connection, where pictures can still be left out, and
 //! payloads are shared.
 
-use super::setup;
-use crate::args::Config;
 use crate::sys;
 use std::io;
 use std::net::TcpListener;
@@ -19,26 +17,20 @@ const UNSENT_MIN: usize = 32 << 10;
 const MEMORY_PART: usize = 2;
 
 /// Bytes for each of so many connections.
-fn unsent_max(max_memory: usize, max_connections: usize) -> u32 {
+pub(super) fn unsent_max(max_memory: usize, max_connections: usize) -> u32 {
     let part = max_memory / MEMORY_PART / max_connections.max(1);
     part.clamp(UNSENT_MIN, UNSENT_MAX) as u32
 }
 
-/// Bytes for each connection, as `config` has it.
-pub(super) fn max_of(config: &Config) -> u32 {
-    unsent_max(setup::max_memory(config), config.max_connections)
-}
-
-/// Limits what the system keeps for the connections that these sockets accept.
+/// Limits what the system keeps to `bytes` for each connection that these sockets accept.
 ///
 /// # Errors
 ///
 /// When one cannot be set.
 pub(super) fn limit<'a>(
     listeners: impl IntoIterator<Item = &'a TcpListener>,
-    config: &Config,
+    bytes: u32,
 ) -> io::Result<()> {
-    let bytes = max_of(config);
     let mut listeners = listeners.into_iter();
     listeners.try_for_each(|listener| sys::set_unsent_max(listener, bytes))
 }
