@@ -2,6 +2,7 @@
 
 use super::command::{self, Call, VIA, caps};
 use super::control::{self, Control, UserControl};
+use super::data;
 use super::flow::Flow;
 use super::status::{self, code};
 use super::stream_key::percent_decoded;
@@ -217,13 +218,14 @@ impl Client {
             }
             MessageType::AGGREGATE => {
                 let parts = super::aggregate::split(&message).unwrap_or_default();
-                out.extend(parts.into_iter().map(ClientEvent::Media));
+                let parts = parts.into_iter().filter_map(data::in_amf0);
+                out.extend(parts.map(ClientEvent::Media));
             }
             MessageType::AUDIO
             | MessageType::VIDEO
             | MessageType::DATA
             | MessageType::DATA_AMF3 => {
-                out.push(ClientEvent::Media(message));
+                out.extend(data::in_amf0(message).map(ClientEvent::Media));
             }
             _ => {}
         }

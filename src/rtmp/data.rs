@@ -27,14 +27,12 @@ impl Data {
     /// Reads only as much of the message as it takes to tell; the bytes themselves stay.
     ///
     /// `@setDataFrame` is cut off, and nothing else; a bare `onMetaData` is kept as well. What is
-    /// no data message just passes.
+    /// no data message in AMF0 just passes: see [`in_amf0`].
     pub fn new(message: Message) -> Data {
-        if !matches!(message.kind, MessageType::DATA | MessageType::DATA_AMF3) {
+        if message.kind != MessageType::DATA {
             return Data::Pass(message);
         }
-        let format_len = usize::from(message.kind == MessageType::DATA_AMF3);
-        let body = message.payload.get(format_len..).unwrap_or_default();
-        let mut rest = body;
+        let mut rest = &*message.payload;
         match string(&mut rest) {
             Some(b"@setDataFrame") => {
                 let mut after = rest;
@@ -42,8 +40,7 @@ impl Data {
                     return Data::Pass(message);
                 };
                 let name = name.to_vec();
-                let format = &message.payload[..format_len];
-                let payload = [format, rest].concat().into();
+                let payload = rest.into();
                 Data::Retain {
                     name,
                     message: Message { payload, ..message },
@@ -62,16 +59,25 @@ impl Data {
     }
 }
 
+/// The message as peers know it that were told of AMF0 alone: of data in AMF3's message the AMF0 behind the
+/// format byte, of anything else the message itself. `None` where the format is one that nobody knows.
+pub fn in_amf0(message: Message) -> Option<Message> {
+    if message.kind != MessageType::DATA_AMF3 {
+        return Some(message);
+    }
+    let body = message.payload.strip_prefix(&[0])?;
+    Some(Message {
+        kind: MessageType::DATA,
+        payload: body.into(),
+        ..message
+    })
+}
+
 /// The same data as a publisher sends it to a server that is to keep it: behind `@setDataFrame`.
 pub fn set_data_frame(message: &Message) -> Message {
-    let format_len = usize::from(message.kind == MessageType::DATA_AMF3);
-    let (format, body) = message
-        .payload
-        .split_at_checked(format_len)
-        .unwrap_or_default();
-    let mut payload = format.to_vec();
+    let mut payload = Vec::new();
     Value::text("@setDataFrame").encode(&mut payload);
-    payload.extend_from_slice(body);
+    payload.extend_from_slice(&message.payload);
     Message {
         payload: payload.into(),
         ..message.clone()
@@ -97,18 +103,28 @@ mod tests {
 
     #[test]
     fn what_is_set_is_what_was_kept() {
-        for (kind, format) in [
-            (MessageType::DATA, &[][..]),
-            (MessageType::DATA_AMF3, &[0][..]),
-        ] {
-            let body = crate::amf0::encode(&[Value::text("onMetaData"), Value::Number(7.0)]);
-            let kept = Message::untimed(kind, StreamId(1), [format, &body].concat());
-            let sent = set_data_frame(&kept);
-            let name = ON_META_DATA.to_vec();
-            let message = kept;
-            assert_eq!(Data::new(sent), Data::Retain { name, message });
+        let body = crate::amf0::encode(&[Value::text("onMetaData"), Value::Number(7.0)]);
+        let message = Message::untimed(MessageType::DATA, StreamId(1), body);
+        let name = ON_META_DATA.to_vec();
+        let sent = set_data_frame(&message);
+        assert_eq!(Data::new(sent), Data::Retain { name, message });
+    }
+
+    #[test]
+    fn data_is_amf0_whatever_message_it_comes_in() {
+        let (data, data3) = (MessageType::DATA, MessageType::DATA_AMF3);
+        let rows: [(MessageType, &[u8], Option<&[u8]>); 6] = [
+            (data, b"\x02\0\x01a", Some(b"\x02\0\x01a")),
+            (data, b"", Some(b"")),
+            (data3, b"\0\x02\0\x01a", Some(b"\x02\0\x01a")),
+            (data3, b"\0", Some(b"")),
+            (data3, b"\x01\x02\0\x01a", None),
+            (data3, b"", None),
+        ];
+        for (kind, payload, want) in rows {
+            let message = Message::untimed(kind, StreamId(1), payload.to_vec());
+            let want = want.map(|body| Message::untimed(data, StreamId(1), body.to_vec()));
+            assert_eq!(in_amf0(message), want, "{kind:?} {payload:02x?}");
         }
-        let empty = Message::untimed(MessageType::DATA_AMF3, StreamId(1), Vec::new());
-        assert!(matches!(Data::new(set_data_frame(&empty)), Data::Pass(_)));
     }
 }

@@ -13,6 +13,7 @@ pub use event::{ConnectRequest, Medium, RequestDetails, SessionEvent, StreamRequ
 use super::aggregate;
 use super::command::{Call, Command, Connect, caps};
 use super::control::{self, Control, UserControl};
+use super::data;
 use super::flow::Flow;
 use super::status::{self, StatusLevel, code};
 use super::stream_key::plain_app;
@@ -226,6 +227,9 @@ impl Session {
     fn media(&mut self, message: Message, out: &mut Vec<SessionEvent>) {
         let SessionState::Connected { streams, .. } = &self.state else {
             return out.push(SessionEvent::Ignored("media before connect"));
+        };
+        let Some(message) = data::in_amf0(message) else {
+            return out.push(SessionEvent::Ignored("AMF3 data of an unknown format"));
         };
         out.push(match streams.get(&message.stream) {
             Some(NetStreamState::Publishing(_)) => SessionEvent::Media(message),

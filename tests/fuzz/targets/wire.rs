@@ -200,8 +200,22 @@ pub fn commands(data: &[u8]) {
         let again = Control::parse(kind, &message.payload);
         assert_eq!(again, Ok(control));
     }
+    if let Some(message) = data::in_amf0(message) {
+        data_message(&message);
+    }
+    if let Some(properties) = flv::properties(kind, draw.0) {
+        let own = ["duration", "filesize", "keyframes", "padding"];
+        assert!(
+            !properties
+                .iter()
+                .any(|pair| own.iter().any(|own| own.as_bytes() == pair.0))
+        );
+    }
+}
+
+fn data_message(message: &Message) {
     match Data::new(message.clone()) {
-        Data::Pass(passed) => assert_eq!(passed, message),
+        Data::Pass(passed) => assert_eq!(&passed, message),
         Data::Retain {
             name,
             message: kept,
@@ -213,14 +227,6 @@ pub fn commands(data: &[u8]) {
             assert_eq!(again, Data::Retain { name, message });
         }
         Data::Clear(name) => assert!(name.len() <= message.payload.len()),
-    }
-    if let Some(properties) = flv::properties(kind, draw.0) {
-        let own = ["duration", "filesize", "keyframes", "padding"];
-        assert!(
-            !properties
-                .iter()
-                .any(|pair| own.iter().any(|own| own.as_bytes() == pair.0))
-        );
     }
 }
 

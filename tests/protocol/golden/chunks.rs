@@ -6,7 +6,7 @@ use crate::support::notation::{Notation, Script};
 use rtmp_server::rtmp::chunk::{ChunkStreamId, Decoder, Encoder, Error};
 use rtmp_server::rtmp::command::{Call, Command};
 use rtmp_server::rtmp::control::Control;
-use rtmp_server::rtmp::data::Data;
+use rtmp_server::rtmp::data::{self, Data};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp, aggregate};
 
 /// A header of format 0 behind the basic header: a message of 200 bytes.
@@ -100,12 +100,11 @@ fn read(row: &Row, script: &Script) -> Outcome {
 
 /// What a relay does with a data message. Whatever it keeps must be the message's own bytes.
 pub fn data_summary(message: Message) -> Result<String, String> {
+    let message = data::in_amf0(message).ok_or("a format that nobody knows")?;
     let whole = message.payload.clone();
     Ok(match Data::new(message) {
         Data::Retain { name, message } => {
-            let format = &whole[..usize::from(message.kind == MessageType::DATA_AMF3)];
-            let kept = &message.payload[format.len()..];
-            if !message.payload.starts_with(format) || !whole.ends_with(kept) {
+            if !whole.ends_with(&message.payload) {
                 return Err("kept are other bytes than came".to_owned());
             }
             let without = whole.len() - message.payload.len();

@@ -6,7 +6,7 @@ use super::table::{Row, rows};
 use rtmp_server::amf0;
 use rtmp_server::media::Packet;
 use rtmp_server::rtmp::chunk::Decoder;
-use rtmp_server::rtmp::data::Data;
+use rtmp_server::rtmp::data::{self, Data};
 use rtmp_server::rtmp::session::{Session, SessionEvent};
 use rtmp_server::rtmp::{Message, MessageType, StreamId, aggregate, handshake};
 use std::collections::BTreeMap;
@@ -223,7 +223,7 @@ fn messages(decoder: &mut Decoder, mut input: &[u8]) -> Vec<Message> {
 /// What a relay reads in a message; the session has read the commands.
 fn look(message: Message) {
     match message.kind {
-        MessageType::DATA | MessageType::DATA_AMF3 => _ = Data::new(message),
+        MessageType::DATA | MessageType::DATA_AMF3 => _ = data::in_amf0(message).map(Data::new),
         MessageType::AGGREGATE => _ = aggregate::split(&message),
         kind => _ = Packet::new(kind, &message.payload),
     }

@@ -23,6 +23,7 @@ const CONVERSATIONS: [(&str, Purpose, Steps); 6] = [
         (r#"command 3 @0 "onStatus", 0, null, {level: "status", code: "NetStream.Play.Start"}"#, "started 3"),
         (r#"command 3 @0 "onStatus", 0, null, {level: "status", code: "NetStream.Play.Start"}"#, ""),
         (r#"data 3 @0 "|RtmpSampleAccess", true, true"#, "data @0 24 bytes on 3"),
+        (r#"data3 3 @0 "|RtmpSampleAccess", true, true"#, "data @0 24 bytes on 3"),
         ("video 3 @40 17 00", "video @40 2 bytes on 3"),
         ("aggregate 3 @100 audio @0 af | video @9 17", "audio @100 1 bytes on 3; video @109 1 bytes on 3"),
         (r#"command 3 @0 "onStatus", 0, null, {level: "status", code: "NetStream.Play.Stop"}"#, "ended"),

@@ -178,7 +178,7 @@ const OTHERS: [(&str, [&str; 5]); 14] = [
     ("audio 1 @40 af 01", [EARLY, STRAY, STRAY, "audio @40 2 bytes on 1", STRAY]),
     ("video 1 @40 17 01", [EARLY, STRAY, STRAY, "video @40 2 bytes on 1", STRAY]),
     (r#"data 1 @40 "onTextData""#, [EARLY, STRAY, STRAY, "data @40 13 bytes on 1", STRAY]),
-    (r#"data3 1 @40 "onTextData""#, [EARLY, STRAY, STRAY, "type 15 @40 14 bytes on 1", STRAY]),
+    (r#"data3 1 @40 "onTextData""#, [EARLY, STRAY, STRAY, "data @40 13 bytes on 1", STRAY]),
     ("audio 0 @40 af 01", [EARLY, STRAY, STRAY, STRAY, STRAY]),
     ("audio 2 @40 af 01", [EARLY, STRAY, STRAY, STRAY, STRAY]),
     ("aggregate 1 @40 audio @7 af | video @9 17", ["ignored: media before connect; ignored: media before connect", TWO_STRAYS, TWO_STRAYS, "audio @40 1 bytes on 1; video @42 1 bytes on 1", TWO_STRAYS]),
