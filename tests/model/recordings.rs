@@ -151,6 +151,7 @@ fn check_movies(publication: u32, files: &[Vec<Mark>], sent: &[Rc<Frame>]) {
         all_tracks: true,
         keyframe: true,
         changes: false,
+        ends: false,
         ends_early: false,
     };
     let is_sound = |frame: &&Rc<Frame>| frame.kind == Kind::Sound;

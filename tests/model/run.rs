@@ -14,6 +14,8 @@ pub struct Leave {
     pub keyframe: bool,
     /// Whether a change of configuration may cost what lies in front of the next keyframe.
     pub changes: bool,
+    /// Whether the end of a track may cost as much.
+    pub ends: bool,
     /// Whether it may end early.
     pub ends_early: bool,
 }
@@ -42,9 +44,18 @@ fn is_dropped(missing: &[&Rc<Frame>], to: Option<&Frame>, holes: &[Hole]) -> boo
 
 /// Whether what is missing between these two may be left out: up to a keyframe, or as much sound, where
 /// a configuration has changed; or pictures that need one that was not sent.
-fn may_lack(from: &Frame, to: &Frame, missing: &[&Rc<Frame>], sent: &[Rc<Frame>]) -> bool {
+fn may_lack(
+    from: &Frame,
+    to: &Frame,
+    missing: &[&Rc<Frame>],
+    sent: &[Rc<Frame>],
+    leave: Leave,
+) -> bool {
     let between = &sent[from.mark.number as usize..to.mark.number as usize];
-    let is_change = |frame: &Rc<Frame>| matches!(frame.kind, Kind::Header(_));
+    let is_change = |frame: &Rc<Frame>| match frame.kind {
+        Kind::Header(_) => true,
+        kind => leave.ends && kind == Kind::End,
+    };
     let is_severed = missing.iter().all(|frame| frame.is_dependent());
     between.iter().any(is_change) && (!to.is_dependent() || is_severed)
 }
@@ -87,7 +98,7 @@ pub fn check_run(
             let missing = missing.and_then(|(from, to)| run.get(from + 1..to));
             let may_lack = missing.is_some_and(|missing| {
                 missing.is_empty()
-                    || leave.changes && may_lack(from, to, missing, sent)
+                    || leave.changes && may_lack(from, to, missing, sent, leave)
                     || is_dropped(missing, Some(to), holes)
             });
             assert!(may_lack, "{what}: {to} follows {from}");

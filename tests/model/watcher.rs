@@ -45,6 +45,7 @@ impl How {
             all_tracks: !matches!(self, How::Flv | How::Mp4),
             keyframe: false,
             changes: self == How::Hls,
+            ends: self == How::Hls,
             // They may have gone before the end.
             ends_early: matches!(self, How::Mp4 | How::Relay | How::StandingPull),
         }
