@@ -44,7 +44,11 @@ impl World {
             }
         }
         for number in 0..SMALL_COUNT {
-            let kind = [Kind::Inter, Kind::Sound, Kind::Sound][number % 3];
+            // Sound shares the fragments of pictures.
+            let kind = match how {
+                How::Mp4 => Kind::Inter,
+                _ => [Kind::Inter, Kind::Sound, Kind::Sound][number % 3],
+            };
             self.media(stream, &[Item::Ms(10), Item::Send(kind, 0)], 0)?;
             self.check();
         }
