@@ -92,17 +92,17 @@ fn others_that_stand_still_hold_up_nobody() {
 /// A source, from which the server pulls; a server that relays to it; a destination; a viewer that pulls
 /// from it. Each stands still in turn.
 fn stand_still(seconds: u64) {
-    let destination = ServerProcess::start("-merge 0 -wait-stream 60s");
-    let source = ServerProcess::start("-merge 0");
+    let destination = ServerProcess::start("-merge 0 -wait-stream 10m");
+    let source = ServerProcess::start("-merge 0 -wait-stream 10m");
     let server = ServerProcess::start(&format!(
-        "-merge 0 -wait-stream 60s -grace 100s -relay-to live/to=rtmp://{}/live \
+        "-merge 0 -wait-stream 10m -grace 100s -relay-to live/to=rtmp://{}/live \
          -pull live/from=rtmp://{}/live/from",
         destination.addr, source.addr
     ));
     let publisher =
         ServerProcess::start(&format!("-merge 0 -relay-to rtmp://{}/live", server.addr));
     let viewer = ServerProcess::start(&format!(
-        "-merge 0 -wait-stream 60s -pull live/seen=rtmp://{}/live/seen",
+        "-merge 0 -wait-stream 10m -pull live/seen=rtmp://{}/live/seen",
         server.addr
     ));
     let mut beside = Stream::begin(&server, &server, "beside");
