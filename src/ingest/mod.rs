@@ -12,7 +12,7 @@ use crate::hooks::{Child, Event, Hooks, Supervisor};
 use crate::log;
 use crate::media::Codec;
 use crate::memory::Budget;
-use crate::notify::Notify;
+use crate::notify::{Notify, NotifySession};
 use crate::queue;
 use crate::record::{self, RecordSettings, Recorder};
 use crate::registry::{
@@ -235,8 +235,13 @@ pub(crate) struct Claim<'a> {
 
 impl Claim<'_> {
     /// Tells the hooks, and starts what is to run beside the publication. `app` and `name` are
-    /// without their queries.
-    pub(crate) fn begin(self, app: &str, name: &str) -> Publishing {
+    /// without their queries; `notified` is dropped when the publication ends.
+    pub(crate) fn begin(
+        self,
+        app: &str,
+        name: &str,
+        notified: Option<NotifySession>,
+    ) -> Publishing {
         let Claim {
             ingest,
             publication,
@@ -248,7 +253,10 @@ impl Claim<'_> {
         let event = events::publish_started(&conn_id, &key, app, name);
         let status = publication.begin(|| {
             let beside = Beside::start(ingest, settings.runs, &key, event, share);
-            Box::new(move |ended| beside.end(&ended))
+            Box::new(move |ended| {
+                beside.end(&ended);
+                drop(notified);
+            })
         });
         if status == PublicationStatus::Current {
             if settings.records {

@@ -5,6 +5,7 @@ use super::events::{self, PlayInfo};
 use crate::hooks::Hooks;
 use crate::ingest::Publishing;
 use crate::log;
+use crate::notify::NotifySession;
 use crate::queue::Outbox;
 use crate::registry::Subscription;
 use crate::rtmp::session::Medium;
@@ -29,6 +30,8 @@ pub(super) struct Playing {
     outbox: Arc<Outbox>,
     /// Bytes and drops of its connection, when playing began.
     before: (u64, u64),
+    /// Tells the services of -notify of the end.
+    notified: NotifySession,
 }
 
 /// How an activity ended.
@@ -97,6 +100,7 @@ impl Playing {
         key: StreamKey,
         outbox: &Arc<Outbox>,
         protocol: Protocol,
+        notified: NotifySession,
     ) -> Playing {
         Playing {
             subscription,
@@ -105,6 +109,7 @@ impl Playing {
             protocol,
             outbox: Arc::clone(outbox),
             before: (outbox.bytes(), outbox.drops()),
+            notified,
         }
     }
 
@@ -117,6 +122,7 @@ impl Playing {
             protocol,
             outbox,
             before: (bytes, drops),
+            notified,
         } = self;
         let how = match (subscription.is_over(), ending) {
             (true, _) => "stream over",
@@ -133,5 +139,6 @@ impl Playing {
             protocol,
         };
         hooks.fire(events::play_stopped(play, since.elapsed()));
+        drop(notified);
     }
 }

@@ -309,13 +309,13 @@ impl WebConnection for WebClient {
         let notified = context
             .notify
             .session(&about, stream, role, &path.key, probe);
-        let playing = Playing::new(subscription, path.key.clone(), &outbox, protocol);
+        let key = path.key.clone();
+        let playing = Playing::new(subscription, key, &outbox, protocol, notified);
         let ending = match send(&outbox, writer) {
             Outcome::Complete => Ending::Finished,
             Outcome::Lost => Ending::Lost,
         };
         playing.end(&context.hooks, &self.id, ending);
-        drop(notified);
         self.tell_of_end(&outbox, began);
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::listener::{self, ConnectionRefusal};
 use super::notified;
 use crate::log;
 use crate::memory::Owner;
-use crate::notify::{NotifyClient, NotifyRole, NotifySession, NotifyStream};
+use crate::notify::{NotifyClient, NotifyRole, NotifyStream};
 use crate::queue::{self, Cause, Framing, Outbox, PeerKind, Transport};
 use crate::registry::Recipient;
 use crate::rtmp::stream_key::StreamPath;
@@ -25,7 +25,6 @@ pub(super) struct Session {
     outbox: Arc<Outbox>,
     /// `None` when it is being dropped.
     playing: Option<Playing>,
-    _notified: NotifySession,
     _known: KnownSession,
 }
 
@@ -113,13 +112,13 @@ impl Session {
         let notified = context
             .notify
             .session(&about, stream, role, &path.key, probe);
-        let playing = Playing::new(subscription, path.key.clone(), &outbox, Protocol::Hls);
+        let key = path.key.clone();
+        let playing = Playing::new(subscription, key, &outbox, Protocol::Hls, notified);
         Ok(Session {
             context: Arc::clone(context),
             id,
             outbox,
             playing: Some(playing),
-            _notified: notified,
             _known: known,
         })
     }

@@ -1,5 +1,6 @@
 //! The callbacks of nginx-rtmp: what is told, in which order, and what the answers do.
 
+use crate::support::http::HttpReply;
 use crate::support::web_service::{Dir, Manner, WebService};
 use crate::support::{Client, TestServer, render, wait_until};
 use rtmp_server::amf0::Value;
@@ -96,6 +97,32 @@ fn a_publisher_and_a_player_are_told_of_in_order() {
         recorded[0].1.ends_with(".flv&token=a%20b&x=1"),
         "{recorded:?}"
     );
+}
+
+/// A publisher whose stream is over publishes no more, even if its connection is still there.
+#[test]
+fn the_end_of_a_publication_is_told_at_once() {
+    let web = WebService::start(Manner::Status(204));
+    let calls = flags(&web, &["on_publish_done", "on_done"]);
+    let server = TestServer::start(&format!("-metrics-addr 127.0.0.1:0 {calls}"));
+    let of = |clientid| format!("clientid={clientid}&call=publish_done&name=cam&of={clientid}");
+    let done = |clientid| {
+        let start = Instant::now();
+        assert_eq!(call(&web), ("on_publish_done".to_owned(), of(clientid)));
+        assert_eq!(call(&web).0, "on_done");
+        assert!(start.elapsed() < Duration::from_millis(1000), "{clientid}");
+    };
+    let _taken_over = server.publisher("cam?of=1");
+    let _ended = server.publisher("cam?of=2");
+    done(1);
+    let api = server.server().web_addrs()[0];
+    let delete = format!("DELETE /api/streams/live/cam HTTP/1.1\r\nHost: {api}\r\n\r\n");
+    let answer = HttpReply::to(api, &delete).status;
+    assert_eq!(answer, 200);
+    done(2);
+    let last = server.publisher("cam?of=3");
+    drop(last);
+    done(3);
 }
 
 /// The first one's file is complete when the second one has its stream.

@@ -4,7 +4,7 @@ use crate::auth::Action;
 use crate::connection::{Connection, Error, MEDIA_READ_LEN, READ_LEN, Side};
 use crate::log;
 use crate::log::RateLimit;
-use crate::notify::{NotifyClient, NotifySession};
+use crate::notify::NotifyClient;
 use crate::pace::Pace;
 use crate::registry::PublicationStatus;
 use crate::rtmp::command::ClientInfo;
@@ -48,8 +48,6 @@ pub(super) struct Conn<'a> {
     pub(super) about: Arc<NotifyClient>,
     /// Whether they are told when it is gone.
     pub(super) is_noted: bool,
-    /// What they are told of what it publishes and plays, by message stream.
-    pub(super) notified: Vec<(StreamId, NotifySession)>,
     /// How often it has begun to publish or play.
     pub(super) pace: Pace,
     /// How far it had been sent when it was last heard of.
@@ -142,7 +140,6 @@ impl<'a> Conn<'a> {
             place,
             about: Arc::new(about),
             is_noted: false,
-            notified: Vec::new(),
             peer,
             connection,
             session: Session::new(context.link_settings.chunk_size),
@@ -242,7 +239,6 @@ impl<'a> Conn<'a> {
         (info.stream_key, info.traits) = (None, None);
         drop(info);
         active.end(&self.context.hooks, &self.peer.id, Ending::Finished);
-        self.notified.retain(|(id, _)| *id != stream);
         if self.active.is_empty() {
             self.place.set_busy(false);
             self.connection.limit_setup()?;
@@ -256,7 +252,6 @@ impl<'a> Conn<'a> {
         for (_, active) in std::mem::take(&mut self.active) {
             active.end(&self.context.hooks, &self.peer.id, Ending::Lost);
         }
-        self.notified.clear();
         if self.is_noted {
             self.context.notify.disconnect(&self.about);
         }

@@ -6,7 +6,9 @@ use crate::connection::Error;
 use crate::ingest::PublishError;
 use crate::log;
 use crate::log::RateLimit;
-use crate::notify::{NotifyClient, NotifyRefusal, NotifyRole, NotifyStream, Verdict};
+use crate::notify::{
+    NotifyClient, NotifyRefusal, NotifyRole, NotifySession, NotifyStream, Verdict,
+};
 use crate::registry::{Origin, Publisher, Recipient, Refusal, Selection};
 use crate::rtmp::command::HOPS_MAX;
 use crate::rtmp::session::{ConnectRequest, StreamRequest};
@@ -223,22 +225,21 @@ impl Conn<'_> {
             Action::Publish => self.publish(request, path)?,
             Action::Play => self.play(request, path)?,
         }
-        self.note_session(action, request, &path.key);
         Ok(())
     }
 
-    /// Has the services of -notify told of the end of what begins now.
-    fn note_session(&mut self, action: Action, request: &StreamRequest, key: &StreamKey) {
-        let role = match action {
-            Action::Publish => NotifyRole::Publisher,
-            Action::Play => NotifyRole::Player,
-        };
+    /// Tells the services of -notify of the end of what begins now, when it is dropped.
+    fn notified(
+        &self,
+        role: NotifyRole,
+        request: &StreamRequest,
+        key: &StreamKey,
+    ) -> NotifySession {
         let outbox = self.connection.outbox();
         let probe = notified::probe(self.context, key, outbox, &self.peer.id);
         let stream = described(&request.path);
         let notify = &self.context.notify;
-        let session = notify.session(&self.about, stream, role, key, probe);
-        self.notified.push((request.stream, session));
+        notify.session(&self.about, stream, role, key, probe)
     }
 
     fn publish(&mut self, request: &StreamRequest, path: &StreamPath) -> Result<(), NotBegun> {
@@ -262,7 +263,8 @@ impl Conn<'_> {
             }
         })?;
         log!(Info, "publisher started"; conn_id = self.peer.id, peer_addr = self.peer.addr, stream_key = path.key);
-        let publishing = claim.begin(&self.app, &shown(&path.name));
+        let notified = self.notified(NotifyRole::Publisher, request, &path.key);
+        let publishing = claim.begin(&self.app, &shown(&path.name), Some(notified));
         self.connection.reply(self.session.accept(*stream));
         self.set_active(*stream, Active::Publishing(publishing))?;
         let merge = self.context.link_settings.merge.clone();
@@ -301,7 +303,9 @@ impl Conn<'_> {
             .hooks
             .fire(events::play_started(play, &self.app));
         let outbox = self.connection.outbox();
-        let playing = Playing::new(subscription, path.key.clone(), outbox, Protocol::Rtmp);
+        let notified = self.notified(NotifyRole::Player, request, &path.key);
+        let key = path.key.clone();
+        let playing = Playing::new(subscription, key, outbox, Protocol::Rtmp, notified);
         let mut info = self.peer.info();
         info.traits = Some(Traits::new(ip, &request.path, &info.flash_ver));
         drop(info);

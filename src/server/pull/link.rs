@@ -151,7 +151,7 @@ impl Receiver<'_> {
         })?;
         log!(Info, "pull started"; conn_id = id, stream_key = key, source = self.link.purpose.source.url);
         let (app, name) = split_key(key);
-        let publishing = claim.begin(app, name);
+        let publishing = claim.begin(app, name, None);
         self.publishing = Some(publishing);
         self.since = Some(Instant::now());
         self.link.purpose.demand.set_come();
