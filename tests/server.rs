@@ -27,6 +27,7 @@ mod server {
     mod recording;
     mod relay;
     mod returning;
+    mod several_streams;
     mod signed;
     mod slow;
     mod strangers;

@@ -89,11 +89,11 @@ pub(super) fn stream(snapshot: &Snapshot, rates: &Rates, key: &str) -> Option<Js
         relays.filter(|relay| relay.stream_key == key),
         recordings.filter(|recording| recording.stream_key == key),
     );
-    let of_stream = connections.filter(|connection| connection.stream_key == key);
-    members.push((
-        "connections",
-        JsonValue::Array(of_stream.map(connection).collect()),
-    ));
+    let of_stream = connections.filter_map(|connection| {
+        let used = connection.use_of(key)?;
+        Some(connection_in(connection, used.role, &used.stream_key))
+    });
+    members.push(("connections", JsonValue::Array(of_stream.collect())));
     Some(object(members))
 }
 
@@ -185,14 +185,21 @@ fn tls(tls: &TlsStats) -> JsonValue {
     ])
 }
 
+/// A connection, with the first of what it publishes and plays.
 fn connection(connection: &ConnectionStats) -> JsonValue {
+    let key = connection.uses.first().map(|used| &*used.stream_key);
+    connection_in(connection, connection.role, key.unwrap_or_default())
+}
+
+/// A connection, with what it does with one stream.
+fn connection_in(connection: &ConnectionStats, role: &str, key: &str) -> JsonValue {
     object([
         ("id", connection.id.as_str().into()),
         ("addr", connection.addr.to_string().into()),
         ("tls", connection.tls.into()),
         ("protocol", connection.protocol.name().into()),
-        ("role", connection.role.into()),
-        ("stream_key", filled(&connection.stream_key)),
+        ("role", role.into()),
+        ("stream_key", filled(key)),
         ("flash_ver", connection.flash_ver.as_str().into()),
         ("uptime_sec", seconds(connection.uptime)),
         ("bytes_in", connection.bytes_in.into()),

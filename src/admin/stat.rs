@@ -69,8 +69,16 @@ struct Client<'a> {
 fn applications(snapshot: &Snapshot) -> BTreeMap<&str, Vec<Listed<'_>>> {
     let mut by_key: BTreeMap<&str, Vec<&ConnectionStats>> = BTreeMap::new();
     for connection in &snapshot.connections {
-        let clients = by_key.entry(&connection.stream_key).or_default();
-        clients.push(connection);
+        for (index, used) in connection.uses.iter().enumerate() {
+            let key = &used.stream_key;
+            // One that has several message streams for it is one client.
+            if connection.uses[..index]
+                .iter()
+                .all(|other| other.stream_key != *key)
+            {
+                by_key.entry(key).or_default().push(connection);
+            }
+        }
     }
     let mut apps: BTreeMap<&str, Vec<Listed<'_>>> = BTreeMap::new();
     for stats in &snapshot.streams {

@@ -1,6 +1,7 @@
 //! What publishers and viewers hold. Dropping it is the end of it.
 
 use super::ending::{AtEnd, PublicationStatus};
+use super::presence::Presence;
 use super::streams::Registration;
 use super::subscription_id::SubscriptionId;
 use crate::awake;
@@ -64,12 +65,18 @@ impl Drop for Publication {
 pub struct Subscription {
     pub(super) registration: Registration,
     pub(super) id: SubscriptionId,
+    pub(super) presence: Presence,
 }
 
 impl Subscription {
     /// Whether the stream has ended for this viewer.
     pub fn is_over(&self) -> bool {
         self.registration.stream.lock().viewer(self.id).is_none()
+    }
+
+    /// A look at whether it is over, without a lock.
+    pub fn presence(&self) -> Presence {
+        self.presence.clone()
     }
 
     /// Pauses, or goes on at the next keyframe.

@@ -23,6 +23,7 @@ mod muxer;
 mod muxers;
 mod observer;
 mod phase;
+mod presence;
 mod presentation;
 mod publisher;
 mod recipient;
@@ -46,6 +47,7 @@ pub use ending::{AtEnd, Ended, PublicationStatus, Reason, Traffic};
 pub use handles::{Publication, Subscription};
 pub use last_heard::LastHeard;
 pub use observer::Observer;
+pub use presence::Presence;
 pub use publisher::{Origin, Publisher};
 pub use recipient::{
     Notice, Notices, Recipient, RetainedData, SubscriberKind, SubscriptionEnd, Takes,
@@ -62,6 +64,7 @@ use crate::queue::{FeedLimits, Outbox};
 use crate::rtmp::Timestamp;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{Counters, PublicationId, StreamStats};
+use presence::Place;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -137,10 +140,16 @@ impl Registry {
         recipient: Recipient,
     ) -> Result<Subscription, Refusal> {
         let id = SubscriptionId(self.0.next_subscription.fetch_add(1, Ordering::Relaxed));
+        let place = Place::default();
+        let presence = place.presence();
         let registration = self.0.streams.with_stream(key, |stream| {
-            stream.subscribe(id, outbox, recipient, awake::now())
+            stream.subscribe((id, place), outbox, recipient, awake::now())
         })?;
-        Ok(Subscription { registration, id })
+        Ok(Subscription {
+            registration,
+            id,
+            presence,
+        })
     }
 
     /// Has the publication of `key` that goes on now pushed into a feed, with the beginning of a late

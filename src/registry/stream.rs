@@ -6,6 +6,7 @@ use super::context::StreamContext;
 use super::ending::{AtEnd, PublicationStatus, Reason};
 use super::live::{Figures, Live};
 use super::media_message::MediaMessage;
+use super::presence::Place;
 use super::publisher::Publisher;
 use super::recipient::{Notice, Recipient, SubscriberKind};
 use super::refusal::Refusal;
@@ -409,7 +410,7 @@ impl Stream {
     /// As [`Registry::subscribe`](super::Registry::subscribe).
     pub(super) fn subscribe(
         &mut self,
-        id: SubscriptionId,
+        (id, place): (SubscriptionId, Place),
         outbox: &Arc<Outbox>,
         recipient: Recipient,
         now: Instant,
@@ -428,7 +429,7 @@ impl Stream {
         let is_player = recipient.is_player();
         let deadline = now + settings.wait;
         outbox.note_source(Source::at(self));
-        let viewer = Viewer::new(id, outbox.take_role(), recipient, deadline);
+        let viewer = Viewer::new((id, place), outbox.take_role(), recipient, deadline);
         let cache = match &mut self.state {
             PublishState::Live(live) => {
                 if viewer.needs_presentation() {

@@ -1,16 +1,18 @@
 //! What a message stream of a peer is used for, from its beginning to its end.
 
-use super::connections::ConnectionRole;
 use super::events::{self, PlayInfo};
+use super::peer_info::{ConnectionRole, StreamUse};
 use crate::hooks::Hooks;
 use crate::ingest::Publishing;
 use crate::log;
 use crate::notify::NotifySession;
 use crate::queue::Outbox;
 use crate::registry::Subscription;
+use crate::rtmp::StreamId;
 use crate::rtmp::session::Medium;
 use crate::rtmp::stream_key::StreamKey;
 use crate::stats::Protocol;
+use crate::web::Traits;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -44,19 +46,21 @@ pub(super) enum Ending {
 }
 
 impl Active {
-    /// The stream that it is about.
-    pub(super) fn key(&self) -> &StreamKey {
-        match self {
-            Active::Publishing(publishing) => &publishing.key,
-            Active::Playing(playing) => &playing.key,
-        }
-    }
-
-    /// What the connection is called that does this.
-    pub(super) fn role(&self) -> ConnectionRole {
-        match self {
-            Active::Publishing(_) => ConnectionRole::Publisher,
-            Active::Playing(_) => ConnectionRole::Subscriber,
+    /// What others see of it: it is done on message stream `stream`, by a client of these `traits`.
+    pub(super) fn used(&self, stream: StreamId, traits: Option<Traits>) -> StreamUse {
+        let (role, key, presence) = match self {
+            Active::Publishing(publishing) => (ConnectionRole::Publisher, &publishing.key, None),
+            Active::Playing(playing) => {
+                let presence = playing.subscription.presence();
+                (ConnectionRole::Subscriber, &playing.key, Some(presence))
+            }
+        };
+        StreamUse {
+            stream,
+            role,
+            key: key.clone(),
+            traits,
+            presence,
         }
     }
 

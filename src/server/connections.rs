@@ -1,6 +1,7 @@
 //! All connections there are, and how many there may be.
 
 use super::conn_id::ConnId;
+use super::peer_info::PeerInfo;
 use super::session_places::{NoPlace, SessionPlaces};
 use super::waiting::Waiting;
 use crate::capacity::{Capacity, Running, Share};
@@ -10,11 +11,9 @@ use crate::queue::{Cause, Outbox};
 use crate::registry::LastHeard;
 use crate::rtmp::control::UserControl;
 use crate::rtmp::status;
-use crate::rtmp::stream_key::StreamKey;
 use crate::stats::{ConnectionStats, Counter, Protocol};
 use crate::sync::{Member, Mutex, MutexGuard, Rank, WaitGroup};
 use crate::sys;
-use crate::web::Traits;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -34,38 +33,6 @@ const LEAVING_MAX: usize = 64;
 
 /// The same beyond the limits of the system, of which little is kept free.
 const LEAVING_BEYOND_SYSTEM_MAX: usize = 4;
-
-/// What a connection is, or was last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ConnectionRole {
-    /// It has neither published nor played.
-    None,
-    Publisher,
-    Subscriber,
-}
-
-impl ConnectionRole {
-    /// `none`, `publisher` or `subscriber`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            ConnectionRole::None => "none",
-            ConnectionRole::Publisher => "publisher",
-            ConnectionRole::Subscriber => "subscriber",
-        }
-    }
-}
-
-/// What is known of a client.
-#[derive(Clone, Debug)]
-pub(crate) struct PeerInfo {
-    pub(crate) role: ConnectionRole,
-    /// The stream that it publishes or plays, if it does.
-    pub(crate) stream_key: Option<StreamKey>,
-    /// What the client calls itself.
-    pub(crate) flash_ver: String,
-    /// By what a viewer would be known that comes back.
-    pub(super) traits: Option<Traits>,
-}
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,12 +90,7 @@ impl Peer {
             heard: Arc::new(LastHeard::now()),
             received: Counter::default(),
             since: Instant::now(),
-            info: Mutex::new(PeerInfo {
-                role: ConnectionRole::None,
-                stream_key: None,
-                flash_ver: String::new(),
-                traits: None,
-            }),
+            info: Mutex::new(PeerInfo::new()),
             asked_ms,
             epoch,
         }
@@ -169,19 +131,16 @@ impl Peer {
 
     /// What can be told of it.
     pub(super) fn stats(&self) -> ConnectionStats {
-        let PeerInfo {
-            role,
-            stream_key,
-            flash_ver,
-            ..
-        } = self.info().clone();
+        let info = self.info();
+        let (role, uses, flash_ver) = (info.role(), info.uses(), info.flash_ver.clone());
+        drop(info);
         ConnectionStats {
             id: self.id.clone(),
             addr: self.addr,
             tls: self.tls,
             protocol: self.protocol,
             role: role.name(),
-            stream_key: stream_key.map_or(String::new(), |key| key.as_str().to_owned()),
+            uses,
             flash_ver,
             uptime: self.since.elapsed(),
             bytes_in: self.received.get(),

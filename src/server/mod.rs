@@ -15,6 +15,7 @@ mod flood;
 mod listener;
 mod notified;
 mod pacing;
+mod peer_info;
 mod pull;
 mod refusals;
 mod relief;

@@ -93,10 +93,10 @@ impl AdminSource for Watch {
         let Some(peer) = self.context.connections.peer(id) else {
             return false;
         };
-        let traits = peer.info().traits.clone();
-        if let Some(traits) = traits {
-            self.context.ended.add(traits);
-        }
+        let viewers = peer.info().traits();
+        viewers
+            .into_iter()
+            .for_each(|traits| self.context.ended.add(traits));
         peer.outbox.hang_up(Cause::Asked);
         true
     }

@@ -2,11 +2,12 @@
 
 use super::access::{self, AccessRequest, Client};
 use super::active::{Ending, Playing};
-use super::connections::{Admission, ConnectionRole, Origin, Peer};
+use super::connections::{Admission, Origin, Peer};
 use super::context::Context;
 use super::events::{self, PlayInfo};
 use super::listener::{self, ConnectionRefusal};
 use super::notified;
+use super::peer_info::StreamUse;
 use super::refusals;
 use super::serving;
 use super::web_session::{Session, SessionViewer};
@@ -141,11 +142,7 @@ impl WebClient {
         let origin = Origin::direct(self.addr);
         let peer = Peer::new(self.id.clone(), origin, outbox, context.epoch);
         let peer = peer.by(viewing.protocol).unread(&self.socket);
-        let mut info = peer.info();
-        info.role = ConnectionRole::Subscriber;
-        info.stream_key = Some(viewing.path.key.clone());
-        info.flash_ver = viewing.user_agent.to_owned();
-        drop(info);
+        peer.info().flash_ver = viewing.user_agent.to_owned();
         let recipient = (viewing.recipient)(self.id.clone());
         (Arc::new(peer), writer, recipient)
     }
@@ -274,7 +271,7 @@ impl WebConnection for WebClient {
         let traits = Traits::new(self.addr.ip(), asked, viewing.user_agent);
         let viewing = Viewing { path, ..viewing };
         let (peer, writer, recipient) = self.peer(viewing);
-        peer.info().traits = Some(traits);
+        peer.info().begin(StreamUse::playing(&path.key, traits));
         let outbox = Arc::clone(&peer.outbox);
         let Some(_known) = self.place.introduce(&peer) else {
             return Err(PlayRefusal::Stopping);

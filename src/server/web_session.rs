@@ -1,11 +1,12 @@
 //! Viewers by HLS: they have no connection that lasts, and are seen, counted and ended like any other.
 
 use super::active::{Ending, Playing};
-use super::connections::{ConnectionRole, KnownSession, Origin, Peer, Refused};
+use super::connections::{KnownSession, Origin, Peer, Refused};
 use super::context::Context;
 use super::events::{self, PlayInfo};
 use super::listener::{self, ConnectionRefusal};
 use super::notified;
+use super::peer_info::StreamUse;
 use crate::log;
 use crate::memory::Owner;
 use crate::notify::{NotifyClient, NotifyRole, NotifyStream};
@@ -83,10 +84,8 @@ impl Session {
         );
         let peer = peer.by(Protocol::Hls);
         let mut info = peer.info();
-        info.role = ConnectionRole::Subscriber;
-        info.stream_key = Some(path.key.clone());
         info.flash_ver = user_agent.to_owned();
-        info.traits = Some(traits);
+        info.begin(StreamUse::playing(&path.key, traits));
         drop(info);
         let known = context.connections.introduce(number, &Arc::new(peer));
         let known = known.map_err(|why| {

@@ -10,5 +10,5 @@ pub use gauges::{GAUGES, Gauge};
 pub use protocol::Protocol;
 pub use snapshot::{
     ConnectionStats, LinkState, MemoryStats, Metadata, PublicationId, PullStats, QUEUE_DEPTHS,
-    RecordingStats, RelayStats, Snapshot, StreamStats, TlsState, TlsStats,
+    RecordingStats, RelayStats, Snapshot, StreamStats, StreamUseStats, TlsState, TlsStats,
 };

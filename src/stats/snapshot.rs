@@ -141,10 +141,10 @@ pub struct ConnectionStats {
     pub tls: bool,
     /// How it is connected.
     pub protocol: Protocol,
-    /// `none`, `publisher` or `subscriber`.
+    /// What it is, or was last: `none`, `publisher` or `subscriber`.
     pub role: &'static str,
-    /// The stream that it publishes or plays; empty: none.
-    pub stream_key: String,
+    /// What it publishes and plays, publications first.
+    pub uses: Vec<StreamUseStats>,
     /// What the client calls itself.
     pub flash_ver: String,
     /// Since it was accepted.
@@ -157,6 +157,22 @@ pub struct ConnectionStats {
     pub drops: u64,
     /// Items that wait for it.
     pub queue: usize,
+}
+
+/// What a connection does with a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamUseStats {
+    /// What it is there: `publisher` or `subscriber`.
+    pub role: &'static str,
+    /// The key of the stream.
+    pub stream_key: String,
+}
+
+impl ConnectionStats {
+    /// What it does with the stream `key`, if it does anything.
+    pub fn use_of(&self, key: &str) -> Option<&StreamUseStats> {
+        self.uses.iter().find(|used| used.stream_key == key)
+    }
 }
 
 /// The program that speaks TLS with clients.

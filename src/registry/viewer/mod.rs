@@ -13,6 +13,7 @@ use super::media_message::MediaMessage;
 use super::muxer::{Muxer, MuxerEvent};
 use super::muxers::Muxers;
 use super::phase::ViewerPhase;
+use super::presence::Place;
 use super::recipient::{Notice, Recipient, SubscriptionEnd, Takes};
 use super::selection::Selection;
 use super::subscription_id::SubscriptionId;
@@ -43,7 +44,7 @@ enum Delivery {
 impl Viewer {
     /// A viewer who waits for a publisher until `deadline`.
     pub(super) fn new(
-        id: SubscriptionId,
+        identity: (SubscriptionId, Place),
         role: Role,
         recipient: Recipient,
         deadline: Instant,
@@ -54,7 +55,7 @@ impl Viewer {
             Takes::Nothing => Delivery::Nothing,
         };
         Viewer {
-            subscriber: Subscriber::new(id, role, recipient, deadline),
+            subscriber: Subscriber::new(identity, role, recipient, deadline),
             delivery,
         }
     }

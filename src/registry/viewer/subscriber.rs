@@ -3,6 +3,7 @@
 use super::due::DueNotices;
 use crate::queue::{Cause, Offer, Outbox, Role};
 use crate::registry::phase::ViewerPhase;
+use crate::registry::presence::Place;
 use crate::registry::recipient::{Notice, Recipient};
 use crate::registry::slowness::{Patience, Slowness};
 use crate::registry::subscription_id::SubscriptionId;
@@ -11,6 +12,8 @@ use std::time::Instant;
 /// Who it is, how far it has come, and whether it takes what it is sent.
 pub(super) struct Subscriber {
     pub(super) id: SubscriptionId,
+    /// Others see by it that the viewer is there.
+    _place: Place,
     pub(super) role: Role,
     pub(super) recipient: Recipient,
     pub(super) phase: ViewerPhase,
@@ -24,13 +27,14 @@ pub(super) struct Subscriber {
 impl Subscriber {
     /// One that waits for a publisher until `deadline`.
     pub(super) fn new(
-        id: SubscriptionId,
+        (id, place): (SubscriptionId, Place),
         role: Role,
         recipient: Recipient,
         deadline: Instant,
     ) -> Subscriber {
         Subscriber {
             id,
+            _place: place,
             bytes_before: role.outbox().bytes(),
             role,
             recipient,

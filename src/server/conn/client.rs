@@ -16,6 +16,7 @@ use crate::server::connections::{Admission, Peer};
 use crate::server::context::Context;
 use crate::server::delivery::Delivery;
 use crate::server::flood::flood_limit;
+use crate::web::Traits;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -218,11 +219,13 @@ impl<'a> Conn<'a> {
             .map(|(_, active)| active)
     }
 
-    pub(super) fn set_active(&mut self, stream: StreamId, active: Active) -> Result<(), Error> {
-        let mut info = self.peer.info();
-        info.role = active.role();
-        info.stream_key = Some(active.key().clone());
-        drop(info);
+    pub(super) fn set_active(
+        &mut self,
+        stream: StreamId,
+        active: Active,
+        traits: Option<Traits>,
+    ) -> Result<(), Error> {
+        self.peer.info().begin(active.used(stream, traits));
         self.place.set_busy(true);
         self.active.reserve_exact(1);
         self.active.push((stream, active));
@@ -235,9 +238,7 @@ impl<'a> Conn<'a> {
             return Ok(());
         };
         let (_, active) = self.active.swap_remove(index);
-        let mut info = self.peer.info();
-        (info.stream_key, info.traits) = (None, None);
-        drop(info);
+        self.peer.info().end(stream);
         active.end(&self.context.hooks, &self.peer.id, Ending::Finished);
         if self.active.is_empty() {
             self.place.set_busy(false);

@@ -5,10 +5,11 @@ mod client;
 mod requests;
 
 use super::conn_id::ConnId;
-use super::connections::{Admission, ConnectionRole, Origin, Peer};
+use super::connections::{Admission, Origin, Peer};
 use super::context::Context;
 use super::events;
 use super::flood::flood_limit;
+use super::peer_info::ConnectionRole;
 use crate::connection::{Connection, Error, handshake, read_loop, with_writer};
 use crate::log;
 use crate::log::RateLimit;
@@ -103,7 +104,7 @@ fn talk(
             let connection = Connection::new(&line.0, outbox);
             let mut conn = Conn::new(context, place, peer, connection);
             let error = read_loop(&mut *conn);
-            let role = conn.peer.info().role;
+            let role = conn.peer.info().role();
             conn.depart();
             if let Error::Timeout(_) = error {
                 context.counters.zombies.add(1);

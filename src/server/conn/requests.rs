@@ -266,7 +266,7 @@ impl Conn<'_> {
         let notified = self.notified(NotifyRole::Publisher, request, &path.key);
         let publishing = claim.begin(&self.app, &shown(&path.name), Some(notified));
         self.connection.reply(self.session.accept(*stream));
-        self.set_active(*stream, Active::Publishing(publishing))?;
+        self.set_active(*stream, Active::Publishing(publishing), None)?;
         let merge = self.context.link_settings.merge.clone();
         self.connection.merge_input(merge);
         Ok(self.connection.send_replies()?)
@@ -306,10 +306,8 @@ impl Conn<'_> {
         let notified = self.notified(NotifyRole::Player, request, &path.key);
         let key = path.key.clone();
         let playing = Playing::new(subscription, key, outbox, Protocol::Rtmp, notified);
-        let mut info = self.peer.info();
-        info.traits = Some(Traits::new(ip, &request.path, &info.flash_ver));
-        drop(info);
-        Ok(self.set_active(*stream, Active::Playing(playing))?)
+        let traits = Traits::new(ip, &request.path, &self.peer.info().flash_ver);
+        Ok(self.set_active(*stream, Active::Playing(playing), Some(traits))?)
     }
 
     /// Tells the log and the client why a request is refused. The log gets the name by which the stream

@@ -118,7 +118,7 @@ fn connections_are_listed_as_they_are() {
     let told = told(&site);
     assert_eq!(array(&all, "connections").len(), 11);
     for (value, stats) in array(&all, "connections").iter().zip(&told.connections) {
-        let key = Some(&stats.stream_key).filter(|key| !key.is_empty());
+        let key = stats.uses.first().map(|used| &used.stream_key);
         let want = [
             ("id", stats.id.as_str().into()),
             ("addr", stats.addr.to_string().into()),

@@ -4,7 +4,7 @@ use rtmp_server::admin::AdminSource;
 use rtmp_server::media::Codec;
 use rtmp_server::stats::{
     ConnectionStats, LinkState, MemoryStats, Metadata, Protocol, PublicationId, PullStats,
-    RecordingStats, RelayStats, Snapshot, StreamStats, TlsState, TlsStats, Totals,
+    RecordingStats, RelayStats, Snapshot, StreamStats, StreamUseStats, TlsState, TlsStats, Totals,
 };
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -117,7 +117,13 @@ fn connection(number: usize, role: &'static str, key: &str) -> ConnectionStats {
         tls: number % 2 == 1,
         protocol: Protocol::HttpFlv,
         role,
-        stream_key: key.to_owned(),
+        uses: (!key.is_empty())
+            .then(|| StreamUseStats {
+                role,
+                stream_key: key.to_owned(),
+            })
+            .into_iter()
+            .collect(),
         flash_ver: "FMLE/3.0 \"x\"".to_owned(),
         uptime: Duration::from_secs(100 + n),
         bytes_in: 5000 + n,

@@ -293,7 +293,11 @@ fn a_session_is_a_viewer_that_can_be_ended() {
         panic!("{:?}", viewers())
     };
     assert_eq!(
-        (one.role, one.stream_key.as_str(), one.flash_ver.as_str()),
+        (
+            one.role,
+            one.uses[0].stream_key.as_str(),
+            one.flash_ver.as_str()
+        ),
         ("subscriber", "live/cam", "one/1")
     );
     assert!(one.bytes_out > 1000, "{}", one.bytes_out);

@@ -69,7 +69,7 @@ fn a_viewer_is_a_connection_that_can_be_ended() {
     };
     assert_eq!(player.protocol, Protocol::HttpFlv);
     assert_eq!(
-        (player.role, player.stream_key.as_str()),
+        (player.role, player.uses[0].stream_key.as_str()),
         ("subscriber", "live/x")
     );
     assert_eq!(player.flash_ver, "tester/1");
