@@ -8,7 +8,8 @@ use crate::rtmp::stream_key::StreamKey;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// Most choices of a stream's tracks at a time: each takes memory and work of its own.
+/// Most choices of a stream's tracks at a time beside the usual one: each takes memory and work of its
+/// own.
 pub(super) const CHOICES_MAX: usize = 4;
 
 /// How long a choice stays that nobody watches any more: most who come back do so at once.
@@ -24,13 +25,19 @@ struct Place {
     unwatched: Option<Instant>,
 }
 
+/// Whether this is the choice of a player that asks for no track.
+fn is_usual(choice: TrackChoice) -> bool {
+    choice == TrackChoice::default()
+}
+
 impl Muxers {
     /// Makes the muxer of a choice if it is not there, of a stream that has this in its cache.
     /// `is_watched` tells of others.
     ///
     /// # Errors
     ///
-    /// [`Refusal::TooManyChoices`] if [`CHOICES_MAX`] others are watched.
+    /// [`Refusal::TooManyChoices`] if [`CHOICES_MAX`] others are watched. The usual choice always has a
+    /// place: visitors with others cannot keep the ordinary viewers out.
     pub(super) fn add(
         &mut self,
         choice: TrackChoice,
@@ -42,15 +49,26 @@ impl Muxers {
             place.unwatched = None;
             return Ok(());
         }
-        if self.0.len() >= CHOICES_MAX {
-            let mut choices = self.0.iter().map(|place| place.muxer.choice());
-            let unwatched = choices.position(|choice| !is_watched(choice));
-            self.0.remove(unwatched.ok_or(Refusal::TooManyChoices)?);
+        if !is_usual(choice) {
+            self.make_room(is_watched)?;
         }
         self.0.push(Place {
             muxer: Muxer::new(choice, cache, key),
             unwatched: None,
         });
+        Ok(())
+    }
+
+    /// Removes a choice that nobody watches if there are [`CHOICES_MAX`] beside the usual one.
+    fn make_room(&mut self, is_watched: impl Fn(TrackChoice) -> bool) -> Result<(), Refusal> {
+        let choices = self.0.iter().map(|place| place.muxer.choice());
+        let others: Vec<TrackChoice> = choices.filter(|choice| !is_usual(*choice)).collect();
+        if others.len() < CHOICES_MAX {
+            return Ok(());
+        }
+        let unwatched = others.into_iter().find(|choice| !is_watched(*choice));
+        let unwatched = unwatched.ok_or(Refusal::TooManyChoices)?;
+        self.0.retain(|place| place.muxer.choice() != unwatched);
         Ok(())
     }
 
