@@ -66,6 +66,8 @@ pub struct StreamTracks {
 struct TrackReader {
     colour: Colour,
     state: ConfigState,
+    /// The configuration and header of the codec before, for frames of it that go on.
+    before: Option<(Config, Option<Box<[u8]>>)>,
     /// It has ended, and has not begun again.
     is_over: bool,
 }
@@ -177,6 +179,7 @@ impl TrackReader {
         let format = SampleFormat::new(part.codec);
         let Some(format) = format.filter(|format| format.medium() == part.track.medium) else {
             if !matches!(&self.state, ConfigState::Unsupported(codec) if *codec == part.codec) {
+                self.set_aside(None);
                 self.state = ConfigState::Unsupported(part.codec);
                 out.push(TrackEvent::Unsupported(part.track, part.codec));
             }
@@ -223,7 +226,8 @@ impl TrackReader {
         match Config::new(format, Some(bytes), None) {
             Some(config) => self.set_config(config, Some(bytes.into()), track, out),
             None if format.needs_frame() => {
-                let mut waiting = self.state.take_waiting(format);
+                let mut waiting = self.take_waiting(format);
+                self.forget_before(format);
                 waiting.header = Some(bytes.into());
                 self.state = ConfigState::Waiting(waiting);
             }
@@ -240,7 +244,9 @@ impl TrackReader {
         bytes: &[u8],
         out: &mut Vec<TrackEvent>,
     ) {
-        if self.config().is_none_or(|config| config.format != format) {
+        if self.config().is_none_or(|config| config.format != format)
+            && !self.restore(format, &part, bytes, out)
+        {
             self.read_first(format, time_ms, &part, bytes, out);
         }
         let ConfigState::Known(config, _) = &self.state else {
@@ -275,6 +281,56 @@ impl TrackReader {
         }));
     }
 
+    /// Goes back to the codec before, if that is the one of this frame: what came in between was a
+    /// stray message, or a change that is taken back.
+    fn restore(
+        &mut self,
+        format: SampleFormat,
+        part: &Part,
+        bytes: &[u8],
+        out: &mut Vec<TrackEvent>,
+    ) -> bool {
+        let before = self.before.take_if(|(config, _)| config.format == format);
+        let Some((config, header)) = before else {
+            return false;
+        };
+        let says_more = is_sync(part) && format.needs_frame();
+        let renewed = says_more.then(|| Config::new(format, header.as_deref(), Some(bytes)));
+        let config = renewed.flatten().unwrap_or(config);
+        self.set_config(config, header, part.track, out);
+        true
+    }
+
+    /// Keeps the configuration that is known, if it is not of this format.
+    fn set_aside(&mut self, format: Option<SampleFormat>) {
+        if self
+            .config()
+            .is_some_and(|config| Some(config.format) != format)
+            && let ConfigState::Known(config, header) = mem::take(&mut self.state)
+        {
+            self.before = Some((config, header));
+        }
+    }
+
+    /// What was kept of this format is not true any more.
+    fn forget_before(&mut self, format: SampleFormat) {
+        self.before.take_if(|(config, _)| config.format == format);
+    }
+
+    /// Takes out what waits for the configuration of a track of this format. What is known of another
+    /// one is kept as what was before.
+    fn take_waiting(&mut self, format: SampleFormat) -> Waiting {
+        self.set_aside(Some(format));
+        match mem::take(&mut self.state) {
+            ConfigState::Waiting(waiting) if waiting.format == format => waiting,
+            _ => Waiting {
+                format,
+                header: None,
+                unread: None,
+            },
+        }
+    }
+
     /// Reads a frame of a track whose configuration is not known yet.
     fn read_first(
         &mut self,
@@ -285,7 +341,7 @@ impl TrackReader {
         out: &mut Vec<TrackEvent>,
     ) {
         let is_sync = is_sync(part);
-        let mut waiting = self.state.take_waiting(format);
+        let mut waiting = self.take_waiting(format);
         let header = waiting.header.as_deref();
         let config = is_sync.then(|| Config::new(format, header, Some(bytes)));
         if let Some(config) = config.flatten() {
@@ -317,6 +373,8 @@ impl TrackReader {
             ConfigState::Known(..) => out.push(TrackEvent::Changed(track)),
             _ => out.push(TrackEvent::Known(track)),
         }
+        self.set_aside(Some(config.format));
+        self.forget_before(config.format);
         self.state = ConfigState::Known(config, header);
     }
 }
@@ -324,21 +382,6 @@ impl TrackReader {
 /// Whether a decoder can begin with a frame.
 fn is_sync(part: &Part) -> bool {
     part.track.medium == MediaType::Audio || part.content == Content::Keyframe
-}
-
-impl ConfigState {
-    /// Takes out what waits for the configuration of a track of this format. What else was known is
-    /// dropped.
-    fn take_waiting(&mut self, format: SampleFormat) -> Waiting {
-        match mem::take(self) {
-            ConfigState::Waiting(waiting) if waiting.format == format => waiting,
-            _ => Waiting {
-                format,
-                header: None,
-                unread: None,
-            },
-        }
-    }
 }
 
 impl Waiting {

@@ -197,9 +197,6 @@ fn responses_are_what_can_be_played() {
          "avc@0! avc@40 v:170000000001f4000dffe1001a67f4000d919681519e3e2f0110000003001000000303c0f142aa01000568ce0f1920fff8f800 avc@80! avc@120".into(),
          format!("video ![v1@0] [v1@40] {changed} | video ![v1@80] [v1@120]")),
         ("the same header again", "avc@0! avc-header avc@40 avc-header avc@80".into(), "video ![v1@0] [v1@40] [v1@80]".into()),
-        ("a track that ends",
-         "meta avc@0! aac@5 avc@40 aac@28 v:1702000000 aac@51 aac@74 aac@97 aac@120 aac@143 aac@166".into(),
-         format!("video ![v1@0] [v1@40 s1@5] ~[s1@28] {changed} | audio ![s5@51] ![s1@167]")),
         ("a second track of sound changes nothing",
          "meta opus@0 avc@0! opus2@10 avc@40 opus@20 opus2@20 avc@80".into(),
          "video ![v1@0 s1@0] [v1@40] [v1@80 s1@20]".into()),
@@ -227,9 +224,40 @@ fn responses_are_what_can_be_played() {
         ("H.266", "v:9076766331aa v@0:9176766331000000aa v@1000:a176766331000000aa".into(), none.into()),
     ];
     for (why, words, want) in rows {
-        let responses = responses(TrackChoice::default(), &stream(&words));
-        let told: Vec<String> = responses.iter().map(told).collect();
-        assert_eq!(told.join(" | "), want, "{why}");
+        expect_told(&words, &want, why);
+    }
+}
+
+/// What the responses with the usual choice of tracks are in words.
+fn expect_told(words: &str, want: &str, why: &str) {
+    let responses = responses(TrackChoice::default(), &stream(words));
+    let told: Vec<String> = responses.iter().map(told).collect();
+    assert_eq!(told.join(" | "), want, "{why}");
+}
+
+#[test]
+fn a_track_that_is_lost_may_go_on() {
+    let changed = "(the tracks of the stream have changed)";
+    #[rustfmt::skip]
+    let rows: Vec<(&str, String, String)> = vec![
+        ("a track that ends",
+         "meta avc@0! aac@5 avc@40 aac@28 v:1702000000 aac@51 aac@1027 aac@1028 aac@1051 aac@1074 aac@1097 aac@1120 aac@1143".into(),
+         format!("video ![v1@0] [v1@40 s1@5] ~[s3@28] {changed} | audio ![s5@1028] ![s1@1144]")),
+        ("a track that ends and goes on",
+         "meta avc@0! aac@5 avc@40 aac@28 v:1702000000 aac@51 avc@80! avc@120 aac@74 avc@1120 avc@1160".into(),
+         "video ![v1@0] [v1@40 s1@5] ![v1@80 s2@28] [v1@120] [v1@1120 s1@75] [v1@1160]".into()),
+        ("both end and go on",
+         "meta avc@0! opus@5 avc@40 opus@25 v:1702000000 a:924f707573 opus@45 avc@80! avc@120 opus@65 avc@160".into(),
+         "video ![v1@0] [v1@40 s1@5] ![v1@80 s2@25] [v1@120] [v1@160 s1@65]".into()),
+        ("a message of another codec",
+         "meta avc@0! aac@5 v@20:13616263 avc@40 aac@28 avc@80 aac@51 avc@1080 avc@1120".into(),
+         "video ![v1@0] [v1@40 s1@5] [v1@80 s1@28] [v1@1080 s1@51] [v1@1120]".into()),
+        ("pictures of another codec from now on",
+         "meta avc@0! aac@5 v@20:13616263 avc@40 v@80:13616263 aac@28 aac@1080 aac@1120".into(),
+         format!("video ![v1@0] [v1@40 s1@5] ~[s1@28] {changed} | audio ![s2@1080]")),
+    ];
+    for (why, words, want) in rows {
+        expect_told(&words, &want, why);
     }
 }
 

@@ -6,7 +6,8 @@
 //! the next fragment says when it begins, so that nothing waits for the message behind it.
 //!
 //! Players cannot follow a stream whose tracks change: their responses end, and with the next message
-//! new ones may begin. They can follow one whose publisher is lost and comes back with the same.
+//! new ones may begin. They can follow one whose publisher is lost and comes back with the same, and
+//! one whose track ends and soon goes on.
 
 mod choice;
 mod end;
@@ -22,7 +23,7 @@ use super::{Movie, Mp4Track, initialization, is_supported};
 use crate::media::Packet;
 use crate::media::flv;
 use crate::media::sample::MediaType;
-use crate::media::tracks::{StreamTracks, TrackEvent};
+use crate::media::tracks::{StreamTracks, TRACKS_WAIT_MS, TrackEvent};
 use crate::rtmp::{Message, MessageType};
 use choice::are_same;
 use fragments::{LiveFragments, WentBack};
@@ -64,6 +65,10 @@ pub struct LiveMp4 {
     pending: Option<Pending>,
     /// What has begun, also in the publication before.
     begun: Option<LiveFragments>,
+    /// When the latest frame was due, in ms.
+    frame_ms: u64,
+    /// The same when a track was lost that may still come back.
+    lost_ms: Option<u64>,
 }
 
 impl LiveMp4 {
@@ -75,6 +80,8 @@ impl LiveMp4 {
             time: LongTime::default(),
             pending: Some(Pending::default()),
             begun: None,
+            frame_ms: 0,
+            lost_ms: None,
         }
     }
 
@@ -83,6 +90,7 @@ impl LiveMp4 {
     pub fn restart(&mut self) {
         self.tracks = StreamTracks::default();
         self.pending = Some(Pending::default());
+        self.lost_ms = None;
         if let Some(begun) = &mut self.begun {
             begun.restart();
         }
@@ -118,6 +126,7 @@ impl LiveMp4 {
         // Headers are dated as encoders like.
         if Packet::new(message.kind, payload).is_frame() {
             self.time.note(message.timestamp);
+            self.frame_ms = time_ms;
             if let Some(pending) = &mut self.pending {
                 pending.note_frame(time_ms);
             }
@@ -125,14 +134,8 @@ impl LiveMp4 {
         let mut events = Vec::new();
         self.tracks
             .read(message.kind, time_ms, payload, &mut events);
-        let changes = |event: &TrackEvent| {
-            matches!(
-                event,
-                TrackEvent::Known(_) | TrackEvent::Changed(_) | TrackEvent::Ended(_)
-            )
-        };
-        if self.pending.is_none() && events.iter().any(changes) {
-            self.check_tracks(out);
+        if self.pending.is_none() {
+            self.check_tracks(&events, out);
         }
         for event in events {
             out.extend(self.left_out(&event).map(LiveEvent::LeftOut));
@@ -160,11 +163,30 @@ impl LiveMp4 {
         }
     }
 
-    /// Ends the responses if they are of other tracks than those that are chosen now.
-    fn check_tracks(&mut self, out: &mut Vec<LiveEvent>) {
+    /// Ends the responses if they are of other tracks than those that are chosen after these events. A
+    /// track that is lost has [`TRACKS_WAIT_MS`] to go on.
+    fn check_tracks(&mut self, events: &[TrackEvent], out: &mut Vec<LiveEvent>) {
+        let (mut adds, mut changes) = (false, false);
+        for event in events {
+            match event {
+                TrackEvent::Known(_) => adds = true,
+                TrackEvent::Changed(_) => changes = true,
+                TrackEvent::Ended(_) | TrackEvent::Unsupported(..) | TrackEvent::Unreadable(..) => {
+                    self.lost_ms.get_or_insert(self.frame_ms);
+                }
+                TrackEvent::Sample(_) => {}
+            }
+        }
+        let waited = |since| self.frame_ms.saturating_sub(since) >= TRACKS_WAIT_MS;
+        let is_lost = self.lost_ms.is_some_and(waited);
+        if !(adds || changes || is_lost) {
+            return;
+        }
         let chosen = self.choice.of(&self.tracks).unwrap_or_default();
         let goes_on = |begun: &LiveFragments| are_same(begun.tracks(), &chosen);
-        if !self.begun.as_ref().is_some_and(goes_on) {
+        if self.begun.as_ref().is_some_and(goes_on) {
+            self.lost_ms = None;
+        } else if changes || is_lost || self.lost_ms.is_none() {
             self.end(LiveEnd::TracksChanged, out);
         }
     }
@@ -174,6 +196,7 @@ impl LiveMp4 {
             out.extend(begun.flush().map(LiveEvent::Fragment));
         }
         out.push(LiveEvent::Ends(end));
+        self.lost_ms = None;
         self.pending = Some(Pending::default());
     }
 
