@@ -4,6 +4,7 @@ use super::event::Fired;
 use super::failure::HookFailure;
 use super::journal::Journal;
 use crate::process::group::{self, Output, ProcessGroup};
+use crate::process::launcher::{self, SHELL};
 use crate::sync;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -17,9 +18,6 @@ const OUTPUT_LIMIT: Duration = Duration::from_millis(100);
 
 /// How long a group has between SIGTERM and SIGKILL when the server has no more time.
 pub(super) const HALT_GRACE: Duration = Duration::from_millis(200);
-
-/// Linux' number for "not a program": neither a binary nor a script that names its shell.
-const ENOEXEC: i32 = 8;
 
 /// A script, and how long it may run.
 #[derive(Debug)]
@@ -79,12 +77,13 @@ impl Script {
     fn start(&self, fired: &Fired) -> io::Result<(ProcessGroup, Output)> {
         let meta = self.path.metadata()?;
         if meta.permissions().mode() & 0o111 != 0 {
-            match self.spawn(Command::new(&self.path), fired) {
-                Err(error) if error.raw_os_error() == Some(ENOEXEC) => {}
+            let program = launcher::terminated_with_us(&self.path);
+            match self.spawn(program, fired) {
+                Err(error) if launcher::is_for_shell(&error) => {}
                 result => return result,
             }
         }
-        let mut shell = Command::new("/bin/sh");
+        let mut shell = launcher::terminated_with_us(Path::new(SHELL));
         shell.arg(&self.path);
         self.spawn(shell, fired)
     }

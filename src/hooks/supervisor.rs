@@ -8,11 +8,13 @@ use crate::backoff::Backoff;
 use crate::log;
 use crate::pace::{Pace, Rate};
 use crate::process::group::{self, Output, ProcessGroup};
+use crate::process::launcher::{self, SHELL};
 use crate::stats::Counters;
 use crate::sync::{self, Mutex, MutexGuard, WaitGroup};
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -252,7 +254,7 @@ impl SupervisorShared {
 
 fn spawn(command: &str, fired: &Fired) -> io::Result<(ProcessGroup, Output)> {
     let mut journal = Journal::new(NAME, fired);
-    let mut shell = Command::new("/bin/sh");
+    let mut shell = launcher::terminated_with_us(Path::new(SHELL));
     shell.arg("-c").arg(command).stdin(Stdio::null());
     set_env(&mut shell, fired);
     let output = Output::capture(&mut shell, move |line| journal.line(line))?;

@@ -2,7 +2,7 @@
 //! and is never left behind as a zombie.
 
 use crate::sync::{self, Condvar, Mutex, MutexGuard};
-use crate::sys::{self, GroupSignal};
+use crate::sys::{self, GroupSignal, OrphanSignal};
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
@@ -178,7 +178,7 @@ impl ProcessGroup {
     ///
     /// Those of [`ProcessGroup::spawn`].
     pub fn spawn_bound(mut command: Command) -> io::Result<ProcessGroup> {
-        sys::kill_with_parent(&mut command);
+        sys::end_with_parent(&mut command, OrphanSignal::Kill);
         ProcessGroup::spawn(command)
     }
 

@@ -17,7 +17,8 @@ pub use memory::{
     give_back_long_buffers, give_back_memory, give_back_stack, memory_file, share_heaps,
 };
 pub use signals::{
-    GroupSignal, Signal, Signals, be_killed_with_parent, keep_open, kill_with_parent, signal_group,
+    GroupSignal, OrphanSignal, Signal, Signals, ask_to_end_with_parent, end_with_parent, keep_open,
+    signal_group,
 };
 pub use socket::{
     connect_until, inherited, is_tcp_listener, send_now, set_backlog, set_receive_low_water,

@@ -79,10 +79,28 @@ impl Signals {
     }
 }
 
-/// Has the process that `command` starts killed when the thread that starts it ends, also if that is
-/// because all of our process is killed.
-pub fn kill_with_parent(command: &mut Command) {
-    c::signal_at_end_of_parent(command, SIGKILL);
+/// What a process gets when the thread that started it ends, also if that is because all of that
+/// thread's process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrphanSignal {
+    /// SIGTERM: it may clean up, then end.
+    Terminate,
+    /// SIGKILL: it ends at once.
+    Kill,
+}
+
+impl OrphanSignal {
+    fn signum(self) -> c_int {
+        match self {
+            OrphanSignal::Terminate => SIGTERM,
+            OrphanSignal::Kill => SIGKILL,
+        }
+    }
+}
+
+/// Has the process that `command` starts get `signal` when the thread that starts it ends.
+pub fn end_with_parent(command: &mut Command, signal: OrphanSignal) {
+    c::signal_at_end_of_parent(command, signal.signum());
 }
 
 /// Has the process that `command` starts inherit `fd`, under its number.
@@ -90,13 +108,13 @@ pub fn keep_open(command: &mut Command, fd: OwnedFd) {
     c::inherit(command, fd);
 }
 
-/// Has this process killed when the thread that started it ends.
+/// Has this process get `signal` when the thread that started it ends.
 ///
 /// # Errors
 ///
 /// When `parent`, the process of that thread, has ended before.
-pub fn be_killed_with_parent(parent: u32) -> io::Result<()> {
-    c::ask_for_signal_at_end_of(parent, SIGKILL)
+pub fn ask_to_end_with_parent(parent: u32, signal: OrphanSignal) -> io::Result<()> {
+    c::ask_for_signal_at_end_of(parent, signal.signum())
 }
 
 /// A signal to a process group.

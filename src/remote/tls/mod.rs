@@ -82,7 +82,7 @@ impl TlsClient {
     ) -> io::Result<(UnixStream, TlsClient)> {
         let (ours, theirs) = UnixStream::pair()?;
         let (words, stderr) = io::pipe()?;
-        let mut command = launcher::bound_command(openssl);
+        let mut command = launcher::killed_with_us(openssl);
         let environment = ENVIRONMENT.iter();
         command
             .args(arguments(host, port))

@@ -2,7 +2,9 @@
 
 use crate::support::process::ServerProcess;
 use crate::support::wait_until;
+use crate::support::web_service::Dir;
 use rtmp_server::amf0::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -83,4 +85,25 @@ fn programs_beside_streams_hold_up_nobody() {
 #[test]
 fn scripts_of_hooks_hold_up_nobody() {
     beside_all(true);
+}
+
+/// Nothing warns them, so the system has to.
+#[test]
+fn programs_end_with_a_killed_server() {
+    let dir = Dir::new("orphans");
+    let here = dir.as_ref().display();
+    // Only a shell can read it, as it names none.
+    let script = dir.write("script", &format!("echo $$ >{here}/hook\nexec sleep 61\n"));
+    let may_run = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&script, may_run).expect("permissions");
+    let server = ServerProcess::start(&format!(
+        "-hook-script publish_start={script} -run-on-publish 'echo $$ >{here}/child; exec sleep 61'"
+    ));
+    let _publisher = server.publisher("x");
+    let pids = ["hook", "child"].map(|name| {
+        wait_until(name, || !dir.lines(name).is_empty());
+        dir.lines(name)[0].clone()
+    });
+    super::signal(server.pid(), "-KILL");
+    wait_until("the end of both", || !pids.iter().any(|pid| runs(pid)));
 }
