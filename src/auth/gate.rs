@@ -4,6 +4,7 @@ use super::{Action, Answer, Authenticator, Denied, Error};
 use crate::ip_range::IpRange;
 use crate::rtmp::stream_key::StreamPath;
 use crate::sync::RwLock;
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -61,9 +62,10 @@ impl Gate {
         }
     }
 
-    /// The rules from now on. Clients that are being asked about are decided on by the rules of before.
-    pub fn replace(&self, rules: Rules) {
-        *self.rules.write() = Arc::new(rules);
+    /// The rules from now on. Clients that are being asked about are decided on by the rules of before,
+    /// which come back.
+    pub fn replace(&self, rules: Arc<Rules>) -> Arc<Rules> {
+        mem::replace(&mut self.rules.write(), rules)
     }
 
     /// Whether a client at `remote_addr` may do `action` to the stream at `path`. Blocks for as long

@@ -222,6 +222,16 @@ impl Authenticator {
         }
     }
 
+    /// Whether both have their tokens from files, which say different things.
+    pub fn differs_in_file(&self, other: &Authenticator) -> bool {
+        let (Authenticator::File(own), Authenticator::File(other)) = (self, other) else {
+            return false;
+        };
+        // One lock at a time.
+        let own = own.table.read().clone();
+        own != *other.table.read()
+    }
+
     /// Reads again what can be read again; returns whether there was anything.
     ///
     /// # Errors

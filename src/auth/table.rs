@@ -8,7 +8,7 @@ use std::fmt;
 use std::hint::black_box;
 
 /// The tokens of a stream; one that is not there opens nothing.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 struct Tokens {
     publish: Option<String>,
     play: Option<String>,
@@ -16,7 +16,7 @@ struct Tokens {
 
 /// Streams and their tokens. The stream's own entry decides; without one, that of the closest
 /// pattern: `a/b/*` before `a/*` before `*`. A pattern is for everything below, however deep.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct TokenTable {
     exact: HashMap<String, Tokens>,
     /// By what stands before the `/*`; empty for `*` alone.
@@ -72,6 +72,8 @@ impl TokenTable {
     ///
     /// [`Error::Json`], [`Error::NoObject`] or [`Error::Entry`], none with a token in it.
     pub fn from_json(text: &[u8]) -> Result<TokenTable, Error> {
+        // Editors may put a byte order mark in front.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let value = json::parse(text).map_err(Error::Json)?;
         let members = value.as_object().ok_or(Error::NoObject)?;
         let mut table = TokenTable::default();
@@ -262,6 +264,12 @@ mod tests {
             let got = same(given.as_bytes(), wanted.as_bytes());
             assert_eq!(got, want, "{given} {wanted}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_table() {
+        let plain = r#"{"a":"x","a/*":"y","*":"z"}"#;
+        assert!(table(&format!("\u{feff}{plain}")) == table(plain));
     }
 
     #[test]

@@ -7,7 +7,11 @@ use crate::args::{Config, Effect, Faults};
 use crate::auth::Rules;
 use crate::log;
 use crate::sync::{Mutex, Rank};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// The flag whose file may change while its name stays.
+const AUTH_FILE: &str = "auth-file";
 
 /// The configurations that the server has had.
 pub(super) struct Applied(Mutex<AppliedState>);
@@ -54,7 +58,9 @@ impl Applied {
             let _ = context.hooks.replace(&applied.last.hooks);
             return Err(config.fault("notify", None, error).into());
         }
-        context.gate.replace(rules);
+        let rules = Arc::new(rules);
+        let before = context.gate.replace(Arc::clone(&rules));
+        let has_other_tokens = rules.authenticator.differs_in_file(&before.authenticator);
         log::set_lowest(config.log_level);
         context.ingest.replace(setup::ingest_settings(config));
         context.pulls.replace(setup::pull_settings(config));
@@ -70,16 +76,20 @@ impl Applied {
             admin.set_access(setup::access(config));
         }
         *context.reconnect_url.lock() = config.reconnect_url.clone();
-        tell(&applied, config);
+        tell(&applied, config, has_other_tokens);
         applied.last = config.clone();
         Ok(())
     }
 }
 
 /// Logs what has changed, and what would need a restart, unless that was told before.
-fn tell(applied: &AppliedState, config: &Config) {
+/// `has_other_tokens`: the file of tokens says something else.
+fn tell(applied: &AppliedState, config: &Config, has_other_tokens: bool) {
     let AppliedState { first, last } = applied;
-    let changed = config.changed(last, |effect| effect != Effect::Restart);
+    let mut changed = config.changed(last, |effect| effect != Effect::Restart);
+    if has_other_tokens && !changed.contains(&AUTH_FILE) {
+        changed.push(AUTH_FILE);
+    }
     log!(Info, "reloaded"; changed = changed.join(" "));
     let needs_restart = |other: &Config| config.changed(other, |effect| effect == Effect::Restart);
     let pending = needs_restart(first);

@@ -232,7 +232,8 @@ fn a_hangup_signal_reads_the_tokens_again() {
     );
     std::fs::write(&path, r#"{"live/x":{"publish":"new","play":"see"}}"#).expect("write");
     signal(&server, "HUP");
-    server.wait_for_line("reloaded");
+    let line = server.wait_for_line("reloaded");
+    assert!(line.contains("auth-file"), "{line}");
     assert_eq!(
         [
             answer("x?token=old"),

@@ -11,6 +11,7 @@ use rtmp_server::json;
 use rtmp_server::rtmp::stream_key::StreamPath;
 use std::net::{Shutdown, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What comes of asking for `name` in `live`; empty: allowed.
@@ -306,12 +307,12 @@ fn rules_are_replaced_while_a_service_is_asked() {
         web.request();
         let entries = [("live/cam".to_owned(), "t".to_owned())];
         let authenticator = Authenticator::token(&entries).unwrap();
-        gate.replace(rules(authenticator));
+        gate.replace(Arc::new(rules(authenticator)));
         assert_eq!(check().ok(), Some(Passed::Checked));
         assert!(!asked.is_finished(), "the service takes its time");
         assert_eq!(asked.join().unwrap().ok(), Some(Passed::Asked));
     });
-    gate.replace(rules(Authenticator::None));
+    gate.replace(Arc::new(rules(Authenticator::None)));
     assert_eq!(check().ok(), Some(Passed::Open));
     assert_eq!(gate.reload().ok(), Some(false));
 }
