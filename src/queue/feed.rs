@@ -44,6 +44,8 @@ pub enum Taken {
     /// The consumer was too slow: there was more, which did not fit. Everything before that was
     /// taken.
     Overflowed,
+    /// Memory is short, so that what waited was lost.
+    Starved,
 }
 
 #[derive(Debug)]
@@ -89,6 +91,7 @@ enum FeedState {
     Open,
     Ended,
     Overflowed,
+    Starved,
 }
 
 /// An empty feed: the end to push into, and the end to take from. It counts against no budget.
@@ -148,7 +151,7 @@ impl Holder for FeedShared {
     fn give_way(&self) -> Option<GaveWay> {
         let mut buffer = self.lock();
         if buffer.state == FeedState::Open {
-            buffer.state = FeedState::Overflowed;
+            buffer.state = FeedState::Starved;
         }
         buffer.bytes = 0;
         let waiting = std::mem::take(&mut buffer.waiting);
@@ -174,8 +177,10 @@ impl Feed {
             let late = oldest.is_some_and(|since| clock - since > age);
             let len = cost(message);
             let is_scarce = !self.0.memory.budget().tolerates(buffer.bytes);
-            if late || is_scarce || buffer.bytes.saturating_add(len) > bytes {
+            if late || buffer.bytes.saturating_add(len) > bytes {
                 buffer.state = FeedState::Overflowed;
+            } else if is_scarce {
+                buffer.state = FeedState::Starved;
             } else {
                 buffer.bytes += len;
                 buffer.waiting.push_back((clock, message.clone()));
@@ -223,6 +228,7 @@ impl Intake {
                 FeedState::Open => Taken::Nothing,
                 FeedState::Ended => Taken::Ended,
                 FeedState::Overflowed => Taken::Overflowed,
+                FeedState::Starved => Taken::Starved,
             };
         }
         buffer.taken = std::mem::take(&mut buffer.bytes);
@@ -335,7 +341,7 @@ mod tests {
             ..LIMITS
         };
         let (feed, intake) = feed_within(limits, &budget);
-        let (greedy, _unread) = feed_within(limits, &budget);
+        let (greedy, unread) = feed_within(limits, &budget);
         let push = |feed: &Feed, kib: usize| feed.push(&[message(kib << 10)], Instant::now());
         push(&feed, 100);
         push(&greedy, 1000);
@@ -344,6 +350,7 @@ mod tests {
         assert_eq!(budget.relieve(), [GaveWay::Feed]);
         push(&feed, 100);
         assert_eq!((feed.is_open(), greedy.is_open()), (true, false));
+        assert_eq!(unread.take(Duration::ZERO), Taken::Starved);
         // Where nobody has anything to give, it ends.
         let other = Account::new(&budget);
         other.set(1 << 20);
@@ -353,6 +360,8 @@ mod tests {
         push(&feed, 60);
         push(&feed, 1);
         assert!(!feed.is_open());
+        assert_eq!(lens(intake.take(Duration::ZERO)).len(), 2);
+        assert_eq!(intake.take(Duration::ZERO), Taken::Starved);
     }
 
     #[test]

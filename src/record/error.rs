@@ -12,6 +12,8 @@ pub(super) enum RecordError {
     Write(io::Error),
     /// More waited for the disk than [`FEED_LIMITS`](super::FEED_LIMITS) allow.
     Overflowed,
+    /// What waited for the disk was lost to others, who need the memory.
+    Starved,
     /// The times of the stream ask for ever new files.
     TooManyFiles,
     /// No thread could be had.
@@ -26,6 +28,7 @@ impl fmt::Display for RecordError {
             }
             RecordError::Write(error) => write!(f, "cannot write: {error}"),
             RecordError::Overflowed => write!(f, "the disk is too slow for the stream"),
+            RecordError::Starved => write!(f, "memory is short: see -max-memory"),
             RecordError::TooManyFiles => write!(f, "the times of the stream jump too often"),
             RecordError::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }

@@ -145,6 +145,7 @@ impl<'a> RecordingWriter<'a> {
                 Taken::Nothing => self.flush().or_else(|failure| self.give_up(failure))?,
                 Taken::Ended => return Ok(()),
                 Taken::Overflowed => return Err(RecordError::Overflowed),
+                Taken::Starved => return Err(RecordError::Starved),
             }
         }
     }
@@ -420,7 +421,8 @@ impl<'a> RecordingWriter<'a> {
             format_reason: self.format_reason.clone(),
             error: failure.map(|failure| failure.to_string()),
         };
-        let duration_sec = finished.duration.as_secs_f64();
+        // The nearest number to what the event says.
+        let duration_sec = finished.duration.as_millis() as f64 / 1000.0;
         if let Some(error) = &finished.error {
             log!(Error, "recording failed"; stream_key = self.key, path = finished.path,
                 bytes = finished.bytes, duration_sec = duration_sec, error = error);

@@ -42,8 +42,11 @@ impl LinkError {
             LinkError::Tls(fault) => fault.layer(),
             LinkError::Connection(connection::Error::Cut(_)) => "timeout",
             LinkError::Connection(error) => error.layer(),
-            LinkError::Client(_) | LinkError::Redirect(_) => "protocol",
-            LinkError::Ended | LinkError::Superseded | LinkError::Stopped => "none",
+            LinkError::Client(_)
+            | LinkError::Redirect(_)
+            | LinkError::Ended
+            | LinkError::Superseded
+            | LinkError::Stopped => "protocol",
         }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Mp4File {
     /// Buffer of the next write; its memory is used again.
     bytes: Vec<u8>,
     has_failed: bool,
+    /// Whether there is a fragment in it.
+    has_media: bool,
 }
 
 impl Mp4File {
@@ -55,6 +57,7 @@ impl Mp4File {
             duration_ms: 0,
             bytes: beginning,
             has_failed: false,
+            has_media: false,
         };
         let begun = file.append().and_then(|()| file.put_held(held));
         (file, begun)
@@ -138,6 +141,7 @@ impl Mp4File {
     fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
         fragment.put(&mut self.bytes);
         self.append()?;
+        self.has_media = true;
         let patch = self.hybrid.written(fragment);
         self.duration_ms = self.latest_ms;
         let patched = self.disk.patch(patch.at, &patch.bytes);
@@ -237,7 +241,8 @@ impl Recorded for Mp4File {
 
     fn close(mut self: Box<Self>) -> Closed {
         let ended = self.end();
-        if self.disk.len() == 0 {
+        // A beginning alone is nothing that could be played.
+        if self.disk.len() == 0 || self.has_failed && !self.has_media {
             return self.disk.remove(ended.err());
         }
         let completed = self.complete();

@@ -182,7 +182,7 @@ impl HlsStream {
             Taken::Messages(messages) => self.push(&messages),
             Taken::Nothing => {}
             Taken::Ended => return Next::Ends,
-            Taken::Overflowed => return Next::TooSlow,
+            Taken::Overflowed | Taken::Starved => return Next::TooSlow,
         }
         match self.lock().packager.is_over() {
             true => Next::Ends,
