@@ -50,6 +50,10 @@ pub enum Reply {
 pub struct Packager {
     settings: HlsSettings,
     names: Names,
+    /// What the names of playlists end with.
+    suffix: String,
+    /// The number of the first segment.
+    first: u64,
     tracks: StreamTracks,
     state: State,
     clock: StreamClock,
@@ -86,6 +90,8 @@ impl Packager {
         Packager {
             settings,
             names,
+            suffix: String::new(),
+            first: 0,
             tracks: StreamTracks::default(),
             state: State::Idle,
             clock: StreamClock::default(),
@@ -97,6 +103,16 @@ impl Packager {
             left_out: Vec::new(),
             left_out_since: None,
             version: 0,
+        }
+    }
+
+    /// The same, with segments and discontinuities counted from `first` on, and `suffix` at the end of the
+    /// names of playlists: players may know those of another packager of the stream.
+    pub fn told_apart(self, first: u64, suffix: &str) -> Packager {
+        Packager {
+            first,
+            suffix: suffix.to_owned(),
+            ..self
         }
     }
 
@@ -323,14 +339,18 @@ impl Packager {
         let (pictures, sounds) = (of(MediaType::Video), of(MediaType::Audio));
         if self.renditions.is_empty() {
             let is_one = pictures.clone().count() <= 1 && sounds.clone().count() <= 1;
-            let own = tracks.iter().map(|track| playlist_name(track.id));
+            let own = tracks
+                .iter()
+                .map(|track| playlist_name(track.id, &self.suffix));
             let playlists = match is_one {
-                true => vec!["stream".to_owned()],
+                true => vec![format!("stream{}", self.suffix)],
                 false => own.collect(),
             };
-            let names = &mut self.names;
+            let (names, first) = (&mut self.names, self.first);
             let renditions = playlists.into_iter();
-            self.renditions = renditions.map(|name| Rendition::new(name, names)).collect();
+            self.renditions = renditions
+                .map(|name| Rendition::new(name, first, names))
+                .collect();
         }
         if let [only] = &mut self.renditions[..] {
             let mut pictures = pictures;
@@ -344,9 +364,10 @@ impl Packager {
             return Some(chosen);
         }
         let mut chosen = Vec::new();
+        let suffix = &self.suffix;
         for rendition in &mut self.renditions {
             let mut tracks = tracks.iter();
-            let track = tracks.find(|track| playlist_name(track.id) == rendition.name)?;
+            let track = tracks.find(|track| playlist_name(track.id, suffix) == rendition.name)?;
             rendition.begin(vec![track.clone()], &mut self.names);
             chosen.push(track.clone());
         }
@@ -459,6 +480,13 @@ impl Packager {
         self.version
     }
 
+    /// A number that no segment has had yet.
+    pub fn next_number(&self) -> u64 {
+        let windows = self.renditions.iter().map(|rendition| &rendition.window);
+        let numbers = windows.map(|window| window.open_sequence() + 1);
+        numbers.max().unwrap_or(self.first)
+    }
+
     /// The target duration, in seconds, once it is known.
     pub fn target_s(&self) -> Option<u64> {
         self.rules.as_ref()?.target_s
@@ -534,10 +562,10 @@ impl Packager {
 }
 
 /// The name of the playlist of a track that has one of its own.
-fn playlist_name(track: TrackId) -> String {
+fn playlist_name(track: TrackId, suffix: &str) -> String {
     let kind = match track.medium {
         MediaType::Video => "video",
         MediaType::Audio => "audio",
     };
-    format!("{kind}{}", track.id)
+    format!("{kind}{}{suffix}", track.id)
 }

@@ -145,11 +145,12 @@ pub(super) enum Cut {
 }
 
 impl Rendition {
-    pub(super) fn new(name: String, names: &mut Names) -> Rendition {
+    /// An empty playlist, which counts from `first` on.
+    pub(super) fn new(name: String, first: u64, names: &mut Names) -> Rendition {
         Rendition {
             name,
             tracks: Vec::new(),
-            window: Window::new(names()),
+            window: Window::new(names(), first),
             period: None,
             is_broken: false,
             is_dated: false,

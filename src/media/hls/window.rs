@@ -88,14 +88,15 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Nothing yet, but that the first part will be called `hint`.
-    pub(super) fn new(hint: String) -> Window {
+    /// Nothing yet, but that the first part will be called `hint`; segments and discontinuities are counted
+    /// from `first` on.
+    pub(super) fn new(hint: String, first: u64) -> Window {
         Window {
             segments: VecDeque::new(),
             open: None,
             removed: None,
-            media_sequence: 0,
-            discontinuity_sequence: 0,
+            media_sequence: first,
+            discontinuity_sequence: first,
             hint,
         }
     }

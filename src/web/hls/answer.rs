@@ -95,7 +95,7 @@ fn answer_playlist(
     name: &str,
 ) -> Result<Response, Refused> {
     let query = PlaylistQuery::new(&request.query).map_err(|_| bad_query())?;
-    let (stream, key) = admit(connection, request, path, query.session.clone())?;
+    let (stream, key) = admit(connection, request, path, name, query.session.clone())?;
     let uris = query.for_uris();
     let waited = stream.wait(|packager| {
         if packager.is_unplayable() {
@@ -124,17 +124,18 @@ fn answer_playlist(
     Ok(Response::found(PLAYLIST, text).with_header("Cache-Control", cached))
 }
 
-/// Lets a client in that asks for a playlist: by its session, or to a new one.
+/// Lets a client in that asks for the playlist `name`: by its session, or to a new one.
 fn admit(
     connection: &Arc<dyn WebConnection>,
     request: &HttpRequest,
     path: &StreamPath,
+    name: &str,
     session: Option<String>,
 ) -> Result<(Arc<HlsStream>, SessionKey), Refused> {
     let client = || SessionKey::Client(connection.address().ip(), request.user_agent.clone());
     let mut key = session.map_or_else(client, SessionKey::Named);
-    let known = find(connection, path);
-    let known = known.map(|stream| (stream.touch(&key), stream));
+    let find = || find(connection, path, |stream| stream.has_playlist(name));
+    let known = find().map(|stream| (stream.touch(&key), stream));
     let (membership, stream) = match known {
         // It was checked when it got its name.
         Some((membership, stream)) if membership != Membership::Stranger => (membership, stream),
@@ -146,6 +147,8 @@ fn admit(
                 Access::Checked => {}
             }
             let stream = packaged(connection, path)?;
+            // What has ended is readable beside what is published now.
+            let stream = find().unwrap_or(stream);
             (stream.touch(&key), stream)
         }
     };
@@ -192,7 +195,8 @@ fn answer_resource(
     name: &str,
 ) -> Result<Response, Refused> {
     // Who knows the name was let in by whoever gave it.
-    let stream = find(connection, path).ok_or_else(not_found)?;
+    let found = find(connection, path, |stream| stream.has_resource(name));
+    let stream = found.ok_or_else(not_found)?;
     let waited = stream.wait(|packager| match packager.resource(name) {
         Some(Resource::Whole(pieces)) => Some(Some((pieces, packager.has_pictures()))),
         Some(Resource::Hinted) => None,
@@ -244,10 +248,14 @@ fn access(connection: &Arc<dyn WebConnection>, request: &HttpRequest, path: &Str
     access
 }
 
-/// The stream, if it is packaged.
-fn find(connection: &Arc<dyn WebConnection>, path: &StreamPath) -> Option<Arc<HlsStream>> {
+/// The stream, if it is packaged and what is asked for is of it.
+fn find(
+    connection: &Arc<dyn WebConnection>,
+    path: &StreamPath,
+    is_meant: impl Fn(&HlsStream) -> bool,
+) -> Option<Arc<HlsStream>> {
     let hls = connection.hls();
-    hls.find(&hls.called(&path.key))
+    hls.find(&hls.called(&path.key), is_meant)
 }
 
 /// The stream, if somebody publishes it or it can be fetched.

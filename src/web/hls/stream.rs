@@ -50,9 +50,20 @@ const RETURN_TICK: Duration = Duration::from_millis(50);
 /// Why packaging ends with the stream.
 const STREAM_OVER: &str = "stream over";
 
+/// The number of the first segment of playlists that begin at `now`: half seconds since the year 2020. No
+/// segment is shorter, so that numbers go on where players knew a playlist of the same address that was
+/// forgotten, or one of before a restart. They have 31 bits until the year 2054; some players read no more.
+fn first_number(now: SystemTime) -> u64 {
+    let epoch = UNIX_EPOCH + Duration::from_secs(1_577_836_800);
+    let since = now.duration_since(epoch).unwrap_or_default();
+    (since.as_millis() / 500).try_into().unwrap_or(u64::MAX / 2)
+}
+
 /// A stream that is packaged, or was until a moment ago.
 pub(super) struct HlsStream {
     key: StreamKey,
+    /// What the names of its playlists end with.
+    suffix: String,
     state: Mutex<StreamState>,
     /// What the packager has.
     memory: Account,
@@ -90,11 +101,17 @@ impl HlsStream {
         settings: HlsSettings,
         tap: &Tap,
         budget: &Arc<Budget>,
+        before: Option<&HlsStream>,
     ) -> HlsStream {
-        let mut packager = Packager::new(settings, tap.keyframes_ms, Box::new(random_name));
+        let packager = Packager::new(settings, tap.keyframes_ms, Box::new(random_name));
+        let taken = before.map_or(0, HlsStream::next_number);
+        let first = first_number(SystemTime::now()).max(taken);
+        let suffix = before.map(|_| format!("-{first}")).unwrap_or_default();
+        let mut packager = packager.told_apart(first, &suffix);
         packager.begin();
         HlsStream {
             key,
+            suffix,
             state: Mutex::ranked(
                 Rank::Hls,
                 StreamState {
@@ -115,6 +132,22 @@ impl HlsStream {
 
     fn lock(&self) -> MutexGuard<'_, StreamState> {
         self.state.lock()
+    }
+
+    /// A number that no segment of it has.
+    fn next_number(&self) -> u64 {
+        self.lock().packager.next_number()
+    }
+
+    /// Whether a playlist of this name, without its ending, can be one of its own.
+    pub(super) fn has_playlist(&self, name: &str) -> bool {
+        let start = name.strip_suffix(&self.suffix);
+        start.is_some_and(|start| !start.contains('-'))
+    }
+
+    /// Whether it has something of this name, without its ending, that playlists name.
+    pub(super) fn has_resource(&self, name: &str) -> bool {
+        self.lock().packager.resource(name).is_some()
     }
 
     /// Whether its playlists have ended.
@@ -383,6 +416,19 @@ enum Next {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_half_seconds_that_fit_into_31_bits() {
+        for (unix_s, want) in [
+            (0, 0),
+            (1_577_836_800, 0),
+            (1_577_836_801, 2),
+            (2_650_838_400, 2_146_003_200), // 2054-01-01
+        ] {
+            let now = UNIX_EPOCH + Duration::from_secs(unix_s);
+            assert_eq!(first_number(now), want, "{unix_s}");
+        }
+    }
 
     #[test]
     fn requests_may_wait_for_the_segment_behind_the_one_that_grows() {

@@ -32,6 +32,8 @@ struct HlsShared {
 #[derive(Default)]
 struct StreamTable {
     streams: HashMap<StreamKey, Arc<HlsStream>>,
+    /// Of those, the ones before that have ended, as long as they are readable.
+    ended: HashMap<StreamKey, Arc<HlsStream>>,
     is_closed: bool,
     /// What streams are called here that clients call otherwise.
     renamed: HashMap<StreamKey, StreamKey>,
@@ -97,13 +99,21 @@ impl Hls {
         table.renamed.get(asked).unwrap_or(asked).clone()
     }
 
-    /// The stream as it is packaged now, or was a moment ago.
-    pub(super) fn find(&self, key: &StreamKey) -> Option<Arc<HlsStream>> {
-        self.table().streams.get(key).cloned()
+    /// The stream as it is packaged now, or was a moment ago, or as it was before it was published again:
+    /// the first for which `is_meant` holds.
+    pub(super) fn find(
+        &self,
+        key: &StreamKey,
+        is_meant: impl Fn(&HlsStream) -> bool,
+    ) -> Option<Arc<HlsStream>> {
+        let table = self.table();
+        let found = [table.streams.get(key), table.ended.get(key)].map(Option::<&_>::cloned);
+        drop(table);
+        found.into_iter().flatten().find(|stream| is_meant(stream))
     }
 
     /// The stream, which is packaged from now on if it was not. One that has ended is readable for a
-    /// while, unless it is published again.
+    /// while, also if it is published again.
     pub(super) fn stream(&self, key: &StreamKey) -> Result<Arc<HlsStream>, NotPackaged> {
         let mut table = self.table();
         let known = table.streams.get(key).cloned();
@@ -113,16 +123,18 @@ impl Hls {
         let Some(tap) = self.0.registry.tap(key, FEED) else {
             return known.ok_or(NotPackaged::NotFound);
         };
-        let has_room = known.is_some() || table.streams.len() < STREAMS_MAX;
+        let count = table.streams.len() + table.ended.len();
+        let has_room = count < STREAMS_MAX || table.ended.contains_key(key);
         if table.is_closed || !has_room || self.0.budget.is_full() {
             return Err(NotPackaged::Busy);
         }
         let member = self.0.threads.join().ok_or(NotPackaged::Busy)?;
         let settings = *self.0.settings.lock();
-        let stream = HlsStream::new(key.clone(), settings, &tap, &self.0.budget);
+        let budget = &self.0.budget;
+        let stream = HlsStream::new(key.clone(), settings, &tap, budget, known.as_deref());
         let stream = Arc::new(stream);
         let holder: Weak<HlsStream> = Arc::downgrade(&stream);
-        self.0.budget.enter(holder);
+        budget.enter(holder);
         let (hls, own) = (self.clone(), Arc::clone(&stream));
         let spawned = sync::spawn("hls", sync::STACK_LEN, move || {
             let packaged = Packaged { hls, stream: own };
@@ -134,21 +146,29 @@ impl Hls {
             log!(Error, "cannot start HLS"; stream_key = key, error = error);
             return Err(NotPackaged::Busy);
         }
-        table.streams.insert(key.clone(), Arc::clone(&stream));
+        let before = table.streams.insert(key.clone(), Arc::clone(&stream));
+        let ended = before.and_then(|before| table.ended.insert(key.clone(), before));
+        drop(table);
+        if let Some(ended) = ended {
+            ended.close();
+        }
         Ok(stream)
     }
 
     /// Takes a stream out; another may have its name by now, and stays.
     fn forget(&self, stream: &Arc<HlsStream>) {
         let is_same = |_: &StreamKey, known: &mut Arc<HlsStream>| !Arc::ptr_eq(known, stream);
-        self.table().streams.retain(is_same);
+        let mut table = self.table();
+        table.streams.retain(is_same);
+        table.ended.retain(is_same);
     }
 
     /// Ends all of them: the server stops. Those who wait are answered.
     pub fn close(&self) {
         let mut table = self.table();
         table.is_closed = true;
-        table.streams.values().for_each(|stream| stream.close());
+        let all = table.streams.values().chain(table.ended.values());
+        all.for_each(|stream| stream.close());
         self.0.threads.close();
     }
 

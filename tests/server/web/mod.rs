@@ -4,6 +4,7 @@ mod days;
 mod ended;
 mod flv;
 mod hls;
+mod hls_again;
 mod mp4;
 mod requests;
 mod viewers;
