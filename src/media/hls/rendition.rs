@@ -502,9 +502,7 @@ impl Rendition {
             parts: Vec::new(),
             duration: 0,
         });
-        if self.is_dated {
-            self.window.date(rules.anchor_ms);
-        }
+        self.window.date(rules.anchor_ms);
     }
 
     /// Ends part and segment with what there is. What follows, if anything, follows a break.
