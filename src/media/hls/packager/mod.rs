@@ -1,15 +1,15 @@
 //! A stream's messages in, playlists and their segments out.
 
+mod answers;
+
+pub use answers::Reply;
+
 use super::grid::{PartGrid, TICKS_A_MS};
 use super::live::{Live, Place};
-use super::multivariant::multivariant;
-use super::playlist::{self, Report, Shared};
 use super::preroll::Preroll;
-use super::reload::{Readiness, Reload};
 use super::rendition::{Cut, Names, Rendition};
 use super::rules::{Rules, target_s};
 use super::stream_clock::StreamClock;
-use super::window::Resource;
 use crate::media::Codec;
 use crate::media::flv;
 use crate::media::mp4::{Mp4Track, is_supported};
@@ -31,19 +31,6 @@ pub struct HlsSettings {
     pub segment_ms: u32,
     /// The usual part, in ms.
     pub part_ms: u32,
-}
-
-/// What a request for a playlist gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// The text of it.
-    Playlist(String),
-    /// What it asks for is still to come.
-    Waits,
-    /// It asks for what cannot be.
-    Impossible,
-    /// There is no such playlist.
-    Unknown,
 }
 
 /// Makes HLS of the publications of one stream, one after the other.
@@ -496,68 +483,6 @@ impl Packager {
     pub fn part_target_ms(&self) -> Option<u64> {
         let rules = self.rules.as_ref()?;
         Some((rules.grid.longest / TICKS_A_MS).unsigned_abs())
-    }
-
-    /// The playlist of playlists, in which `query` stands behind each URI; `None` as long as there
-    /// is nothing to play.
-    pub fn multivariant(&self, query: &str) -> Option<String> {
-        self.has_begun()
-            .then(|| multivariant(&self.renditions, query))
-    }
-
-    /// The playlist of this name, without its ending. `query` stands behind the URIs of playlists.
-    pub fn playlist(&self, name: &str, reload: Reload, query: &str) -> Reply {
-        let mut renditions = self.renditions.iter();
-        let Some(rendition) = renditions.find(|rendition| rendition.name == name) else {
-            return match self.renditions.is_empty() && !self.is_over() {
-                true => Reply::Waits,
-                false => Reply::Unknown,
-            };
-        };
-        let Some(Rules {
-            grid,
-            target_s: Some(target_s),
-            ..
-        }) = self.rules
-        else {
-            return Reply::Waits;
-        };
-        let is_over = self.is_over();
-        match reload.readiness(&rendition.window, &grid, is_over) {
-            Readiness::Waits if is_over => return Reply::Unknown,
-            Readiness::Waits => return Reply::Waits,
-            Readiness::Impossible => return Reply::Impossible,
-            Readiness::Ready => {}
-        }
-        let others = self.renditions.iter().filter(|other| other.name != name);
-        let reports = others.filter_map(|other| {
-            let (segment, part) = other.window.last()?;
-            Some(Report {
-                uri: format!("{}.m3u8{query}", other.name),
-                segment,
-                part,
-            })
-        });
-        let reports: Vec<Report> = reports.collect();
-        let shared = Shared {
-            grid,
-            target_s,
-            is_over,
-        };
-        Reply::Playlist(playlist::media(&rendition.window, &shared, &reports))
-    }
-
-    /// The init, segment or part of this name, without its ending.
-    pub fn resource(&self, name: &str) -> Option<Resource> {
-        let windows = self.renditions.iter().map(|rendition| &rendition.window);
-        let found = windows.filter_map(|window| window.resource(name)).next();
-        found.filter(|found| *found != Resource::Hinted || !self.is_over())
-    }
-
-    /// Whether a playlist has pictures: its segments are of the type `video/mp4`, not `audio/mp4`.
-    pub fn has_pictures(&self) -> bool {
-        let config = |rendition: &Rendition| rendition.config(MediaType::Video).is_some();
-        self.renditions.iter().any(config)
     }
 }
 
