@@ -211,11 +211,11 @@ const ROWS: &[Row] = &[
         fragments: &["v!@0:1", "v@40:2"],
     },
     Row {
-        what: "a track that is over ends the response",
+        what: "a track that stays away for a second after its end ends the response",
         before: BOTH,
-        after: &["V end 0 @60", "A sound 4 @23"],
+        after: &["V end 0 @60", "A sound 4 @23", "A sound 6 @1100"],
         content_type: "video/mp4; codecs=\"avc1.42C00A,mp4a.40.2\"",
-        fragments: &["v!@0:1,3 s@0:2"],
+        fragments: &["v!@0:1,3 s@0:2", "s@23:4"],
     },
 ];
 
