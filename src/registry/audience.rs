@@ -4,6 +4,7 @@ use super::batches::Encoders;
 use super::cache::Cache;
 use super::common_content::CommonContent;
 use super::fan_out;
+use super::left_out::LeftOut;
 use super::media_message::MediaMessage;
 use super::muxer::{Muxer, MuxerEvent};
 use super::muxers::Muxers;
@@ -47,10 +48,10 @@ fn pass_on(
     muxer: &mut Muxer,
     viewers: &mut Sharded<Viewer>,
     send_threads: &SendThreads,
-    key: &StreamKey,
+    (left_out, key): (&mut LeftOut, &StreamKey),
     now: Instant,
 ) -> u64 {
-    let Some(event) = muxer.apply(event, key) else {
+    let Some(event) = muxer.apply(event, left_out, key) else {
         return 0;
     };
     let muxer = &*muxer;
@@ -202,8 +203,7 @@ impl Audience {
     pub(super) fn begin(&mut self, cache: &Cache, now: Instant, notice: Option<Notice>) {
         // If nobody has seen anything, times begin anew.
         let goes_on = self.has_started();
-        let muxers = self.muxers.iter_mut();
-        muxers.for_each(|muxer| muxer.restart(goes_on));
+        self.muxers.restart(goes_on);
         for viewer in self.viewers.iter_mut() {
             if viewer.has_started() {
                 viewer.restart(now);
@@ -224,10 +224,12 @@ impl Audience {
     ) -> u64 {
         let viewers = &mut self.viewers;
         let mut dropped = 0;
-        for muxer in self.muxers.iter_mut() {
+        let (muxers, left_out) = self.muxers.each();
+        for muxer in muxers {
             for media in run {
                 for event in muxer.push(media) {
-                    dropped += pass_on(event, muxer, viewers, &self.send_threads, key, now);
+                    let noted = (&mut *left_out, key);
+                    dropped += pass_on(event, muxer, viewers, &self.send_threads, noted, now);
                 }
             }
         }
@@ -236,14 +238,15 @@ impl Audience {
 
     /// Sends what is left of a publication that has ended to those who take fragments.
     pub(super) fn flush_fragments(&mut self, key: &StreamKey, now: Instant) {
-        for muxer in self.muxers.iter_mut() {
+        let (muxers, left_out) = self.muxers.each();
+        for muxer in muxers {
             if let Some(event) = muxer.flush() {
                 pass_on(
                     event,
                     muxer,
                     &mut self.viewers,
                     &self.send_threads,
-                    key,
+                    (&mut *left_out, key),
                     now,
                 );
             }

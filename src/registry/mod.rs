@@ -17,6 +17,7 @@ mod kept_fragments;
 mod keyframe_wait;
 mod keyframes;
 mod last_heard;
+mod left_out;
 mod live;
 mod media_message;
 mod muxer;

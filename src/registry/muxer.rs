@@ -2,8 +2,8 @@
 
 use super::cache::Cache;
 use super::kept_fragments::KeptFragments;
+use super::left_out::LeftOut;
 use super::media_message::MediaMessage;
-use crate::log;
 use crate::media::mp4::Fragment;
 use crate::media::mp4::live::{
     Beginning, Entry, LiveEnd, LiveEvent, LiveFragment, LiveMp4, TrackChoice,
@@ -19,8 +19,6 @@ pub(super) struct Muxer {
     beginning: Option<SharedBeginning>,
     kept: KeptFragments,
     first: Option<First>,
-    /// The codecs of tracks that are left out.
-    left_out: Vec<String>,
 }
 
 /// How long sound is waited for behind a keyframe, in ms.
@@ -94,26 +92,25 @@ impl SharedFragment {
 
 impl Muxer {
     /// Of a stream that has this in its cache, if it is published.
-    pub(super) fn new(choice: TrackChoice, cache: Option<&Cache>, key: &StreamKey) -> Muxer {
+    pub(super) fn new(
+        choice: TrackChoice,
+        cache: Option<&Cache>,
+        left_out: &mut LeftOut,
+        key: &StreamKey,
+    ) -> Muxer {
         let mut muxer = Muxer {
             choice,
             live: LiveMp4::new(choice),
             beginning: None,
             kept: KeptFragments::default(),
             first: None,
-            left_out: Vec::new(),
         };
         for media in cache.into_iter().flat_map(Cache::kept) {
             for event in muxer.push(media) {
-                muxer.apply(event, key);
+                muxer.apply(event, left_out, key);
             }
         }
         muxer
-    }
-
-    /// The codecs of tracks that are left out.
-    pub(super) fn left_out(&self) -> &[String] {
-        &self.left_out
     }
 
     pub(super) fn choice(&self) -> TrackChoice {
@@ -165,7 +162,6 @@ impl Muxer {
     /// Another publication begins. If the times go on, so can responses, with the same tracks.
     pub(super) fn restart(&mut self, goes_on: bool) {
         self.forget();
-        self.left_out.clear();
         match goes_on {
             true => self.live.restart(),
             false => {
@@ -188,7 +184,12 @@ impl Muxer {
     }
 
     /// Takes note of an event; returns what it is to viewers.
-    pub(super) fn apply(&mut self, event: LiveEvent, key: &StreamKey) -> Option<MuxerEvent> {
+    pub(super) fn apply(
+        &mut self,
+        event: LiveEvent,
+        left_out: &mut LeftOut,
+        key: &StreamKey,
+    ) -> Option<MuxerEvent> {
         match event {
             LiveEvent::Begins(beginning) => {
                 let Beginning {
@@ -211,11 +212,7 @@ impl Muxer {
                 Some(MuxerEvent::Fragment(fragment))
             }
             LiveEvent::LeftOut(codec) => {
-                // Publishers can change codecs as often as they like; each is said once.
-                if !self.left_out.contains(&codec) {
-                    log!(Info, "track left out"; stream_key = key, format = "mp4", codec = codec);
-                    self.left_out.push(codec);
-                }
+                left_out.note(codec, key);
                 None
             }
             LiveEvent::Ends(end) => {

@@ -1,11 +1,11 @@
 //! The choices of a stream's tracks that are made into live MP4, for as long as somebody watches.
 
 use super::cache::Cache;
+use super::left_out::LeftOut;
 use super::muxer::Muxer;
 use super::refusal::Refusal;
 use crate::media::mp4::live::TrackChoice;
 use crate::rtmp::stream_key::StreamKey;
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Most choices of a stream's tracks at a time beside the usual one: each takes memory and work of its
@@ -17,7 +17,11 @@ pub(super) const CHOICE_LINGER: Duration = Duration::from_secs(10);
 
 /// The muxers of a stream.
 #[derive(Default)]
-pub(super) struct Muxers(Vec<Place>);
+pub(super) struct Muxers {
+    places: Vec<Place>,
+    /// What they leave out of the publication.
+    left_out: LeftOut,
+}
 
 struct Place {
     muxer: Muxer,
@@ -52,8 +56,8 @@ impl Muxers {
         if !is_usual(choice) {
             self.make_room(is_watched)?;
         }
-        self.0.push(Place {
-            muxer: Muxer::new(choice, cache, key),
+        self.places.push(Place {
+            muxer: Muxer::new(choice, cache, &mut self.left_out, key),
             unwatched: None,
         });
         Ok(())
@@ -61,47 +65,58 @@ impl Muxers {
 
     /// Removes a choice that nobody watches if there are [`CHOICES_MAX`] beside the usual one.
     fn make_room(&mut self, is_watched: impl Fn(TrackChoice) -> bool) -> Result<(), Refusal> {
-        let choices = self.0.iter().map(|place| place.muxer.choice());
+        let choices = self.places.iter().map(|place| place.muxer.choice());
         let others: Vec<TrackChoice> = choices.filter(|choice| !is_usual(*choice)).collect();
         if others.len() < CHOICES_MAX {
             return Ok(());
         }
         let unwatched = others.into_iter().find(|choice| !is_watched(*choice));
         let unwatched = unwatched.ok_or(Refusal::TooManyChoices)?;
-        self.0.retain(|place| place.muxer.choice() != unwatched);
+        self.places
+            .retain(|place| place.muxer.choice() != unwatched);
         Ok(())
     }
 
     fn place(&mut self, choice: TrackChoice) -> Option<&mut Place> {
-        let mut places = self.0.iter_mut();
+        let mut places = self.places.iter_mut();
         places.find(|place| place.muxer.choice() == choice)
     }
 
     /// The muxer of a choice that was added.
     pub(super) fn get(&self, choice: TrackChoice) -> Option<&Muxer> {
-        let mut muxers = self.0.iter().map(|place| &place.muxer);
+        let mut muxers = self.places.iter().map(|place| &place.muxer);
         muxers.find(|muxer| muxer.choice() == choice)
     }
 
     /// The codecs of tracks that are left out, each once.
     pub(super) fn left_out(&self) -> Vec<String> {
-        let muxers = self.0.iter().map(|place| &place.muxer);
-        let codecs: BTreeSet<&String> = muxers.flat_map(Muxer::left_out).collect();
-        codecs.into_iter().cloned().collect()
+        self.left_out.codecs()
+    }
+
+    /// Another publication begins; see [`Muxer::restart`].
+    pub(super) fn restart(&mut self, goes_on: bool) {
+        self.left_out = LeftOut::default();
+        self.iter_mut().for_each(|muxer| muxer.restart(goes_on));
+    }
+
+    /// All of them, and what they leave out.
+    pub(super) fn each(&mut self) -> (impl Iterator<Item = &mut Muxer>, &mut LeftOut) {
+        let muxers = self.places.iter_mut().map(|place| &mut place.muxer);
+        (muxers, &mut self.left_out)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Muxer> {
-        self.0.iter_mut().map(|place| &mut place.muxer)
+        self.places.iter_mut().map(|place| &mut place.muxer)
     }
 
     /// The memory that all of them take, in bytes.
     pub(super) fn cost(&self) -> usize {
-        self.0.iter().map(|place| place.muxer.cost()).sum()
+        self.places.iter().map(|place| place.muxer.cost()).sum()
     }
 
     /// Ends those that nobody has watched for [`CHOICE_LINGER`].
     pub(super) fn expire(&mut self, now: Instant, is_watched: impl Fn(TrackChoice) -> bool) {
-        self.0.retain_mut(|place| {
+        self.places.retain_mut(|place| {
             if is_watched(place.muxer.choice()) {
                 place.unwatched = None;
                 return true;
