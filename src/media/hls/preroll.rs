@@ -87,6 +87,15 @@ impl Preroll {
             .map_or(0, |(first, last)| (last - first) / 1_000_000)
     }
 
+    /// The same from the first sample that was kept.
+    fn kept_ms(&self) -> u64 {
+        let (first, last) = (self.pending.first(), self.span);
+        let ns = first
+            .zip(last)
+            .map(|((first, _), (_, last))| last.saturating_sub(first.time_ns));
+        ns.unwrap_or_default() / 1_000_000
+    }
+
     /// Whether samples of a track wait.
     pub(super) fn holds(&self, track: TrackId) -> bool {
         self.begun.contains_key(&track)
@@ -150,7 +159,8 @@ impl Preroll {
                 id.medium == medium && is_supported(config.format) && !self.begun.contains_key(&id)
             })
         };
-        let is_late = span_ms >= TRACKS_WAIT_MS;
+        // What was left out before the first keyframe is no time that sound could have come in.
+        let is_late = self.kept_ms() >= TRACKS_WAIT_MS;
         span_ms >= probe_ms
             && self.opening.is_over(tracks)
             && !lacks(MediaType::Video)

@@ -131,6 +131,26 @@ fn a_playlist_keeps_to_the_first_track() {
     }
 }
 
+/// Pictures in front of the first keyframe are left out. Sound that comes with the keyframe is not late.
+#[test]
+fn sound_comes_with_the_first_keyframe() {
+    let mut listener = Listener::new(Some(1000));
+    let headers = vec![avc_header(0), aac_header(0)];
+    let before = (1..40).map(|index| picture(index * 40, false, index));
+    let sounds = sounds(1605, 4000);
+    let media = [
+        headers,
+        before.collect(),
+        pictures(1600, 4000),
+        sounds.clone(),
+    ];
+    listener.push(&in_order(&media));
+    listener.end();
+    let movies = listener.movies();
+    assert_eq!(movies.len(), 1);
+    assert_eq!(ids(&movies, "soun").len(), sounds.len());
+}
+
 /// Before there is a playlist, what was configured otherwise is left out.
 #[test]
 fn a_change_before_all_else_leaves_nothing_of_before() {
