@@ -110,10 +110,13 @@ mod tests {
         assert_eq!(Data::new(sent), Data::Retain { name, message });
     }
 
+    /// A type, its payload, and what of that is AMF0.
+    type Row = (MessageType, &'static [u8], Option<&'static [u8]>);
+
     #[test]
     fn data_is_amf0_whatever_message_it_comes_in() {
         let (data, data3) = (MessageType::DATA, MessageType::DATA_AMF3);
-        let rows: [(MessageType, &[u8], Option<&[u8]>); 6] = [
+        let rows: [Row; 6] = [
             (data, b"\x02\0\x01a", Some(b"\x02\0\x01a")),
             (data, b"", Some(b"")),
             (data3, b"\0\x02\0\x01a", Some(b"\x02\0\x01a")),
