@@ -88,15 +88,15 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Nothing yet, but that the first part will be called `hint`; segments and discontinuities are counted
-    /// from `first` on.
+    /// Nothing yet, but that the first part will be called `hint`, and the first segment has the number
+    /// `first`. Discontinuities are counted from 0 on: some players count up to their number.
     pub(super) fn new(hint: String, first: u64) -> Window {
         Window {
             segments: VecDeque::new(),
             open: None,
             removed: None,
             media_sequence: first,
-            discontinuity_sequence: first,
+            discontinuity_sequence: 0,
             hint,
         }
     }

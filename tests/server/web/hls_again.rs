@@ -22,7 +22,6 @@ fn a_stream_that_is_published_again_has_playlists_of_its_own() {
         assert_ne!(new, old, "{round}");
         let first = playlist(&server, &new);
         assert!(!first.is_over && first.media_sequence > last, "{round}");
-        assert!(first.discontinuity_sequence > before.discontinuity_sequence);
         last = first.open_sequence();
         if round == 0 {
             assert_eq!(get(&server, &old).text(), over);

@@ -93,8 +93,8 @@ impl Packager {
         }
     }
 
-    /// The same, with segments and discontinuities counted from `first` on, and `suffix` at the end of the
-    /// names of playlists: players may know those of another packager of the stream.
+    /// The same, with segments counted from `first` on, and `suffix` at the end of the names of playlists:
+    /// players may know those of another packager of the stream.
     pub fn told_apart(self, first: u64, suffix: &str) -> Packager {
         Packager {
             first,
