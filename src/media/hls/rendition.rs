@@ -89,12 +89,8 @@ struct Clock {
     segment_at: i64,
     /// Where the part begins, by what was said of all parts before it.
     part_at: i64,
-    /// Whether the part begins with a keyframe.
-    is_independent: bool,
-    /// When the lead's last sample is decoded, whether it is a keyframe, and how long after the one
-    /// before.
+    /// When the lead's last sample is decoded, and how long after the one before.
     last_at: i64,
-    last_is_sync: bool,
     interval: i64,
 }
 
@@ -291,9 +287,7 @@ impl Rendition {
             period.clock = Some(Clock {
                 segment_at: at,
                 part_at: at,
-                is_independent: is_sync,
                 last_at: at,
-                last_is_sync: is_sync,
                 interval: 0,
             });
             self.open_segment(rules, names);
@@ -305,7 +299,7 @@ impl Rendition {
             *frames += 1;
             *ticks += clock.interval.unsigned_abs();
         }
-        (clock.last_at, clock.last_is_sync) = (at, is_sync);
+        clock.last_at = at;
         let (clock, medium) = (*clock, period.lead.medium);
         let len = at - clock.part_at;
         // Sound that is ahead of its pictures may be in parts already, which the segment has to last.
@@ -410,6 +404,7 @@ impl Rendition {
         let (Some(clock), Some(open)) = (&mut period.clock, &mut self.window.open) else {
             return false;
         };
+        let begins_with_sync = period.fragmenter.begins_with_sync(period.lead);
         let fragment = match ending {
             Ending::At(at) => period.fragmenter.cut_before(nanos(at)),
             Ending::All => period.fragmenter.cut(LastSample::Guessed),
@@ -418,21 +413,16 @@ impl Rendition {
         let Some(fragment) = fragment else {
             return false;
         };
-        let has_lead = fragment.has(0);
         let mut data = Vec::new();
         fragment.put(&mut data);
         period.waiting_len = 0;
         open.parts.push(Part {
             name: std::mem::replace(&mut self.window.hint, names()),
             duration,
-            is_independent: has_lead && clock.is_independent,
+            is_independent: begins_with_sync && fragment.has(0),
             data: data.into(),
         });
         clock.part_at += duration;
-        if has_lead {
-            // The lead's last sample is the first of the next part.
-            clock.is_independent = clock.last_is_sync;
-        }
         true
     }
 

@@ -213,6 +213,13 @@ impl Fragmenter {
         })
     }
 
+    /// Whether a decoder can begin with the first sample of a track that is in no fragment yet.
+    pub(crate) fn begins_with_sync(&self, track: TrackId) -> bool {
+        let mut queues = self.queues.iter().rev();
+        let queue = queues.find(|queue| queue.track == track);
+        queue.is_some_and(|queue| queue.waiting.first().is_some_and(|first| first.is_sync))
+    }
+
     /// When the last sample of a track is decoded, in nanoseconds; `None` if it is in a fragment, or
     /// there is no such track.
     pub fn last_ns(&self, track: TrackId) -> Option<u64> {

@@ -137,6 +137,7 @@ fn a_track_that_stops_is_not_waited_for() {
         let segments = listener.history.segments.values();
         let shortest = segments.map(|segment| segment.duration).min();
         assert!(shortest > Some(SECOND * 9 / 10), "{back}: {shortest:?}");
+        listener.check_independence();
     }
 }
 

@@ -163,6 +163,29 @@ impl Listener {
         self.files().into_iter().map(movie).collect()
     }
 
+    /// Checks that a part says that a decoder can begin with it if it begins with a keyframe, or with sound
+    /// that is alone.
+    pub fn check_independence(&self) {
+        let mut files: BTreeMap<&str, (Vec<u8>, usize)> = BTreeMap::new();
+        for segment in self.history.segments.values() {
+            let init = || (self.bytes[&segment.map].clone(), 0);
+            let (file, before) = files.entry(&segment.map).or_insert_with(init);
+            for part in &segment.parts {
+                file.extend_from_slice(&self.bytes[&part.uri]);
+                let movie = mp4_reader::read(file).expect("parts");
+                let mut tracks = movie.tracks.iter();
+                let Some(pictures) = tracks.find(|track| track.handler == "vide") else {
+                    assert!(part.is_independent, "{}", part.uri);
+                    continue;
+                };
+                let first = pictures.samples.get(*before);
+                *before = pictures.samples.len();
+                let is_key = first.is_some_and(|first| first.is_sync);
+                assert_eq!(part.is_independent, is_key, "{}", part.uri);
+            }
+        }
+    }
+
     /// How far the beginnings of segments are from where the playlist puts them, at most, in ticks;
     /// of the track of this kind.
     pub fn drift(&self, handler: &str) -> i64 {
