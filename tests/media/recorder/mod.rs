@@ -202,4 +202,6 @@ fn in_a_process_of_its_own() {
         "kill mp4" => mp4::record_without_end(&folder),
         other => panic!("no case {other}"),
     }
+    let limit = Duration::from_secs(5);
+    rtmp_server::log::flush(limit, Instant::now() + limit);
 }
