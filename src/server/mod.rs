@@ -252,10 +252,7 @@ impl Server {
     pub fn change(&self, config: &Config, prepared: Prepared) -> Result<(), Faults> {
         let Prepared { rules, certificate } = prepared;
         self.applied
-            .change(config, rules, &self.context, &self.admins)?;
-        for web in &self.webs {
-            web.set_origin(&config.http_origin);
-        }
+            .change(config, rules, &self.context, &self.admins, &self.webs)?;
         if let (Some(front), Some(certificate)) = (&self.tls, certificate) {
             front.renew(certificate, setup::tls_limits(config));
         }

@@ -7,6 +7,7 @@ use crate::args::{Config, Effect, Faults};
 use crate::auth::Rules;
 use crate::log;
 use crate::sync::{Mutex, Rank};
+use crate::web::WebServer;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -46,6 +47,7 @@ impl Applied {
         rules: Rules,
         context: &Context,
         admins: &[AdminServer],
+        webs: &[WebServer],
     ) -> Result<(), Faults> {
         let mut applied = self.0.lock();
         config.check_emptied(&applied.last)?;
@@ -74,6 +76,9 @@ impl Applied {
         context.all_tracks.store(all_tracks, Ordering::Relaxed);
         for admin in admins {
             admin.set_access(setup::access(config));
+        }
+        for web in webs {
+            web.set_origin(&config.http_origin);
         }
         *context.reconnect_url.lock() = config.reconnect_url.clone();
         tell(&applied, config, has_other_tokens);
