@@ -31,6 +31,12 @@ fn in_order(messages: &[Vec<Message>]) -> Vec<Message> {
     all
 }
 
+/// How many pictures there are of each configuration.
+fn picture_counts(listener: &Listener) -> Vec<usize> {
+    let movies = listener.movies().into_iter();
+    movies.map(|movie| ids(&[movie], "vide").len()).collect()
+}
+
 /// Sound that comes or changes is left out up to a keyframe, but not for ever.
 #[test]
 fn sound_does_not_wait_for_pictures_that_do_not_come() {
@@ -86,11 +92,7 @@ fn what_waits_is_packaged_as_it_came() {
         listener.push(&in_order(&[headers, pictures(0, 2000), sounds(0, 2000)]));
         listener.push(&end);
         listener.end();
-        let counts = listener
-            .movies()
-            .into_iter()
-            .map(|movie| ids(&[movie], "vide").len());
-        assert_eq!(counts.collect::<Vec<_>>(), want, "{what}");
+        assert_eq!(picture_counts(&listener), want, "{what}");
     }
 }
 
@@ -123,11 +125,7 @@ fn a_playlist_keeps_to_the_first_track() {
         };
         listener.push(&media.iter().map(later).collect::<Vec<_>>());
         listener.end();
-        let counts = listener
-            .movies()
-            .into_iter()
-            .map(|movie| ids(&[movie], "vide").len());
-        assert_eq!(counts.collect::<Vec<_>>(), want, "{what}");
+        assert_eq!(picture_counts(&listener), want, "{what}");
     }
 }
 
