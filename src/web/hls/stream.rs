@@ -50,9 +50,9 @@ const RETURN_TICK: Duration = Duration::from_millis(50);
 /// Why packaging ends with the stream.
 const STREAM_OVER: &str = "stream over";
 
-/// The number of the first segment of playlists that begin at `now`: half seconds since the year 2020. No
-/// segment is shorter, so that numbers go on where players knew a playlist of the same address that was
-/// forgotten, or one of before a restart. They have 31 bits until the year 2054; some players read no more.
+/// The number of the first segment of playlists that begin at `now`: half seconds since the year 2020. Only
+/// segments in front of a break are shorter, so that numbers go on where players knew a playlist of the same
+/// address that was forgotten, or one of before a restart. They have 31 bits until the year 2054; some players read no more.
 fn first_number(now: SystemTime) -> u64 {
     let epoch = UNIX_EPOCH + Duration::from_secs(1_577_836_800);
     let since = now.duration_since(epoch).unwrap_or_default();
