@@ -31,6 +31,7 @@ mod server {
     mod signed;
     mod slow;
     mod strangers;
+    mod system_limits;
     mod tap;
     mod told_later;
     mod tracks;

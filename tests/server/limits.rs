@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// A publisher starts and a viewer gets its picture: in how long?
-fn time_of_an_honest_stream(server: &ServerProcess, name: &str) -> Duration {
+pub(super) fn time_of_an_honest_stream(server: &ServerProcess, name: &str) -> Duration {
     let began = Instant::now();
     let mut publisher = server.publisher(name);
     let published = began.elapsed();
@@ -360,117 +360,6 @@ fn connections_over_the_limits_are_refused_and_the_rest_go_on() {
             socket.read(&mut [0]).is_err_and(waits)
         });
     }
-}
-
-#[test]
-fn running_out_of_descriptors_does_not_end_the_listener() {
-    let server = ServerProcess::start_with("ulimit -n 40", "");
-    let many: Vec<_> = (0..80)
-        .map(|_| TcpStream::connect(server.addr).expect("connect"))
-        .collect();
-    server.wait_for_line("connection refused");
-    drop(many);
-    crate::support::wait_until("descriptors", || {
-        let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid()))
-            .expect("fd")
-            .count();
-        open < 20
-    });
-    time_of_an_honest_stream(&server, "x");
-}
-
-#[test]
-fn connections_leave_descriptors_for_recordings() {
-    let dir = std::env::temp_dir().join(format!("rtmp-server-room-{}", std::process::id()));
-    let flags = format!("-record-all true -record-dir {}", dir.display());
-    let server = ServerProcess::start_with("ulimit -n 100", &flags);
-    let mut publisher = server.connected();
-    let many: Vec<_> = (0..120)
-        .map(|_| TcpStream::connect(server.addr).expect("connect"))
-        .collect();
-    let line = server.wait_for_line("connection refused");
-    assert!(line.contains("open files (ulimit -n)"), "{line}");
-    publisher.call(1, "publish", 0.0, vec![Value::text("x")]);
-    publisher.expect(&["begin 1", "status@1 NetStream.Publish.Start"]);
-    publisher.send_media(&["A head 1 @0", "A sound 1 @0"]);
-    crate::support::wait_until("a recording", || {
-        std::fs::read_dir(&dir).is_ok_and(|files| files.count() == 1)
-    });
-    drop((publisher, many, server));
-    std::fs::remove_dir_all(&dir).expect("remove");
-}
-
-#[test]
-fn running_out_of_memory_mappings_ends_nobody() {
-    let number = |path| {
-        std::fs::read_to_string(path)
-            .ok()?
-            .trim()
-            .parse::<usize>()
-            .ok()
-    };
-    let mappings = number("/proc/sys/vm/max_map_count").expect("a limit");
-    let tasks = number("/proc/sys/kernel/pid_max").expect("a limit");
-    let wanted = mappings / 8 + 100;
-    let files = sys::raise_descriptor_limit().expect("limit") as usize;
-    if wanted + 6000 > files || 2 * wanted + 12_000 > tasks {
-        println!("not shown: other limits are lower than {mappings} mappings");
-        return;
-    }
-    let server = ServerProcess::start("-max-connections 100000");
-    let hello = [&[3][..], &handshake::hello(0, &handshake::random(1))].concat();
-    let mut inside = Vec::with_capacity(wanted);
-    for _ in 0..wanted / 50 {
-        let mut some: Vec<_> = (0..50)
-            .map(|_| TcpStream::connect(server.addr).expect("connect"))
-            .collect();
-        // Those that are refused are closed by then.
-        some.retain_mut(|socket| socket.write_all(&hello).is_ok());
-        some.retain_mut(|socket| {
-            let mut answer = [0; 1 + 2 * handshake::PACKET_LEN];
-            let answered = socket.read_exact(&mut answer).is_ok();
-            answered
-                && socket
-                    .write_all(&answer[1..1 + handshake::PACKET_LEN])
-                    .is_ok()
-        });
-        inside.extend(some);
-    }
-    let line = server.wait_for_line("connection refused");
-    assert!(line.contains("vm.max_map_count"), "{line}");
-    println!("{} connections with {mappings} mappings", inside.len());
-    assert!(inside.len() > mappings / 9, "{} are few", inside.len());
-    drop(inside);
-    crate::support::wait_until("room", || server.threads() < 100);
-    time_of_an_honest_stream(&server, "x");
-}
-
-#[test]
-fn running_out_of_threads_does_not_end_the_listener() {
-    // The limit counts all threads of a user, and not those of root: so another user's.
-    let is_root = std::fs::metadata("/proc/self")
-        .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    let wrapper = match is_root {
-        true => "prlimit --nproc=40 setpriv --reuid 65533 --regid 65533 --clear-groups",
-        false => "prlimit --nproc=$(($(ps -L --no-headers -u $(id -u) | wc -l) + 40))",
-    };
-    let server = ServerProcess::start_as("", wrapper, "");
-    let many: Vec<_> = (0..100)
-        .map(|_| TcpStream::connect(server.addr).expect("connect"))
-        .collect();
-    assert!(
-        server
-            .wait_for_line("connection refused")
-            .contains("cannot start a thread")
-    );
-    drop(many);
-    // They are taken in turn: when this one is answered or refused, all were taken.
-    let mut last = TcpStream::connect(server.addr).expect("connect");
-    let _ = last.write_all(&[3; 1 + handshake::PACKET_LEN]);
-    let _ = last.read(&mut [0; 1]);
-    drop(last);
-    crate::support::wait_until("threads", || server.threads() < 10);
-    time_of_an_honest_stream(&server, "x");
 }
 
 #[test]
