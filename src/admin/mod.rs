@@ -111,7 +111,7 @@ impl fmt::Debug for AdminServer {
 }
 
 impl AdminServer {
-    /// Listens on `addr`, `HOST:PORT` or `:PORT`, and serves.
+    /// Listens on `addr`, `HOST:PORT` or `:PORT`; [`open`](Self::open) begins to serve.
     ///
     /// # Errors
     ///
@@ -151,6 +151,11 @@ impl AdminServer {
             state,
             _sampler: sampler,
         })
+    }
+
+    /// Begins to accept connections. To be called once.
+    pub fn open(&self) {
+        self.http.open();
     }
 
     /// The address that it listens on, with the port that the system chose if 0 was asked for.

@@ -5,7 +5,7 @@ use crate::sync;
 use crate::sys::{self, Woken};
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -53,13 +53,14 @@ impl std::error::Error for AcceptError {}
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     addr: SocketAddr,
-    /// Nothing is ever sent: when it is dropped, the thread ends.
+    /// One byte tells the thread to begin; when this is dropped, the thread ends.
     stop: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Acceptor {
-    /// Accepts from `listener` in a thread of this name.
+    /// Starts a thread of this name that accepts from `listener` once it is told to [`open`](Self::open).
+    /// All listeners have their threads before the first connection can take the last that there are.
     ///
     /// # Errors
     ///
@@ -72,15 +73,25 @@ impl Acceptor {
         // Not to wait for one that is gone again before it is accepted.
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
-        let (stop, stopped) = UnixStream::pair()?;
+        let (stop, mut stopped) = UnixStream::pair()?;
         let thread = sync::spawn(thread_name, sync::STACK_LEN, move || {
-            accept_loop(&listener, &stopped, &admit);
+            if stopped.read_exact(&mut [0]).is_ok() {
+                accept_loop(&listener, &stopped, &admit);
+            }
         })?;
         Ok(Acceptor {
             addr,
             stop: Some(stop),
             thread: Some(thread),
         })
+    }
+
+    /// Begins to accept. To be called once.
+    pub(crate) fn open(&self) {
+        if let Some(mut stop) = self.stop.as_ref() {
+            // It cannot fail while the thread has the other end, which it has until this one is dropped.
+            let _ = stop.write_all(&[0]);
+        }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -153,8 +164,7 @@ fn is_stopped_within(stop: &UnixStream, pause: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
-    use std::sync::mpsc::{self, Sender};
+    use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 
     /// Admits every other connection and tells of it.
     struct EveryOther(Sender<Result<SocketAddr, u16>>);
@@ -190,6 +200,13 @@ mod tests {
         let (sender, admitted) = mpsc::channel();
         let acceptor = Acceptor::start(listener, "listener", EveryOther(sender)).unwrap();
         let port = acceptor.addr().port();
+        let early = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let waited = admitted.recv_timeout(Duration::from_millis(50));
+        assert_eq!(waited, Err(RecvTimeoutError::Timeout), "it is not open");
+        acceptor.open();
+        let told = admitted.recv().unwrap();
+        let told = told.map_or_else(|port| port, |peer| peer.port());
+        assert_eq!(told, early.local_addr().unwrap().port());
         for _ in 0..8 {
             let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
             let peer = socket.local_addr().unwrap();
@@ -207,6 +224,14 @@ mod tests {
         let _late = TcpStream::connect(("127.0.0.1", port)).unwrap();
         shared.set_nonblocking(false).unwrap();
         assert!(shared.accept().is_ok());
+    }
+
+    #[test]
+    fn one_that_was_never_open_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (sender, admitted) = mpsc::channel();
+        drop(Acceptor::start(listener, "listener", EveryOther(sender)).unwrap());
+        assert!(admitted.recv().is_err(), "the thread has ended");
     }
 
     #[test]

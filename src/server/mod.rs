@@ -120,13 +120,13 @@ impl Server {
         server
             .spawn_threads(listeners, inner)
             .map_err(StartError::System)?;
-        server.context.pulls.start();
         for addr in server.web_addrs() {
             log!(Info, "serving HTTP"; addr = addr);
         }
         server
             .serve_media(media, &config.http_origin)
             .map_err(StartError::System)?;
+        server.open();
         Ok(server)
     }
 
@@ -135,7 +135,6 @@ impl Server {
         listeners: Vec<Listener>,
         inner: Option<Listener>,
     ) -> io::Result<()> {
-        // Before strangers can take the last threads that the system has.
         self.spawn("ticker", ticker::run)?;
         self.spawn("memory", relief::run)?;
         let context = Arc::clone(&self.context);
@@ -148,6 +147,16 @@ impl Server {
         }
         self.tls_acceptor = inner.map(accept).transpose()?;
         Ok(())
+    }
+
+    /// Begins to accept connections and to pull, with all threads started: none of those is missing because
+    /// strangers took the last that the system has.
+    fn open(&self) {
+        let acceptors = self.acceptors.iter().chain(&self.tls_acceptor);
+        acceptors.for_each(Acceptor::open);
+        self.webs.iter().for_each(WebServer::open);
+        self.admins.iter().for_each(AdminServer::open);
+        self.context.pulls.start();
     }
 
     fn spawn(&mut self, name: &str, run: fn(&Context)) -> io::Result<()> {

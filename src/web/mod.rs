@@ -37,8 +37,8 @@ use std::sync::Arc;
 pub struct WebServer(HttpServer);
 
 impl WebServer {
-    /// Serves the streams of `host` on a socket that listens already. Pages of `origin` may use
-    /// them, of any with `*`.
+    /// Prepares to serve the streams of `host` on a socket that listens already; [`open`](Self::open)
+    /// begins. Pages of `origin` may use them, of any with `*`.
     ///
     /// # Errors
     ///
@@ -55,6 +55,11 @@ impl WebServer {
         };
         let http = HttpServer::start(listener, settings, Arc::new(WebService(host)))?;
         Ok(WebServer(http))
+    }
+
+    /// Begins to accept connections. To be called once.
+    pub fn open(&self) {
+        self.0.open();
     }
 
     /// Pages of `origin` may use the streams from now on.

@@ -1,4 +1,4 @@
-//! What a peer may cost: time, memory, threads, descriptors. Each attack leaves others unharmed.
+//! What a peer may cost: time, memory, threads. Each attack leaves others unharmed.
 
 use crate::support::process::{ServerProcess, fact};
 use rtmp_server::amf0::Value;

@@ -8,6 +8,7 @@ use rtmp_server::rtmp::handshake;
 use rtmp_server::sys;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::mpsc::{TryRecvError, channel};
 
 #[test]
 fn running_out_of_descriptors_does_not_end_the_listener() {
@@ -92,16 +93,44 @@ fn running_out_of_memory_mappings_ends_nobody() {
     time_of_an_honest_stream(&server, "x");
 }
 
-#[test]
-fn running_out_of_threads_does_not_end_the_listener() {
-    // The limit counts all threads of a user, and not those of root: so another user's.
+/// A program that runs another which may have forty threads. The limit counts all threads of a user, and
+/// not those of root: so the other is run as user `uid` then.
+fn with_forty_threads(uid: u32) -> String {
     let is_root = std::fs::metadata("/proc/self")
         .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    let wrapper = match is_root {
-        true => "prlimit --nproc=40 setpriv --reuid 65533 --regid 65533 --clear-groups",
-        false => "prlimit --nproc=$(($(ps -L --no-headers -u $(id -u) | wc -l) + 40))",
-    };
-    let server = ServerProcess::start_as("", wrapper, "");
+    match is_root {
+        true => format!("prlimit --nproc=40 setpriv --reuid {uid} --regid {uid} --clear-groups"),
+        false => "prlimit --nproc=$(($(ps -L --no-headers -u $(id -u) | wc -l) + 40))".to_owned(),
+    }
+}
+
+#[test]
+fn nobody_is_let_in_when_the_last_listener_has_no_thread() {
+    let addr = crate::support::free_addr();
+    let (running, ended) = channel::<()>();
+    let early = std::thread::spawn(move || {
+        while ended.try_recv() == Err(TryRecvError::Empty) {
+            let Ok(mut socket) = TcpStream::connect(addr) else {
+                continue;
+            };
+            let hello = [3; 1 + handshake::PACKET_LEN];
+            if socket.write_all(&hello).is_ok() && socket.read_exact(&mut [0]).is_ok() {
+                return true;
+            }
+        }
+        false
+    });
+    let many = " -http-listen 127.0.0.1:0".repeat(50);
+    let flags = format!("-listen {addr} {many}");
+    let mut server = ServerProcess::start_as("", &with_forty_threads(65532), &flags);
+    assert_eq!(server.wait(), Some(1), "there were threads for all");
+    drop(running);
+    assert!(!early.join().expect("no panic"), "a client was answered");
+}
+
+#[test]
+fn running_out_of_threads_does_not_end_the_listener() {
+    let server = ServerProcess::start_as("", &with_forty_threads(65533), "");
     let many: Vec<_> = (0..100)
         .map(|_| TcpStream::connect(server.addr).expect("connect"))
         .collect();

@@ -45,8 +45,8 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Serves on a socket that listens already, and that other processes may have as well: it is
-    /// not shut down in the end, only closed.
+    /// Prepares to serve on a socket that listens already; [`open`](Self::open) begins. Other processes
+    /// may have the socket as well: it is not shut down in the end, only closed.
     ///
     /// # Errors
     ///
@@ -75,6 +75,13 @@ impl HttpServer {
             acceptor: Some(acceptor),
             threads,
         })
+    }
+
+    /// Begins to accept connections. To be called once.
+    pub fn open(&self) {
+        if let Some(acceptor) = &self.acceptor {
+            acceptor.open();
+        }
     }
 
     /// Sets the headers of every response from now on.
@@ -237,6 +244,7 @@ mod tests {
             error: Response::error,
         };
         let server = HttpServer::start(listener, settings, service).unwrap();
+        server.open();
         (server, streams)
     }
 

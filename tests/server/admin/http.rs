@@ -298,6 +298,7 @@ fn other_machines_need_the_token() {
         };
         let web =
             AdminServer::start(&format!("{away}:0"), access, site.clone()).expect("the server");
+        web.open();
         let host = web.addr();
         let request =
             format!("DELETE /api/connections/c000001 HTTP/1.1\r\nHost: {host}\r\n{bearer}\r\n");
@@ -361,5 +362,6 @@ fn an_address_that_cannot_be_had_is_named() {
     }
     let web =
         AdminServer::serve(taken, Access::default(), source).expect("a listener that is there");
+    web.open();
     assert_eq!(ask(web.addr(), "GET /healthz HTTP/1.0\r\n\r\n").status, 200);
 }

@@ -33,6 +33,7 @@ impl Site {
             hosts: ["a", "x.example"].map(str::to_owned).to_vec(),
         };
         let web = AdminServer::start("127.0.0.1:0", access, fixture.clone()).expect("the server");
+        web.open();
         Site { fixture, web }
     }
 
