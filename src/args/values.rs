@@ -221,6 +221,14 @@ pub(super) fn signed_key(value: &str) -> Result<(Action, SignedKey), Invalid> {
     if key.contains('?') {
         return Err(Invalid::because("a key ends before the query, at the ?"));
     }
+    // The name of a stream may hold a star, but who writes one here means a pattern.
+    let before = match key {
+        "*" => "",
+        _ => key.strip_suffix("/*").unwrap_or(key),
+    };
+    if before.contains('*') {
+        return Err(Invalid::because("a * may only be the whole last segment"));
+    }
     let key = SignedKey::new(key).map_err(Invalid::because)?;
     Ok((action, key))
 }
