@@ -136,9 +136,12 @@ fn one_address_keeps_nobody_out() {
         let http = HttpReply::get(by_ipv6(server.media_addr()), "/live/new");
         assert_eq!(http.status, 200, "{what}");
         assert!(began.elapsed() < AT_ONCE, "{what}: {:?}", began.elapsed());
-        let closed = |one: &mut Hold| one.is_closed().then_some(());
+        let totals = server.server().snapshot().totals;
+        let counts = (totals.connections_displaced, totals.connections_refused);
+        assert_eq!(counts, (3, 0), "{what}");
         wait_until(&format!("{what}: three are closed"), || {
-            strangers.iter_mut().filter_map(closed).count() == 3
+            let closed = strangers.iter_mut().map(Hold::is_closed);
+            closed.filter(|is_closed| *is_closed).count() == 3
         });
         publisher.send_media(&["A head 2 @0", "A sound 7 @5"]);
         let heard = viewer.lines_until("A sound 7");
@@ -146,9 +149,6 @@ fn one_address_keeps_nobody_out() {
             !heard.iter().any(|line| line.starts_with("eof")),
             "{heard:?}"
         );
-        let totals = server.server().snapshot().totals;
-        let counts = (totals.connections_displaced, totals.connections_refused);
-        assert_eq!(counts, (3, 0), "{what}");
     }
 }
 

@@ -226,10 +226,14 @@ impl<'a> Conn<'a> {
         traits: Option<Traits>,
     ) -> Result<(), Error> {
         self.peer.info().begin(active.used(stream, traits));
-        self.place.set_busy(true);
         self.active.reserve_exact(1);
         self.active.push((stream, active));
         self.connection.limit_silence()
+    }
+
+    /// Whether something begins; a connection that publishes or plays is busy in any case.
+    pub(super) fn set_busy(&self, begins: bool) {
+        self.place.set_busy(begins || !self.active.is_empty());
     }
 
     /// What `stream` did is over, by the peer's own wish.
@@ -240,8 +244,8 @@ impl<'a> Conn<'a> {
         let (_, active) = self.active.swap_remove(index);
         self.peer.info().end(stream);
         active.end(&self.context.hooks, &self.peer.id, Ending::Finished);
+        self.set_busy(false);
         if self.active.is_empty() {
-            self.place.set_busy(false);
             self.connection.limit_setup()?;
         }
         Ok(())

@@ -221,11 +221,16 @@ impl Conn<'_> {
             // A client that has left would take the stream from one that is there.
             self.connection.check_open()?;
         }
-        match action {
-            Action::Publish => self.publish(request, path)?,
-            Action::Play => self.play(request, path)?,
+        // Before the client is told that it begins: from then on it gives way to nobody.
+        self.set_busy(true);
+        let begun = match action {
+            Action::Publish => self.publish(request, path),
+            Action::Play => self.play(request, path),
+        };
+        if begun.is_err() {
+            self.set_busy(false);
         }
-        Ok(())
+        begun
     }
 
     /// Tells the services of -notify of the end of what begins now, when it is dropped.
