@@ -115,7 +115,12 @@ pub enum Error {
     /// The file is larger than [`FILE_LEN_MAX`].
     TooLarge(PathBuf),
     /// The file is not JSON.
-    Json(json::Error),
+    Json {
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong there.
+        error: json::Error,
+    },
     /// The file is JSON, but not an object.
     NoObject,
     /// An entry is malformed.
@@ -136,7 +141,7 @@ impl fmt::Display for Error {
             Error::TooLarge(path) => {
                 write!(f, "{} exceeds {FILE_LEN_MAX} bytes", path.display())
             }
-            Error::Json(error) => write!(f, "tokens: {error}"),
+            Error::Json { line, error } => write!(f, "tokens: line {line}: {error}"),
             Error::NoObject => write!(f, "tokens: not an object"),
             Error::Entry { key, why } => write!(f, "tokens: entry {key}: {why}"),
             Error::Callback(error) => write!(f, "callback: {error}"),

@@ -74,11 +74,16 @@ impl TokenTable {
     pub fn from_json(text: &[u8]) -> Result<TokenTable, Error> {
         // Editors may put a byte order mark in front.
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let value = json::parse(text).map_err(Error::Json)?;
+        let value = json::parse(text).map_err(|error| {
+            let line = error.line(text);
+            Error::Json { line, error }
+        })?;
         let members = value.as_object().ok_or(Error::NoObject)?;
         let mut table = TokenTable::default();
         for (key, value) in members {
-            table.insert(key, tokens(key, value)?)?;
+            if table.insert(key, tokens(key, value)?)?.is_some() {
+                return Err(entry(key, "another entry is for the same streams"));
+            }
         }
         Ok(table)
     }
@@ -93,10 +98,10 @@ impl TokenTable {
         self.len() == 0
     }
 
-    fn insert(&mut self, key: &str, tokens: Tokens) -> Result<(), Error> {
+    /// Enters the tokens of a stream or pattern, and returns those that it had before.
+    fn insert(&mut self, key: &str, tokens: Tokens) -> Result<Option<Tokens>, Error> {
         if key == "*" {
-            self.below.insert(String::new(), tokens);
-            return Ok(());
+            return Ok(self.below.insert(String::new(), tokens));
         }
         let (entries, stream) = match key.strip_suffix("/*") {
             Some(prefix) => (&mut self.below, prefix),
@@ -106,8 +111,7 @@ impl TokenTable {
             return Err(entry(key, "a * may only be the whole last segment"));
         }
         let name = StreamKey::new(stream).map_err(|error| entry(key, &error.to_string()))?;
-        entries.insert(name.as_str().to_owned(), tokens);
-        Ok(())
+        Ok(entries.insert(name.as_str().to_owned(), tokens))
     }
 
     fn find(&self, key: &StreamKey) -> Option<&Tokens> {
@@ -296,6 +300,22 @@ mod tests {
             (
                 r#"{"a/../b":"hunter2"}"#,
                 "entry a/../b: stream name has a segment",
+            ),
+            (
+                "{\"a\":\"hunter2\",\n \"b\":\"x\",\n \"a\":\"hunter2\"}",
+                "line 3: name is there twice in an object, again at byte 27",
+            ),
+            (
+                r#"{"a":{"play":"hunter2","play":"x"}}"#,
+                "line 1: name is there twice",
+            ),
+            (
+                r#"{"a/b":"hunter2","/a//b":"x"}"#,
+                "entry /a//b: another entry is for the same streams",
+            ),
+            (
+                r#"{"a/*":"hunter2","a//*":"x"}"#,
+                "entry a//*: another entry is for the same streams",
             ),
             (r#"{"":"hunter2"}"#, "entry : stream name is empty"),
             (r#"{"/*":"hunter2"}"#, "entry /*: stream name is empty"),

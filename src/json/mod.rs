@@ -21,8 +21,7 @@ pub enum JsonValue {
     String(String),
     /// Values, in the order in which they are written.
     Array(Vec<JsonValue>),
-    /// Members in the order in which they are written; of two with one name, only the last is
-    /// kept by [`parse`].
+    /// Members in the order in which they are written. [`parse`] refuses two with one name.
     Object(Vec<(String, JsonValue)>),
 }
 

@@ -25,6 +25,26 @@ pub enum Error {
     ControlCharacter(usize),
     /// An unknown escape, or half a surrogate pair.
     BadEscape(usize),
+    /// Another member of the object has the same name: RFC 8259 leaves open which of them counts.
+    NameTwice(usize),
+}
+
+impl Error {
+    /// The line of `text` that it is on, counted from 1.
+    pub fn line(&self, text: &[u8]) -> usize {
+        let at = match *self {
+            Error::Ended => text.len(),
+            Error::NotUtf8(at)
+            | Error::Unexpected(at)
+            | Error::TooDeep(at)
+            | Error::NumberTooLarge(at)
+            | Error::ControlCharacter(at)
+            | Error::BadEscape(at)
+            | Error::NameTwice(at) => at,
+        };
+        let before = text.iter().take(at);
+        1 + before.filter(|byte| **byte == b'\n').count()
+    }
 }
 
 impl fmt::Display for Error {
@@ -37,6 +57,9 @@ impl fmt::Display for Error {
             Error::NumberTooLarge(at) => write!(f, "number too large at byte {at}"),
             Error::ControlCharacter(at) => write!(f, "control character in a string at byte {at}"),
             Error::BadEscape(at) => write!(f, "bad escape in a string at byte {at}"),
+            Error::NameTwice(at) => {
+                write!(f, "name is there twice in an object, again at byte {at}")
+            }
         }
     }
 }
@@ -135,6 +158,7 @@ impl JsonReader<'_> {
     fn object(&mut self, depth: usize) -> Result<JsonValue, Error> {
         self.at += 1;
         let mut members = Vec::new();
+        let mut names = HashSet::new();
         self.skip_space();
         if self.eat(b'}') {
             return Ok(JsonValue::Object(members));
@@ -144,7 +168,11 @@ impl JsonReader<'_> {
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected());
             }
+            let start = self.at;
             let name = self.string()?;
+            if !names.insert(name.clone()) {
+                return Err(Error::NameTwice(start));
+            }
             self.skip_space();
             if !self.eat(b':') {
                 return Err(self.unexpected());
@@ -152,7 +180,7 @@ impl JsonReader<'_> {
             members.push((name, self.value(depth)?));
             self.skip_space();
             if self.eat(b'}') {
-                return Ok(JsonValue::Object(last_of_each(members)));
+                return Ok(JsonValue::Object(members));
             }
             if !self.eat(b',') {
                 return Err(self.unexpected());
@@ -266,18 +294,6 @@ impl JsonReader<'_> {
     }
 }
 
-/// Keeps the last of the members that share a name, at the place of the last.
-fn last_of_each(members: Vec<(String, JsonValue)>) -> Vec<(String, JsonValue)> {
-    let mut seen = HashSet::new();
-    let mut kept: Vec<_> = members
-        .into_iter()
-        .rev()
-        .filter(|(name, _)| seen.insert(name.clone()))
-        .collect();
-    kept.reverse();
-    kept
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,7 +320,10 @@ mod tests {
             ("[]", "[]"),
             ("[ 1 , [ ] , {} ]", "[1,[],{}]"),
             (r#"{ "b" : 1 , "a" : [] }"#, r#"{"b":1,"a":[]}"#),
-            (r#"{"a":1,"b":2,"a":3}"#, r#"{"b":2,"a":3}"#),
+            (
+                r#"{"a":{"a":1},"A":{"a":2}}"#,
+                r#"{"a":{"a":1},"A":{"a":2}}"#,
+            ),
         ];
         for (text, want) in rows {
             let value = parse(text.as_bytes());
@@ -315,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused() {
-        let rows: [(&[u8], Error); 34] = [
+        let rows: [(&[u8], Error); 37] = [
             (b"", Error::Ended),
             (b"  ", Error::Ended),
             (b"[1,", Error::Ended),
@@ -350,9 +369,27 @@ mod tests {
             (b"\"\\ud800\"", Error::BadEscape(1)),
             (b"\"\\ude00\\ud83d\"", Error::BadEscape(1)),
             (b"\"\xff\"", Error::NotUtf8(1)),
+            (b"{\"a\":1,\"b\":2,\"a\":3}", Error::NameTwice(13)),
+            (b"{\"a\":1, \"\\u0061\":1}", Error::NameTwice(8)),
+            (b"[{},{\"\":{},\"\":", Error::NameTwice(11)),
         ];
         for (bytes, want) in rows {
             assert_eq!(parse(bytes), Err(want), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_error_is_on_a_line() {
+        let rows: [(&[u8], usize); 5] = [
+            (b"x", 1),
+            (b"[1,\n2,\n\n3", 4),
+            (b"[1,\r\nx\n]", 2),
+            (b"{\"a\":1,\n\"a\":2}\n", 2),
+            (b"{\"a\":\n\n\"b\n\"}", 3),
+        ];
+        for (text, want) in rows {
+            let line = parse(text).map_err(|error| error.line(text));
+            assert_eq!(line, Err(want), "{}", text.escape_ascii());
         }
     }
 

@@ -45,15 +45,17 @@ fn a_check_tells_everything_that_is_wrong() {
     let dir = Dir::new("check");
     dir.write("tokens", r#"{"live/x":"old"}"#);
     dir.write("broken", r#"{"live/x":"hunter2"#);
+    dir.write("twice", "{\"live/x\":\"old\",\n\"live/x\":\"new\"}");
     dir.write("script", "exit 0\n");
     #[rustfmt::skip]
-    let rows: [(&str, &str, &[&str]); 17] = [
+    let rows: [(&str, &str, &[&str]); 18] = [
         ("", "", &[]),
         ("auth-mode file\nauth-file DIR/tokens\nhook-script publish_start=DIR/script", "", &[]),
         ("record-all yes\nrecord-dir DIR/a/b/c", "", &[]),
         ("record-all yes\nrecord-dir new", "", &[]),
         ("auth-mode file\nauth-file DIR/none", "", &["F:2: -auth-file: cannot read DIR/none: No such file"]),
         ("auth-mode file\nauth-file DIR/broken", "", &["F:2: -auth-file: tokens: "]),
+        ("auth-mode file\nauth-file DIR/twice", "", &["F:2: -auth-file: tokens: line 2: name is there twice"]),
         ("auth-mode token\nauth-token a=b\nauth-token a*c=d\nauth-token ../x=d", "",
             &["F:3: -auth-token: tokens: entry a*c", "F:4: -auth-token: tokens: entry ../x"]),
         ("", "-auth-mode callback -auth-callback ftp://h/", &["-auth-callback: callback: "]),

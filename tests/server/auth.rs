@@ -76,7 +76,7 @@ fn a_file_is_read_again_and_a_bad_one_changes_nothing() {
 
     dir.write("tokens.json", r#"{"live/cam":"hunter2""#);
     let error = auth.reload().unwrap_err().to_string();
-    assert_eq!(error, "tokens: ends inside a value");
+    assert_eq!(error, "tokens: line 1: ends inside a value");
     assert_eq!(ask(&auth, Action::Play, "cam?token=new"), "");
 
     std::fs::remove_file(&path).unwrap();
