@@ -15,6 +15,9 @@ use std::fs;
 /// Nobody who is there comes from here.
 const ELSEWHERE: &str = "192.0.2.1/32";
 
+/// What the log says of other settings that hold from then on.
+const RELOADED: &str = "\"reloaded\"";
+
 impl World {
     /// The server reads its settings again: nobody notices.
     pub fn reload(&mut self) -> Option<()> {
@@ -76,8 +79,7 @@ impl World {
                 .filter(is_it)
                 .for_each(Watcher::leave);
         }
-        self.write_settings(next, "");
-        self.read_settings("\"reloaded\"", flag);
+        self.read_settings(next, "", RELOADED, flag);
         self.settings = next;
         self.reference.change(next);
         self.wait_for(World::relays_difference);
@@ -104,13 +106,14 @@ impl World {
         settings.write(&self.config, &self.records, self.far.as_ref(), more);
     }
 
-    /// Has the server read the file, until it has told so with these words.
-    fn read_settings(&self, what: &str, flag: &str) {
+    /// Has the server read these settings and `more` lines, until it has told so with these words.
+    fn read_settings(&self, settings: Settings, more: &str, what: &str, flag: &str) {
         let told = || {
             let lines = self.program.log(what);
             lines.iter().filter(|line| line.contains(flag)).count()
         };
         let before = told();
+        self.write_settings(settings, more);
         self.program.reload();
         self.wait_for(|_| (told() == before).then(|| format!("no line of {what} and {flag}")));
     }
@@ -119,8 +122,7 @@ impl World {
     fn read_fault(&mut self) -> Option<()> {
         let mut next = self.settings;
         (next.takeover, next.gop_cache) = (!next.takeover, !next.gop_cache);
-        self.write_settings(next, "grace never");
-        self.read_settings("the old state stays", "never");
+        self.read_settings(next, "grace never", "the old state stays", "never");
         self.write_settings(self.settings, "");
         Some(())
     }
@@ -129,8 +131,7 @@ impl World {
     fn close_door(&mut self) -> Option<()> {
         self.wait_for_departing();
         let closed = format!("allow-publish {ELSEWHERE}\nallow-play {ELSEWHERE}");
-        self.write_settings(self.settings, &closed);
-        self.read_settings("\"reloaded\"", "allow-publish");
+        self.read_settings(self.settings, &closed, RELOADED, "allow-publish");
         let refused = [
             ("publish", "NetStream.Publish.Denied"),
             ("play", "NetStream.Play.Failed"),
@@ -148,8 +149,7 @@ impl World {
             self.media(stream, &[Item::Ms(20), Item::Send(Kind::Sound, 0)], 0);
         }
         self.check();
-        self.write_settings(self.settings, "");
-        self.read_settings("\"reloaded\"", "allow-publish");
+        self.read_settings(self.settings, "", RELOADED, "allow-publish");
         Some(())
     }
 }
@@ -172,7 +172,10 @@ impl Settings {
             lines.push(format!("relay-to rtmp://{}/copy", far.rtmp));
         }
         let text = lines.join("\n") + "\n" + more + "\n";
-        fs::write(config.0.join("settings"), text).expect("a file");
+        // The server may be reading the last one: it must not see half of each.
+        let [new, file] = ["new", "settings"].map(|name| config.0.join(name));
+        fs::write(&new, text).expect("a file");
+        fs::rename(new, file).expect("a file");
     }
 
     /// How a publication is recorded that begins now.
