@@ -4,6 +4,7 @@
 use super::action::Item;
 use super::frame::{Kind, Mark, Medium};
 use super::hold::{KNOWN_MAX, LARGE_LEN, LARGE_MAX, LOOK_PAUSE, SMALL_COUNT};
+use super::reference::Reference;
 use super::watcher::{How, Watcher};
 use super::world::{STALL_MAX, World};
 use rtmp_server::json::JsonValue;
@@ -154,9 +155,15 @@ impl World {
         let (marks, Some(hole)) = (watcher.marks(), watcher.holes.last()) else {
             return 0;
         };
-        let sent = self.publications[watcher.stream].iter();
-        let sent = sent.flat_map(|publication| &publication.sent);
-        let missed = sent.filter(|frame| {
+        let Some(publication) = &self.publications[watcher.stream] else {
+            return 0;
+        };
+        // What nobody gets of one that began meanwhile was not left out: pictures without a keyframe.
+        let due = match publication.number == hole.from.publication {
+            true => publication.sent.clone(),
+            false => Reference::goes_to_all(&publication.sent),
+        };
+        let missed = due.iter().filter(|frame| {
             let is_due = frame.is_timed() && frame.track == 0 && hole.has(frame.mark);
             is_due && !marks.contains(&frame.mark)
         });

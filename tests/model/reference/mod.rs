@@ -398,17 +398,7 @@ impl Reference {
             return false;
         }
         self.told(client).roles += 1;
-        let mut viewer = Viewer {
-            client,
-            message_stream,
-            all_tracks,
-            audio: true,
-            video: true,
-            paused: false,
-            phase: Phase::Waiting,
-            started: BTreeSet::new(),
-            missed: Vec::new(),
-        };
+        let mut viewer = Viewer::new(client, message_stream, all_tracks);
         let mut told = Vec::new();
         if is_live {
             told.extend(["begin #", "status@# NetStream.Play.Start"].map(|line| viewer.line(line)));
@@ -423,6 +413,24 @@ impl Reference {
         self.tell(client, told);
         self.streams[stream].viewers.push(viewer);
         true
+    }
+
+    /// What of a publication with all these messages goes to somebody who watches its first tracks from
+    /// before it begins.
+    pub fn goes_to_all(sent: &[Rc<Frame>]) -> Vec<Rc<Frame>> {
+        let mut viewer = Viewer::new(0, 0, false);
+        viewer.phase = Phase::Starting(None);
+        let mut kept = Kept::default();
+        let next = |frame: &Rc<Frame>| {
+            kept.note(frame);
+            viewer.next(frame, &kept, false)
+        };
+        let next = sent.iter().flat_map(next);
+        let frames = next.filter_map(|expected| match expected {
+            Expected::Media(_, frame, _) => Some(frame),
+            Expected::Line(_) => None,
+        });
+        frames.collect()
     }
 
     /// So many watch a stream that is published.

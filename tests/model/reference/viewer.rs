@@ -46,6 +46,21 @@ pub enum Phase {
 }
 
 impl Viewer {
+    /// One that has been told nothing.
+    pub fn new(client: ClientId, message_stream: u32, all_tracks: bool) -> Viewer {
+        Viewer {
+            client,
+            message_stream,
+            all_tracks,
+            audio: true,
+            video: true,
+            paused: false,
+            phase: Phase::Waiting,
+            started: BTreeSet::new(),
+            missed: Vec::new(),
+        }
+    }
+
     pub fn takes(&self, frame: &Frame) -> bool {
         self.all_tracks || frame.track == 0
     }
