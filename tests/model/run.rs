@@ -5,6 +5,9 @@ use super::frame::{Frame, Kind, Mark};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+/// How long pictures wait behind a change for sound that begins with them.
+const SOUND_WAIT_MS: i32 = 1000;
+
 /// What a run may be without.
 #[derive(Clone, Copy, Debug)]
 pub struct Leave {
@@ -60,15 +63,29 @@ fn may_lack(
     between.iter().any(is_change) && (!to.is_dependent() || is_severed)
 }
 
-/// Whether all these were sent behind a change of configuration, and no keyframe in front of them.
+/// Whether all these were sent behind a change of configuration, and wait for a keyframe until the end.
 fn lack_keyframe(missing: &[&Rc<Frame>], sent: &[Rc<Frame>]) -> bool {
-    let is_change = |frame: &Rc<Frame>| matches!(frame.kind, Kind::Header(_));
-    let change = sent.iter().position(is_change);
-    change.is_some_and(|at| {
-        let key = sent[at..].iter().find(|frame| frame.kind == Kind::Key);
-        let is_behind = |frame: &&&Rc<Frame>| key.is_some_and(|key| frame.mark >= key.mark);
-        !missing.iter().any(|frame| is_behind(&frame))
-    })
+    let is_change = |frame: &&Rc<Frame>| matches!(frame.kind, Kind::Header(_));
+    let Some(mut from) = sent.iter().find(is_change).map(|change| change.mark) else {
+        return false;
+    };
+    loop {
+        let mut keys = sent.iter().filter(|frame| frame.kind == Kind::Key);
+        let key = keys.find(|key| key.mark > from);
+        let first = |key: &Rc<Frame>| missing.iter().find(|frame| frame.mark >= key.mark);
+        let Some((key, first)) = key.and_then(|key| Some((key, first(key)?))) else {
+            return true;
+        };
+        // The pictures have begun without it, so that it waits for their next keyframe.
+        let is_late = |frame: &Rc<Frame>| {
+            let is_between = frame.mark >= key.mark && frame.mark < first.mark;
+            is_between && frame.is_picture() && frame.elapsed_ms - key.elapsed_ms >= SOUND_WAIT_MS
+        };
+        if first.kind != Kind::Sound || !sent.iter().any(is_late) {
+            return false;
+        }
+        from = first.mark;
+    }
 }
 
 /// Of each track a run without a gap, that begins with a keyframe.
