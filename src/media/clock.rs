@@ -50,7 +50,9 @@ impl TrackClock {
     /// ticks long; 0 of pictures. Times never go back.
     ///
     /// Sound that is late by more than [`DRIFT_MAX_MS`] leaves a gap. Sound that is early by more
-    /// than that is not thrown away: each sample takes half its time, until it is right again.
+    /// than that is not thrown away: each sample takes half its time, until it is right again. With every
+    /// second that it is earlier still, it takes half as long again, so that sound which always claims to
+    /// be longer than it is does not run away.
     pub(super) fn next(&mut self, ns: u64, len: u32) -> u64 {
         let due = self.ticks(ns);
         let time = match self.last {
@@ -62,7 +64,10 @@ impl TrackClock {
                 if due > next + drift_max {
                     due
                 } else if due + drift_max < next {
-                    last.time + u64::from(last.len / 2).max(1)
+                    let seconds = (next - due - drift_max) / u64::from(self.timescale).max(1);
+                    let halves = u32::try_from(seconds + 1).unwrap_or(u32::MAX);
+                    let len = last.len.checked_shr(halves).unwrap_or_default();
+                    last.time + u64::from(len.max(1))
                 } else {
                     next
                 }
@@ -117,6 +122,19 @@ mod tests {
             let halves = times.windows(2).filter(|pair| pair[1] - pair[0] < 1024);
             let halves = halves.count() as u64 * 1_024_000 / 44_100;
             assert!(halves.abs_diff(2 * excess) <= 50, "{jump}: {halves} ms");
+        }
+    }
+
+    /// Sound that claims to be longer than the time to the next is late by seconds at most.
+    #[test]
+    fn sound_that_claims_too_much_does_not_run_away() {
+        for (times_as_long, late_s) in [(1, 0), (2, 0), (3, 1), (8, 3), (50, 6), (1000, 10)] {
+            let messages: Vec<Due> = (0..10_000).map(|n| (n, times_as_long)).collect();
+            let times = times(1000, &messages);
+            let late_ms = times.iter().zip(0..).map(|(time, due)| time.abs_diff(due));
+            let late_ms = late_ms.max().unwrap_or_default();
+            let most_ms = late_s * 1000 + DRIFT_MAX_MS;
+            assert!(late_ms <= most_ms, "{times_as_long}: {late_ms} ms");
         }
     }
 

@@ -30,8 +30,8 @@ pub struct MediaSample {
     pub composition_ms: i32,
     /// Whether a decoder can begin here.
     pub is_sync: bool,
-    /// How long the sound is, in samples of the track's rate; 0 of pictures, and where it is not
-    /// known.
+    /// How long the sound is, in samples of the track's rate, a second at most; 0 of pictures, and where
+    /// it is not known.
     pub len: u32,
     /// Where in the message's payload its bytes are.
     pub data: Range<usize>,
@@ -269,6 +269,9 @@ impl TrackReader {
         if mem::take(&mut self.is_over) {
             out.push(TrackEvent::Known(part.track));
         }
+        // What claims to be longer than a second is as long as the times of messages say, as pictures are.
+        let second = self.config().map_or(0, Config::timescale);
+        let len = sound.map(|sound| sound.len).filter(|len| *len <= second);
         out.push(TrackEvent::Sample(MediaSample {
             track: part.track,
             time_ns: time_ms
@@ -276,7 +279,7 @@ impl TrackReader {
                 .saturating_add(part.nanos.into()),
             composition_ms: part.composition_ms,
             is_sync: is_sync(&part),
-            len: sound.map_or(0, |sound| sound.len),
+            len: len.unwrap_or_default(),
             data: part.data.start + skipped..part.data.end,
         }));
     }

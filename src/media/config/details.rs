@@ -58,9 +58,12 @@ pub(super) fn video(record: &[u8], width: u32, height: u32) -> Read {
     Some((record.to_vec(), details))
 }
 
+/// Fewest samples a second: with fewer, the clock of a track is coarser than the milliseconds of messages.
+pub(crate) const RATE_MIN: u32 = 1000;
+
 /// Sound; `None` if there is no such sound.
 pub(super) fn audio(record: Vec<u8>, details: AudioDetails) -> Read {
-    let possible = details.rate > 0 && details.channels > 0 && details.frame_len != Some(0);
+    let possible = details.rate >= RATE_MIN && details.channels > 0 && details.frame_len != Some(0);
     possible.then_some((record, Details::Audio(details)))
 }
 

@@ -2,7 +2,7 @@
 
 use super::grid::{PartGrid, TICKS_A_MS, TICKS_A_SECOND};
 use super::rates::Rates;
-use super::rules::{FIRST_SEGMENT, Rules, target_s};
+use super::rules::{EARLY, FIRST_SEGMENT, Rules, target_s};
 use super::window::{Init, Part, Segment, Window};
 use crate::media::config::Config;
 use crate::media::mp4::{Fragmenter, LastSample, Movie, Mp4Track, initialization};
@@ -19,12 +19,11 @@ pub(crate) const SEGMENT_LEN_MAX: usize = 16 << 20;
 /// A part whose samples have this many bytes ends with the next picture.
 pub(crate) const PART_LEN_MAX: usize = 8 << 20;
 
+/// How long a sample is that nothing follows or precedes.
+const LONE: i64 = TICKS_A_SECOND / 30;
+
 /// The other track goes on for this long without a picture before parts are cut without one.
 const STALL: i64 = TICKS_A_SECOND;
-
-/// How much earlier than a segment may end a keyframe ends it, but for less than a picture: messages
-/// have whole milliseconds.
-const EARLY: i64 = 50 * TICKS_A_MS;
 
 /// Samples that are in no part yet take at most this many bytes of memory, with the messages that brought
 /// them. Beyond it those that do not end parts are left out: their times stand still, or lie far ahead.
@@ -67,7 +66,10 @@ struct Period {
 impl Period {
     /// Where what has come ends, in ticks: with the lead, unless that has stopped for `stop` ticks.
     fn end(&self, stop: i64) -> i64 {
-        let lead = self.clock.map(|clock| clock.last_at + clock.interval);
+        let lead = self.clock.map(|clock| match clock.interval {
+            0 => clock.last_at + LONE,
+            interval => clock.last_at + interval,
+        });
         let other = self.other.map(|last| last.at + last.interval);
         let other = other.filter(|other| lead.is_none_or(|lead| *other - lead >= stop));
         lead.max(other).unwrap_or_default()
@@ -190,7 +192,7 @@ impl Rendition {
     }
 
     /// Takes a sample of one of its tracks. The target duration is set when the first segment of the
-    /// first playlist ends; until then that of another does not.
+    /// first playlist ends; until then one of another ends only if it is no longer than that will be.
     pub(super) fn push(
         &mut self,
         sample: &MediaSample,
@@ -246,10 +248,17 @@ impl Rendition {
         if sample.track != period.lead {
             return None;
         }
-        let at = i64::try_from(sample.time_ns / NANOS_A_TICK.unsigned_abs()).ok()?;
+        let ns = period.fragmenter.next_ns(sample)?;
+        let at = i64::try_from(ns / NANOS_A_TICK.unsigned_abs()).ok()?;
         let before = clock.last_at.max(clock.part_at);
-        let is_gap = at - before > rules.grid.longest && at - clock.segment_at > rules.longest();
-        is_gap.then(|| nanos(before + (at - before) / 2))
+        let len = at - clock.segment_at;
+        // The second sample may be the first to tell how seldom they come.
+        let is_second = rules.target_s.is_none() && before == clock.segment_at;
+        if is_second && len <= 2 * FIRST_SEGMENT {
+            return None;
+        }
+        let is_gap = at - before > rules.grid.longest && len > rules.longest();
+        (is_gap || rules.is_too_long(len)).then(|| nanos(before + (at - before) / 2))
     }
 
     /// Ends part and segment at the gap around `gap_ns`, in nanoseconds, or here if its own media has gone
@@ -304,15 +313,17 @@ impl Rendition {
         let len = at - clock.part_at;
         // Sound that is ahead of its pictures may be in parts already, which the segment has to last.
         let is_behind = at <= clock.part_at;
-        if may_close && is_sync && !is_behind && clock.segment_is_due(at, medium, rules) {
+        let may_end = may_close || at - clock.segment_at <= rules.shortest_target();
+        if may_end && is_sync && !is_behind && clock.segment_is_due(at, medium, rules) {
             self.cut_part(Ending::At(at), rules.grid.last(len), names);
             if let Some(clock) = self.clock_mut() {
                 // What could not be said of this segment is not owed by the next one.
                 clock.part_at = at;
             }
-            rules
-                .target_s
-                .get_or_insert(target_s(at - clock.segment_at));
+            if may_close {
+                let len = at - clock.segment_at;
+                rules.target_s.get_or_insert(target_s(len));
+            }
             self.close_segment(at, rules, names);
             return Cut::Segment;
         }
@@ -440,16 +451,27 @@ impl Rendition {
             return Cut::Part;
         };
         let len = at - clock.segment_at;
+        let medium = self.period.as_ref().map(|period| period.lead.medium);
+        let longest = match (may_close, medium) {
+            (true, _) => rules.longest(),
+            // Every sound begins a segment that stands by itself; pictures wait for a keyframe.
+            (false, Some(MediaType::Audio)) if len <= rules.shortest_target() => {
+                rules.shortest_target()
+            }
+            (false, _) => return Cut::Part,
+        };
         let is_large = self
             .window
             .open
             .as_ref()
             .is_some_and(|open| open.len() >= SEGMENT_LEN_MAX);
         let next = rules.grid.longest.max(ahead);
-        if !may_close || len + next <= rules.longest() && !is_large {
+        if len + next <= longest && !is_large {
             return Cut::Part;
         }
-        rules.target_s.get_or_insert(target_s(2 * FIRST_SEGMENT));
+        if may_close {
+            rules.target_s.get_or_insert(target_s(2 * FIRST_SEGMENT));
+        }
         if let Some(part) = self
             .window
             .open

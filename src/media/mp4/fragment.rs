@@ -229,6 +229,15 @@ impl Fragmenter {
         Some(queue.clock.nanos(last.time))
     }
 
+    /// When a sample would be decoded that came next, in nanoseconds; `None` if there is no such track.
+    pub(crate) fn next_ns(&self, sample: &MediaSample) -> Option<u64> {
+        let mut queues = self.queues.iter().rev();
+        let queue = queues.find(|queue| queue.track == sample.track)?;
+        let mut clock = queue.clock;
+        let time = clock.next(sample.time_ns, sample.len);
+        Some(clock.nanos(time))
+    }
+
     /// The memory that samples take which are in no fragment yet, with the messages that brought them, in
     /// bytes. A message counts for each of its samples.
     pub fn waiting_cost(&self) -> usize {

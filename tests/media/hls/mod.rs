@@ -5,6 +5,7 @@ mod breaks;
 mod changes;
 mod days;
 mod golden;
+mod lengths;
 mod random;
 mod real;
 mod stream;

@@ -64,6 +64,25 @@ pub fn sound(ms: u32, id: u32) -> Message {
     )
 }
 
+/// The header of FLAC in mono, whose STREAMINFO says this rate.
+pub fn flac_header(rate: u32) -> Message {
+    let mut info = [0; 34];
+    // 20 bits of the rate, 3 of channels less 1, 5 of bits less 1.
+    info[10..14].copy_from_slice(&(rate << 12 | 15 << 4).to_be_bytes());
+    message(MessageType::AUDIO, 0, [&b"\x90fLaC"[..], &info].concat())
+}
+
+/// A frame of FLAC that says to have `len` samples, with `id` behind its header.
+pub fn flac(ms: u32, len: u32, id: u32) -> Message {
+    let [.., high, low] = (len - 1).to_be_bytes();
+    let frame = [0xff, 0xf8, 0x70, 0x08, 0, high, low];
+    message(
+        MessageType::AUDIO,
+        ms,
+        [&b"\x91fLaC"[..], &frame, &id.to_be_bytes()].concat(),
+    )
+}
+
 /// The same as a message of a track.
 pub fn of_track(message: &Message, track: u8) -> Message {
     let (first, rest) = (message.payload[0], &message.payload);

@@ -306,13 +306,14 @@ impl Packager {
             .iter()
             .any(|track| track.id.medium == MediaType::Video);
         let keyframes = self.keyframes_ms.filter(|ms| *ms > 0);
+        let frame = preroll.frame(tracks);
         let natural = match keyframes.map(|ms| i64::from(ms) * TICKS_A_MS) {
-            _ if !has_pictures => Some(segment),
+            _ if !has_pictures => Some(segment.max(frame.unwrap_or_default())),
             Some(interval) => Some((segment.max(1) + interval - 1) / interval * interval),
             None => None,
         };
         self.rules = Some(Rules {
-            grid: PartGrid::new(part, preroll.frame(tracks)),
+            grid: PartGrid::new(part, frame),
             segment,
             target_s: natural.map(target_s),
             anchor_ms: 0,
