@@ -5,6 +5,7 @@
 //! asked for playlists, and for what they name. One track of pictures and one of sound share a
 //! playlist; of more tracks each has its own.
 
+mod clock;
 mod grid;
 mod live;
 mod multivariant;

@@ -1,8 +1,9 @@
 //! One playlist's media: samples in, parts and segments out.
 
-use super::grid::{PartGrid, TICKS_A_MS, TICKS_A_SECOND};
+use super::clock::Clock;
+use super::grid::{TICKS_A_MS, TICKS_A_SECOND};
 use super::rates::Rates;
-use super::rules::{EARLY, FIRST_SEGMENT, Rules, target_s};
+use super::rules::{FIRST_SEGMENT, Rules, target_s};
 use super::window::{Init, Part, Segment, Window};
 use crate::media::config::Config;
 use crate::media::mp4::{Fragmenter, LastSample, Movie, Mp4Track, initialization};
@@ -82,39 +83,6 @@ struct Other {
     at: i64,
     /// How long after the one before.
     interval: i64,
-}
-
-/// Where a playlist is, on the clock of its lead, in ticks.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    /// Where the segment begins.
-    segment_at: i64,
-    /// Where the part begins, by what was said of all parts before it.
-    part_at: i64,
-    /// When the lead's last sample is decoded, and how long after the one before.
-    last_at: i64,
-    interval: i64,
-}
-
-impl Clock {
-    /// Whether the part is to end before the sample at `at`: the next one would be farther from the
-    /// grid.
-    fn part_is_due(&self, at: i64, grid: &PartGrid) -> bool {
-        let interval = self.interval.min(grid.usual);
-        at - self.part_at + interval / 2 >= grid.usual
-    }
-
-    /// Whether the segment is to end before the keyframe at `at`.
-    fn segment_is_due(&self, at: i64, medium: MediaType, rules: &Rules) -> bool {
-        let len = at - self.segment_at;
-        match medium {
-            MediaType::Video => len >= rules.segment - EARLY.min(self.interval),
-            // Every sound could begin a segment: those that begin a part do.
-            MediaType::Audio => {
-                self.part_is_due(at, &rules.grid) && len >= rules.segment - rules.grid.usual / 2
-            }
-        }
-    }
 }
 
 /// Where a part ends.
