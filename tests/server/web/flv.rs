@@ -44,7 +44,6 @@ fn a_viewer_gets_what_is_cached_then_what_comes_and_a_whole_end() {
             );
             want = vec!["V head 1 @1000", "A head 1 @1000", "V key 2 @1000"];
         }
-        settle(&mut publisher);
         let mut viewer = FlvViewer::playing(&server, "/live/x.flv");
         assert_eq!(viewer.flags(), flags, "{what}");
         viewer.expect(&want);

@@ -3,7 +3,7 @@
 use super::{finish, real, send, settle, start};
 use crate::support::http::HttpReply;
 use crate::support::readers::mp4_reader;
-use crate::support::readers::playlist_reader::{self, Playlist};
+use crate::support::readers::playlist_reader::{self, Playlist, SECOND};
 use crate::support::web_service::{Manner, WebService};
 use crate::support::{Client, TestServer, wait_until};
 use rtmp_server::admin::AdminSource;
@@ -47,6 +47,15 @@ pub(super) fn watched(server: &TestServer, query: &str) -> (Client, String) {
     assert_eq!(status, 200, "{index}");
     settle(&mut publisher);
     (publisher, index)
+}
+
+/// The playlist of one that is [`watched`], with all that was sent: what is not cut yet is less than a
+/// part.
+fn complete(server: &TestServer, uri: &str) -> Playlist {
+    wait_until("all that was sent", || {
+        playlist(server, uri).duration() >= 11 * SECOND / 2
+    });
+    playlist(server, uri)
 }
 
 pub(super) fn get(server: &TestServer, path: &str) -> HttpReply {
@@ -103,7 +112,7 @@ fn a_stream_is_playlists_and_what_they_name() {
         "{index}"
     );
     assert!(index.ends_with("\nstream.m3u8?a=1\n"), "{index}");
-    let first = playlist(&server, &media_uri(&index));
+    let first = complete(&server, &media_uri(&index));
     assert!(first.segments.len() >= 2 && first.is_independent);
     for (query, cached) in [
         ("", "no-cache"),
@@ -161,7 +170,7 @@ fn a_playlist_is_waited_for_up_to_the_end() {
     let server = start("-grace 20s");
     let (mut publisher, _) = watched(&server, "");
     let uri = "/live/cam/stream.m3u8";
-    let next = playlist(&server, uri).open_sequence();
+    let next = complete(&server, uri).open_sequence();
     let wait = format!("{uri}?_HLS_msn={next}");
     let first = asking(&server, &wait);
     seconds(&mut publisher, 6, 9);
@@ -417,7 +426,7 @@ fn what_has_no_place_in_mp4_is_told() {
 fn a_stop_ends_playlists() {
     let mut server = start("");
     let (_publisher, _) = watched(&server, "");
-    let next = playlist(&server, "/live/cam/stream.m3u8").open_sequence();
+    let next = complete(&server, "/live/cam/stream.m3u8").open_sequence();
     let waiting = asking(&server, &format!("/live/cam/stream.m3u8?_HLS_msn={next}"));
     let began = Instant::now();
     assert!(server.stop(Duration::from_secs(5)));

@@ -21,8 +21,11 @@ fn start(flags: &str) -> TestServer {
     TestServer::start(&format!("-http-listen 127.0.0.1:0 {flags}"))
 }
 
+/// Sends what the lines say, and waits until the server has taken it: who comes then has it behind
+/// itself.
 fn send(publisher: &mut Client, lines: &[&str]) {
     lines.iter().for_each(|line| publisher.send(&real(line)));
+    settle(publisher);
 }
 
 fn finish(publisher: &mut Client) {

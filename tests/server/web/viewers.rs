@@ -241,7 +241,6 @@ fn a_viewer_begins_at_a_keyframe_without_the_cache() {
     let server = start("-gop-cache false");
     let mut publisher = server.publisher("x");
     send(&mut publisher, &BEGINNING);
-    settle(&mut publisher);
     let addr = server.media_addr();
     let joining = std::thread::spawn(move || HttpReply::get(addr, "/live/x.flv"));
     server.wait_for_count((2, 1, 1));

@@ -54,6 +54,13 @@ impl Playlist {
         self.segments.iter().chain(&self.open)
     }
 
+    /// Of all segments, and of the parts of the one that grows.
+    pub fn duration(&self) -> Ticks {
+        let whole = self.segments.iter().map(|segment| segment.duration);
+        let open = self.open.iter().flat_map(|segment| &segment.parts);
+        whole.chain(open.map(|part| part.duration)).sum()
+    }
+
     /// The number of the segment that grows, or of the next one.
     pub fn open_sequence(&self) -> u64 {
         self.media_sequence + self.segments.len() as u64

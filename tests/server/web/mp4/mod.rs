@@ -226,7 +226,6 @@ fn a_viewer_gets_what_is_cached_then_what_comes_and_a_whole_end() {
         let server = start("");
         let mut publisher = server.publisher("x");
         send(&mut publisher, row.before);
-        settle(&mut publisher);
         let joining = Mp4Viewer::joining(&server, "/live/x.mp4");
         send(&mut publisher, row.after);
         finish(&mut publisher);
@@ -242,7 +241,6 @@ fn a_client_of_http_1_0_gets_the_same_without_chunks() {
     let server = start("");
     let mut publisher = server.publisher("x");
     send(&mut publisher, BOTH);
-    settle(&mut publisher);
     let reply = HttpReply::to(server.media_addr(), "GET /live/x.mp4 HTTP/1.0\r\n\r\n");
     assert_eq!(reply.header("Transfer-Encoding"), None);
     let mut viewer = Mp4Viewer::of(reply);
@@ -269,7 +267,6 @@ fn a_viewer_goes_on_with_a_publisher_that_comes_back_with_the_same() {
             let server = start("-grace 5s");
             let mut first = server.publisher("x");
             send(&mut first, BOTH);
-            settle(&mut first);
             let mut viewer = Mp4Viewer::playing(&server, "/live/x.mp4");
             viewer.expect(&["v!@0:1,3 s@0:2"]);
             if how == "lost" {
@@ -280,7 +277,6 @@ fn a_viewer_goes_on_with_a_publisher_that_comes_back_with_the_same() {
             }
             let mut second = server.publisher("x");
             send(&mut second, again);
-            settle(&mut second);
             viewer.expect(fragments);
             if *goes_on {
                 server.wait_for_count((2, 1, 1));
@@ -297,7 +293,6 @@ fn a_lost_stream_ends_whole_after_the_grace() {
     let mut publisher = server.publisher("x");
     send(&mut publisher, BOTH);
     send(&mut publisher, &["A sound 4 @23"]);
-    settle(&mut publisher);
     let mut viewer = Mp4Viewer::playing(&server, "/live/x.mp4");
     publisher.vanish();
     viewer.expect(&["v!@0:1,3 s@0:2", "s@23:4"]);
@@ -309,7 +304,6 @@ fn without_a_keyframe_a_viewer_begins_with_sound() {
     let server = start("-gop-cache=false");
     let mut publisher = server.publisher("x");
     send(&mut publisher, BOTH);
-    settle(&mut publisher);
     let joining = Mp4Viewer::joining(&server, "/live/x.mp4");
     let began = Instant::now();
     let mut time = 40;
