@@ -45,9 +45,9 @@ impl Opening {
 
     /// Whether the tracks that are known now are those to begin with.
     pub fn is_over(&self, tracks: &StreamTracks) -> bool {
-        let Some(first_ns) = self.first_ns else {
+        if self.first_ns.is_none() {
             return false;
-        };
+        }
         let has = |medium| tracks.known().any(|(id, _)| id.medium == medium);
         // What a publisher says of colours stands right before the first picture.
         let starts = |id: TrackId| id.medium == MediaType::Video && !self.seen.contains(&id);
@@ -55,6 +55,12 @@ impl Opening {
             || tracks.known().any(|(id, _)| starts(id))
             || self.video && !has(MediaType::Video)
             || self.audio && !has(MediaType::Audio);
-        !lacks || self.last_ns.saturating_sub(first_ns) >= TRACKS_WAIT_MS * 1_000_000
+        !lacks || self.has_waited()
+    }
+
+    /// Whether tracks have been waited for as long as they may be.
+    pub fn has_waited(&self) -> bool {
+        let waited = |first_ns| self.last_ns.saturating_sub(first_ns) >= TRACKS_WAIT_MS * 1_000_000;
+        self.first_ns.is_some_and(waited)
     }
 }

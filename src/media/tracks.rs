@@ -51,6 +51,8 @@ pub enum TrackEvent {
     Ended(TrackId),
     /// The codec of a track has no place in MP4. Said once.
     Unsupported(TrackId, Codec),
+    /// The next message of the track has that codec as well, so the first was no stray. Said once.
+    StaysUnsupported(TrackId, Codec),
     /// Frames of a track have come for `TRACKS_WAIT_MS`, and no configuration that can be read.
     /// Said once.
     Unreadable(TrackId, Codec),
@@ -77,8 +79,8 @@ enum ConfigState {
     /// Nothing but details has come yet.
     #[default]
     New,
-    /// MP4 has no place for it.
-    Unsupported(Codec),
+    /// MP4 has no place for it. `stays`: for more than one message.
+    Unsupported { codec: Codec, stays: bool },
     /// Its frames or a header have come, and the configuration is not known yet.
     Waiting(Waiting),
     /// It can be used. The header is kept to see whether the next one is another.
@@ -121,6 +123,15 @@ impl StreamTracks {
         self.tracks.values().any(waits)
     }
 
+    /// Whether the last message of a track is of a codec without a place in MP4, and none before it: it may be
+    /// a stray.
+    pub fn has_stray(&self) -> bool {
+        let stray = |track: &TrackReader| {
+            matches!(track.state, ConfigState::Unsupported { stays: false, .. })
+        };
+        self.tracks.values().any(stray)
+    }
+
     /// The codec of a track that has had frames, and no configuration that can be read.
     pub fn unreadable(&self) -> Option<Codec> {
         let codec = |track: &TrackReader| match &track.state {
@@ -159,7 +170,7 @@ impl TrackReader {
 
     fn format(&self) -> Option<SampleFormat> {
         match &self.state {
-            ConfigState::New | ConfigState::Unsupported(_) => None,
+            ConfigState::New | ConfigState::Unsupported { .. } => None,
             ConfigState::Waiting(waiting) => Some(waiting.format),
             ConfigState::Known(config, _) => Some(config.format),
         }
@@ -178,18 +189,32 @@ impl TrackReader {
         // No container has sound in a track of pictures.
         let format = SampleFormat::new(part.codec);
         let Some(format) = format.filter(|format| format.medium() == part.track.medium) else {
-            if !matches!(&self.state, ConfigState::Unsupported(codec) if *codec == part.codec) {
-                self.set_aside(None);
-                self.state = ConfigState::Unsupported(part.codec);
-                out.push(TrackEvent::Unsupported(part.track, part.codec));
-            }
-            return;
+            return out.extend(self.read_unsupported(part.track, part.codec));
         };
         if part.content == Content::Header {
             self.read_header(format, part.track, bytes, out);
         } else {
             self.read_frame(format, time_ms, part, bytes, out);
         }
+    }
+
+    /// Takes note of a message of a codec that MP4 has no place for.
+    fn read_unsupported(&mut self, track: TrackId, codec: Codec) -> Option<TrackEvent> {
+        if let ConfigState::Unsupported {
+            codec: known,
+            stays,
+        } = &mut self.state
+            && *known == codec
+        {
+            let before = mem::replace(stays, true);
+            return (!before).then_some(TrackEvent::StaysUnsupported(track, codec));
+        }
+        self.set_aside(None);
+        self.state = ConfigState::Unsupported {
+            codec,
+            stays: false,
+        };
+        Some(TrackEvent::Unsupported(track, codec))
     }
 
     /// Colours; the layout of channels has no place in MP4 that players look at.

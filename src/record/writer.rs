@@ -3,7 +3,7 @@
 use super::cut::{CutPlace, Cutter};
 use super::disk::{Closed, Disk};
 use super::error::RecordError;
-use super::format::{FileFormat, FlvFile, Lack, Mp4File, PendingFile, Recorded, Verdict};
+use super::format::{FileFormat, FlvFile, Lack, Mp4File, PendingFile, Recorded, Strays, Verdict};
 use super::header::{FileHeader, HeaderItem};
 use super::memory::RecordingMemory;
 use super::observer::FinishedFile;
@@ -72,6 +72,8 @@ pub(super) struct RecordingWriter<'a> {
     format: FileFormat,
     /// Why it is not what was asked for.
     format_reason: Option<String>,
+    /// What the files of before have left out.
+    strays: Strays,
     file: Current,
     /// Number of files that have begun.
     number: u64,
@@ -98,6 +100,7 @@ impl<'a> RecordingWriter<'a> {
             format: settings.format,
             settings,
             format_reason: None,
+            strays: Strays::default(),
             file: Current::None,
             number: 0,
             pace: Pace::new(Instant::now()),
@@ -113,6 +116,14 @@ impl<'a> RecordingWriter<'a> {
             self.end_file(failure);
         } else if let Some(failure) = failure {
             self.fail(failure);
+        }
+        if let Strays {
+            count: count @ 1..,
+            codec: Some(codec),
+        } = self.strays
+        {
+            log!(Warn, "stray messages left out of the recording"; stream_key = self.key, messages = count,
+                codec = codec);
         }
     }
 
@@ -404,6 +415,7 @@ impl<'a> RecordingWriter<'a> {
         let Current::Open(file) = mem::replace(&mut self.file, Current::None) else {
             return;
         };
+        self.strays.add(file.strays());
         let mut closed = file.close();
         self.shared.lock().files.remove(&self.id);
         let failure = failure.or(closed.error.take().map(RecordError::Write));

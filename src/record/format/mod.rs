@@ -3,11 +3,13 @@
 mod flv;
 mod mp4;
 mod pending;
+mod strays;
 
 pub(super) use flv::FlvFile;
 pub(super) use mp4::Mp4File;
 
 pub(super) use pending::{PendingFile, Verdict};
+pub(super) use strays::Strays;
 
 use super::disk::{Closed, Disk};
 use crate::amf0::Pairs;
@@ -72,6 +74,11 @@ pub(super) trait Recorded {
     /// the next message on that a file can begin with.
     fn lacks(&self) -> Option<&Lack> {
         None
+    }
+
+    /// What it has left out.
+    fn strays(&self) -> Strays {
+        Strays::default()
     }
 
     /// Takes the known tracks out, for the next file.

@@ -5,7 +5,7 @@
 //! whenever the power fails.
 
 use super::pending::{FileStart, HeldBack, lack};
-use super::{Lack, PendingFile, Recorded};
+use super::{Lack, PendingFile, Recorded, Strays};
 use crate::amf0::Pairs;
 use crate::media::mp4::{Fragment, Hybrid, Movie, Mp4Track};
 use crate::media::sample::{MediaType, TrackId};
@@ -25,6 +25,7 @@ pub(crate) struct Mp4File {
     /// Tracks whose configuration is not that of the file any more.
     changed: Vec<TrackId>,
     lack: Option<Lack>,
+    strays: Strays,
     /// The last time of audio and video, in ms: of what was put, and of what is written.
     latest_ms: u32,
     duration_ms: u32,
@@ -43,6 +44,7 @@ impl Mp4File {
             changed,
             tracks,
             held,
+            strays,
         } = waiting.into_start();
         let own = configs.into_iter();
         let own = own.map(|(id, config)| Mp4Track { id, config }).collect();
@@ -53,6 +55,7 @@ impl Mp4File {
             tracks,
             lack: (!changed.is_empty()).then_some(Lack::Room),
             changed,
+            strays,
             latest_ms: 0,
             duration_ms: 0,
             bytes: beginning,
@@ -81,6 +84,7 @@ impl Mp4File {
         self.tracks
             .read(message.kind, time_ms.into(), &message.payload, &mut events);
         for event in events {
+            self.strays.see(&event);
             let has = |track| self.hybrid.has(track);
             if let Some(lack) = lack(&event, &self.tracks, has) {
                 self.lack = self.lack.take().max(Some(lack));
@@ -233,6 +237,10 @@ impl Recorded for Mp4File {
 
     fn lacks(&self) -> Option<&Lack> {
         self.lack.as_ref()
+    }
+
+    fn strays(&self) -> Strays {
+        self.strays
     }
 
     fn take_tracks(&mut self) -> StreamTracks {

@@ -1,6 +1,6 @@
 //! Messages that wait until it is known which tracks their file has.
 
-use super::Lack;
+use super::{Lack, Strays};
 use crate::amf0::Pairs;
 use crate::media::Codec;
 use crate::media::config::Config;
@@ -27,6 +27,7 @@ pub(crate) struct PendingFile {
     held_len: usize,
     /// Why a track has no place in MP4.
     no_place: Option<String>,
+    strays: Strays,
 }
 
 /// A message that waits.
@@ -48,6 +49,8 @@ pub(crate) struct FileStart {
     /// The tracks of the stream, as they are now.
     pub tracks: StreamTracks,
     pub held: Vec<HeldBack>,
+    /// Those of them that MP4 leaves out.
+    pub strays: Strays,
 }
 
 /// Which format the messages that wait get.
@@ -87,6 +90,7 @@ impl PendingFile {
             .read(message.kind, time_ms.into(), payload, &mut events);
         let mut samples = Vec::new();
         for event in events {
+            self.strays.see(&event);
             let known = self.no_place.take();
             self.no_place = known.or_else(|| no_place(&event, &self.tracks));
             match event {
@@ -142,7 +146,10 @@ impl PendingFile {
             return Verdict::Mp4;
         }
         let is_full = is_over || self.held_len >= WAITING_LEN_MAX;
-        if !is_full && !self.opening.is_over(&self.tracks) {
+        let may_be_stray = self.strays.count > 0 && self.tracks.has_stray();
+        let is_over =
+            self.opening.is_over(&self.tracks) && (!may_be_stray || self.opening.has_waited());
+        if !is_full && !is_over {
             return Verdict::Wait;
         }
         if self.configs.is_empty() {
@@ -164,6 +171,7 @@ impl PendingFile {
             changed: self.changed,
             tracks: self.tracks,
             held: self.held,
+            strays: self.strays,
         }
     }
 }
@@ -176,7 +184,7 @@ fn unreadable(codec: Codec) -> String {
 /// Why MP4 has no place for the track that an event names, if it has none.
 fn no_place(event: &TrackEvent, tracks: &StreamTracks) -> Option<String> {
     match event {
-        TrackEvent::Unsupported(_, codec) => Some(format!("MP4 has no place for {codec}")),
+        TrackEvent::StaysUnsupported(_, codec) => Some(format!("MP4 has no place for {codec}")),
         TrackEvent::Unreadable(_, codec) => Some(unreadable(*codec)),
         TrackEvent::Known(track) | TrackEvent::Changed(track) => {
             let format = tracks.config(*track)?.format;

@@ -87,7 +87,9 @@ pub fn samples(data: &[u8]) {
                     let _ = last;
                     known.remove(&track);
                 }
-                TrackEvent::Ended(_) | TrackEvent::Unreadable(..) => {}
+                TrackEvent::Ended(_)
+                | TrackEvent::StaysUnsupported(..)
+                | TrackEvent::Unreadable(..) => {}
             }
         }
     }

@@ -101,8 +101,8 @@ const FLAC: &str =
 const FLAC_END: &str =
     "a:90664c614304800480000110000f0008150bb800f0000123450102030405060708090a0b0c0d0e0f10";
 
-/// What is said, in a letter each: K known, C changed, S sample, E end, U without a place, R that
-/// cannot be read.
+/// What is said, in a letter each: K known, C changed, S sample, E end, U without a place, u
+/// another without, R that cannot be read.
 fn said(words: &str) -> String {
     let mut tracks = StreamTracks::default();
     let mut items = Vec::new();
@@ -115,6 +115,7 @@ fn said(words: &str) -> String {
         TrackEvent::Sample(_) => 'S',
         TrackEvent::Ended(_) => 'E',
         TrackEvent::Unsupported(..) => 'U',
+        TrackEvent::StaysUnsupported(..) => 'u',
         TrackEvent::Unreadable(..) => 'R',
     };
     items.iter().map(letter).collect()
@@ -138,8 +139,8 @@ fn configurations_come_and_change() {
         (format!("{FLAC} a:91664c6143fff8aa08 {FLAC_END}"), "KS", "FLAC's header at its end"),
         (format!("{vp9} v:a176703039aa v:9176703039824983420013f00b3606 v:a176703039aa"), "KSS", "a size in the keyframe"),
         (mp3, "KSSCS", "stereo after mono"),
-        ("v:22aabb v:22aabb a:72aa".to_owned(), "UU", "codecs without a place, said once each"),
-        ("v:906d7034611210 v:a16d703461aa a:906176633101 a:9161766331aa".to_owned(), "UU", "sound among pictures, and pictures among sounds"),
+        ("v:22aabb v:22aabb v:22aabb a:72aa".to_owned(), "UuU", "codecs without a place, said once each"),
+        ("v:906d7034611210 v:a16d703461aa a:906176633101 a:9161766331aa".to_owned(), "UuUu", "sound among pictures, and pictures among sounds"),
         (format!("{AVC} {frame} v:22aabb {frame} {AVC} {frame}"), "KSUKSS", "another codec in between"),
         (format!("{AVC} {frame} v:22aabb {OTHER_AVC} v:22aabb {frame}"), "KSUKUKS", "and another header"),
         (format!("{AVC} {frame} v:1c0100000042 v:2c0100000042 {frame}"), "KSKS", "frames of a codec without a header in between"),

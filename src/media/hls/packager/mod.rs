@@ -171,6 +171,8 @@ impl Packager {
             TrackEvent::Unsupported(track, codec) | TrackEvent::Unreadable(track, codec) => {
                 self.leave_out(track, codec, ms);
             }
+            // It is left out since the first message.
+            TrackEvent::StaysUnsupported(..) => {}
             TrackEvent::Ended(track) => {
                 if let State::Live(live) = &mut self.state
                     && let Place::Behind(preroll) = live.end(track)

@@ -174,7 +174,7 @@ impl LiveMp4 {
                 TrackEvent::Ended(_) | TrackEvent::Unsupported(..) | TrackEvent::Unreadable(..) => {
                     self.lost_ms.get_or_insert(self.frame_ms);
                 }
-                TrackEvent::Sample(_) => {}
+                TrackEvent::Sample(_) | TrackEvent::StaysUnsupported(..) => {}
             }
         }
         let waited = |since| self.frame_ms.saturating_sub(since) >= TRACKS_WAIT_MS;
