@@ -23,6 +23,16 @@ pub struct Leave {
     pub ends_early: bool,
 }
 
+impl Leave {
+    /// Whether this may cost what lies in front of the next keyframe.
+    fn is_change(self, frame: &Frame) -> bool {
+        match frame.kind {
+            Kind::Header(_) => self.changes,
+            kind => self.ends && kind == Kind::End,
+        }
+    }
+}
+
 /// What a consumer that did not read for a while may be without: what was sent behind the first of these,
 /// up to the second, if it has read again.
 #[derive(Clone, Copy, Debug)]
@@ -55,22 +65,24 @@ fn may_lack(
     leave: Leave,
 ) -> bool {
     let between = &sent[from.mark.number as usize..to.mark.number as usize];
-    let is_change = |frame: &Rc<Frame>| match frame.kind {
-        Kind::Header(_) => true,
-        kind => leave.ends && kind == Kind::End,
-    };
     let is_severed = missing.iter().all(|frame| frame.is_dependent());
-    between.iter().any(is_change) && (!to.is_dependent() || is_severed)
+    let has_changed = between.iter().any(|frame| leave.is_change(frame));
+    has_changed && (!to.is_dependent() || is_severed)
 }
 
-/// Whether all these were sent behind a change of configuration, and wait for a keyframe until the end.
-fn lack_keyframe(missing: &[&Rc<Frame>], sent: &[Rc<Frame>]) -> bool {
-    let is_change = |frame: &&Rc<Frame>| matches!(frame.kind, Kind::Header(_));
-    let Some(mut from) = sent.iter().find(is_change).map(|change| change.mark) else {
+/// Whether all these, of one track, were sent behind a change of configuration, and wait for a keyframe until
+/// the end: sound for that of any pictures.
+fn lack_keyframe(missing: &[&Rc<Frame>], sent: &[Rc<Frame>], leave: Leave) -> bool {
+    let change = sent.iter().find(|frame| leave.is_change(frame));
+    let Some(mut from) = change.map(|change| change.mark) else {
         return false;
     };
     loop {
-        let mut keys = sent.iter().filter(|frame| frame.kind == Kind::Key);
+        let is_waited_for = |key: &Frame| {
+            let waits = |frame: &&Rc<Frame>| !frame.is_picture() || frame.track == key.track;
+            key.kind == Kind::Key && missing.iter().any(waits)
+        };
+        let mut keys = sent.iter().filter(|frame| is_waited_for(frame));
         let key = keys.find(|key| key.mark > from);
         let first = |key: &Rc<Frame>| missing.iter().find(|frame| frame.mark >= key.mark);
         let Some((key, first)) = key.and_then(|key| Some((key, first(key)?))) else {
@@ -115,7 +127,7 @@ pub fn check_run(
             let missing = missing.and_then(|(from, to)| run.get(from + 1..to));
             let may_lack = missing.is_some_and(|missing| {
                 missing.is_empty()
-                    || leave.changes && may_lack(from, to, missing, sent, leave)
+                    || may_lack(from, to, missing, sent, leave)
                     || is_dropped(missing, Some(to), holes)
             });
             assert!(may_lack, "{what}: {to} follows {from}");
@@ -123,7 +135,7 @@ pub fn check_run(
         let last = seen[seen.len() - 1];
         let rest = &sent[last.mark.number as usize + 1..];
         let missing: Vec<&Rc<Frame>> = rest.iter().filter(timed).collect();
-        let may_end = leave.ends_early || leave.changes && lack_keyframe(&missing, rest);
+        let may_end = leave.ends_early || lack_keyframe(&missing, rest, leave);
         assert!(
             may_end || is_dropped(&missing, None, holes),
             "{what}: ends with {last}"
