@@ -123,7 +123,8 @@ impl World {
         connections.iter().filter(pulls).count()
     }
 
-    /// The first who watches there has the stream pulled.
+    /// The last who watches there, if it is the first of its stream, has it pulled: it must have all that the
+    /// origin keeps.
     pub fn pull(&mut self, stream: usize) {
         if !self.reference.pull(stream) {
             return;
@@ -134,6 +135,12 @@ impl World {
         self.names.insert(name.clone());
         if let Some(edge) = &mut self.edge {
             edge.names[stream] = Some(name);
+        }
+        // It plays: what was sent before is all that it begins with.
+        self.wait_for(World::streams_difference);
+        let due = self.reference.begins_with(stream);
+        if let Some(watcher) = self.watchers.last_mut() {
+            watcher.due = due;
         }
     }
 

@@ -22,6 +22,13 @@ pub enum Expected {
 }
 
 impl Expected {
+    fn frame(self) -> Option<Rc<Frame>> {
+        match self {
+            Expected::Media(_, frame, _) => Some(frame),
+            Expected::Line(_) => None,
+        }
+    }
+
     fn message_stream(&self) -> u32 {
         match self {
             Expected::Media(stream, ..) => *stream,
@@ -415,6 +422,15 @@ impl Reference {
         true
     }
 
+    /// What somebody who takes all tracks begins with now.
+    pub fn begins_with(&self, stream: usize) -> Vec<Rc<Frame>> {
+        let Stream {
+            kept, gop_cache, ..
+        } = &self.streams[stream];
+        let begins = Viewer::new(0, 0, true).begin(None, kept, *gop_cache, false);
+        begins.into_iter().filter_map(Expected::frame).collect()
+    }
+
     /// What of a publication with all these messages goes to somebody who watches its first tracks from
     /// before it begins.
     pub fn goes_to_all(sent: &[Rc<Frame>]) -> Vec<Rc<Frame>> {
@@ -426,11 +442,7 @@ impl Reference {
             viewer.next(frame, &kept, false)
         };
         let next = sent.iter().flat_map(next);
-        let frames = next.filter_map(|expected| match expected {
-            Expected::Media(_, frame, _) => Some(frame),
-            Expected::Line(_) => None,
-        });
-        frames.collect()
+        next.filter_map(Expected::frame).collect()
     }
 
     /// So many watch a stream that is published.
