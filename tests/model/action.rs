@@ -163,6 +163,8 @@ pub enum Change {
     Fault,
     /// Nobody is let in for a moment.
     Door,
+    /// For a moment only who shows a token; whether it is in a file of tokens.
+    Tokens(bool),
 }
 
 /// What the server of a sequence is told by its flags.
@@ -306,6 +308,7 @@ fn change(random: &mut Random) -> Change {
     let grace = random.one_of(&[Grace::None, Grace::Short, Grace::Long]);
     let records = random.one_of(&[Records::Nothing, Records::Whole, Records::Segments]);
     let as_mp4 = random.once_in(2);
+    let are_in_file = random.once_in(2);
     random.one_of(&[
         Change::Takeover,
         Change::Waits,
@@ -315,6 +318,7 @@ fn change(random: &mut Random) -> Change {
         Change::Relays,
         Change::Fault,
         Change::Door,
+        Change::Tokens(are_in_file),
     ])
 }
 

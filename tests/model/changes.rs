@@ -11,6 +11,7 @@ use crate::support::http::HttpReply;
 use rtmp_server::amf0::Value;
 use rtmp_server::json::JsonValue;
 use std::fs;
+use std::path::Path;
 
 /// Nobody who is there comes from here.
 const ELSEWHERE: &str = "192.0.2.1/32";
@@ -31,6 +32,7 @@ impl World {
         let flag = match change {
             Change::Fault => return self.read_fault(),
             Change::Door => return self.close_door(),
+            Change::Tokens(are_in_file) => return self.change_tokens(are_in_file),
             Change::Takeover => {
                 next.takeover = !next.takeover;
                 "on-duplicate"
@@ -132,26 +134,68 @@ impl World {
         self.wait_for_departing();
         let closed = format!("allow-publish {ELSEWHERE}\nallow-play {ELSEWHERE}");
         self.read_settings(self.settings, &closed, RELOADED, "allow-publish");
+        self.refuse("door")?;
+        self.read_settings(self.settings, "", RELOADED, "allow-publish");
+        Some(())
+    }
+
+    /// For a moment only those are let in who show a token, and then another one: those who are there stay.
+    fn change_tokens(&mut self, are_in_file: bool) -> Option<()> {
+        self.wait_for_departing();
+        let tokens = self.config.0.join("tokens");
+        let mut last = "none".to_owned();
+        for _ in 0..2 {
+            // One that was ended is refused who shows the same.
+            let token = format!("opens{}", self.connections);
+            let (mode, flag, value) = match are_in_file {
+                false => ("token", "auth-token", format!("live/*={token}")),
+                true => ("file", "auth-file", tokens.display().to_string()),
+            };
+            replace_file(&tokens, &format!("{{\"live/*\": \"{token}\"}}"));
+            let more = format!("auth-mode {mode}\n{flag} {value}");
+            self.read_settings(self.settings, &more, RELOADED, flag);
+            self.refuse(&last)?;
+            let (id, on) = self.client_for(None, 0);
+            self.reference.play(0, id, on, false);
+            let client = self.clients.get_mut(&id)?;
+            let name = format!("{}?token={token}", name_of(0));
+            client.call(on, "play", vec![Value::text(name), Value::Number(-2.0)]);
+            self.sync(id);
+            last = token;
+        }
+        self.read_settings(self.settings, "", RELOADED, "auth-mode");
+        Some(())
+    }
+
+    /// Who shows this token is not let in, and all who are there are sent what is published.
+    fn refuse(&mut self, token: &str) -> Option<()> {
         let refused = [
             ("publish", "NetStream.Publish.Denied"),
             ("play", "NetStream.Play.Failed"),
         ];
+        let name = format!("{}?token={token}", name_of(0));
         for (what, code) in refused {
             let (id, on) = self.client_for(None, 0);
             let client = self.clients.get_mut(&id)?;
-            client.call(on, what, vec![Value::text(name_of(0))]);
+            client.call(on, what, vec![Value::text(name.as_str())]);
             self.reference.dismiss(id, format!("error@{on} {code}"));
             self.check();
         }
-        let path = format!("/live/{}.flv", name_of(0));
+        let path = format!("/live/{}.flv?token={token}", name_of(0));
         assert_eq!(HttpReply::get(self.program.media, &path).status, 403);
         for stream in 0..STREAMS {
             self.media(stream, &[Item::Ms(20), Item::Send(Kind::Sound, 0)], 0);
         }
         self.check();
-        self.read_settings(self.settings, "", RELOADED, "allow-publish");
         Some(())
     }
+}
+
+/// Puts another file in the place of one that the server may be reading: it must not see half of each.
+fn replace_file(file: &Path, text: &str) {
+    let new = file.with_extension("new");
+    fs::write(&new, text).expect("a file");
+    fs::rename(new, file).expect("a file");
 }
 
 impl Settings {
@@ -172,10 +216,7 @@ impl Settings {
             lines.push(format!("relay-to rtmp://{}/copy", far.rtmp));
         }
         let text = lines.join("\n") + "\n" + more + "\n";
-        // The server may be reading the last one: it must not see half of each.
-        let [new, file] = ["new", "settings"].map(|name| config.0.join(name));
-        fs::write(&new, text).expect("a file");
-        fs::rename(new, file).expect("a file");
+        replace_file(&config.0.join("settings"), &text);
     }
 
     /// How a publication is recorded that begins now.
