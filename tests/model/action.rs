@@ -165,6 +165,8 @@ pub enum Change {
     Door,
     /// For a moment only who shows a token; whether it is in a file of tokens.
     Tokens(bool),
+    /// The other server pulls nothing for a moment.
+    Pulls,
 }
 
 /// What the server of a sequence is told by its flags.
@@ -290,7 +292,7 @@ fn action(random: &mut Random) -> Action {
         (1, |random, _| Action::Inject { viewer: random.below(99) }),
         (6, |random, stream| Action::Watch { stream, how: random.one_of(&[How::Flv, How::Mp4, How::Hls, How::Relay, How::Pull]) }),
         (1, |_, _| Action::Reload),
-        (4, |random, _| Action::Change(change(random))),
+        (5, |random, _| Action::Change(change(random))),
         (3, |_, _| Action::Settle),
     ];
     let weights: Vec<(usize, usize)> = kinds
@@ -319,6 +321,7 @@ fn change(random: &mut Random) -> Change {
         Change::Fault,
         Change::Door,
         Change::Tokens(are_in_file),
+        Change::Pulls,
     ])
 }
 

@@ -17,7 +17,7 @@ use std::path::Path;
 const ELSEWHERE: &str = "192.0.2.1/32";
 
 /// What the log says of other settings that hold from then on.
-const RELOADED: &str = "\"reloaded\"";
+pub const RELOADED: &str = "\"reloaded\"";
 
 impl World {
     /// The server reads its settings again: nobody notices.
@@ -33,6 +33,7 @@ impl World {
             Change::Fault => return self.read_fault(),
             Change::Door => return self.close_door(),
             Change::Tokens(are_in_file) => return self.change_tokens(are_in_file),
+            Change::Pulls => return self.give_up_pulls(),
             Change::Takeover => {
                 next.takeover = !next.takeover;
                 "on-duplicate"
@@ -67,10 +68,7 @@ impl World {
             return None;
         }
         // Those who are lost stay as long as it was when they were.
-        let is_lost = |stream| {
-            self.reference.is_published(stream) && self.reference.publisher(stream).is_none()
-        };
-        if (0..STREAMS).any(is_lost) {
+        if self.is_any_lost() {
             return None;
         }
         self.wait_for_departing();
@@ -86,6 +84,14 @@ impl World {
         self.reference.change(next);
         self.wait_for(World::relays_difference);
         Some(())
+    }
+
+    /// Whether a stream waits for its publisher to come back.
+    pub fn is_any_lost(&self) -> bool {
+        let is_lost = |stream| {
+            self.reference.is_published(stream) && self.reference.publisher(stream).is_none()
+        };
+        (0..STREAMS).any(is_lost)
     }
 
     /// What is relayed and should not be, or the other way round.
@@ -110,13 +116,19 @@ impl World {
 
     /// Has the server read these settings and `more` lines, until it has told so with these words.
     fn read_settings(&self, settings: Settings, more: &str, what: &str, flag: &str) {
+        let write = || self.write_settings(settings, more);
+        self.have_read(&self.program, what, flag, write);
+    }
+
+    /// Has a server read what is written, until it has told so with these words.
+    pub fn have_read(&self, program: &Program, what: &str, flag: &str, write: impl FnOnce()) {
         let told = || {
-            let lines = self.program.log(what);
+            let lines = program.log(what);
             lines.iter().filter(|line| line.contains(flag)).count()
         };
         let before = told();
-        self.write_settings(settings, more);
-        self.program.reload();
+        write();
+        program.reload();
         self.wait_for(|_| (told() == before).then(|| format!("no line of {what} and {flag}")));
     }
 
@@ -192,7 +204,7 @@ impl World {
 }
 
 /// Puts another file in the place of one that the server may be reading: it must not see half of each.
-fn replace_file(file: &Path, text: &str) {
+pub fn replace_file(file: &Path, text: &str) {
     let new = file.with_extension("new");
     fs::write(&new, text).expect("a file");
     fs::rename(new, file).expect("a file");

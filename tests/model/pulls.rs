@@ -1,13 +1,17 @@
 //! A second server that pulls from the first, on demand or always: what it takes of it, and what is left of it.
 
 use super::action::{Pulls, STREAMS};
+use super::changes::{RELOADED, replace_file};
 use super::client::Client;
 use super::hold::{LOOK_PAUSE, text};
 use super::program::{Program, Usage};
+use super::recordings::Dir;
+use super::watcher::{How, Watcher};
 use super::world::{World, name_of};
 use crate::support::http::HttpReply;
 use rtmp_server::json::{self, JsonValue};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +21,9 @@ const PULL_MAX: Duration = Duration::from_secs(2);
 /// A server that has the streams of another while somebody watches them there.
 pub struct Edge {
     pub program: Program,
+    /// Where the file of its settings is, and what of it has streams pulled.
+    config: Dir,
+    pulled: Vec<String>,
     /// What it had of the system before anything happened.
     before: Usage,
     /// What the origin calls the connections by which it pulls.
@@ -25,20 +32,31 @@ pub struct Edge {
     is_refused: [bool; STREAMS],
 }
 
+/// Writes the file of settings of a server that has these streams pulled.
+fn write_settings(config: &Dir, pulled: &[String]) -> PathBuf {
+    let file = config.0.join("settings");
+    let lines = ["wait-stream 10m", "grace 0"].map(str::to_owned);
+    replace_file(&file, &[&lines[..], pulled].concat().join("\n"));
+    file
+}
+
 impl Edge {
     pub fn of(origin: SocketAddr, pulls: Pulls) -> Edge {
-        let pulled = match pulls {
+        let pulled: Vec<String> = match pulls {
             Pulls::Always => {
                 let names = (0..STREAMS).map(name_of);
                 let pulled =
-                    names.map(|name| format!("-pull live/{name}=rtmp://{origin}/live/{name}"));
-                pulled.collect::<Vec<_>>().join(" ")
+                    names.map(|name| format!("pull live/{name}=rtmp://{origin}/live/{name}"));
+                pulled.collect()
             }
-            _ => format!("-pull live/*=rtmp://{origin}/live -pull-on-demand true"),
+            _ => vec![
+                format!("pull live/*=rtmp://{origin}/live"),
+                "pull-on-demand true".to_owned(),
+            ],
         };
-        let flags = format!("{pulled} -wait-stream 10m -grace 0");
-        let flags: Vec<String> = flags.split(' ').map(str::to_owned).collect();
-        let program = Program::start(&flags);
+        let config = Dir::new();
+        let file = write_settings(&config, &pulled);
+        let program = Program::start(&["-config".to_owned(), file.display().to_string()]);
         // The first connection waits until the listener has all that it keeps.
         let first = Client::connect(program.rtmp, 0, |addr| program.connection_from(addr));
         let name = first.name.clone();
@@ -47,6 +65,8 @@ impl Edge {
         Edge {
             before: program.usage_at_rest(),
             program,
+            config,
+            pulled,
             names: Default::default(),
             is_refused: Default::default(),
         }
@@ -153,6 +173,49 @@ impl World {
             let pulls = world.edge.as_ref().map_or(0, Edge::pulls);
             (pulls != going_on).then(|| format!("{pulls} pulls instead of {going_on}"))
         });
+    }
+
+    /// For a moment the other server pulls nothing: who watches there is told that the stream is over.
+    pub fn give_up_pulls(&mut self) -> Option<()> {
+        self.edge.as_ref()?;
+        if self.is_any_lost() {
+            return None;
+        }
+        let pulls = |how| matches!(how, How::Pull | How::StandingPull);
+        let watches = |watcher: &Watcher| pulls(watcher.how) && !watcher.is_done;
+        let there: Vec<usize> = (0..self.watchers.len())
+            .filter(|index| watches(&self.watchers[*index]))
+            .collect();
+        for index in &there {
+            self.settle_watcher(*index);
+            // What follows may be on its way.
+            if let Some(last) = self.last_entry(self.watchers[*index].stream) {
+                self.watchers[*index].hold(last.mark);
+                self.watchers[*index].read_on();
+            }
+        }
+        self.read_pulls(&[]);
+        there
+            .into_iter()
+            .for_each(|index| self.watchers[index].wait_for_end());
+        (0..STREAMS).for_each(|stream| self.reference.give_up_pull(stream));
+        self.wait_for_pulls();
+        self.wait_for_watchers();
+        self.read_pulls(&self.edge.as_ref()?.pulled);
+        Some(())
+    }
+
+    /// Has the other server pull these streams.
+    fn read_pulls(&self, pulled: &[String]) {
+        if let Some(Edge {
+            program, config, ..
+        }) = &self.edge
+        {
+            let write = || {
+                write_settings(config, pulled);
+            };
+            self.have_read(program, RELOADED, "pull", write);
+        }
     }
 
     /// The origin refuses a viewer that was ended.

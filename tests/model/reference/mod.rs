@@ -459,6 +459,12 @@ impl Reference {
         begins
     }
 
+    /// The other server pulls the stream no more.
+    pub fn give_up_pull(&mut self, stream: usize) {
+        let stream = &mut self.streams[stream];
+        stream.watchers -= usize::from(std::mem::take(&mut stream.is_pulled));
+    }
+
     pub fn is_pulled(&self, stream: usize) -> bool {
         self.streams[stream].is_pulled
     }
