@@ -303,7 +303,8 @@ pub fn client(data: &[u8]) {
         0 => Purpose::Publish,
         _ => Purpose::Play,
     };
-    let mut client = new_client(purpose, "cam-sEcReT".to_owned());
+    const NAME: &str = "cam-sEcReT";
+    let mut client = new_client(purpose, NAME.to_owned());
     check_sent(&client.begin(4096));
     let (mut count, mut started) = (0, 0);
     while !draw.is_empty() && count < MESSAGES_MAX {
@@ -312,7 +313,7 @@ pub fn client(data: &[u8]) {
         let mut events = Vec::new();
         if let Err(error) = client.handle(message, &mut events) {
             let text = error.to_string();
-            assert!(!text.contains("sEcReT"), "{text}");
+            assert!(!text.contains(NAME), "{text}");
             break;
         }
         for event in events {
