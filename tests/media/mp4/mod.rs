@@ -4,6 +4,7 @@
 mod cuts;
 mod files;
 mod golden;
+mod lengths;
 mod live;
 mod live_times;
 mod messages;
