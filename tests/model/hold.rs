@@ -209,7 +209,7 @@ impl World {
     }
 
     /// What the server shows of streams that is not so.
-    pub fn streams_difference(&self) -> Option<String> {
+    fn streams_difference(&self) -> Option<String> {
         let mut want: Vec<String> = Vec::new();
         let viewers = self.reference.viewers();
         for stream in (0..STREAMS).filter(|stream| self.reference.is_published(*stream)) {

@@ -157,7 +157,7 @@ impl World {
             edge.names[stream] = Some(name);
         }
         // It plays: what was sent before is all that it begins with.
-        self.wait_for(World::streams_difference);
+        self.wait_for_watchers();
         let due = self.reference.begins_with(stream);
         if let Some(watcher) = self.watchers.last_mut() {
             watcher.due = due;
