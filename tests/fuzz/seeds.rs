@@ -200,7 +200,42 @@ fn conversations() -> Vec<Vec<u8>> {
         let rest = [0x29, 1, 0, 0, 3, 0x17, 1, 0, 0xc4, 0, 4, 1, 5];
         [&begin[..], &request, &rest].concat()
     });
-    captures.chain(one_by_one).chain(requests).collect()
+    let told = told_to_clients().into_iter();
+    captures
+        .chain(one_by_one)
+        .chain(requests)
+        .chain(told)
+        .collect()
+}
+
+/// What sends a client elsewhere: a rejection that names another address, and a request to connect anew.
+fn told_to_clients() -> Vec<Vec<u8>> {
+    let redirect = Value::object([
+        ("code", Value::Number(302.0)),
+        ("redirect", Value::text("rtmp://other/live")),
+    ]);
+    let rejected = Value::object([
+        ("level", Value::text("error")),
+        ("code", Value::text("NetConnection.Connect.Rejected")),
+        ("ex", redirect),
+    ]);
+    let anew = Value::object([
+        ("level", Value::text("status")),
+        (
+            "code",
+            Value::text("NetConnection.Connect.ReconnectRequest"),
+        ),
+        ("tcUrl", Value::text("rtmp://other/live")),
+    ]);
+    let calls = [("_error", 1.0, rejected), ("onStatus", 0.0, anew)];
+    let message = |(name, number, info)| {
+        let values = [Value::text(name), Value::Number(number), Value::Null, info];
+        let payload = amf0::encode(&values);
+        let message = Message::untimed(MessageType::COMMAND, StreamId::CONTROL, payload);
+        // Behind what it wants.
+        [vec![0], session::written(&[message])].concat()
+    };
+    calls.map(message).into()
 }
 
 fn chunk_streams() -> Vec<Vec<u8>> {

@@ -287,6 +287,7 @@ fn check_response(response: &Response) -> Movie {
             assert!(whole.samples.ends_with(&late.samples), "fragment {index}");
         }
     }
+    check_sound(response, &whole);
     // Fragments with a day between them are never joined, and could not be.
     let step_max = whole.tracks.iter().flat_map(|track| {
         let pairs = track.samples.windows(2);
@@ -312,6 +313,24 @@ fn check_response(response: &Response) -> Movie {
         assert_eq!(samples(&movie), samples(&whole));
     }
     whole
+}
+
+/// A player that has not begun with pictures gets all the sound, and nothing else.
+fn check_sound(response: &Response, whole: &Movie) {
+    let mut bytes = response.initialization.clone();
+    for fragment in &response.fragments {
+        let sound = fragment.sound();
+        assert!(sound.is_some() || !fragment.is_complete() || whole.tracks.len() < 2);
+        if let Some(sound) = sound {
+            sound.put(&mut bytes);
+        }
+    }
+    let movie = mp4_reader::read_live(&bytes).expect("sound alone");
+    for (own, whole) in movie.tracks.iter().zip(&whole.tracks) {
+        let is_sound = whole.handler == "soun";
+        let want = if is_sound { &whole.samples[..] } else { &[] };
+        assert_eq!(own.samples, want, "{}", whole.handler);
+    }
 }
 
 fn read_from(response: &Response, index: usize) -> Movie {

@@ -22,7 +22,12 @@ pub fn proxy_header(data: &[u8]) {
     for piece in [1, 7] {
         assert_eq!(read_proxy(data, piece), whole, "{piece} bytes at a time");
     }
-    let Some((len, header)) = whole else { return };
+    let Some((len, header)) = whole else {
+        if let Err(error) = proxy::parse(data) {
+            assert!(error.to_string().len() < 100, "{error}");
+        }
+        return;
+    };
     assert!(len <= PROXY_LEN_MAX);
     assert_eq!(proxy::parse(&data[..len]).as_ref(), Ok(&header));
     for cut in 0..len {
@@ -260,8 +265,12 @@ pub fn aggregate(data: &[u8]) {
         timestamp,
         ..Message::untimed(MessageType::AGGREGATE, StreamId(1), payload)
     };
-    let Ok(parts) = aggregate::split(&whole(draw.0.to_vec())) else {
-        return;
+    let parts = match aggregate::split(&whole(draw.0.to_vec())) {
+        Ok(parts) => parts,
+        Err(error) => {
+            assert!(error.to_string().len() < 100, "{error}");
+            return;
+        }
     };
     let lens = parts.iter().map(|part| part.payload.len() + 15);
     assert_eq!(lens.sum::<usize>(), draw.0.len());
