@@ -89,6 +89,11 @@ impl ServerProcess {
         }
     }
 
+    /// The log lines that have come and were not asked for yet.
+    pub fn lines_so_far(&self) -> Vec<String> {
+        self.lines.try_iter().collect()
+    }
+
     /// The address in the next log line with this phrase.
     pub fn http_addr(&self, phrase: &str) -> SocketAddr {
         let line = self.wait_for_line(&format!("\"{phrase}\""));

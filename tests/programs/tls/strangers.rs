@@ -38,8 +38,13 @@ pub fn sockets(pid: u32) -> usize {
     links.filter(is_socket).count()
 }
 
-fn hang_up_on_all(web: SocketAddr) {
-    let list = get(web, "/api/connections");
+/// Hangs up on this many, once the list names them all: it may be a moment old.
+fn hang_up_on_all(web: SocketAddr, count: usize) {
+    let mut list = String::new();
+    wait_until("the list", || {
+        list = get(web, "/api/connections");
+        list.matches("\"id\":").count() == count
+    });
     for part in list.split("\"id\":\"").skip(1) {
         let id = part.split('"').next().expect("a number");
         let mut request = TcpStream::connect(web).expect("connect");
@@ -60,7 +65,7 @@ fn a_client_that_stays_when_it_is_hung_up_on_is_closed() {
     for _ in 0..2 {
         let pair = [front.client(), front.client()];
         pair.iter().for_each(TlsClient::freeze);
-        hang_up_on_all(front.web);
+        hang_up_on_all(front.web, pair.len());
         wait_until("their hang-up", || {
             get(front.web, "/metrics").contains("\nrtmp_connections_active 0\n")
         });
