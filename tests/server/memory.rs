@@ -35,7 +35,7 @@ pub fn of_len(kind: MessageType, start: &[u8], len: usize, time: u32) -> Message
 }
 
 /// A picture of H.264, of `len` bytes.
-fn picture(is_keyframe: bool, len: usize, time: u32) -> Message {
+pub fn picture(is_keyframe: bool, len: usize, time: u32) -> Message {
     let first = if is_keyframe { 0x17 } else { 0x27 };
     of_len(MessageType::VIDEO, &[first, 1, 0, 0, 0], len, time)
 }

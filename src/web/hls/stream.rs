@@ -59,9 +59,24 @@ fn first_number(now: SystemTime) -> u64 {
     (since.as_millis() / 500).try_into().unwrap_or(u64::MAX / 2)
 }
 
+/// The number of the first segment of playlists that begin now; `taken` is the first that others of the same
+/// address leave.
+fn first_number_after(taken: u64) -> u64 {
+    first_number(SystemTime::now()).max(taken)
+}
+
+/// What makes playlists of a publication from its beginning in `tap` on.
+fn packager(settings: HlsSettings, tap: &Tap, first: u64, suffix: &str) -> Packager {
+    let packager = Packager::new(settings, tap.keyframes_ms, Box::new(random_name));
+    let mut packager = packager.told_apart(first, suffix);
+    packager.begin();
+    packager
+}
+
 /// A stream that is packaged, or was until a moment ago.
 pub(super) struct HlsStream {
     key: StreamKey,
+    settings: HlsSettings,
     /// What the names of its playlists end with.
     suffix: String,
     state: Mutex<StreamState>,
@@ -103,14 +118,12 @@ impl HlsStream {
         budget: &Arc<Budget>,
         before: Option<&HlsStream>,
     ) -> HlsStream {
-        let packager = Packager::new(settings, tap.keyframes_ms, Box::new(random_name));
-        let taken = before.map_or(0, HlsStream::next_number);
-        let first = first_number(SystemTime::now()).max(taken);
+        let first = first_number_after(before.map_or(0, HlsStream::next_number));
         let suffix = before.map(|_| format!("-{first}")).unwrap_or_default();
-        let mut packager = packager.told_apart(first, &suffix);
-        packager.begin();
+        let packager = packager(settings, tap, first, &suffix);
         HlsStream {
             key,
+            settings,
             suffix,
             state: Mutex::ranked(
                 Rank::Hls,
@@ -164,7 +177,16 @@ impl HlsStream {
     /// Packages the stream until it is over, or nobody asks for it any more.
     pub(super) fn run(&self, tap: Tap, registry: &Registry) {
         log!(Info, "HLS started"; stream_key = self.key);
-        let why = self.package(tap, registry);
+        let mut why = self.package(tap, registry);
+        // Its viewers stay: they go on with what comes from now on.
+        while self.gives_way()
+            && let Some(tap) = registry.tap(&self.key, FEED)
+        {
+            log!(Info, "HLS stopped"; stream_key = self.key, reason = why);
+            self.begin_anew(&tap);
+            log!(Info, "HLS started"; stream_key = self.key);
+            why = self.package(tap, registry);
+        }
         let sessions = {
             let mut state = self.lock();
             state.packager.end();
@@ -177,6 +199,17 @@ impl HlsStream {
         while !self.is_forgotten() && !self.gives_way() {
             self.pause(TICK);
         }
+    }
+
+    /// Lets go of all that there is. Playlists have the same names, and later numbers, than before.
+    fn begin_anew(&self, tap: &Tap) {
+        let first = first_number_after(self.next_number());
+        let mut state = self.lock();
+        state.packager = packager(self.settings, tap, first, &self.suffix);
+        state.owner = tap.intake.owner();
+        state.left_out = 0;
+        state.gives_way = false;
+        self.count(&mut state);
     }
 
     /// Returns why it ended.
@@ -314,7 +347,7 @@ impl HlsStream {
         let limit = wait_max(state.packager.target_s());
         let state = self.changed.wait_timeout_while(state, limit, |state| {
             found = look(&state.packager);
-            let is_over = state.packager.is_over() || state.is_closed || state.gives_way;
+            let is_over = state.packager.is_over() || state.is_closed;
             found.is_none() && state.interruptions == interruptions && !is_over
         });
         drop(state);
@@ -392,7 +425,7 @@ impl Holder for HlsStream {
         }
     }
 
-    /// The older half of the segments goes, and if that is nothing, the playlist ends.
+    /// The older half of the segments goes, and if that is nothing, all that there is.
     fn give_way(&self) -> Option<GaveWay> {
         let mut state = self.lock();
         let before = state.packager.held_len();

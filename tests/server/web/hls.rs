@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Pictures and sound from second `from` to `to`, 25 pictures a second and a keyframe each second.
-fn seconds(publisher: &mut Client, from: u32, to: u32) {
+pub(super) fn seconds(publisher: &mut Client, from: u32, to: u32) {
     for number in from * 25..to * 25 {
         let what = if number.is_multiple_of(25) {
             "key"
@@ -81,7 +81,7 @@ pub(super) fn playlist(server: &TestServer, path: &str) -> Playlist {
 }
 
 /// A request that is answered later.
-fn asking(server: &TestServer, path: &str) -> JoinHandle<(u16, String)> {
+pub(super) fn asking(server: &TestServer, path: &str) -> JoinHandle<(u16, String)> {
     let (addr, path) = (server.media_addr(), path.to_owned());
     let thread = thread::spawn(move || {
         let mut reply = HttpReply::get(addr, &path);
