@@ -4,11 +4,13 @@ use super::draw::Draw;
 use super::stream::{FrameClock, Step, steps};
 use crate::support::readers::listener::{Listener, SETTINGS, START_MS, names};
 use crate::support::readers::mp4_reader;
+use crate::support::readers::playlist_reader;
+use crate::support::readers::playlist_reader::history::History;
 use rtmp_server::media::hls::{MEMORY_MAX, Packager, Reload, Reply};
 use rtmp_server::media::sample::MediaType;
 use rtmp_server::media::tracks::{StreamTracks, TrackEvent};
 use rtmp_server::rtmp::Message;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The pictures of a stream, each with its bytes and when it is to be shown, in ticks.
 #[derive(Default)]
@@ -121,42 +123,94 @@ fn ask(packager: &Packager, number: u64) {
     }
 }
 
-/// The same with streams of several tracks and messages in batches, of which only the memory is looked at and
-/// that playlists of all names can be read.
+/// Streams of several tracks and messages in batches: every playlist, by all its readings, and the list of
+/// them.
 pub fn packager(data: &[u8]) {
     let mut draw = Draw(data);
-    let mut packager = Packager::new(SETTINGS, None, names());
+    let mut packager = Packager::new(SETTINGS, None, names()).told_apart(FIRST, "-2");
     packager.begin();
+    let mut readings = Readings::default();
     let mut batch: Vec<Message> = Vec::new();
     let mut now_ms = START_MS;
     for step in steps(&mut draw) {
-        match step {
-            Step::Message(message) => batch.push(message),
-            Step::Event(number) => {
-                now_ms += i64::from(number) * 100;
-                packager.push(&std::mem::take(&mut batch), now_ms);
-                check_all(&packager);
-                match number & 3 {
-                    1 => packager.begin(),
-                    2 => packager.interrupt(),
-                    _ => {}
-                }
+        let event = match step {
+            Step::Message(message) => {
+                batch.push(message);
+                None
             }
+            Step::Event(number) => Some(number),
+        };
+        if event.is_none() && batch.len() < BATCH_LEN {
+            continue;
+        }
+        now_ms += i64::from(event.unwrap_or(1)) * 100;
+        packager.push(&std::mem::take(&mut batch), now_ms);
+        readings.check(&packager);
+        match event.map(|number| (number & 3, number)) {
+            Some((1, _)) => packager.begin(),
+            Some((2, _)) => packager.interrupt(),
+            Some((3, number)) => {
+                packager.shrink_to(usize::from(number) << 6);
+                readings = Readings::default();
+            }
+            _ => {}
         }
     }
     packager.push(&batch, now_ms);
-    check_all(&packager);
+    readings.check(&packager);
     packager.end();
-    check_all(&packager);
+    readings.check(&packager);
+    assert!(packager.is_over());
 }
 
-fn check_all(packager: &Packager) {
-    use crate::support::readers::playlist_reader;
-    assert!(packager.memory() <= MEMORY_MAX);
-    let names = (0..3).flat_map(|n| [format!("video{n}"), format!("audio{n}")]);
-    for name in names.chain(["stream".to_owned()]) {
-        if let Reply::Playlist(text) = packager.playlist(&name, Reload::default(), "") {
-            playlist_reader::read(&text).unwrap_or_else(|why| panic!("{why}:\n{text}"));
+/// The number of the first segment.
+const FIRST: u64 = 1 << 40;
+
+/// Messages that are packaged at once, where nothing else happens in between.
+const BATCH_LEN: usize = 8;
+
+/// All playlists of a stream, as often as they were read.
+#[derive(Default)]
+struct Readings(BTreeMap<String, History>);
+
+impl Readings {
+    fn check(&mut self, packager: &Packager) {
+        assert!(packager.memory() <= packager.held_len().min(MEMORY_MAX));
+        let names = (0..3).flat_map(|n| [format!("video{n}-2"), format!("audio{n}-2")]);
+        for name in names.chain(["stream-2".to_owned()]) {
+            let reply = packager.playlist(&name, Reload::default(), "");
+            let Reply::Playlist(text) = reply else {
+                continue;
+            };
+            let playlist =
+                playlist_reader::read(&text).unwrap_or_else(|why| panic!("{why}:\n{text}"));
+            assert!(
+                playlist.media_sequence >= FIRST,
+                "{}",
+                playlist.media_sequence
+            );
+            assert!(packager.next_number() > playlist.open_sequence());
+            assert_eq!(Some(playlist.target), packager.target_s());
+            let history = self.0.entry(name).or_default();
+            let added = history.add(playlist);
+            added.unwrap_or_else(|why| panic!("{why}:\n{text}"));
         }
+        assert!(!packager.is_unplayable() || self.0.is_empty());
+        if let Some(text) = packager.multivariant("") {
+            check_list(packager, &text);
+        }
+    }
+}
+
+/// Each playlist that a list of them names is there.
+fn check_list(packager: &Packager, text: &str) {
+    assert!(text.starts_with("#EXTM3U\n"), "{text}");
+    let of_sound = text.split("URI=\"").skip(1);
+    let of_sound = of_sound.filter_map(|rest| Some(rest.split_once('"')?.0));
+    let of_pictures = text.lines().filter(|line| !line.starts_with('#'));
+    for uri in of_pictures.chain(of_sound).filter(|uri| !uri.is_empty()) {
+        let name = uri.strip_suffix(".m3u8").expect("an ending");
+        let reply = packager.playlist(name, Reload::default(), "");
+        assert!(matches!(reply, Reply::Playlist(_)), "{name}: {reply:?}");
     }
 }

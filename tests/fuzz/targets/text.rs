@@ -14,7 +14,7 @@ use rtmp_server::rtmp::stream_key::{
     KEY_LEN_MAX, QUERY_LEN_MAX, StreamKey, StreamPath, encoded_name, plain_app,
 };
 use rtmp_server::sys::LocalTime;
-use rtmp_server::text::{SHOWN_LEN_MAX, shown, without_secrets};
+use rtmp_server::text::{SHOWN_LEN_MAX, query_start, shown, without_secrets};
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Component;
 
@@ -85,8 +85,9 @@ pub fn stream_keys(data: &[u8]) {
         let value = path.query(name).unwrap_or_default();
         assert!(value.len() <= path.whole_query().len());
     }
-    // Where it is sent on, it arrives as it is.
-    if !key.contains('?') {
+    // Where it is sent on, it arrives as it is, but for what is a query there.
+    let has_query = |(at, _): (usize, &str)| query_start(&key[..at]).is_some();
+    if !key.contains('?') && !key.match_indices('/').any(has_query) {
         let url = RtmpUrl::parse("rtmp://host/{app}/{name}").expect("a URL");
         let target = url.filled(&path.key, Vec::new());
         let again = StreamPath::new(&target.app, &target.name).expect("a name");
