@@ -158,9 +158,10 @@ fn check_movies(publication: u32, files: &[Vec<Mark>], sent: &[Rc<Frame>]) {
     let (sounds, pictures): (Vec<_>, Vec<_>) = seen.iter().copied().partition(is_sound);
     let what = format!("movies of publication {publication}");
     check_run(&what, &sounds, sent, leave, &[]);
-    // Pictures behind a change need a keyframe.
+    // Pictures behind a change need a keyframe, and so do those that come again behind their end.
     let leave = Leave {
         changes: true,
+        ends: true,
         ..leave
     };
     check_run(&what, &pictures, sent, leave, &[]);
