@@ -77,6 +77,12 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
     // How many reads in a row have filled it.
     let mut filled = 0;
     loop {
+        let cause = side.connection().outbox().cause();
+        if cause.is_some_and(Cause::is_memory) {
+            // What it has sent stays unread, so that the system resets the connection: otherwise a peer that
+            // was not read from for a while would wait for room to send, as it is not told of any.
+            return Err(side.connection().closed().into());
+        }
         let read_len = side.read_len();
         if filled >= 2 && buffer.len() < read_len {
             buffer = vec![0; read_len.min(4 * buffer.len())];

@@ -33,6 +33,11 @@ impl Cause {
         matches!(self, Cause::PeerGone | Cause::Asked)
     }
 
+    /// Whether others needed the memory.
+    pub(crate) fn is_memory(self) -> bool {
+        matches!(self, Cause::Memory | Cause::Unfinished | Cause::Kept)
+    }
+
     /// Whether the peer did not take what it was sent.
     pub fn took_too_long(self) -> bool {
         matches!(self, Cause::TookNothing | Cause::RestNotTaken)

@@ -7,7 +7,7 @@ use crate::support::{Client, TestServer, wait_until};
 use rtmp_server::amf0::Value;
 use rtmp_server::rtmp::{Message, MessageType, StreamId, Timestamp};
 use rtmp_server::stats::{LinkState, Totals};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -183,6 +183,33 @@ fn the_greediest_give_way_whatever_they_hold() {
         drop(all);
         wait_until(&format!("the end of {name}"), || memory().held == 0);
     }
+}
+
+/// A client that the server does not read from any more, and then hangs up on, is told so at once: its
+/// system would otherwise wait for minutes for room that never comes.
+#[test]
+fn publishers_that_are_hung_up_on_can_send_no_more() {
+    let send = || {
+        let server = TestServer::start("-max-memory 8m");
+        let mut publisher = server.publisher("x");
+        long_chunks(&mut publisher, 16 * MIB);
+        let limit = Some(Duration::from_secs(5));
+        publisher.socket.set_write_timeout(limit).expect("a limit");
+        let sent = (10..14).try_for_each(|chunk_stream| {
+            let message = unfinished(chunk_stream, 16_000_000, 15_999_999);
+            publisher.socket.write_all(&message)
+        });
+        assert_eq!(server.server().snapshot().totals.memory_hangups, 1);
+        sent.expect_err("hung up on").kind()
+    };
+    // What the system had taken when it happened is not always the same.
+    std::thread::scope(|scope| {
+        let all = [(); 6].map(|()| scope.spawn(send));
+        for error in all.map(|sent| sent.join().expect("no panic")) {
+            let told = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+            assert!(told.contains(&error), "{error:?}");
+        }
+    });
 }
 
 /// The number of the first segment that a playlist names, and how many whole ones it names.
