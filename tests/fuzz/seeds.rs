@@ -142,7 +142,7 @@ fn streams() -> Vec<Vec<u8>> {
     streams.push(stream::written(&steady, PAYLOAD_LEN_MAX));
     let two_of_each = steady
         .iter()
-        .flat_map(|message| [0, 1].map(|id| of_track(message, id)));
+        .flat_map(|message| [0, 1].map(|id| stream::of_track(message, id)));
     let two_of_each: Vec<Message> = two_of_each.collect();
     streams.push(stream::written(&two_of_each, PAYLOAD_LEN_MAX));
     // The same with all that can happen to a stream in between.
@@ -185,20 +185,6 @@ fn steady() -> Vec<Message> {
         ));
     }
     media
-}
-
-/// The same message as one of a track of several.
-fn of_track(message: &Message, id: u8) -> Message {
-    let payload = &message.payload;
-    let (front, codec, body) = match (message.kind, payload[1]) {
-        (MessageType::VIDEO, 0) => ([0x96, 0], b"avc1", &payload[5..]),
-        (MessageType::VIDEO, _) => ([0x80 | payload[0] & 0xf0 | 6, 1], b"avc1", &payload[2..]),
-        (_, packet_type) => ([0x95, packet_type], b"mp4a", &payload[2..]),
-    };
-    Message {
-        payload: [&front[..], codec, &[id], body].concat().into(),
-        ..message.clone()
-    }
 }
 
 fn conversations() -> Vec<Vec<u8>> {

@@ -89,6 +89,20 @@ pub fn written(messages: &[Message], payload_len_max: usize) -> Vec<u8> {
     out
 }
 
+/// The same message as one of a track of several.
+pub fn of_track(message: &Message, id: u8) -> Message {
+    let payload = &message.payload;
+    let (front, codec, body) = match (message.kind, payload[1]) {
+        (MessageType::VIDEO, 0) => ([0x96, 0], b"avc1", &payload[5..]),
+        (MessageType::VIDEO, _) => ([0x80 | payload[0] & 0xf0 | 6, 1], b"avc1", &payload[2..]),
+        (_, packet_type) => ([0x95, packet_type], b"mp4a", &payload[2..]),
+    };
+    Message {
+        payload: [&front[..], codec, &[id], body].concat().into(),
+        ..message.clone()
+    }
+}
+
 /// The times of messages without their wrap, in ms, from well above 0.
 #[derive(Default)]
 pub struct LongClock(Option<(Timestamp, i64)>);
