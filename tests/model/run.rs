@@ -3,6 +3,7 @@
 
 use super::frame::{Frame, Kind, Mark};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// How long pictures wait behind a change for sound that begins with them.
@@ -24,12 +25,13 @@ pub struct Leave {
 }
 
 impl Leave {
-    /// Whether this may cost what lies in front of the next keyframe.
-    fn is_change(self, frame: &Frame) -> bool {
-        match frame.kind {
-            Kind::Header(_) => self.changes,
+    /// Whether one of these, of all that was sent, may cost what lies in front of the next keyframe. A header
+    /// that is sent once more changes nothing.
+    fn has_change(self, sent: &[Rc<Frame>], range: Range<usize>) -> bool {
+        range.into_iter().any(|index| match sent[index].kind {
+            Kind::Header(_) => self.changes && sent[index].mark.number as usize == index,
             kind => self.ends && kind == Kind::End,
-        }
+        })
     }
 }
 
@@ -64,40 +66,41 @@ fn may_lack(
     sent: &[Rc<Frame>],
     leave: Leave,
 ) -> bool {
-    let between = &sent[from.mark.number as usize..to.mark.number as usize];
+    let between = from.mark.number as usize..to.mark.number as usize;
     let is_severed = missing.iter().all(|frame| frame.is_dependent());
-    let has_changed = between.iter().any(|frame| leave.is_change(frame));
-    has_changed && (!to.is_dependent() || is_severed)
+    leave.has_change(sent, between) && (!to.is_dependent() || is_severed)
 }
 
 /// Whether all these, of one track, were sent behind a change of configuration, and wait for a keyframe until
-/// the end: sound for that of any pictures.
-fn lack_keyframe(missing: &[&Rc<Frame>], sent: &[Rc<Frame>], leave: Leave) -> bool {
-    let change = sent.iter().find(|frame| leave.is_change(frame));
-    let Some(mut from) = change.map(|change| change.mark) else {
-        return false;
+/// the end: sound for that of any pictures. The run is over in front of `sent[at]`.
+fn lack_keyframe(missing: &[&Rc<Frame>], sent: &[Rc<Frame>], at: usize, leave: Leave) -> bool {
+    let is_missing = |frame: &Rc<Frame>| missing.iter().any(|missing| missing.mark == frame.mark);
+    let is_waited_for = |key: &Rc<Frame>| {
+        let waits = |frame: &&Rc<Frame>| !frame.is_picture() || frame.track == key.track;
+        key.kind == Kind::Key && missing.iter().any(waits)
     };
-    loop {
-        let is_waited_for = |key: &Frame| {
-            let waits = |frame: &&Rc<Frame>| !frame.is_picture() || frame.track == key.track;
-            key.kind == Kind::Key && missing.iter().any(waits)
+    let next = |from: usize, is_it: &dyn Fn(&Rc<Frame>) -> bool| {
+        (from..sent.len()).find(|index| is_it(&sent[*index]))
+    };
+    // Where the run was over, or the keyframe that it may begin with again; and the first that is missing there.
+    let mut begins = at;
+    while let Some(first) = next(begins, &is_missing) {
+        let before = begins..first;
+        // The pictures have begun without it.
+        let is_late = |picture: &Rc<Frame>| {
+            let begun_ms = picture.elapsed_ms - sent[begins].elapsed_ms;
+            begins > at && picture.is_picture() && begun_ms >= SOUND_WAIT_MS
         };
-        let mut keys = sent.iter().filter(|frame| is_waited_for(frame));
-        let key = keys.find(|key| key.mark > from);
-        let first = |key: &Rc<Frame>| missing.iter().find(|frame| frame.mark >= key.mark);
-        let Some((key, first)) = key.and_then(|key| Some((key, first(key)?))) else {
-            return true;
-        };
-        // The pictures have begun without it, so that it waits for their next keyframe.
-        let is_late = |frame: &Rc<Frame>| {
-            let is_between = frame.mark >= key.mark && frame.mark < first.mark;
-            is_between && frame.is_picture() && frame.elapsed_ms - key.elapsed_ms >= SOUND_WAIT_MS
-        };
-        if first.kind != Kind::Sound || !sent.iter().any(is_late) {
+        let is_late = sent[first].kind == Kind::Sound && sent[before.clone()].iter().any(is_late);
+        if !is_late && !leave.has_change(sent, before) {
             return false;
         }
-        from = first.mark;
+        let Some(key) = next(first, &is_waited_for) else {
+            return true;
+        };
+        begins = key;
     }
+    true
 }
 
 /// Of each track a run without a gap, that begins with a keyframe.
@@ -133,9 +136,9 @@ pub fn check_run(
             assert!(may_lack, "{what}: {to} follows {from}");
         }
         let last = seen[seen.len() - 1];
-        let rest = &sent[last.mark.number as usize + 1..];
-        let missing: Vec<&Rc<Frame>> = rest.iter().filter(timed).collect();
-        let may_end = leave.ends_early || lack_keyframe(&missing, rest, leave);
+        let rest = last.mark.number as usize + 1;
+        let missing: Vec<&Rc<Frame>> = sent[rest..].iter().filter(timed).collect();
+        let may_end = leave.ends_early || lack_keyframe(&missing, sent, rest, leave);
         assert!(
             may_end || is_dropped(&missing, None, holes),
             "{what}: ends with {last}"
