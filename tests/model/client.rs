@@ -29,6 +29,11 @@ pub struct Client {
     pub stalled_since: Instant,
     /// Messages that it was not sent.
     pub skipped: u64,
+    /// The publication that it was not sent all of, while it reads nothing.
+    pub stalled_in: u32,
+    /// How many of those the server must have counted: where another publication began meanwhile, it began
+    /// with that later.
+    pub lost: u64,
     pings: u32,
     /// What it has seen, by message stream.
     times: BTreeMap<u32, Times>,
@@ -130,6 +135,8 @@ impl Client {
             was_stalled: false,
             stalled_since: Instant::now(),
             skipped: 0,
+            stalled_in: 0,
+            lost: 0,
             pings: 0,
             times: BTreeMap::new(),
         }
