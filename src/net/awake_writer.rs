@@ -45,24 +45,11 @@ impl Write for AwakeWriter<'_> {
 mod tests {
     use super::*;
     use std::cell::Cell;
-    use std::net::{TcpListener, TcpStream};
-    use std::os::unix::net::UnixStream;
-
-    fn pairs() -> [(Socket, Socket); 2] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let far = listener.accept().unwrap().0;
-        let (local_near, local_far) = UnixStream::pair().unwrap();
-        [
-            (near.into(), far.into()),
-            (local_near.into(), local_far.into()),
-        ]
-    }
 
     #[test]
     fn a_limit_counts_the_time_in_which_the_process_runs() {
         let limit = Duration::from_millis(50);
-        for (near, _far) in pairs() {
+        for (near, _far) in Socket::pairs() {
             near.set_write_timeout(Some(limit)).unwrap();
             let writer = AwakeWriter(&near);
             while writer.write_by(&[7; 1 << 20], Instant::now).is_ok() {}

@@ -213,26 +213,10 @@ mod tests {
     use super::*;
     use crate::net::Workload;
     use std::io::Write;
-    use std::net::{TcpListener, TcpStream};
-    use std::os::unix::net::UnixStream;
-    use std::sync::Arc;
-
-    /// Two ends of a connection, of each kind.
-    fn pairs() -> [(Socket, Socket); 2] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        near.set_nodelay(true).unwrap();
-        let far = listener.accept().unwrap().0;
-        let (local_near, local_far) = UnixStream::pair().unwrap();
-        [
-            (near.into(), far.into()),
-            (local_near.into(), local_far.into()),
-        ]
-    }
 
     #[test]
     fn an_end_holds_however_slowly_bytes_trickle_in() {
-        for (near, far) in pairs() {
+        for (near, far) in Socket::pairs() {
             let writer = std::thread::spawn(move || {
                 for _ in 0..100 {
                     std::thread::sleep(Duration::from_millis(20));
@@ -253,11 +237,11 @@ mod tests {
 
     #[test]
     fn few_bytes_wait_for_more_and_many_do_not() {
-        for (near, far) in pairs() {
+        for (near, far) in Socket::pairs() {
             let mut reader = DeadlineReader::until(&far, Instant::now());
             reader.set_each(Duration::from_secs(10)).unwrap();
             let limit = Duration::from_millis(45);
-            reader.gather(Merge::new(None, &busy()));
+            reader.gather(Merge::new(None, &Workload::busy()));
             reader.note_message(true, 5000);
             let mut buffer = [0; 4096];
             (&near).write_all(&[0; 10]).unwrap();
@@ -286,10 +270,10 @@ mod tests {
 
     #[test]
     fn sound_is_held_for_small_pictures_and_for_no_longer_than_a_frame() {
-        for (near, far) in pairs() {
+        for (near, far) in Socket::pairs() {
             let mut reader = DeadlineReader::until(&far, Instant::now());
             reader.set_each(Duration::from_secs(10)).unwrap();
-            reader.gather(Merge::new(None, &busy()));
+            reader.gather(Merge::new(None, &Workload::busy()));
             let mut buffer = [0; 64];
             let mut read = |reader: &mut DeadlineReader| {
                 let began = Instant::now();
@@ -322,10 +306,10 @@ mod tests {
 
     #[test]
     fn what_nobody_sees_waits_longer_until_somebody_does() {
-        for (near, far) in pairs() {
+        for (near, far) in Socket::pairs() {
             let mut reader = DeadlineReader::until(&far, Instant::now());
             reader.set_each(Duration::from_secs(10)).unwrap();
-            reader.gather(Merge::new(None, &busy()));
+            reader.gather(Merge::new(None, &Workload::busy()));
             reader.note_message(true, 5000);
             reader.set_watched(false);
             let mut buffer = [0; 4096];
@@ -346,10 +330,10 @@ mod tests {
 
     #[test]
     fn nothing_waits_once_the_server_is_not_busy() {
-        for (near, far) in pairs() {
+        for (near, far) in Socket::pairs() {
             let mut reader = DeadlineReader::until(&far, Instant::now());
             reader.set_each(Duration::from_secs(10)).unwrap();
-            let workload = busy();
+            let workload = Workload::busy();
             reader.gather(Merge::new(None, &workload));
             reader.note_message(true, 5000);
             let mut buffer = [0; 64];
@@ -369,19 +353,12 @@ mod tests {
         }
     }
 
-    fn busy() -> Arc<Workload> {
-        let workload = Workload::default();
-        workload.note(Duration::ZERO, Duration::ZERO);
-        workload.note(Duration::from_secs(1), Duration::from_secs(1));
-        Arc::new(workload)
-    }
-
     #[test]
     fn silence_ends_only_at_the_limit_of_silence() {
-        for (near, far) in pairs() {
+        for (near, far) in Socket::pairs() {
             let mut reader = DeadlineReader::until(&far, Instant::now());
             reader.set_each(Duration::from_millis(400)).unwrap();
-            reader.gather(Merge::new(None, &busy()));
+            reader.gather(Merge::new(None, &Workload::busy()));
             reader.note_message(true, 5000);
             (&near).write_all(&[0; 10]).unwrap();
             let mut buffer = [0; 64];

@@ -156,16 +156,9 @@ impl Pictures {
 mod tests {
     use super::*;
 
-    fn busy() -> Arc<Workload> {
-        let workload = Workload::default();
-        workload.note(Duration::ZERO, Duration::ZERO);
-        workload.note(Duration::from_secs(1), Duration::from_secs(1));
-        Arc::new(workload)
-    }
-
     #[test]
     fn messages_wait_as_the_flag_says() {
-        let (busy, idle) = (busy(), Arc::<Workload>::default());
+        let (busy, idle) = (Workload::busy(), Arc::<Workload>::default());
         let auto = |limit| Gather { bytes: 1024, limit };
         let long = Duration::from_millis(350);
         let whole = Gather {
@@ -203,7 +196,7 @@ mod tests {
     /// What has come since the last hand-over: pictures `V` and sound `A`, and how many bytes each has.
     #[test]
     fn sound_is_held_for_a_picture_that_may_be_small() {
-        let (busy, idle) = (busy(), Arc::<Workload>::default());
+        let (busy, idle) = (Workload::busy(), Arc::<Workload>::default());
         type Bytes = &'static [(char, usize)];
         #[rustfmt::skip]
         let rows: [(&str, Bytes, Bytes, &Arc<Workload>, bool); 8] = [

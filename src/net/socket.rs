@@ -18,6 +18,20 @@ pub enum Socket {
 }
 
 impl Socket {
+    /// The two ends of a connection, of each kind.
+    #[cfg(test)]
+    pub(super) fn pairs() -> [(Socket, Socket); 2] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        near.set_nodelay(true).unwrap();
+        let far = listener.accept().unwrap().0;
+        let (local_near, local_far) = UnixStream::pair().unwrap();
+        [
+            (near.into(), far.into()),
+            (local_near.into(), local_far.into()),
+        ]
+    }
+
     /// Reads fail with `WouldBlock` once they have waited for this long.
     ///
     /// # Errors

@@ -72,26 +72,10 @@ mod tests {
     use crate::queue::{self, Cause, Framing, Offer, PeerKind};
     use crate::rtmp::{Message, MessageType, StreamId, Timestamp};
     use std::io::Read;
-    use std::net::{TcpListener, TcpStream};
-    use std::os::unix::net::UnixStream;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
     use std::time::Instant;
-
-    /// Our end of a connection, and what reads from the other.
-    type Pair = (Socket, Box<dyn Read + Send>);
-
-    fn pairs() -> [Pair; 2] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let far = listener.accept().unwrap().0;
-        let (local_near, local_far) = UnixStream::pair().unwrap();
-        [
-            (near.into(), Box::new(far)),
-            (local_near.into(), Box::new(local_far)),
-        ]
-    }
 
     fn sound(len: usize) -> Message {
         Message {
@@ -104,11 +88,11 @@ mod tests {
 
     /// How a peer ends that takes so many bytes every 10 ms while its connection is drained.
     fn drain(
-        pair: Pair,
+        pair: (Socket, Socket),
         limit: Duration,
         taken: usize,
     ) -> (io::Result<Done>, Option<Cause>, Duration) {
-        let (socket, mut far) = pair;
+        let (socket, far) = pair;
         socket
             .set_write_timeout(Some(Duration::from_secs(5)))
             .unwrap();
@@ -130,7 +114,7 @@ mod tests {
         let reader = thread::spawn(move || {
             let mut buffer = vec![0; taken];
             while !told.load(Ordering::Relaxed) {
-                let is_over = far.read(&mut buffer).is_ok_and(|len| len == 0);
+                let is_over = (&far).read(&mut buffer).is_ok_and(|len| len == 0);
                 if is_over && taken > 0 {
                     return;
                 }
@@ -150,7 +134,7 @@ mod tests {
     #[test]
     fn a_peer_that_takes_little_has_a_limit_in_all() {
         let limit = Duration::from_millis(400);
-        let rows = [0, 4 << 10].map(|taken| pairs().map(|pair| (pair, taken)));
+        let rows = [0, 4 << 10].map(|taken| Socket::pairs().map(|pair| (pair, taken)));
         for (pair, taken) in rows.into_iter().flatten() {
             let what = format!("{:?}, {taken}", pair.0);
             let (done, cause, took) = drain(pair, limit, taken);
@@ -166,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_takes_all_within_the_limit_gets_it() {
-        for pair in pairs() {
+        for pair in Socket::pairs() {
             let what = format!("{:?}", pair.0);
             let (done, cause, _) = drain(pair, Duration::from_secs(10), 1 << 20);
             assert_eq!((done.unwrap(), cause), (Done::Drained, None), "{what}");

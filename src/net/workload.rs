@@ -2,6 +2,8 @@
 
 use crate::sync::Mutex;
 use std::collections::VecDeque;
+#[cfg(test)]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -49,6 +51,15 @@ impl Workload {
         let limit = if self.is_high() { LOW } else { HIGH };
         self.is_high
             .store(used >= u128::from(limit), Ordering::Relaxed);
+    }
+
+    /// One that is busy.
+    #[cfg(test)]
+    pub(super) fn busy() -> Arc<Workload> {
+        let workload = Workload::default();
+        workload.note(Duration::ZERO, Duration::ZERO);
+        workload.note(Duration::from_secs(1), Duration::from_secs(1));
+        Arc::new(workload)
     }
 
     /// Whether it is busy.
