@@ -48,7 +48,7 @@ pub enum Seeds {
     Conversations,
     /// Payloads of audio and video behind their kind.
     Packets,
-    /// Streams of media, as `stream` reads them, behind this many bytes.
+    /// Streams of media, as `stream` reads them, behind this many bytes, each of which is 9.
     Media(usize),
     /// PROXY headers.
     Proxy,
@@ -109,8 +109,8 @@ pub const TARGETS: &[Target] = &[
     target("hls-tracks", hls::packager, Seeds::Media(0), 20_000, 3000, &["media/hls/"]),
     target("record-flv", recording::flv, Seeds::Media(1), 4000, 400, &["record/", "media/flv.rs"]),
     target("record-mp4", recording::mp4, Seeds::Media(1), 4000, 400, &["record/", "media/mp4/hybrid.rs"]),
-    target("outbox", viewers::chunks, Seeds::Media(1), 2000, 6000, &["queue/outbox.rs", "queue/writer.rs", "queue/framing/"]),
-    target("http-flv", viewers::flv, Seeds::Media(2), 2000, 6000, &["queue/framing/flv.rs", "media/tag_body.rs"]),
+    target("outbox", viewers::chunks, Seeds::Media(4), 2000, 6000, &["queue/outbox.rs", "queue/writer.rs", "queue/framing/"]),
+    target("http-flv", viewers::flv, Seeds::Media(5), 2000, 6000, &["queue/framing/flv.rs", "media/tag_body.rs"]),
     target("json", text::json, Seeds::Texts(TextKind::Json), 1000, 18_000, &["json/", "auth/table.rs"]),
     target("http-requests", http::requests, Seeds::Texts(TextKind::Requests), 100, 30_000, &["http/server/request.rs", "http/lines.rs"]),
     target("http-replies", http::replies, Seeds::Texts(TextKind::Replies), 100, 30_000, &["http/client/reply.rs", "http/lines.rs"]),

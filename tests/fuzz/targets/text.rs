@@ -218,6 +218,7 @@ pub fn urls(data: &[u8]) {
         let is_url = text.starts_with("rtmp://") || text.starts_with("rtmps://");
         assert!(!is_url || !told.contains("sEcReT"), "{told}");
     }
+    check_streams(&text);
     match text.parse::<IpRange>() {
         Ok(range) => assert_eq!(range.to_string().parse(), Ok(range)),
         Err(IpRangeError::Bits(range)) => assert_eq!(range.to_string().parse(), Ok(range)),
@@ -229,6 +230,26 @@ pub fn urls(data: &[u8]) {
         assert!(range.contains(ip));
     }
     assert!(percent_decoded(&text).len() <= 3 * text.len());
+}
+
+/// What a destination or a source is asked for of a stream, and that none is there twice.
+fn check_streams(text: &str) {
+    for key in ["live/cam", "cam", "a/b/c"] {
+        let key = StreamKey::new(key).expect("a key");
+        if let Ok(destination) = Destination::parse(text)
+            && destination.takes(&key)
+        {
+            let target = destination.target(&key, Vec::new());
+            assert!(target.app.len() + target.name.len() <= 40 * text.len() + 40);
+            let twice = Destination::parse(text).map(|other| other.among(&[destination]));
+            let error = twice.expect("the same").expect_err("the same twice");
+            assert!(!error.to_string().contains('?'), "{error}");
+        }
+        if let Ok(source) = Source::parse(text, true) {
+            let target = source.target(&key, Vec::new());
+            assert!(target.app.len() + target.name.len() <= 40 * text.len() + 40);
+        }
+    }
 }
 
 /// What is shown is short, on one line, and has no secret in it.
