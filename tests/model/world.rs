@@ -159,11 +159,13 @@ impl World {
 
     /// Has those leave for whom the server's clocks would run out.
     fn keep_time(&mut self) {
-        let now = Instant::now();
-        let late = |client: &Client| client.is_stalled && now - client.stalled_since > STALL_MAX;
-        if self.clients.values().any(late) || self.is_watcher_late() {
+        let is_late =
+            |client: &Client| client.is_stalled && client.stalled_since.elapsed() > STALL_MAX;
+        if self.clients.values().any(is_late) || self.is_watcher_late() {
             self.wake();
         }
+        // That may have taken long.
+        let now = Instant::now();
         let busy = self.busy();
         let idle = self
             .clients
@@ -305,7 +307,7 @@ impl World {
         (id, stream)
     }
 
-    fn publish(&mut self, stream: usize, shape: Shape, on: Option<usize>) -> Option<()> {
+    pub fn publish(&mut self, stream: usize, shape: Shape, on: Option<usize>) -> Option<()> {
         if self.has_other_playlists(stream, shape) {
             return None;
         }
