@@ -1,6 +1,8 @@
 //! Two streams that end at the same instant, on two threads of the server.
 
+use super::action::Shape;
 use super::client::Client;
+use super::frame::Form;
 use super::reference::ClientId;
 use super::world::{World, name_of};
 use rtmp_server::amf0::Value;
@@ -10,10 +12,37 @@ use std::thread;
 /// Clients that play both streams, and do nothing else.
 const VIEWERS: usize = 12;
 
+/// How often two streams are published and end: seldom do the threads meet.
+const ROUNDS: usize = 2;
+
+/// What is published to end.
+const SHAPE: Shape = Shape {
+    form: Form::Legacy,
+    videos: 1,
+    audios: 1,
+    start_ms: 0,
+    dates_nothing: false,
+};
+
 impl World {
+    /// Two streams, which are published for that if they are not, end at the same instant.
+    pub fn finish_together(&mut self, first: usize, second: usize) -> Option<()> {
+        for _ in 0..ROUNDS {
+            for stream in [first, second] {
+                if self.reference.publisher(stream).is_none() {
+                    self.publish(stream, SHAPE, None)?;
+                    self.check();
+                    self.check_watchers();
+                }
+            }
+            self.finish_both(first, second)?;
+        }
+        Some(())
+    }
+
     /// Two publishers finish at the same instant: who plays both streams is told both ends, and then its
     /// own.
-    pub fn finish_together(&mut self, first: usize, second: usize) -> Option<()> {
+    fn finish_both(&mut self, first: usize, second: usize) -> Option<()> {
         let [one, other] = [first, second].map(|stream| self.reference.publisher(stream));
         let ((one, one_on), (other, other_on)) = (one?, other?);
         // What a publisher plays ends before what it publishes, or after.
