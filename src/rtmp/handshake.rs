@@ -35,7 +35,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Error::Version(byte @ 32..) => {
+            Error::Version(byte @ b' '..=b'~') => {
                 write!(f, "first byte is {byte:#04x}: a text protocol, not RTMP")
             }
             Error::Version(byte) => write!(f, "version {byte} instead of {VERSION}"),

@@ -154,8 +154,9 @@ fn faults_of_a_publisher_end_it_and_nothing_else() {
 #[test]
 fn faults_in_the_handshake_are_named() {
     let server = ServerProcess::start("");
-    let rows: [(&str, &[u8], &str); 4] = [
+    let rows: [(&str, &[u8], &str); 5] = [
         ("version 6", &[6], "version 6 instead of 3"),
+        ("no text", &[0xe9; 4], "version 233 instead of 3"),
         ("version 0", &[0], "version 0"),
         ("HTTP", b"GET / HTTP/1.1\r\n\r\n", "a text protocol"),
         ("TLS", &[0x16, 3, 1], "version 22"),
