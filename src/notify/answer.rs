@@ -62,21 +62,34 @@ pub(super) fn verdict(reply: Result<Reply, PostError>) -> Result<Verdict, Notify
     }
 }
 
-/// The name that a redirect leads to. Many frameworks make whole URLs of names: then it is what stands
-/// behind the last slash.
+/// The name that a redirect leads to, with its query. Many frameworks make whole URLs of names: then it is
+/// what stands behind the last slash of the path.
 fn name(location: &str) -> Result<String, NotifyRefusal> {
     let lower = location.to_ascii_lowercase();
     if lower.starts_with("rtmp://") || lower.starts_with("rtmps://") {
         return Err(NotifyRefusal::OtherServer);
     }
     let is_url = lower.starts_with("http://") || lower.starts_with("https://");
-    let name = match location.rsplit_once('/') {
-        Some((_, last)) if is_url => last,
-        _ => location,
+    let name = match is_url {
+        true => last_segment(location),
+        false => location,
     };
     match name.is_empty() {
         true => Err(NotifyRefusal::NoLocation),
         false => Ok(name.to_owned()),
+    }
+}
+
+/// The last segment of a URL's path, with the query; empty if it has none.
+fn last_segment(url: &str) -> &str {
+    let (url, _fragment) = url.split_once('#').unwrap_or((url, ""));
+    let place_start = url.find("://").map_or(0, |at| at + "://".len());
+    let place_and_path = &url[place_start..];
+    let path_end = place_and_path.find('?').unwrap_or(place_and_path.len());
+    let last_slash = place_and_path[..path_end].rfind('/');
+    match last_slash.map(|at| at + 1) {
+        Some(start) if start < path_end => &place_and_path[start..],
+        _ => "",
     }
 }
 
@@ -94,6 +107,13 @@ mod tests {
             (307, Some("/public"), Ok("/public")),
             (302, Some("http://h:80/auth/public"), Ok("public")),
             (302, Some("HTTPS://h/public"), Ok("public")),
+            (302, Some("http://h/app/p?next=/a/b"), Ok("p?next=/a/b")),
+            (302, Some("http://h/app/p?a=b#/c?d"), Ok("p?a=b")),
+            (302, Some("http://h/p#/c"), Ok("p")),
+            (302, Some("a/b?x=/1"), Ok("a/b?x=/1")),
+            (302, Some("http://h"), Err("redirect to nowhere")),
+            (302, Some("http://h?to=/x"), Err("redirect to nowhere")),
+            (302, Some("http://h/a/?x=y"), Err("redirect to nowhere")),
             (302, Some("http://h/"), Err("redirect to nowhere")),
             (302, Some(""), Err("redirect to nowhere")),
             (302, None, Err("redirect to nowhere")),

@@ -88,7 +88,7 @@ impl fmt::Display for PatternError {
 
 impl Pattern {
     /// Reads a pattern: `%s` is the key; `%d` the number, `%3d` with blanks and `%03d` with zeros in
-    /// front of it; `%Y %m %D %H %M %S` parts of the local time and `%T` all of it; `%%` is `%`.
+    /// front of it, also to another width of one digit; `%Y %m %D %H %M %S` parts of the local time and `%T` all of it; `%%` is `%`.
     /// `/` makes directories. An ending is that of the format, whether the pattern has one or not.
     ///
     /// # Errors
@@ -336,6 +336,7 @@ mod tests {
             ("%s", Ok("live_cam.flv")),
             ("%Y-%m-%D_%H.%M.%S", Ok("2024-02-09_07.05.03.flv")),
             ("%d %3d %03d %9d", Ok("7   7 007         7.flv")),
+            ("%1d %2d %02d", Ok("7  7 07.flv")),
             ("100%%_%%d%%%d", Ok("100%_%d%7.flv")),
             ("%s/%Y/%d", Ok("live_cam/2024/7.flv")),
             ("%s/%s", Ok("live_cam/live_cam.flv")),
