@@ -10,6 +10,9 @@ use std::{error, fmt, io};
 /// How many times in a row a server may send us on to another address.
 pub(super) const REDIRECTS_MAX: usize = 5;
 
+/// Longest address that a server may send us on to, in bytes.
+pub(super) const REDIRECT_LEN_MAX: usize = 8 << 10;
+
 /// Why a connection to another server ended.
 #[derive(Debug)]
 pub(crate) enum LinkError {
@@ -100,6 +103,8 @@ impl From<io::Error> for LinkError {
 pub(crate) enum RedirectError {
     /// What it gives is not a URL that can be used.
     RtmpUrl(RtmpUrlError),
+    /// It is longer than [`REDIRECT_LEN_MAX`].
+    TooLong,
     /// There is no TLS there, and there is where we come from: what is secret would be sent in clear.
     LeavesTls,
     /// We come from there.
@@ -112,6 +117,7 @@ impl fmt::Display for RedirectError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             RedirectError::RtmpUrl(error) => write!(f, "{error}"),
+            RedirectError::TooLong => write!(f, "URL exceeds {REDIRECT_LEN_MAX} bytes"),
             RedirectError::LeavesTls => {
                 write!(
                     f,
@@ -128,7 +134,10 @@ impl error::Error for RedirectError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             RedirectError::RtmpUrl(error) => Some(error),
-            RedirectError::LeavesTls | RedirectError::Circle | RedirectError::TooMany => None,
+            RedirectError::TooLong
+            | RedirectError::LeavesTls
+            | RedirectError::Circle
+            | RedirectError::TooMany => None,
         }
     }
 }

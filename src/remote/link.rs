@@ -1,6 +1,6 @@
 //! One connection to another server, from dialling to its end.
 
-use super::error::{LinkError, REDIRECTS_MAX, RedirectError};
+use super::error::{LinkError, REDIRECT_LEN_MAX, REDIRECTS_MAX, RedirectError};
 use super::stop::{StopHandle, StopTarget};
 use super::tls::{self, TlsClient, TlsFault};
 use super::url::{RtmpUrl, Scheme};
@@ -15,6 +15,7 @@ use crate::rtmp::client::{self, Client, ClientEvent, ConnectTarget, Purpose};
 use crate::rtmp::flow::Flow;
 use crate::rtmp::{Message, StreamId, command};
 use crate::stats::Counters;
+use crate::text::shown;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::TcpStream;
@@ -61,8 +62,8 @@ pub(crate) trait LinkHandler {
         end: Vec<Message>,
     ) -> Result<(), LinkError>;
 
-    /// The server sends us to `url`, where the connection is made next.
-    fn redirected(&mut self, url: &RtmpUrl);
+    /// The server sends us to another address, where the connection is made next; as it may be shown.
+    fn redirected(&mut self, to: &str);
 
     /// Media came.
     ///
@@ -109,7 +110,7 @@ impl Link<'_> {
             if let Err(error) = moved {
                 return self.unless_stopped(LinkError::Redirect(error));
             }
-            user.redirected(&way.url);
+            user.redirected(&shown(&way.url.to_string()));
         }
     }
 
@@ -237,7 +238,7 @@ fn start_tls(url: &RtmpUrl) -> Result<(UnixStream, TlsClient), TlsFault> {
     let openssl = tls::find().map_err(TlsFault::NotFound)?;
     let started = TlsClient::start(&openssl, &url.host, url.port);
     let (socket, tls) = started.map_err(TlsFault::Start)?;
-    log!(Debug, "openssl started"; url = url, pid = tls.id());
+    log!(Debug, "openssl started"; url = shown(&url.to_string()), pid = tls.id());
     Ok((socket, tls))
 }
 
@@ -350,7 +351,7 @@ struct Way {
 impl Way {
     /// Goes on to the application at `to`, never to one that sent us on before.
     fn redirect(&mut self, to: &str) -> Result<(), RedirectError> {
-        let url = RtmpUrl::parse(to).map_err(RedirectError::RtmpUrl)?;
+        let url = address(to)?;
         if url == self.url || self.passed.contains(&url) {
             return Err(RedirectError::Circle);
         }
@@ -360,7 +361,7 @@ impl Way {
     /// Connects anew, to the application at `to` or where it is.
     fn reconnect(&mut self, to: Option<&str>) -> Result<(), RedirectError> {
         match to {
-            Some(to) => self.go(RtmpUrl::parse(to).map_err(RedirectError::RtmpUrl)?),
+            Some(to) => self.go(address(to)?),
             None => self.pass(self.url.clone()),
         }
     }
@@ -380,5 +381,13 @@ impl Way {
             ..=REDIRECTS_MAX => Ok(()),
             _ => Err(RedirectError::TooMany),
         }
+    }
+}
+
+/// The address that a server sends us to.
+fn address(to: &str) -> Result<RtmpUrl, RedirectError> {
+    match to.len() {
+        ..=REDIRECT_LEN_MAX => RtmpUrl::parse(to).map_err(RedirectError::RtmpUrl),
+        _ => Err(RedirectError::TooLong),
     }
 }

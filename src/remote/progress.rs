@@ -72,11 +72,11 @@ impl LinkProgress {
         state.redirected_to = None;
     }
 
-    /// The server sent us to `url`, which has nothing secret in it.
-    pub(crate) fn redirected(&self, url: String) {
+    /// The server sent us to this address, as it may be shown.
+    pub(crate) fn redirected(&self, to: String) {
         let mut state = self.lock();
         state.state = LinkState::Connecting;
-        state.redirected_to = Some(url);
+        state.redirected_to = Some(to);
     }
 
     /// Media goes through `outbox`, or comes.

@@ -7,7 +7,6 @@ use super::error::LinkError;
 use super::link::{Link, LinkHandler, LinkSettings};
 use super::pool::{LinkPool, PooledLink};
 use super::reconnect::{Attempt, Next, Reconnect, keep_connected};
-use super::url::RtmpUrl;
 use crate::log;
 use crate::queue::{Cause, Outbox};
 use crate::registry::{Recipient, Registry, Subscription};
@@ -331,12 +330,12 @@ impl LinkHandler for Sender<'_> {
         Ok(())
     }
 
-    fn redirected(&mut self, url: &RtmpUrl) {
+    fn redirected(&mut self, to: &str) {
         let Relay {
             key, destination, ..
         } = &self.link.purpose;
-        log!(Info, "relay redirected"; stream_key = key, destination = destination, to = url);
-        self.link.progress.redirected(url.to_string());
+        log!(Info, "relay redirected"; stream_key = key, destination = destination, to = to);
+        self.link.progress.redirected(to.to_owned());
     }
 
     fn end(&mut self, error: &LinkError) {

@@ -185,6 +185,10 @@ fn a_relay_does_not_go_wherever_it_is_sent() {
             redirecting(|_| "rtmp://u:s3cret@h/a".to_owned()),
             "a user or a password",
         ),
+        (
+            redirecting(|_| format!("rtmp://{own}/{}", "x".repeat(8192))),
+            "server sends us elsewhere: URL exceeds 8192 bytes",
+        ),
     ];
     for (addr, want) in rows {
         let near = TestServer::start(&format!("-listen {own} -relay-to rtmp://{addr}/live"));
@@ -192,6 +196,24 @@ fn a_relay_does_not_go_wherever_it_is_sent() {
         wait_until(want, || relay(&near).last_error.contains(want));
         assert!(!relay(&near).last_error.contains("s3cret"));
     }
+}
+
+#[test]
+fn a_long_address_is_followed_and_shown_cut() {
+    let far = TestServer::start("");
+    let app = "x".repeat(400);
+    let to = redirecting(|_| format!("rtmp://{}/{app}", far.addr));
+    let near = relaying_to(to, "live");
+    let mut publisher = near.publisher("cam");
+    publisher.send_media(&["V head 1 @0", "V key 1 @0"]);
+    wait_for_state(&near, LinkState::Connected);
+    let whole = format!("rtmp://{}/{app}", far.addr);
+    let want = format!("{}\u{2026}", &whole[..253]);
+    assert_eq!(relay(&near).redirected_to, Some(want));
+    wait_until("the stream there", || {
+        let streams = far.server().snapshot().streams;
+        streams.iter().any(|it| it.key == format!("{app}/cam"))
+    });
 }
 
 #[test]

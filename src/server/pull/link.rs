@@ -7,7 +7,7 @@ use crate::queue::Outbox;
 use crate::registry::{LastHeard, Origin, PublicationStatus, Publisher};
 use crate::remote::{
     Attempt, Link, LinkError, LinkHandler, LinkPool, LinkSettings, Next, PooledLink, Reconnect,
-    RtmpUrl, Scheme, Source, StopTarget, split_key,
+    Scheme, Source, StopTarget, split_key,
 };
 use crate::rtmp::client::Purpose;
 use crate::rtmp::stream_key::StreamKey;
@@ -175,12 +175,12 @@ impl LinkHandler for Receiver<'_> {
         Ok(())
     }
 
-    fn redirected(&mut self, url: &RtmpUrl) {
+    fn redirected(&mut self, to: &str) {
         let Pull {
             key, id, source, ..
         } = &self.link.purpose;
-        log!(Info, "pull redirected"; conn_id = id, stream_key = key, source = source.url, to = url);
-        self.link.progress.redirected(url.to_string());
+        log!(Info, "pull redirected"; conn_id = id, stream_key = key, source = source.url, to = to);
+        self.link.progress.redirected(to.to_owned());
         self.since = None;
     }
 
