@@ -10,6 +10,7 @@ pub mod flv;
 pub mod hls;
 pub mod mp4;
 pub mod opening;
+pub(crate) mod other_tracks;
 pub mod sample;
 pub(crate) mod tag_body;
 pub mod tracks;
@@ -76,6 +77,12 @@ impl Tracks {
             .iter()
             .zip(other.0)
             .all(|(word, wanted)| word & wanted == wanted)
+    }
+
+    /// Whether a track of `other` is in this set.
+    pub fn shares(&self, other: Tracks) -> bool {
+        let mut words = self.0.iter().zip(other.0);
+        words.any(|(word, wanted)| word & wanted != 0)
     }
 
     /// The ids, in order.

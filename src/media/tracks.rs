@@ -117,6 +117,11 @@ impl StreamTracks {
         tracks.filter_map(|(id, track)| Some((*id, track.config()?)))
     }
 
+    /// Whether a track has ended and not begun again.
+    pub fn has_ended(&self) -> bool {
+        self.tracks.values().any(|track| track.is_over)
+    }
+
     /// Whether there is a track whose configuration is still to come.
     pub fn is_incomplete(&self) -> bool {
         let waits = |track: &TrackReader| matches!(track.state, ConfigState::Waiting(..));

@@ -188,7 +188,8 @@ impl Cache {
         }
     }
 
-    /// Keeps a header in place of those of the same tracks. Pictures made for another one go.
+    /// Keeps a header in place of those of the same tracks. What these tracks had for another one goes: with
+    /// the header that viewers get now it cannot be decoded.
     fn note_header(&mut self, media: &MediaMessage) {
         let same = |kept: &MediaMessage| {
             media.replaces(kept) && kept.message.payload == media.message.payload
@@ -196,12 +197,18 @@ impl Cache {
         if self.headers.iter().any(same) {
             return;
         }
-        let before = self.headers.len();
-        self.headers.retain(|kept| !media.replaces(kept));
-        let replaced = self.headers.len() < before;
+        let mut replaced = Tracks::default();
+        self.headers.retain(|kept| {
+            let stays = !media.replaces(kept);
+            if !stays {
+                replaced.extend(kept.packet.tracks);
+            }
+            stays
+        });
         keep_within_bounds(&mut self.headers, media, HEADERS_MAX);
-        if let Some(gop) = self.gop.as_mut().filter(|_| replaced) {
-            gop.clear();
+        let is_other = replaced != Tracks::default();
+        if let Some(gop) = self.gop.as_mut().filter(|_| is_other) {
+            gop.forget(media.message.kind, replaced);
         }
     }
 
@@ -288,6 +295,11 @@ impl Cache {
         self.data.iter().find(metadata).map(|kept| &kept.message)
     }
 
+    /// Whether there are pictures to begin with.
+    pub(super) fn has_pictures(&self) -> bool {
+        self.depth() != (0, 0)
+    }
+
     /// How many messages a viewer would be sent at once, and their payload in bytes.
     pub(super) fn depth(&self) -> (usize, usize) {
         let gop = self.gop.as_ref();
@@ -353,5 +365,63 @@ mod tests {
         assert_eq!(cache.video_tracks(Selection::All), Tracks::one(0));
         cache.note(&second);
         assert_eq!(cache.video_tracks(Selection::All), all);
+    }
+
+    /// A message, by its kind and payload.
+    type Row = (MessageType, &'static [u8]);
+
+    #[test]
+    fn a_changed_header_takes_what_its_tracks_had() {
+        const A: MessageType = MessageType::AUDIO;
+        const V: MessageType = MessageType::VIDEO;
+        /// What comes, and which of it is left in the group, or what else.
+        type Rows = (&'static str, &'static [Row], &'static [&'static [u8]]);
+        const KEY: &[u8] = &[0x17, 1, 0, 0, 0, 1];
+        const INTER: &[u8] = &[0x27, 1, 0, 0, 0, 2];
+        const SOUND: &[u8] = b"\x91mp4as";
+        const KEY_1: &[u8] = b"\x96\x01avc1\x01\0\0\0k";
+        const INTER_1: &[u8] = b"\xa6\x01avc1\x01\0\0\0i";
+        const KEYS: &[u8] = b"\x96\x13avc1\x00\0\0\x01x\x01\0\0\x01y";
+        const SOUNDS: &[u8] = b"\x95\x11mp4a\x00\0\0\x01x\x01\0\0\x01y";
+        #[rustfmt::skip]
+        let rows: [Rows; 7] = [
+            ("the sound's", &[(A, b"\x90mp4a1"), (V, KEY), (A, SOUND), (V, INTER), (A, b"\x90mp4a2"), (A, SOUND)],
+                &[KEY, INTER, SOUND]),
+            ("that of a track of sound beside others", &[(A, b"\x95\x00mp4a\x011"), (V, KEY), (A, SOUND), (A, SOUNDS),
+                (A, b"\x95\x00mp4a\x012")], &[KEY, SOUND, b"\x95\x11mp4a\x00\0\0\x01x"]),
+            ("those of all tracks of sound", &[(A, b"\x95\x10mp4a\x00\0\0\x01x\x01\0\0\x01y"), (V, KEY), (A, SOUNDS),
+                (A, b"\x95\x10mp4a\x00\0\0\x01a\x01\0\0\x01b")], &[KEY]),
+            ("the picture's", &[(V, b"\x90avc11"), (V, KEY), (A, SOUND), (V, INTER), (V, b"\x90avc12")], &[]),
+            ("that of the older of two tracks of pictures", &[(V, b"\x96\x00avc1\x011"), (V, KEY_1), (A, SOUND), (V, KEY),
+                (V, INTER_1), (V, INTER), (V, b"\x96\x00avc1\x012")], &[KEY, INTER]),
+            ("that of the newer of two tracks of pictures", &[(V, b"\x90avc11"), (V, KEY_1), (A, SOUND), (V, KEY),
+                (V, INTER_1), (V, INTER), (V, b"\x90avc12")], &[KEY_1, SOUND, INTER_1]),
+            ("that of a track of pictures in a message of several", &[(V, b"\x90avc11"), (V, KEYS), (V, INTER),
+                (V, b"\x90avc12"), (V, INTER_1)], &[b"\x96\x13avc1\x01\0\0\x01y", INTER_1]),
+        ];
+        for (what, messages, want) in rows {
+            let message = |(kind, payload): &Row| {
+                MediaMessage::new(Message::untimed(*kind, StreamId(1), payload.to_vec()))
+            };
+            let mut cache = Cache::new(true);
+            messages.iter().for_each(|row| cache.note(&message(row)));
+            let gop = cache.gop.as_mut().expect("a group");
+            let left: Vec<&[u8]> = gop.messages().map(|kept| &*kept.message.payload).collect();
+            assert_eq!(left, want, "{what}");
+            let cost: usize = gop.messages().map(MediaMessage::cost).sum();
+            let bytes: usize = gop.messages().map(MediaMessage::payload_len).sum();
+            assert_eq!(
+                (gop.cost(), gop.depth()),
+                (cost, (want.len(), bytes)),
+                "{what}"
+            );
+            // What the next keyframes take with them shows which were known.
+            for keyframe in [KEY_1, KEY] {
+                cache.note(&message(&(V, keyframe)));
+            }
+            let gop = cache.gop.as_ref().expect("a group");
+            let left: Vec<&[u8]> = gop.messages().map(|kept| &*kept.message.payload).collect();
+            assert_eq!(left, [KEY_1, KEY], "{what}");
+        }
     }
 }

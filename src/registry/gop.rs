@@ -3,7 +3,7 @@
 use super::media_message::MediaMessage;
 use super::selection::Wants;
 use crate::media::Tracks;
-use crate::rtmp::Message;
+use crate::rtmp::{Message, MessageType};
 use std::collections::VecDeque;
 
 /// Most payload bytes of cached pictures and sound.
@@ -58,12 +58,48 @@ impl Gop {
                 None => self.keyframes.push((track, index)),
             }
         }
-        let oldest = self
-            .keyframes
-            .iter()
-            .map(|(_, index)| *index)
-            .min()
-            .unwrap_or(index);
+        self.trim();
+        self.push(media);
+    }
+
+    /// Forgets what there is of these tracks of this kind, as if it had never come: messages that hold other
+    /// tracks too stay without them.
+    pub(super) fn forget(&mut self, kind: MessageType, tracks: Tracks) {
+        let mut gone = Vec::new();
+        let numbers = &mut (self.first..);
+        self.messages.retain_mut(|media| {
+            let number = numbers.next();
+            if media.message.kind != kind || !media.packet.tracks.shares(tracks) {
+                return true;
+            }
+            self.bytes -= media.payload_len();
+            self.cost -= media.cost();
+            let Some(rest) = media.without(tracks) else {
+                gone.extend(number);
+                return false;
+            };
+            self.bytes += rest.payload_len();
+            self.cost += rest.cost();
+            *media = rest;
+            true
+        });
+        if kind == MessageType::VIDEO {
+            self.keyframes
+                .retain(|(track, _)| !tracks.contains(Tracks::one(*track)));
+        }
+        for (_, keyframe) in &mut self.keyframes {
+            *keyframe -= gone.partition_point(|number| number < keyframe);
+        }
+        match self.keyframes.is_empty() {
+            true => self.clear(),
+            false => self.trim(),
+        }
+    }
+
+    /// Forgets what lies before the last keyframe of every track.
+    fn trim(&mut self) {
+        let keyframes = self.keyframes.iter().map(|(_, index)| *index);
+        let oldest = keyframes.min().unwrap_or(self.first);
         while self.first < oldest {
             self.first += 1;
             if let Some(gone) = self.messages.pop_front() {
@@ -71,7 +107,6 @@ impl Gop {
                 self.cost -= gone.cost();
             }
         }
-        self.push(media);
     }
 
     /// Keeps what follows a keyframe; before the first there is nothing to follow.

@@ -3,7 +3,8 @@
 use super::selection::Selection;
 use super::timeline::Timing;
 use crate::media::first_track::FirstTrack;
-use crate::media::{Content, Packet};
+use crate::media::other_tracks::other_tracks;
+use crate::media::{Content, Packet, Tracks};
 use crate::queue::message_cost;
 use crate::rtmp::{Message, MessageType, Timestamp};
 
@@ -56,6 +57,18 @@ impl MediaMessage {
         }
         self.message.timestamp = time;
         self
+    }
+
+    /// The same message without what it holds of `tracks`; `None` if that is all.
+    pub(super) fn without(&self, tracks: Tracks) -> Option<MediaMessage> {
+        if tracks.contains(self.packet.tracks) {
+            return None;
+        }
+        let payload = other_tracks(self.message.kind, &self.message.payload, tracks)?;
+        Some(MediaMessage::new(Message {
+            payload: payload.into(),
+            ..self.message.clone()
+        }))
     }
 
     /// What a viewer with this selection gets of it, if anything.

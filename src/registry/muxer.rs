@@ -19,6 +19,8 @@ pub(super) struct Muxer {
     beginning: Option<SharedBeginning>,
     kept: KeptFragments,
     first: Option<First>,
+    /// Whether a header has ended the responses, while what it leaves of the cache can begin others.
+    is_cut: bool,
 }
 
 /// How long sound is waited for behind a keyframe, in ms.
@@ -104,6 +106,7 @@ impl Muxer {
             beginning: None,
             kept: KeptFragments::default(),
             first: None,
+            is_cut: false,
         };
         for media in cache.into_iter().flat_map(Cache::kept) {
             for event in muxer.push(media) {
@@ -129,6 +132,11 @@ impl Muxer {
             Some(_) => &[],
             None => self.kept.all(),
         }
+    }
+
+    /// Whether one that is made anew of what the stream has in its cache begins earlier than this one.
+    pub(super) fn is_behind(&self, cache: &Cache) -> bool {
+        self.is_cut && self.kept().is_empty() && cache.has_pictures()
     }
 
     fn keep(&mut self, fragment: &SharedFragment) {
@@ -162,6 +170,7 @@ impl Muxer {
     /// Another publication begins. If the times go on, so can responses, with the same tracks.
     pub(super) fn restart(&mut self, goes_on: bool) {
         self.forget();
+        self.is_cut = false;
         match goes_on {
             true => self.live.restart(),
             false => {
@@ -175,6 +184,11 @@ impl Muxer {
     pub(super) fn push(&mut self, media: &MediaMessage) -> Vec<LiveEvent> {
         let mut events = Vec::new();
         self.live.push(&media.message, &mut events);
+        let ends = |event: &LiveEvent| matches!(event, LiveEvent::Ends(LiveEnd::TracksChanged));
+        // The cache does not tell of tracks that are over.
+        if media.is_header() && events.iter().any(ends) && !self.live.has_ended_track() {
+            self.is_cut = true;
+        }
         events
     }
 

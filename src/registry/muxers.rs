@@ -49,8 +49,14 @@ impl Muxers {
         key: &StreamKey,
         is_watched: impl Fn(TrackChoice) -> bool,
     ) -> Result<(), Refusal> {
-        if let Some(place) = self.place(choice) {
+        let mut places = self.places.iter_mut();
+        if let Some(place) = places.find(|place| place.muxer.choice() == choice) {
             place.unwatched = None;
+            // Those who watch it go on with its times.
+            let is_behind = cache.is_some_and(|cache| place.muxer.is_behind(cache));
+            if is_behind && !is_watched(choice) {
+                place.muxer = Muxer::new(choice, cache, &mut self.left_out, key);
+            }
             return Ok(());
         }
         if !is_usual(choice) {
@@ -75,11 +81,6 @@ impl Muxers {
         self.places
             .retain(|place| place.muxer.choice() != unwatched);
         Ok(())
-    }
-
-    fn place(&mut self, choice: TrackChoice) -> Option<&mut Place> {
-        let mut places = self.places.iter_mut();
-        places.find(|place| place.muxer.choice() == choice)
     }
 
     /// The muxer of a choice that was added.

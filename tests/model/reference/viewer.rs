@@ -216,9 +216,14 @@ impl Kept {
                 }
                 let before = self.headers.len();
                 self.headers.retain(|kept| !frame.replaces(kept));
-                // Pictures made for another header go.
+                // What the track had for another header goes.
                 if self.headers.len() < before {
-                    self.frames.clear();
+                    let slot = |frame: &Frame| (frame.medium(), frame.track);
+                    self.frames.retain(|kept| slot(kept) != slot(frame));
+                    match self.frames.iter().any(|kept| kept.kind == Kind::Key) {
+                        true => self.forget(),
+                        false => self.frames.clear(),
+                    }
                 }
                 self.headers.push(Rc::clone(frame));
             }

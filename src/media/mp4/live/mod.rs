@@ -107,6 +107,11 @@ impl LiveMp4 {
         pending + self.begun.as_ref().map_or(0, LiveFragments::held_len)
     }
 
+    /// Whether a track has ended and not begun again.
+    pub fn has_ended_track(&self) -> bool {
+        self.tracks.has_ended()
+    }
+
     /// Takes the next message of the stream, and appends what becomes of it.
     pub fn push(&mut self, message: &Message, out: &mut Vec<LiveEvent>) {
         let payload = &message.payload;

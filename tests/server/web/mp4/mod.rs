@@ -1,5 +1,6 @@
 //! What viewers of live MP4 are sent.
 
+mod changed;
 mod slow;
 mod wide;
 

@@ -1,0 +1,32 @@
+//! What viewers of live MP4 begin with behind another header.
+
+use super::{BOTH, Mp4Viewer, send, start};
+
+/// What comes behind [`BOTH`], and what a viewer gets that asks again when its response has ended, and one
+/// that comes later.
+#[test]
+fn behind_another_header_a_viewer_begins_with_what_can_still_be_decoded() {
+    #[rustfmt::skip]
+    let rows: [(&str, &[&str], &[&str], &[&str]); 4] = [
+        ("sound", &["A head 1 @50"], &["A sound 4 @60", "V inter 5 @80"], &["v!@0:1,3,5 s@60:4"]),
+        ("sound, within a run", &["A head 1 @50", "A sound 4 @60", "V inter 5 @80"], &["V inter 6 @120"], &["v!@0:1,3,5 s@60:4", "v@120:6"]),
+        ("sound, twice", &["A head 1 @50", "A sound 4 @60", "A head 2 @80"], &["A sound 5 @90", "V inter 6 @120"], &["v!@0:1,3,6 s@90:5"]),
+        ("pictures", &["V head 2 @50", "A sound 4 @60"], &["V inter 5 @80", "V key 6 @120", "V inter 7 @160"], &["v!@120:6 s@60:4", "v@160:7"]),
+    ];
+    for (what, change, after, want) in rows {
+        println!("{what}");
+        let server = start("");
+        let mut publisher = server.publisher("x");
+        send(&mut publisher, BOTH);
+        let mut viewer = Mp4Viewer::playing(&server, "/live/x.mp4");
+        viewer.expect(&["v!@0:1,3 s@0:2"]);
+        send(&mut publisher, change);
+        viewer.expect_end();
+        let joining = Mp4Viewer::joining(&server, "/live/x.mp4");
+        send(&mut publisher, after);
+        let mut again = joining.join().expect("a viewer");
+        let mut later = Mp4Viewer::playing(&server, "/live/x.mp4");
+        again.expect(want);
+        later.expect(want);
+    }
+}
