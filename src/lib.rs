@@ -97,6 +97,7 @@ mod awake;
 mod backoff;
 mod calendar;
 mod capacity;
+mod file;
 pub mod ip_range;
 pub mod log;
 pub mod memory;

@@ -5,8 +5,8 @@ use super::error::{Error, Invalid};
 use super::fault::{Fault, Faults, Place};
 use super::flag::{Flag, Takes};
 use super::setting::{Setting, find};
-use std::fs::File;
-use std::io::Read;
+use crate::file;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,14 +31,11 @@ pub(super) fn read(path: &str, faults: &mut Faults) -> Vec<Setting> {
 }
 
 fn text(path: &str) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("cannot read it: {error}");
-    let mut text = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    let read = file.take(CONFIG_LEN_MAX + 1).read_to_end(&mut text);
-    match read.map_err(failed)? as u64 {
-        ..=CONFIG_LEN_MAX => Ok(text),
-        _ => Err(format!("longer than {CONFIG_LEN_MAX} bytes")),
-    }
+    let read = file::read(Path::new(path), CONFIG_LEN_MAX);
+    read.map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => error.to_string(),
+        _ => format!("cannot read it: {error}"),
+    })
 }
 
 fn parse(path: &Arc<Path>, text: &[u8], faults: &mut Faults) -> Vec<Setting> {

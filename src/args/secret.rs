@@ -1,9 +1,10 @@
 //! Secret values: read from the flag or from a file, and never shown.
 
 use super::error::Invalid;
+use crate::file;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
 /// Longest file that a secret is read from, in bytes.
 pub const FILE_LEN_MAX: u64 = 4096;
@@ -48,12 +49,7 @@ impl Secret {
     }
 }
 
-fn read_file(path: &str) -> Result<String, String> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let read = file.take(FILE_LEN_MAX + 1).read_to_string(&mut text);
-    match read.map_err(|error| error.to_string())? as u64 {
-        ..=FILE_LEN_MAX => Ok(text),
-        _ => Err(format!("longer than {FILE_LEN_MAX} bytes")),
-    }
+fn read_file(path: &str) -> io::Result<String> {
+    let text = file::read(Path::new(path), FILE_LEN_MAX)?;
+    String::from_utf8(text).map_err(|_| io::Error::new(ErrorKind::InvalidData, "is not UTF-8"))
 }

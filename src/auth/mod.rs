@@ -17,13 +17,13 @@ pub use sha256::sha256;
 pub use signed::{LIFETIME_MAX_SECS, SKEW_SECS, Secrets, SignatureFault, SignedKey, signed_query};
 pub use table::{Mismatch, TokenTable, same};
 
+use crate::file;
 use crate::http::client::PostError;
 use crate::json;
 use crate::rtmp::stream_key::StreamPath;
 use crate::sync::RwLock;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -278,12 +278,9 @@ pub struct FileTable {
 }
 
 fn read_table(path: &Path) -> Result<TokenTable, Error> {
-    let failed = |error| Error::Read(path.to_owned(), error);
-    let mut text = Vec::new();
-    let mut file = File::open(path).map_err(failed)?.take(FILE_LEN_MAX + 1);
-    file.read_to_end(&mut text).map_err(failed)?;
-    if text.len() as u64 > FILE_LEN_MAX {
-        return Err(Error::TooLarge(path.to_owned()));
-    }
+    let text = file::read(path, FILE_LEN_MAX).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => Error::TooLarge(path.to_owned()),
+        _ => Error::Read(path.to_owned(), error),
+    })?;
     TokenTable::from_json(&text)
 }

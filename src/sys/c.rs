@@ -33,6 +33,7 @@ pub(super) const IPPROTO_TCP: c_int = 6;
 pub(super) const TCP_NOTSENT_LOWAT: c_int = 25;
 pub(super) const SOCK_STREAM: c_int = 1;
 pub(super) const SOCK_NONBLOCK: c_int = 0o4000;
+pub(super) const O_NONBLOCK: c_int = 0o4000;
 pub(super) const SOCK_CLOEXEC: c_int = 0o2_000_000;
 pub(super) const AF_INET: c_int = 2;
 pub(super) const AF_INET6: c_int = 10;

@@ -11,7 +11,7 @@ mod socket;
 mod time;
 mod wait;
 
-pub use access::may_write_in;
+pub use access::{may_write_in, open_at_once};
 pub use limits::{descriptor_limit, raise_descriptor_limit};
 pub use memory::{
     give_back_long_buffers, give_back_memory, give_back_stack, memory_file, share_heaps,

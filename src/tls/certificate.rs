@@ -1,8 +1,7 @@
 //! The files of certificate and key.
 
 use super::error::TlsError;
-use std::fs::File;
-use std::io::{self, Read};
+use crate::file;
 use std::path::Path;
 
 /// Longest file of a certificate or a key, in bytes.
@@ -33,7 +32,7 @@ impl Certificate {
     /// [`TlsError::File`].
     pub(crate) fn read(cert: &Path, key: &Path) -> Result<Certificate, TlsError> {
         let of = |flag, path: &Path| {
-            read(path).map_err(|error| TlsError::File {
+            file::read(path, FILE_LEN_MAX).map_err(|error| TlsError::File {
                 flag,
                 path: path.display().to_string(),
                 error,
@@ -54,18 +53,5 @@ impl Certificate {
     /// Chain and key, one after the other.
     pub(super) fn pem(&self) -> &[u8] {
         &self.pem
-    }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(FILE_LEN_MAX + 1)
-        .read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > FILE_LEN_MAX {
-        true => Err(io::Error::other(format!(
-            "longer than {FILE_LEN_MAX} bytes"
-        ))),
-        false => Ok(bytes),
     }
 }

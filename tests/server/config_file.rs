@@ -1,17 +1,20 @@
 //! The configuration file: what may be in it, what it means beside the command line, and what is said of
 //! its faults.
 
+use crate::support::process::ServerProcess;
 use crate::support::web_service::Dir;
 use proptest::prelude::*;
 use rtmp_server::args::{Auth, CONFIG_LEN_MAX, Config, FAULTS_MAX, Invocation, help, parse};
 use std::collections::HashSet;
+use std::fs;
+use std::process::{Command, Stdio};
 
 /// Reads a file of this text with these flags beside it. Faults come without the directory of the file,
 /// which is called `f` in them.
 fn read(text: impl AsRef<[u8]>, line: &str) -> Result<Config, String> {
     let dir = Dir::new("config");
     let path = dir.write("f", "");
-    std::fs::write(&path, text).expect("write");
+    fs::write(&path, text).expect("write");
     let line = line.replace("@DIR", path.trim_end_matches("/f"));
     let args = ["-config", &path]
         .into_iter()
@@ -167,6 +170,57 @@ fn a_file_that_cannot_be_read_is_a_fault() {
     assert!(read(&long[1..], "").is_ok());
     let told = read(b"grace 1s\n\xff\xfe\n", "");
     assert_eq!(told, Err("f:2: line is not UTF-8".to_owned()));
+}
+
+fn hang_up(server: &ServerProcess) {
+    let pid = server.pid().to_string();
+    let sent = Command::new("kill").args(["-HUP", &pid]).status();
+    assert!(sent.expect("kill").success());
+}
+
+/// Each takes the five seconds that a pipe may take, at the same time.
+#[test]
+fn a_pipe_that_nobody_writes_to_is_a_fault() {
+    let dir = Dir::new("pipes");
+    let mkfifo = |path: &str| {
+        let made = Command::new("mkfifo").arg(path).status().expect("mkfifo");
+        assert!(made.success());
+    };
+    let pipe = dir.path("pipe").display().to_string();
+    mkfifo(&pipe);
+    let rows = [
+        ("-config", "-config PIPE"),
+        ("-auth-file", "-auth-mode file -auth-file PIPE"),
+        (
+            "-auth-secret",
+            "-auth-mode signed -auth-secret @PIPE -listen :1",
+        ),
+        ("-api-token", "-metrics-addr :2 -api-token @PIPE"),
+    ];
+    let checks = rows.map(|(flag, line)| {
+        let args = line.replace("PIPE", &pipe);
+        let mut check = Command::new(env!("CARGO_BIN_EXE_rtmp-server"));
+        check.arg("-check").args(args.split_whitespace());
+        (flag, check.stderr(Stdio::piped()).spawn().expect("it runs"))
+    });
+    let tokens = dir.write("tokens", "{}");
+    let server = ServerProcess::start(&format!("-auth-mode file -auth-file {tokens}"));
+    fs::remove_file(&tokens).expect("remove");
+    mkfifo(&tokens);
+    hang_up(&server);
+    let line = server.wait_for_line("cannot reload");
+    assert!(line.contains("has not ended within 5s"), "{line}");
+    fs::remove_file(&tokens).expect("remove");
+    dir.write("tokens", "{}");
+    hang_up(&server);
+    server.wait_for_line("reloaded");
+    for (flag, check) in checks {
+        let told = check.wait_with_output().expect("output");
+        let text = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(told.status.code(), Some(2), "{flag}: {text}");
+        let is_named = text.contains(flag) && text.contains("/pipe");
+        assert!(is_named && text.contains("within 5s"), "{flag}: {text}");
+    }
 }
 
 #[test]
