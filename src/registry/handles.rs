@@ -2,6 +2,7 @@
 
 use super::ending::{AtEnd, PublicationStatus};
 use super::presence::Presence;
+use super::recipient::SubscriptionEnd;
 use super::streams::Registration;
 use super::subscription_id::SubscriptionId;
 use crate::awake;
@@ -72,6 +73,11 @@ impl Subscription {
     /// Whether the stream has ended for this viewer.
     pub fn is_over(&self) -> bool {
         self.registration.stream.lock().viewer(self.id).is_none()
+    }
+
+    /// How the stream has ended for this viewer, if it has.
+    pub fn end(&self) -> Option<SubscriptionEnd> {
+        self.presence.end()
     }
 
     /// A look at whether it is over, without a lock.

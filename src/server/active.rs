@@ -7,7 +7,7 @@ use crate::ingest::Publishing;
 use crate::log;
 use crate::notify::NotifySession;
 use crate::queue::Outbox;
-use crate::registry::Subscription;
+use crate::registry::{Subscription, SubscriptionEnd};
 use crate::rtmp::StreamId;
 use crate::rtmp::session::Medium;
 use crate::rtmp::stream_key::StreamKey;
@@ -128,10 +128,13 @@ impl Playing {
             before: (bytes, drops),
             notified,
         } = self;
-        let how = match (subscription.is_over(), ending) {
-            (true, _) => "stream over",
-            (false, Ending::Finished) => "finished",
-            (false, Ending::Lost) => "lost",
+        let how = match (subscription.end(), ending) {
+            (Some(SubscriptionEnd::Unplayable(why)), _) => why.to_string(),
+            (Some(SubscriptionEnd::StreamOver | SubscriptionEnd::NeverBegan), _) => {
+                "stream over".to_owned()
+            }
+            (None, Ending::Finished) => "finished".to_owned(),
+            (None, Ending::Lost) => "lost".to_owned(),
         };
         drop(subscription);
         log!(Info, "player stopped"; conn_id = conn_id, stream_key = key, how = how,

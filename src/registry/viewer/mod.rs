@@ -197,6 +197,7 @@ impl Viewer {
     pub(super) fn end(mut self) {
         self.leave();
         let Subscriber {
+            place,
             role,
             recipient,
             phase,
@@ -212,6 +213,7 @@ impl Viewer {
             (None, ViewerPhase::Waiting(_)) => SubscriptionEnd::NeverBegan,
             (None, ViewerPhase::Starting(_) | ViewerPhase::Playing) => SubscriptionEnd::StreamOver,
         };
+        place.note_end(end);
         let mut messages = due.messages(recipient.notices.as_ref());
         messages.extend(recipient.notices.closing_messages(end));
         role.end(messages);

@@ -13,7 +13,7 @@ use std::time::Instant;
 pub(super) struct Subscriber {
     pub(super) id: SubscriptionId,
     /// Others see by it that the viewer is there.
-    _place: Place,
+    pub(super) place: Place,
     pub(super) role: Role,
     pub(super) recipient: Recipient,
     pub(super) phase: ViewerPhase,
@@ -34,7 +34,7 @@ impl Subscriber {
     ) -> Subscriber {
         Subscriber {
             id,
-            _place: place,
+            place,
             bytes_before: role.outbox().bytes(),
             role,
             recipient,

@@ -1,6 +1,9 @@
-//! What viewers of live MP4 begin with behind another header.
+//! Why responses of live MP4 end, and what viewers begin with behind another header.
 
-use super::{BOTH, Mp4Viewer, send, start};
+use super::{BOTH, Mp4Viewer, finish, send, start};
+use crate::support::http::HttpReply;
+use crate::support::process::{ServerProcess, fact};
+use crate::support::{Client, free_addr};
 
 /// What comes behind [`BOTH`], and what a viewer gets that asks again when its response has ended, and one
 /// that comes later.
@@ -28,5 +31,37 @@ fn behind_another_header_a_viewer_begins_with_what_can_still_be_decoded() {
         let mut later = Mp4Viewer::playing(&server, "/live/x.mp4");
         again.expect(want);
         later.expect(want);
+    }
+}
+
+#[test]
+fn the_log_says_why_a_response_ended() {
+    let rows: [(&[&str], &str); 4] = [
+        (&["V head 2 @80"], "the tracks of the stream have changed"),
+        (
+            &["V inter 4 @6000", "V key 5 @900"],
+            "the times of the stream went back",
+        ),
+        (
+            &["A sound 4 @6000", "A sound 5 @900"],
+            "the times of the stream went back",
+        ),
+        (&[], "stream over"),
+    ];
+    let media = free_addr();
+    let server = ServerProcess::start(&format!("-merge 0 -http-listen {media}"));
+    for (index, (change, how)) in rows.into_iter().enumerate() {
+        let mut publisher = Client::publishing(server.addr, &format!("x{index}"));
+        send(&mut publisher, BOTH);
+        let path = format!("/live/x{index}.mp4");
+        let mut viewer = Mp4Viewer::of(HttpReply::get(media, &path));
+        viewer.expect(&["v!@0:1,3 s@0:2"]);
+        send(&mut publisher, change);
+        if change.is_empty() {
+            finish(&mut publisher);
+        }
+        while viewer.fragment().expect("a whole end").is_some() {}
+        let line = server.wait_for_line("player stopped");
+        assert_eq!(fact(&line, "how"), Some(how), "{line}");
     }
 }
