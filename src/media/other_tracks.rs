@@ -39,12 +39,14 @@ pub(crate) fn other_tracks(kind: MessageType, payload: &[u8], gone: Tracks) -> O
 mod tests {
     use super::*;
 
+    /// A message, the track that goes, and what is left.
+    type Row = (MessageType, &'static [u8], u8, Option<&'static [u8]>);
+
     #[test]
     fn of_several_tracks_the_others_are_left() {
         let (audio, video) = (MessageType::AUDIO, MessageType::VIDEO);
-        // A message, the track that goes, and what is left.
         #[rustfmt::skip]
-        let rows: [(MessageType, &[u8], u8, Option<&[u8]>); 10] = [
+        let rows: [Row; 10] = [
             (audio, b"\x95\x11mp4a\x00\0\0\x01x\x01\0\0\x02yz", 0, Some(b"\x95\x11mp4a\x01\0\0\x02yz")),
             (audio, b"\x95\x11mp4a\x00\0\0\x01x\x01\0\0\x02yz", 1, Some(b"\x95\x11mp4a\x00\0\0\x01x")),
             (audio, b"\x95\x21mp4a\x01\0\0\x01xOpus\x00\0\0\x01y", 1, Some(b"\x95\x21Opus\x00\0\0\x01y")),

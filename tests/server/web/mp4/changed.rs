@@ -5,12 +5,19 @@ use crate::support::http::HttpReply;
 use crate::support::process::{ServerProcess, fact};
 use crate::support::{Client, free_addr};
 
-/// What comes behind [`BOTH`], and what a viewer gets that asks again when its response has ended, and one
-/// that comes later.
+/// What comes behind [`BOTH`] and ends a response, and what comes then; what a viewer gets of it that asks
+/// again, and one that comes later.
+type Row = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
 #[test]
 fn behind_another_header_a_viewer_begins_with_what_can_still_be_decoded() {
     #[rustfmt::skip]
-    let rows: [(&str, &[&str], &[&str], &[&str]); 4] = [
+    let rows: [Row; 4] = [
         ("sound", &["A head 1 @50"], &["A sound 4 @60", "V inter 5 @80"], &["v!@0:1,3,5 s@60:4"]),
         ("sound, within a run", &["A head 1 @50", "A sound 4 @60", "V inter 5 @80"], &["V inter 6 @120"], &["v!@0:1,3,5 s@60:4", "v@120:6"]),
         ("sound, twice", &["A head 1 @50", "A sound 4 @60", "A head 2 @80"], &["A sound 5 @90", "V inter 6 @120"], &["v!@0:1,3,6 s@90:5"]),
