@@ -2,8 +2,8 @@
 //! meanwhile is there when they do, and nobody else waits for them.
 
 use super::Machine;
-use crate::support::Client;
 use crate::support::process::ServerProcess;
+use crate::support::{Client, describe};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ struct Stream {
 
 const INTERVAL: Duration = Duration::from_millis(20);
 
+/// When a stream is there that was pulled in vain until now, at the latest: attempts are up to 30 s apart.
+const PULL_LIMIT: Duration = Duration::from_secs(40);
+
 /// Pictures from one keyframe to the next: half a second.
 const GROUP_LEN: u32 = 25;
 
@@ -41,7 +44,12 @@ impl Stream {
         let mut publisher = from.publisher(name);
         publisher.send_media(&["V head 1 @0", &picture(0)]);
         let mut viewer = Client::asking_to_play(to.addr, name);
-        viewer.lines_until(&picture(0));
+        let socket = &viewer.socket;
+        socket.set_read_timeout(Some(PULL_LIMIT)).expect("timeout");
+        while viewer
+            .receive_within(PULL_LIMIT)
+            .is_some_and(|message| describe(&message) != picture(0))
+        {}
         Stream {
             publisher,
             viewer,
