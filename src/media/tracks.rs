@@ -249,8 +249,13 @@ impl TrackReader {
             ConfigState::Known(_, header) => header.as_deref(),
             _ => None,
         };
-        let again = self.format() == Some(format) && kept == Some(bytes);
-        if again || bytes.len() > CONFIG_LEN_MAX {
+        if bytes.len() > CONFIG_LEN_MAX {
+            return;
+        }
+        if self.format() == Some(format) && kept == Some(bytes) {
+            if self.config().is_some() {
+                out.extend(self.begin_again(track));
+            }
             return;
         }
         match Config::new(format, Some(bytes), None) {
@@ -296,9 +301,7 @@ impl TrackReader {
         if skipped == bytes.len() {
             return;
         }
-        if mem::take(&mut self.is_over) {
-            out.push(TrackEvent::Known(part.track));
-        }
+        out.extend(self.begin_again(part.track));
         // What claims to be longer than a second is as long as the times of messages say, as pictures are.
         let second = self.config().map_or(0, Config::timescale);
         let len = sound.map(|sound| sound.len).filter(|len| *len <= second);
@@ -332,6 +335,11 @@ impl TrackReader {
         let config = renewed.flatten().unwrap_or(config);
         self.set_config(config, header, part.track, out);
         true
+    }
+
+    /// The track goes on if it has ended: its next header says so, or its next frame.
+    fn begin_again(&mut self, track: TrackId) -> Option<TrackEvent> {
+        mem::take(&mut self.is_over).then_some(TrackEvent::Known(track))
     }
 
     /// Keeps the configuration that is known, if it is not of this format.
@@ -397,11 +405,12 @@ impl TrackReader {
         if let Details::Video { colour, .. } = &mut config.details {
             colour.clone_from(&self.colour);
         }
+        let again = self.begin_again(track);
         match &self.state {
             // The one that is there stays, so that it is the same in all files.
             ConfigState::Known(known, _) if known.is_same(&config) => {
                 self.state = ConfigState::Known(known.clone(), header);
-                return;
+                return out.extend(again);
             }
             ConfigState::Known(..) => out.push(TrackEvent::Changed(track)),
             _ => out.push(TrackEvent::Known(track)),

@@ -149,6 +149,26 @@ fn sound_comes_with_the_first_keyframe() {
     assert_eq!(ids(&movies, "soun").len(), sounds.len());
 }
 
+/// Pictures that end and are announced again by a header are waited for: sound in front of their keyframe does
+/// not begin alone.
+#[test]
+fn sound_waits_for_pictures_that_a_header_announces() {
+    let rows = [
+        ("another header", other_avc_header(2500)),
+        ("the same header", avc_header(2500)),
+    ];
+    for (what, header) in rows {
+        let mut listener = Listener::new(Some(1000));
+        let headers = vec![avc_header(0), aac_header(0)];
+        listener.push(&in_order(&[headers, pictures(0, 2500), sounds(0, 2500)]));
+        let changes = vec![avc_end(2499), header, other_aac_header(2500)];
+        let sounds = sounds(2500, 4000);
+        listener.push(&in_order(&[changes, sounds, pictures(2550, 4000)]));
+        listener.end();
+        assert_eq!(picture_counts(&listener), [75, 44], "{what}");
+    }
+}
+
 /// Before there is a playlist, what was configured otherwise is left out.
 #[test]
 fn a_change_before_all_else_leaves_nothing_of_before() {

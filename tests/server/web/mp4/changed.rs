@@ -17,11 +17,13 @@ type Row = (
 #[test]
 fn behind_another_header_a_viewer_begins_with_what_can_still_be_decoded() {
     #[rustfmt::skip]
-    let rows: [Row; 4] = [
+    let rows: [Row; 6] = [
         ("sound", &["A head 1 @50"], &["A sound 4 @60", "V inter 5 @80"], &["v!@0:1,3,5 s@60:4"]),
         ("sound, within a run", &["A head 1 @50", "A sound 4 @60", "V inter 5 @80"], &["V inter 6 @120"], &["v!@0:1,3,5 s@60:4", "v@120:6"]),
         ("sound, twice", &["A head 1 @50", "A sound 4 @60", "A head 2 @80"], &["A sound 5 @90", "V inter 6 @120"], &["v!@0:1,3,6 s@90:5"]),
         ("pictures", &["V head 2 @50", "A sound 4 @60"], &["V inter 5 @80", "V key 6 @120", "V inter 7 @160"], &["v!@120:6 s@60:4", "v@160:7"]),
+        ("pictures that had ended, and sound", &["V end 0 @45", "V head 2 @50", "A head 1 @50"], &["A sound 4 @60", "V key 5 @80", "V inter 6 @120"], &["v!@80:5 s@60:4", "v@120:6"]),
+        ("sound, while pictures had ended", &["V end 0 @45", "V head 1 @50", "A head 1 @50"], &["A sound 4 @60", "V key 5 @80", "V inter 6 @120"], &["v!@80:5 s@60:4", "v@120:6"]),
     ];
     for (what, change, after, want) in rows {
         println!("{what}");
