@@ -147,15 +147,19 @@ fn a_flood_of_a_program_leaves_room_for_the_log() {
 
 #[test]
 fn a_stop_does_not_wait_for_whoever_reads_the_log() {
-    for signals in [1, 2] {
-        let mut server = Unread::start(&["-log-level", "debug", "-shutdown-timeout", "20s"]);
+    let flags = ["-log-level", "debug", "-shutdown-timeout", "20s"];
+    // The second signal finds a stop that has to wait.
+    let program = ["-run-on-publish", "trap '' TERM; sleep 60; :"];
+    for (signals, flags) in [(1, flags.to_vec()), (2, [&flags[..], &program].concat())] {
+        let mut server = Unread::start(&flags);
         let publisher = Client::publishing(server.addr, "x");
         fill_log(&server, 1000);
         let began = Instant::now();
-        (0..signals).for_each(|_| server.signal("-TERM"));
-        if signals == 1 {
-            drop(publisher);
+        for _ in 0..signals {
+            server.signal("-TERM");
+            thread::sleep(Duration::from_millis(100));
         }
+        drop(publisher);
         let code = server.child.wait().expect("wait").code();
         let took = began.elapsed();
         assert!(took < Duration::from_secs(10), "took {took:?}");

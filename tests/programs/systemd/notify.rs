@@ -5,7 +5,7 @@ use crate::support::process::fact;
 use crate::support::{Client, PATIENCE};
 use rtmp_server::sys;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram};
@@ -49,8 +49,11 @@ impl Systemd {
     fn told_within(&self, limit: Duration) -> Option<String> {
         self.socket.set_read_timeout(Some(limit)).expect("timeout");
         let mut buffer = [0; 1024];
-        let len = self.socket.recv(&mut buffer).ok()?;
-        Some(String::from_utf8_lossy(&buffer[..len]).into_owned())
+        match self.socket.recv(&mut buffer) {
+            Ok(len) => Some(String::from_utf8_lossy(&buffer[..len]).into_owned()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{}: {error}", self.name),
+        }
     }
 
     fn told(&self) -> String {
