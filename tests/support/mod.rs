@@ -40,10 +40,11 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Starts one on a free port with these further flags. It passes each message on at once, so
-    /// that what was answered before is known to have been done.
+    /// Starts one on a [free port](free_addr) with these further flags. It passes each message on at once,
+    /// so that what was answered before is known to have been done.
     pub fn start(flags: &str) -> TestServer {
-        let line = format!("-listen 127.0.0.1:0 -log-level error -merge 0 {flags}");
+        let addr = free_addr();
+        let line = format!("-listen {addr} -log-level error -merge 0 {flags}");
         let action = args::parse(line.split_whitespace().map(str::to_owned)).expect("flags");
         let Invocation::Run(config) = action else {
             panic!("{line}")
@@ -73,10 +74,16 @@ impl TestServer {
 
     /// Waits until connections, streams and viewers are as many as this.
     pub fn wait_for_count(&self, want: (usize, usize, usize)) {
-        wait_until(
-            &format!("connections, streams and viewers {want:?}"),
-            || self.server().count() == want,
-        );
+        let end = Instant::now() + PATIENCE;
+        while self.server().count() != want {
+            assert!(
+                Instant::now() < end,
+                "connections, streams and viewers are {:?}, not {want:?}: {:#?}",
+                self.server().count(),
+                self.server().snapshot().connections
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// A client with its handshake done.
@@ -114,7 +121,8 @@ impl Drop for TestServer {
 }
 
 /// An address that nobody listens on, and that the system gives to nobody: its port is below those
-/// that sockets without one of their own get, and no other test of this process gets it.
+/// that sockets without one of their own get, and no other test of this process gets it. So a relay that
+/// still looks for the server of another test does not find this one.
 pub fn free_addr() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

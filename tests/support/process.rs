@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use super::{Client, PATIENCE};
+use super::{Client, PATIENCE, free_addr};
 
 /// A running server program; dropping it kills it.
 pub struct ServerProcess {
@@ -18,7 +18,7 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts one on a free port with these further flags.
+    /// Starts one on a [free port](free_addr) with these further flags.
     pub fn start(flags: &str) -> ServerProcess {
         Self::start_with("", flags)
     }
@@ -32,8 +32,9 @@ impl ServerProcess {
     pub fn start_as(before: &str, wrapper: &str, flags: &str) -> ServerProcess {
         let program = reachable_by_all(env!("CARGO_BIN_EXE_rtmp-server"), wrapper);
         let script = format!(
-            "{before}\nexec {wrapper} {} -listen 127.0.0.1:0 -log-format json {flags}",
-            program.display()
+            "{before}\nexec {wrapper} {} -listen {} -log-format json {flags}",
+            program.display(),
+            free_addr()
         );
         let mut child = Command::new("/bin/sh")
             .args(["-c", &script])
