@@ -120,8 +120,9 @@ fn connections_from_too_many_renewals_ago_end() {
     publishers[1].client.send_media(&BEGINNING);
     let mut viewer = front.server.playing("cam1");
     viewer.expect(&BEGINNING);
-    // Eight from before, and the one that accepts.
-    assert_eq!(children(front.server.pid(), "haproxy").len(), 9);
+    wait_until("eight from before, and the one that accepts", || {
+        children(front.server.pid(), "haproxy").len() == 9
+    });
 }
 
 #[test]
