@@ -77,12 +77,6 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
     // How many reads in a row have filled it.
     let mut filled = 0;
     loop {
-        let cause = side.connection().outbox().cause();
-        if cause.is_some_and(Cause::is_memory) {
-            // What it has sent stays unread, so that the system resets the connection: otherwise a peer that
-            // was not read from for a while would wait for room to send, as it is not told of any.
-            return Err(side.connection().closed().into());
-        }
         let read_len = side.read_len();
         if filled >= 2 && buffer.len() < read_len {
             buffer = vec![0; read_len.min(4 * buffer.len())];
@@ -111,6 +105,7 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
         side.heard(len);
         // Another thread may have told the peer the last: that its stream is over, say.
         if side.connection().is_closing() || side.connection().outbox().is_closing() {
+            side.connection().check_memory()?;
             continue;
         }
         side.flow().count_received(len);
@@ -123,7 +118,7 @@ fn read_on<'a, S: Side<'a>>(side: &mut S) -> Result<Infallible, S::Error> {
         if has_called_deep || !side.connection().reader.holds() {
             side.flush()?;
         }
-        side.connection().count_unfinished();
+        side.connection().count_unfinished()?;
         let acknowledgement = side.flow().acknowledgement();
         side.connection().reply(acknowledgement);
         side.connection().send_replies()?;
@@ -279,13 +274,29 @@ impl<'a> Connection<'a> {
     }
 
     /// Counts what has come of messages that are not complete; waits where there is no room for more.
-    fn count_unfinished(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// The peer was hung up on meanwhile, as others needed the memory.
+    fn count_unfinished(&mut self) -> Result<(), Error> {
         if self.outbox.set_unfinished(self.decoder.buffered()) {
-            return;
+            return Ok(());
         }
         self.decoder.free_buffers();
         if !self.outbox.set_unfinished(self.decoder.buffered()) {
             self.outbox.wait_for_room();
+            self.check_memory()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the peer may be read from: not if it was hung up on for its memory. What it has sent stays
+    /// unread then, so that the system resets the connection: otherwise a peer that was not read from for a
+    /// while would wait for room to send, as it is not told of any.
+    fn check_memory(&self) -> Result<(), Error> {
+        match self.outbox.cause().is_some_and(Cause::is_memory) {
+            true => Err(self.closed()),
+            false => Ok(()),
         }
     }
 
