@@ -88,8 +88,9 @@ impl fmt::Display for PatternError {
 
 impl Pattern {
     /// Reads a pattern: `%s` is the key; `%d` the number, `%3d` with blanks and `%03d` with zeros in
-    /// front of it, also to another width of one digit; `%Y %m %D %H %M %S` parts of the local time and `%T` all of it; `%%` is `%`.
-    /// `/` makes directories. An ending is that of the format, whether the pattern has one or not.
+    /// front of it, also to another width of one digit; `%Y %m %D %H %M %S` parts of the local time and
+    /// `%T` all of it; `%%` is `%`. `/` makes directories. An ending is that of the format, whether the
+    /// pattern has one or not.
     ///
     /// # Errors
     ///
