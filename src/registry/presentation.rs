@@ -78,12 +78,6 @@ impl Presentation {
         }
     }
 
-    /// The tracks that are known, of the codecs that MP4 has a place for.
-    #[expect(dead_code)]
-    pub(super) fn tracks(&self) -> &StreamTracks {
-        &self.tracks
-    }
-
     /// Whether a viewer may begin with what is known now.
     pub(super) fn is_open(&self) -> bool {
         // Of codecs that have no place in MP4 the opening knows nothing.
